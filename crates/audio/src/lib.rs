@@ -1,0 +1,1 @@
+//! Samples in and out, resampling, short-time Fourier transform, decibel spectrogram.

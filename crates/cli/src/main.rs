@@ -1,0 +1,3 @@
+//! See what an audio network listens to.
+
+fn main() {}

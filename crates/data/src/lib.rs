@@ -1,0 +1,1 @@
+//! Speech corpora, splits by speaker, a synthetic corpus, and an HDF5 feature store.

@@ -1,0 +1,1 @@
+//! Layer-wise relevance propagation: rules as data, composites, one sweep over any graph.

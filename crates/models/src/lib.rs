@@ -1,0 +1,1 @@
+//! AlexNet for decibel spectrograms, built on the SpeechLens graph.

@@ -1,0 +1,1 @@
+//! Heatmaps, curves, tables and the self-contained HTML report.

@@ -1,0 +1,3 @@
+//! Repeats every experiment of the thesis.
+
+fn main() {}
