@@ -1,0 +1,88 @@
+//! What can go wrong, and what to do about it.
+
+use std::{io, path::PathBuf};
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong in this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is not there, or may not be read.
+    #[error("{}: cannot be read ({source}); check the path and its permissions", path.display())]
+    Open {
+        /// The recording.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file, or the sound in it, has no samples at all.
+    #[error("{}: holds no sound; record or download it again", path.display())]
+    Empty {
+        /// The recording.
+        path: PathBuf,
+    },
+    /// Not a format, or not a variant of it, that can be decoded.
+    #[error(
+        "{}: not a recording that can be decoded ({reason}); \
+         convert it with `ffmpeg -i INPUT OUTPUT.wav`", path.display()
+    )]
+    Format {
+        /// The recording.
+        path: PathBuf,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// The file ends early or its content is broken.
+    #[error("{}: truncated or damaged ({reason}); copy or download it again", path.display())]
+    Damaged {
+        /// The recording.
+        path: PathBuf,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// A sample is infinite or not a number.
+    #[error("{}: sample {index} is not a finite number; export it again", path.display())]
+    NonFinite {
+        /// The recording.
+        path: PathBuf,
+        /// The first such sample.
+        index: usize,
+    },
+    /// A file could not be written.
+    #[error("{}: cannot be written ({source}); check the folder, its permissions and the free space", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The recording does not fit the one second that a spectrogram shows.
+    #[error(
+        "the recording lasts {seconds:.3} s, but one second is the most; cut it, or remove silence with --trim"
+    )]
+    TooLong {
+        /// Its length in seconds.
+        seconds: f64,
+    },
+    /// The recording would reach past the end of the second.
+    #[error("a recording of {samples} samples at 8 kHz cannot start at {offset}; {} is the last start", 8000 - samples)]
+    Offset {
+        /// The start that was asked for, in samples at 8 kHz.
+        offset: usize,
+        /// The recording's length, in samples at 8 kHz.
+        samples: usize,
+    },
+    /// A spectrogram of nothing.
+    #[error("the recording holds no samples; use one that does")]
+    NoSamples,
+    /// A sampling rate of zero.
+    #[error("the recording's sampling rate is 0 Hz; give the true one")]
+    NoRate,
+    /// A sample of the recording is infinite or not a number.
+    #[error("sample {0} of the recording is not a finite number; export it again")]
+    NonFiniteSample(usize),
+    /// A crop that does not exist.
+    #[error("unknown crop `{0}`; use `thesis` or `audiomnist`")]
+    Crop(String),
+}
