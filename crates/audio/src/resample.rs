@@ -31,12 +31,12 @@ pub fn resample(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
     let nyquist = shorter / 2;
     let mut cut = inverse.make_input_vec();
     cut[..=nyquist].copy_from_slice(&spectrum[..=nyquist]);
-    if shorter % 2 == 0 && length != resampled {
+    if shorter.is_multiple_of(2) && length != resampled {
         cut[nyquist] *= if resampled < length { 2.0 } else { 0.5 };
     }
     // The spectrum of a real signal is real at both ends; scipy ignores what is left there, the plan refuses it.
     cut[0].im = 0.0;
-    if resampled % 2 == 0 {
+    if resampled.is_multiple_of(2) {
         cut[resampled / 2].im = 0.0;
     }
     let mut time = inverse.make_output_vec();

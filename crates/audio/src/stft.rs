@@ -107,7 +107,7 @@ impl Stft {
             }
             // A real signal has no phase at the ends of its spectrum; the plan refuses one.
             frame[0].im = 0.0;
-            if length % 2 == 0 {
+            if length.is_multiple_of(2) {
                 frame[length / 2].im = 0.0;
             }
             self.inverse
