@@ -1,1 +1,18 @@
-//! AlexNet for decibel spectrograms, built on the SpeechLens graph.
+//! Networks for audio on the SpeechLens graph, and the files they travel in.
+//!
+//! ```
+//! use candle_core::Device;
+//! use speechlens_models::alexnet;
+//!
+//! let graph = alexnet::architecture(2)?.random(1, &Device::Cpu)?;
+//! assert_eq!(graph.weights()["classifier.6.weight"].dims(), [2, 4096]);
+//! # Ok::<(), speechlens_nn::Error>(())
+//! ```
+//!
+//! A [`Model`] is a graph with what cannot be known from it: which features it reads and what its classes are called. Both
+//! stand in one safetensors file, which [`Model::save`] writes and [`Model::load`] reads.
+
+pub mod alexnet;
+mod model;
+
+pub use model::{Arch, Error, Model, Result};

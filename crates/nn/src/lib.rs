@@ -1,1 +1,44 @@
 //! A network as a graph of named nodes: ops, kernels, training, checkpoints.
+//!
+//! An [`Architecture`] says which nodes there are; a [`Graph`] is an architecture with its parameters. Node names are those of
+//! a PyTorch state dict, so that `features.0` with the parameter `weight` is the tensor `features.0.weight`.
+//!
+//! ```
+//! use candle_core::{DType, Device, Tensor};
+//! use speechlens_nn::{Architecture, ops::{Conv2d, Flatten, Linear, Relu}};
+//!
+//! # fn main() -> speechlens_nn::Result<()> {
+//! let mut net = Architecture::new([1, 8, 8]);
+//! let x = net.input();
+//! let x = net.add("conv", Conv2d::new(1, 4, 3), [x])?;
+//! let x = net.add("relu", Relu, [x])?;
+//! let x = net.add("flatten", Flatten, [x])?;
+//! net.add("head", Linear::new(4 * 6 * 6, 2), [x])?;
+//!
+//! let graph = net.random(7, &Device::Cpu)?;
+//! let logits = graph.forward(&Tensor::zeros((5, 1, 8, 8), DType::F32, &Device::Cpu)?)?;
+//! assert_eq!(logits.dims(), [5, 2]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! * [`Graph::forward`] computes the logits, [`Graph::trace`] also keeps what every node gave.
+//! * [`Op::structure`] tells a sweep that walks the graph backwards what a node is: linear in its input, a choice among its
+//!   inputs, or a pass-through. Layer-wise relevance propagation needs no more.
+//! * [`Trainer`] differentiates the graph and steps its parameters; its checkpoints resume to the same bits.
+
+mod error;
+mod graph;
+pub mod kernels;
+pub mod loss;
+mod op;
+pub mod ops;
+pub mod optim;
+mod random;
+pub mod tensor_file;
+pub mod train;
+
+pub use error::{Error, Result};
+pub use graph::{Architecture, Graph, Node, NodeId, Trace};
+pub use op::{Kind, LinearOp, Mode, Op, ParamSpec, Params, RoutingOp, Structure};
+pub use train::Trainer;

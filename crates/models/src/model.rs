@@ -1,0 +1,136 @@
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use candle_core::Device;
+use speechlens_nn::tensor_file::{self, Metadata};
+use speechlens_nn::{Architecture, Graph};
+
+use crate::alexnet;
+
+/// What can go wrong in this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The graph, or the file's tensors.
+    #[error(transparent)]
+    Network(#[from] speechlens_nn::Error),
+    /// A file that is no SpeechLens model.
+    #[error("{path}: {problem}", path = path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+}
+
+/// This crate's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The networks that a model file can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arch {
+    /// [`alexnet`].
+    AlexNet,
+}
+
+impl Arch {
+    /// The network for this number of classes.
+    pub fn architecture(self, classes: usize) -> Result<Architecture> {
+        Ok(match self {
+            Arch::AlexNet => alexnet::architecture(classes)?,
+        })
+    }
+}
+
+impl Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Arch::AlexNet => "alexnet",
+        })
+    }
+}
+
+impl FromStr for Arch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "alexnet" => Ok(Arch::AlexNet),
+            _ => Err(format!(
+                "`{text}` is no network that this version knows; there is alexnet"
+            )),
+        }
+    }
+}
+
+/// A network with what it reads and what its answers mean.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Which network.
+    pub arch: Arch,
+    /// The network with its weights.
+    pub graph: Graph,
+    /// The classes' names, in the order of the logits.
+    pub classes: Vec<String>,
+    /// What else the file tells, under keys of its own: `features`, `crop`, ….
+    pub metadata: BTreeMap<String, String>,
+}
+
+const ARCH: &str = "arch";
+const CLASSES: &str = "classes";
+
+impl Model {
+    /// A class by its name or index.
+    pub fn class(&self, name: &str) -> Option<usize> {
+        let by_index = || {
+            name.parse()
+                .ok()
+                .filter(|index| *index < self.classes.len())
+        };
+        self.classes
+            .iter()
+            .position(|class| class == name)
+            .or_else(by_index)
+    }
+
+    /// Writes the model as safetensors: the weights by their PyTorch names, the rest as metadata, `classes` as a JSON list.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let mut metadata: Metadata = self.metadata.clone();
+        metadata.insert(ARCH.into(), self.arch.to_string());
+        metadata.insert(
+            CLASSES.into(),
+            serde_json::Value::from(self.classes.clone()).to_string(),
+        );
+        Ok(tensor_file::write(path, &self.graph.weights(), &metadata)?)
+    }
+
+    /// Reads a model.
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        let wrong = |problem: String| Error::Model {
+            path: path.to_owned(),
+            problem,
+        };
+        let (tensors, mut metadata) = tensor_file::read(path, device)?;
+        let mut take = |key: &str| {
+            let remedy = "train one with `speechlens train`";
+            metadata
+                .remove(key)
+                .ok_or_else(|| wrong(format!("is no SpeechLens model (no `{key}`): {remedy}")))
+        };
+        let arch: Arch = take(ARCH)?.parse().map_err(wrong)?;
+        let classes: Vec<String> = serde_json::from_str(&take(CLASSES)?)
+            .map_err(|error| wrong(format!("`{CLASSES}` is not a list of names ({error})")))?;
+        let graph = arch
+            .architecture(classes.len())?
+            .with_weights(tensors)
+            .map_err(|error| wrong(error.to_string()))?;
+        Ok(Model {
+            arch,
+            graph,
+            classes,
+            metadata,
+        })
+    }
+}

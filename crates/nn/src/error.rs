@@ -1,0 +1,66 @@
+use std::path::PathBuf;
+
+/// What can go wrong in this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A tensor operation failed: shapes or types that do not fit, or the device.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// The graph is not well formed.
+    #[error("node `{node}`: {problem}")]
+    Graph {
+        /// The node's name.
+        node: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The input has another shape than the network reads.
+    #[error(
+        "the network reads inputs of shape [N, {}], not {got:?}",
+        list(expected)
+    )]
+    InputShape {
+        /// The shape of one input, without the batch.
+        expected: Vec<usize>,
+        /// The shape that came.
+        got: Vec<usize>,
+    },
+    /// Tensors that do not fit the architecture.
+    #[error("the weights do not fit the architecture: {0}")]
+    Weights(String),
+    /// A file that cannot be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("{path}: {problem}", path = path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// Training left the range of numbers.
+    #[error("the loss is {loss} at step {step}: try a lower learning rate")]
+    Diverged {
+        /// The step, counted from 0.
+        step: u64,
+        /// The loss.
+        loss: f64,
+    },
+}
+
+/// This crate's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+fn list(shape: &[usize]) -> String {
+    shape
+        .iter()
+        .map(usize::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

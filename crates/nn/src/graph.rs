@@ -1,0 +1,397 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor, Var};
+use rand::RngExt;
+
+use crate::random::{Stream, generator};
+use crate::{Error, Kind, Mode, Op, Params, Result, Structure};
+
+/// A node's place in its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeId(usize);
+
+impl NodeId {
+    /// The place as an index into [`Architecture::nodes`].
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// A named op and the nodes it reads.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The module's name in the PyTorch state dict.
+    pub name: String,
+    /// What it computes.
+    pub op: Arc<dyn Op>,
+    /// What it reads.
+    pub inputs: Vec<NodeId>,
+}
+
+/// The nodes of a network, without parameters. The first is the input, the last the output; each reads earlier ones.
+#[derive(Clone, Debug)]
+pub struct Architecture {
+    input_shape: Vec<usize>,
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug)]
+struct Input;
+
+impl Op for Input {
+    fn kind(&self) -> Kind {
+        Kind::Input
+    }
+
+    fn arity(&self) -> usize {
+        0
+    }
+
+    fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
+        Ok(inputs[0].clone())
+    }
+
+    fn structure(&self) -> Structure<'_> {
+        Structure::PassThrough
+    }
+}
+
+impl Architecture {
+    /// A network that reads inputs of `shape`, the batch left out.
+    pub fn new(shape: impl Into<Vec<usize>>) -> Self {
+        let input = Node {
+            name: "input".into(),
+            op: Arc::new(Input),
+            inputs: Vec::new(),
+        };
+        Architecture {
+            input_shape: shape.into(),
+            nodes: vec![input],
+        }
+    }
+
+    /// The input node.
+    pub fn input(&self) -> NodeId {
+        NodeId(0)
+    }
+
+    /// The shape of one input, the batch left out.
+    pub fn input_shape(&self) -> &[usize] {
+        &self.input_shape
+    }
+
+    /// Adds a node. The last one added is the output.
+    ///
+    /// # Errors
+    /// If the name is taken, or the op reads another number of nodes.
+    pub fn add(
+        &mut self,
+        name: impl Into<String>,
+        op: impl Op + 'static,
+        inputs: impl Into<Vec<NodeId>>,
+    ) -> Result<NodeId> {
+        let (name, inputs) = (name.into(), inputs.into());
+        let problem = if self.nodes.iter().any(|node| node.name == name) {
+            Some("the name is taken".to_owned())
+        } else if inputs.len() != op.arity() {
+            Some(format!("reads {} nodes, not {}", op.arity(), inputs.len()))
+        } else if inputs.iter().any(|input| input.0 >= self.nodes.len()) {
+            Some("reads a node that is not there yet".to_owned())
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            return Err(Error::Graph {
+                node: name,
+                problem,
+            });
+        }
+        self.nodes.push(Node {
+            name,
+            op: Arc::new(op),
+            inputs,
+        });
+        Ok(NodeId(self.nodes.len() - 1))
+    }
+
+    /// The nodes, each after those it reads.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// A graph with PyTorch's default initialization: every parameter uniform in ±1/√fan_in.
+    pub fn random(self, seed: u64, device: &Device) -> Result<Graph> {
+        let mut position = 0;
+        self.fill(|_, spec| {
+            let bound = 1.0 / (spec.fan_in as f32).sqrt();
+            let mut rng = generator(seed, Stream::Weights, position);
+            position += 1;
+            let values: Vec<f32> = (0..spec.shape.elem_count())
+                .map(|_| rng.random_range(-bound..bound))
+                .collect();
+            Ok(Tensor::from_vec(values, spec.shape.clone(), device)?)
+        })
+    }
+
+    /// A graph with the given weights, by their full names (`features.0.weight`).
+    ///
+    /// # Errors
+    /// Names every tensor that is missing, surplus, or of another shape.
+    pub fn with_weights(self, mut tensors: BTreeMap<String, Tensor>) -> Result<Graph> {
+        let mut problems = Vec::new();
+        let mut params = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let mut found = Params::new();
+            for spec in node.op.params() {
+                let name = format!("{}.{}", node.name, spec.name);
+                match tensors.remove(&name) {
+                    None => problems.push(format!("`{name}` is missing")),
+                    Some(tensor) if tensor.shape() != &spec.shape => {
+                        problems.push(format!(
+                            "`{name}` is {:?}, not {:?}",
+                            tensor.dims(),
+                            spec.shape.dims()
+                        ));
+                    }
+                    Some(tensor) => {
+                        found.insert(spec.name.to_owned(), tensor);
+                    }
+                }
+            }
+            params.push(found);
+        }
+        problems.extend(tensors.keys().map(|name| format!("`{name}` has no place")));
+        if problems.is_empty() {
+            Ok(Graph {
+                architecture: Arc::new(self),
+                params,
+            })
+        } else {
+            Err(Error::Weights(problems.join(", ")))
+        }
+    }
+
+    fn fill(
+        self,
+        mut make: impl FnMut(&Node, &crate::ParamSpec) -> Result<Tensor>,
+    ) -> Result<Graph> {
+        let params = self
+            .nodes
+            .iter()
+            .map(|node| {
+                node.op
+                    .params()
+                    .iter()
+                    .map(|spec| Ok((spec.name.to_owned(), make(node, spec)?)))
+                    .collect()
+            })
+            .collect::<Result<_>>()?;
+        Ok(Graph {
+            architecture: Arc::new(self),
+            params,
+        })
+    }
+}
+
+/// A network: an architecture with its parameters. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    architecture: Arc<Architecture>,
+    params: Vec<Params>,
+}
+
+/// What every node gave in one forward pass.
+pub struct Trace {
+    outputs: Vec<Tensor>,
+}
+
+impl Trace {
+    /// What `node` gave.
+    pub fn output(&self, node: NodeId) -> &Tensor {
+        &self.outputs[node.0]
+    }
+
+    /// What the network gave.
+    pub fn logits(&self) -> &Tensor {
+        &self.outputs[self.outputs.len() - 1]
+    }
+}
+
+impl Graph {
+    /// The nodes.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The nodes with their places, each after those it reads.
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Node)> {
+        self.architecture
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(index, node)| (NodeId(index), node))
+    }
+
+    /// A node's parameters.
+    pub fn params(&self, node: NodeId) -> &Params {
+        &self.params[node.0]
+    }
+
+    /// Every parameter by its full name (`features.0.weight`).
+    pub fn weights(&self) -> BTreeMap<String, Tensor> {
+        let full = |node: &Node, name: &str| format!("{}.{name}", node.name);
+        self.architecture
+            .nodes
+            .iter()
+            .zip(&self.params)
+            .flat_map(|(node, params)| {
+                params
+                    .iter()
+                    .map(move |(name, tensor)| (full(node, name), tensor.clone()))
+            })
+            .collect()
+    }
+
+    /// The same graph with every parameter mapped.
+    pub fn map_weights(
+        &self,
+        mut map: impl FnMut(&str, &Tensor) -> Result<Tensor>,
+    ) -> Result<Graph> {
+        let params = self
+            .architecture
+            .nodes
+            .iter()
+            .zip(&self.params)
+            .map(|(node, params)| {
+                let mapped = |(name, tensor): (&String, &Tensor)| {
+                    Ok((name.clone(), map(&format!("{}.{name}", node.name), tensor)?))
+                };
+                params.iter().map(mapped).collect()
+            })
+            .collect::<Result<_>>()?;
+        Ok(Graph {
+            architecture: self.architecture.clone(),
+            params,
+        })
+    }
+
+    /// The same graph in another number type.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Graph> {
+        self.map_weights(|_, tensor| Ok(tensor.to_dtype(dtype)?))
+    }
+
+    /// The same graph, cut from what autograd tracks; the parameters are shared.
+    pub fn detach(&self) -> Graph {
+        let params = self
+            .params
+            .iter()
+            .map(|params| {
+                params
+                    .iter()
+                    .map(|(n, t)| (n.clone(), t.detach()))
+                    .collect()
+            })
+            .collect();
+        Graph {
+            architecture: self.architecture.clone(),
+            params,
+        }
+    }
+
+    /// The same graph on variables of its own, by their full names, and these.
+    pub(crate) fn to_variables(&self) -> Result<(Graph, BTreeMap<String, Var>)> {
+        let mut variables = BTreeMap::new();
+        let graph = self.map_weights(|name, tensor| {
+            let variable = Var::from_tensor(&tensor.copy()?)?;
+            let tensor = variable.as_tensor().clone();
+            variables.insert(name.to_owned(), variable);
+            Ok(tensor)
+        })?;
+        Ok((graph, variables))
+    }
+
+    /// The logits of a batch `[N, …]`. What no later node reads is dropped on the way.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        self.forward_in(input, &mut Mode::Infer)
+    }
+
+    /// [`Graph::forward`] in training or inference mode.
+    pub fn forward_in(&self, input: &Tensor, mode: &mut Mode) -> Result<Tensor> {
+        let mut readers = vec![0usize; self.params.len()];
+        for input in self.architecture.nodes.iter().flat_map(|node| &node.inputs) {
+            readers[input.0] += 1;
+        }
+        let mut outputs: Vec<Option<Tensor>> = vec![None; self.params.len()];
+        let last = outputs.len() - 1;
+        for id in 0..=last {
+            let output =
+                self.node_forward(NodeId(id), input, |read| outputs[read.0].as_ref(), mode)?;
+            for read in &self.architecture.nodes[id].inputs {
+                readers[read.0] -= 1;
+                if readers[read.0] == 0 {
+                    outputs[read.0] = None;
+                }
+            }
+            outputs[id] = Some(output);
+        }
+        outputs[last].take().ok_or_else(|| self.unread(last))
+    }
+
+    /// What every node gives for a batch `[N, …]`, in inference mode.
+    pub fn trace(&self, input: &Tensor) -> Result<Trace> {
+        let mut outputs: Vec<Tensor> = Vec::with_capacity(self.params.len());
+        for id in 0..self.params.len() {
+            let output = self.node_forward(
+                NodeId(id),
+                input,
+                |read| outputs.get(read.0),
+                &mut Mode::Infer,
+            )?;
+            outputs.push(output);
+        }
+        Ok(Trace { outputs })
+    }
+
+    fn node_forward<'a>(
+        &self,
+        id: NodeId,
+        input: &Tensor,
+        output: impl Fn(NodeId) -> Option<&'a Tensor>,
+        mode: &mut Mode,
+    ) -> Result<Tensor> {
+        let node = &self.architecture.nodes[id.0];
+        if id.0 == 0 {
+            let (expected, got) = (&self.architecture.input_shape, input.dims());
+            if got.len() != expected.len() + 1 || got[1..] != expected[..] {
+                return Err(Error::InputShape {
+                    expected: expected.clone(),
+                    got: got.to_vec(),
+                });
+            }
+            return node.op.forward(&self.params[0], &[input], mode);
+        }
+        let inputs = node
+            .inputs
+            .iter()
+            .map(|read| output(*read).ok_or_else(|| self.unread(read.0)))
+            .collect::<Result<Vec<_>>>()?;
+        node.op
+            .forward(&self.params[id.0], &inputs, mode)
+            .map_err(|error| match error {
+                Error::Tensor(source) => Error::Graph {
+                    node: node.name.clone(),
+                    problem: source.to_string(),
+                },
+                other => other,
+            })
+    }
+
+    fn unread(&self, index: usize) -> Error {
+        let node = self.architecture.nodes[index].name.clone();
+        Error::Graph {
+            node,
+            problem: "was read before it was computed".into(),
+        }
+    }
+}

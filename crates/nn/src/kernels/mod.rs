@@ -1,0 +1,6 @@
+//! What the ops compute with, where candle has no backward pass or a slow one. On the CPU these are our own; every other
+//! device runs candle's tensor operations.
+
+pub mod conv2d;
+pub(crate) mod cpu;
+pub mod max_pool2d;

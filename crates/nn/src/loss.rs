@@ -1,0 +1,62 @@
+//! Losses, averaged over the batch.
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::Result;
+
+/// Binary cross entropy on logits `[N, K]` against targets of the same shape, averaged over both axes, as PyTorch's
+/// `BCEWithLogitsLoss`: `max(x, 0) − x·t + ln(1 + e^−|x|)`, which overflows nowhere.
+pub fn binary_cross_entropy_with_logits(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    // ln(1 + e^−|x|) + max(x, 0) as one softplus of x, with relu(±x) in place of |x|: at 0 its gradient is then that of the
+    // true function, one half, where the parts alone would give 0.
+    let magnitude = (logits.relu()? + logits.neg()?.relu()?)?;
+    let largest = (logits + &magnitude)?.affine(0.5, 0.0)?;
+    let rest = (magnitude.neg()?.exp()? + 1.0)?.log()?;
+    Ok(((largest - (logits * targets)?)? + rest)?.mean_all()?)
+}
+
+/// Targets `[N, classes]`: 1 at the label, 0 elsewhere.
+pub fn one_hot(labels: &[u32], classes: usize, dtype: DType, device: &Device) -> Result<Tensor> {
+    let mut targets = vec![0f32; labels.len() * classes];
+    for (row, label) in labels.iter().enumerate() {
+        targets[row * classes + *label as usize] = 1.0;
+    }
+    Ok(Tensor::from_vec(targets, (labels.len(), classes), device)?.to_dtype(dtype)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn is_the_textbook_formula_and_its_gradient() {
+        let x = [-800.0f64, -3.0, 0.0, 0.5, 700.0];
+        let t = [0.0f64, 1.0, 1.0, 0.0, 1.0];
+        let logits = Var::new(&x, &Device::Cpu).unwrap();
+        let targets = Tensor::new(&t, &Device::Cpu).unwrap();
+        let loss = binary_cross_entropy_with_logits(&logits, &targets).unwrap();
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let expected: f64 = [
+            0.0,
+            -sigmoid(-3.0).ln(),
+            -0.5f64.ln(),
+            -(1.0 - sigmoid(0.5)).ln(),
+            0.0,
+        ]
+        .iter()
+        .sum();
+        assert!((loss.to_scalar::<f64>().unwrap() - expected / 5.0).abs() < 1e-12);
+        let gradient = loss
+            .backward()
+            .unwrap()
+            .get(&logits)
+            .unwrap()
+            .to_vec1::<f64>()
+            .unwrap();
+        for ((x, t), g) in x.iter().zip(t).zip(gradient) {
+            assert!((g - (sigmoid(*x) - t) / 5.0).abs() < 1e-12, "at {x}: {g}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+use candle_core::{Shape, Tensor};
+
+use crate::kernels::conv2d::{self, Geometry};
+use crate::{Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
+
+/// 2-D convolution: `[N, C, H, W]` to `[N, outputs, H', W']`, weight `[outputs, C, k, k]`, with a bias.
+#[derive(Clone, Debug)]
+pub struct Conv2d {
+    inputs: usize,
+    outputs: usize,
+    kernel: usize,
+    geometry: Geometry,
+}
+
+impl Conv2d {
+    /// Stride 1, no padding.
+    pub fn new(inputs: usize, outputs: usize, kernel: usize) -> Self {
+        Conv2d {
+            inputs,
+            outputs,
+            kernel,
+            geometry: Geometry {
+                stride: 1,
+                padding: 0,
+            },
+        }
+    }
+
+    /// Steps between windows, in both directions.
+    pub fn stride(mut self, stride: usize) -> Self {
+        self.geometry.stride = stride;
+        self
+    }
+
+    /// Zeros around the input, on every side.
+    pub fn padding(mut self, padding: usize) -> Self {
+        self.geometry.padding = padding;
+        self
+    }
+}
+
+impl Op for Conv2d {
+    fn kind(&self) -> Kind {
+        Kind::Conv
+    }
+
+    fn params(&self) -> Vec<ParamSpec> {
+        let fan_in = self.inputs * self.kernel * self.kernel;
+        let weight = Shape::from((self.outputs, self.inputs, self.kernel, self.kernel));
+        vec![
+            ParamSpec {
+                name: "weight",
+                shape: weight,
+                fan_in,
+            },
+            ParamSpec {
+                name: "bias",
+                shape: Shape::from(self.outputs),
+                fan_in,
+            },
+        ]
+    }
+
+    fn forward(&self, params: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
+        super::linear::affine(self, params, inputs[0])
+    }
+
+    fn structure(&self) -> Structure<'_> {
+        Structure::Linear(self)
+    }
+}
+
+impl LinearOp for Conv2d {
+    fn weights(&self, params: &Params, _: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        Ok((
+            params["weight"].clone(),
+            Some(params["bias"].reshape((self.outputs, 1, 1))?),
+        ))
+    }
+
+    fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        conv2d::forward(input, weight, self.geometry)
+    }
+
+    fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
+        conv2d::input_gradient(output, weight, input, self.geometry)
+    }
+}

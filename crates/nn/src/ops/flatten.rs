@@ -1,0 +1,21 @@
+use candle_core::Tensor;
+
+use crate::{Kind, Mode, Op, Params, Result, Structure};
+
+/// `[N, …]` to `[N, elements]`.
+#[derive(Clone, Debug)]
+pub struct Flatten;
+
+impl Op for Flatten {
+    fn kind(&self) -> Kind {
+        Kind::Reshape
+    }
+
+    fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
+        Ok(inputs[0].flatten_from(1)?)
+    }
+
+    fn structure(&self) -> Structure<'_> {
+        Structure::PassThrough
+    }
+}

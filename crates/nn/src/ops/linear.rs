@@ -1,0 +1,71 @@
+use candle_core::{Shape, Tensor};
+
+use crate::{Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
+
+/// Dense layer: `[N, inputs]` to `[N, outputs]`, weight `[outputs, inputs]`, with a bias.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    inputs: usize,
+    outputs: usize,
+}
+
+impl Linear {
+    /// A dense layer of this size.
+    pub fn new(inputs: usize, outputs: usize) -> Self {
+        Linear { inputs, outputs }
+    }
+}
+
+/// `L(a; w) + b`.
+pub(super) fn affine(op: &impl LinearOp, params: &Params, input: &Tensor) -> Result<Tensor> {
+    let (weight, bias) = op.weights(params, input)?;
+    let output = op.apply(input, &weight)?;
+    Ok(match bias {
+        Some(bias) => output.broadcast_add(&bias)?,
+        None => output,
+    })
+}
+
+impl Op for Linear {
+    fn kind(&self) -> Kind {
+        Kind::Linear
+    }
+
+    fn params(&self) -> Vec<ParamSpec> {
+        let fan_in = self.inputs;
+        vec![
+            ParamSpec {
+                name: "weight",
+                shape: Shape::from((self.outputs, self.inputs)),
+                fan_in,
+            },
+            ParamSpec {
+                name: "bias",
+                shape: Shape::from(self.outputs),
+                fan_in,
+            },
+        ]
+    }
+
+    fn forward(&self, params: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
+        affine(self, params, inputs[0])
+    }
+
+    fn structure(&self) -> Structure<'_> {
+        Structure::Linear(self)
+    }
+}
+
+impl LinearOp for Linear {
+    fn weights(&self, params: &Params, _: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        Ok((params["weight"].clone(), Some(params["bias"].clone())))
+    }
+
+    fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        Ok(input.matmul(&weight.t()?)?)
+    }
+
+    fn transpose(&self, output: &Tensor, weight: &Tensor, _: &Shape) -> Result<Tensor> {
+        Ok(output.matmul(weight)?)
+    }
+}

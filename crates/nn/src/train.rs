@@ -1,0 +1,316 @@
+//! Training: steps, epochs, checkpoints that resume to the same bits.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{Device, Tensor, Var};
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+
+use crate::optim::Optimizer;
+use crate::random::{Stream, generator};
+use crate::tensor_file::{self, Metadata};
+use crate::{Error, Graph, Mode, Result, loss};
+
+/// Inputs with labels, as training and evaluation read them.
+pub trait Samples {
+    /// How many there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The inputs `[N, …]` at these places and their labels.
+    fn batch(&self, places: &[usize], device: &Device) -> Result<(Tensor, Vec<u32>)>;
+}
+
+/// How to train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// Passes over the samples.
+    pub epochs: u64,
+    /// Samples a step; what is left over at an epoch's end is left out of it.
+    pub batch: usize,
+    /// How parameters follow their gradients.
+    pub optimizer: Optimizer,
+    /// Decides the order of samples and what dropout drops.
+    pub seed: u64,
+}
+
+/// What happened at one step, or at one epoch's end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// The training loss of every step.
+    pub loss: Vec<f64>,
+    /// After every epoch: steps done, and loss and accuracy on the validation samples.
+    pub validation: Vec<(u64, Score)>,
+}
+
+/// Loss and accuracy over some samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Binary cross entropy, averaged.
+    pub loss: f64,
+    /// The share classified right, in 0..1.
+    pub accuracy: f64,
+}
+
+/// Differentiates a graph and steps its parameters. All that is random comes from the seed and the step, so that weights,
+/// optimizer state and the number of steps are all there is to keep.
+pub struct Trainer {
+    graph: Graph,
+    variables: BTreeMap<String, Var>,
+    slots: BTreeMap<String, BTreeMap<String, Var>>,
+    config: Config,
+    step: u64,
+    history: History,
+}
+
+const CONFIG: &str = "speechlens.training";
+const HISTORY: &str = "speechlens.history";
+
+impl Trainer {
+    /// Training that starts from the graph's weights, which it copies.
+    pub fn new(graph: &Graph, config: Config) -> Result<Self> {
+        let (graph, variables) = graph.to_variables()?;
+        let slots = variables
+            .iter()
+            .map(|(name, variable)| Ok((name.clone(), config.optimizer.start(variable)?)))
+            .collect::<Result<_>>()?;
+        Ok(Trainer {
+            graph,
+            variables,
+            slots,
+            config,
+            step: 0,
+            history: History::default(),
+        })
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// What happened so far.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The graph as it is now; later steps change its parameters too.
+    pub fn graph(&self) -> Graph {
+        self.graph.detach()
+    }
+
+    /// One step on a batch `[N, …]`: binary cross entropy on logits against one target a class. Gives the loss before it.
+    pub fn step(&mut self, input: &Tensor, labels: &[u32]) -> Result<f64> {
+        let mut rng = generator(self.config.seed, Stream::Dropout, self.step);
+        let logits = self.graph.forward_in(input, &mut Mode::Train(&mut rng))?;
+        let targets = loss::one_hot(labels, logits.dim(1)?, logits.dtype(), logits.device())?;
+        let loss = loss::binary_cross_entropy_with_logits(&logits, &targets)?;
+        let value = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
+        if !value.is_finite() {
+            return Err(Error::Diverged {
+                step: self.step,
+                loss: value,
+            });
+        }
+        let gradients = loss.backward()?;
+        self.step += 1;
+        for (name, variable) in &self.variables {
+            if let Some(gradient) = gradients.get(variable) {
+                self.config
+                    .optimizer
+                    .update(self.step, variable, gradient, &self.slots[name])?;
+            }
+        }
+        self.history.loss.push(value);
+        Ok(value)
+    }
+
+    /// Trains to the end of the last epoch, from wherever it stands.
+    ///
+    /// `after_step` sees the trainer after every step, and whether an epoch ended with it: the place to show progress and to
+    /// save. It may stop the training by giving `false`.
+    ///
+    /// # Errors
+    /// If there are fewer samples than one batch holds.
+    pub fn run(
+        &mut self,
+        samples: &dyn Samples,
+        validation: &dyn Samples,
+        device: &Device,
+        mut after_step: impl FnMut(&Trainer, bool) -> Result<bool>,
+    ) -> Result<()> {
+        let per_epoch = self.steps_per_epoch(samples)?;
+        let mut order = Vec::new();
+        while self.step < per_epoch * self.config.epochs {
+            let (epoch, position) = (self.step / per_epoch, (self.step % per_epoch) as usize);
+            if order.is_empty() || position == 0 {
+                order = (0..samples.len()).collect();
+                order.shuffle(&mut generator(self.config.seed, Stream::Order, epoch));
+            }
+            let places = &order[position * self.config.batch..(position + 1) * self.config.batch];
+            let (input, labels) = samples.batch(places, device)?;
+            self.step(&input, &labels)?;
+            let ends_epoch = self.step.is_multiple_of(per_epoch);
+            if ends_epoch {
+                let score = evaluate(
+                    &self.graph(),
+                    validation,
+                    self.config.batch,
+                    device,
+                    &|_| (),
+                )?;
+                self.history.validation.push((self.step, score));
+            }
+            if !after_step(self, ends_epoch)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps in one epoch over the samples.
+    pub fn steps_per_epoch(&self, samples: &dyn Samples) -> Result<u64> {
+        match samples.len() / self.config.batch.max(1) {
+            0 => Err(Error::Weights(format!(
+                "{} samples do not fill one batch of {}: give more, or a smaller batch",
+                samples.len(),
+                self.config.batch
+            ))),
+            steps => Ok(steps as u64),
+        }
+    }
+
+    /// Writes weights, optimizer state, seed, position and history, whole or not at all.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let mut tensors = self.graph.weights();
+        for (name, slots) in &self.slots {
+            tensors.extend(
+                slots
+                    .iter()
+                    .map(|(slot, tensor)| (format!("{slot}/{name}"), tensor.as_tensor().clone())),
+            );
+        }
+        let json = |value: serde_json::Result<String>| {
+            value.map_err(|error| Error::Weights(error.to_string()))
+        };
+        let metadata = Metadata::from([
+            (
+                CONFIG.to_owned(),
+                json(serde_json::to_string(&(&self.config, self.step)))?,
+            ),
+            (
+                HISTORY.to_owned(),
+                json(serde_json::to_string(&self.history))?,
+            ),
+        ]);
+        tensor_file::write(path, &tensors, &metadata)
+    }
+
+    /// Training that goes on where a checkpoint stands: on the CPU to the same bits as if it had never stopped.
+    ///
+    /// # Errors
+    /// If the file is no checkpoint, is of another architecture, or was trained otherwise; the number of epochs may differ.
+    pub fn resume(path: &Path, graph: &Graph, config: Config, device: &Device) -> Result<Self> {
+        let wrong = |problem: String| Error::Format {
+            path: path.to_owned(),
+            problem,
+        };
+        let (tensors, metadata) = tensor_file::read(path, device)?;
+        let text = |key| {
+            metadata
+                .get(key)
+                .ok_or_else(|| wrong("is not a training checkpoint".into()))
+        };
+        let unreadable =
+            |error: serde_json::Error| wrong(format!("holds a damaged state ({error})"));
+        let (saved, step): (Config, u64) =
+            serde_json::from_str(text(CONFIG)?).map_err(unreadable)?;
+        let history: History = serde_json::from_str(text(HISTORY)?).map_err(unreadable)?;
+        if (Config {
+            epochs: config.epochs,
+            ..saved.clone()
+        }) != config
+        {
+            return Err(wrong(format!(
+                "was trained with {saved:?}, not {config:?}: resume with the same settings"
+            )));
+        }
+        // What the optimizer keeps has a `/` in its name; a module's name never has.
+        let (slot_tensors, weights): (BTreeMap<_, _>, _) = tensors
+            .into_iter()
+            .partition(|(name, _)| name.contains('/'));
+        let graph = graph
+            .architecture()
+            .clone()
+            .with_weights(weights)
+            .map_err(|error| wrong(error.to_string()))?;
+        let mut trainer = Trainer {
+            step,
+            history,
+            ..Trainer::new(&graph, config)?
+        };
+        for (name, slots) in &mut trainer.slots {
+            for (slot, variable) in slots {
+                let full = format!("{slot}/{name}");
+                let tensor = slot_tensors
+                    .get(&full)
+                    .ok_or_else(|| wrong(format!("lacks `{full}`")))?;
+                variable
+                    .set(tensor)
+                    .map_err(|error| wrong(format!("`{full}`: {error}")))?;
+            }
+        }
+        Ok(trainer)
+    }
+}
+
+/// The logits of every sample, `[N, classes]`, in batches. `progress` is told how many are done.
+pub fn logits(
+    graph: &Graph,
+    samples: &dyn Samples,
+    batch: usize,
+    device: &Device,
+    progress: &dyn Fn(usize),
+) -> Result<(Tensor, Vec<u32>)> {
+    let (mut logits, mut all_labels) = (Vec::new(), Vec::new());
+    let places: Vec<usize> = (0..samples.len()).collect();
+    for places in places.chunks(batch.max(1)) {
+        let (input, labels) = samples.batch(places, device)?;
+        logits.push(graph.forward(&input)?);
+        all_labels.extend(labels);
+        progress(all_labels.len());
+    }
+    if logits.is_empty() {
+        return Err(Error::Weights("there are no samples to classify".into()));
+    }
+    Ok((Tensor::cat(&logits, 0)?, all_labels))
+}
+
+/// Loss and accuracy over the samples.
+pub fn evaluate(
+    graph: &Graph,
+    samples: &dyn Samples,
+    batch: usize,
+    device: &Device,
+    progress: &dyn Fn(usize),
+) -> Result<Score> {
+    let (logits, labels) = logits(graph, samples, batch, device, progress)?;
+    let targets = loss::one_hot(&labels, logits.dim(1)?, logits.dtype(), device)?;
+    let loss = loss::binary_cross_entropy_with_logits(&logits, &targets)?;
+    let loss = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
+    let classes = logits.argmax(1)?.to_vec1::<u32>()?;
+    let right = classes
+        .iter()
+        .zip(&labels)
+        .filter(|(class, label)| class == label)
+        .count();
+    Ok(Score {
+        loss,
+        accuracy: right as f64 / labels.len() as f64,
+    })
+}
