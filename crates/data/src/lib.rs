@@ -1,1 +1,46 @@
 //! Speech corpora, splits by speaker, a synthetic corpus, and an HDF5 feature store.
+//!
+//! A [`Corpus`] lists [`Recording`]s and hands out their sound. [`open`] finds out what a folder holds; the word
+//! `synthetic` stands for the built-in voices, for a machine that has no data. A [`Split`] deals recordings to training,
+//! validation and test so that no speaker is in two of them, and a [`Store`] keeps their spectrograms on disk.
+//!
+//! ```
+//! use speechlens_data::{Corpus, Parameters, Sizes, Speakers, Split, Store, Synthetic};
+//!
+//! let corpus = Synthetic::new(4, 10, 1); // 4 voices of each sex, 10 recordings of each, seed 1
+//! let split = Split::draw(corpus.recordings(), Speakers::All, Sizes::all(), 1)?;
+//! assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (40, 20, 20));
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("test.h5");
+//! let store = Store::open_or_compute(&path, &corpus, &split.test, Parameters::default(), &|_done| {})?;
+//! let batch = store.read(&[0, 5, 7])?; // spectrograms in dB
+//! assert_eq!(batch.dim(), (3, 227, 227));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | subject | module |
+//! | --- | --- |
+//! | what a corpus is, and opening one | [`corpus`] |
+//! | AudioMNIST, LibriSpeech, synthetic voices | [`audiomnist`], [`librispeech`], [`synthetic`] |
+//! | training, validation and test | [`split`] |
+//! | spectrograms on disk | [`store`] |
+//! | AudioMNIST's own preprocessed files | [`hdf5_layout`] |
+
+pub mod audiomnist;
+pub mod corpus;
+mod error;
+pub mod hdf5_layout;
+pub mod librispeech;
+mod seed;
+pub mod split;
+pub mod store;
+pub mod synthetic;
+
+pub use audiomnist::AudioMnist;
+pub use corpus::{Corpus, Recording, Sex, open};
+pub use error::{Error, Result};
+pub use librispeech::LibriSpeech;
+pub use split::{Sizes, Speakers, Split};
+pub use store::{Parameters, Store};
+pub use synthetic::Synthetic;

@@ -1,0 +1,174 @@
+//! The files of AudioMNIST's own preprocessing: `AlexNet_DIGIT_SPEAKER_REPETITION.hdf5`, one recording a file, with `data`
+//! [1, 1, 227, 227] (a spectrogram in dB, frequency × time) and `label` [[digit, gender]] (0 male, 1 female).
+
+use std::path::{Path, PathBuf};
+
+use hdf5::File;
+use ndarray::{Array2, ArrayView2, Axis, Ix4, array};
+use speechlens_audio::SIZE;
+
+use crate::audiomnist::parse_stem;
+use crate::corpus::{Recording, Sex, entries};
+use crate::{Error, Result};
+
+const PREFIX: &str = "AlexNet_";
+
+/// The files of this layout in a folder, in the order of their names.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(PREFIX) && name.ends_with(".hdf5")
+    };
+    Ok(entries(folder)?.into_iter().filter(ours).collect())
+}
+
+/// Reads a recording and its spectrogram, [227, 227] in dB.
+///
+/// Any width of number is read; the authors' own files hold 64-bit ones.
+pub fn read(path: &Path) -> Result<(Recording, Array2<f32>)> {
+    let named = path.file_stem().unwrap_or_default().to_string_lossy();
+    let named = named.strip_prefix(PREFIX);
+    let Some((id, (_, speaker, _))) = named.and_then(|id| Some((id, parse_stem(id)?))) else {
+        return Err(Error::malformed(
+            path,
+            "expected the name AlexNet_DIGIT_SPEAKER_REPETITION.hdf5",
+        ));
+    };
+    let error = Error::hdf5(path);
+    let file = File::open(path).map_err(&error)?;
+    let data = file.dataset("data").map_err(&error)?;
+    if data.shape() != [1, 1, SIZE, SIZE] {
+        let reason = format!(
+            "`data` is {:?}, expected [1, 1, {SIZE}, {SIZE}]",
+            data.shape()
+        );
+        return Err(Error::malformed(path, reason));
+    }
+    let data = data.read::<f32, Ix4>().map_err(&error)?;
+    let label = file
+        .dataset("label")
+        .and_then(|label| label.read_raw::<i64>())
+        .map_err(&error)?;
+    let (digit, sex) = match label[..] {
+        [digit @ 0..=9, sex @ 0..=1] => (digit as u8, Sex::ALL[sex as usize]),
+        _ => {
+            let reason =
+                format!("`label` is {label:?}, expected a digit and 0 (male) or 1 (female)");
+            return Err(Error::malformed(path, reason));
+        }
+    };
+    let recording = Recording {
+        id: id.to_owned(),
+        speaker: speaker.to_owned(),
+        sex,
+        digit: Some(digit),
+    };
+    Ok((
+        recording,
+        data.index_axis_move(Axis(0), 0).index_axis_move(Axis(0), 0),
+    ))
+}
+
+/// Writes a spectrogram, [227, 227] in dB, into a folder, and gives the path. The recording's name must be that of a digit,
+/// `DIGIT_SPEAKER_REPETITION`.
+pub fn write(
+    folder: &Path,
+    recording: &Recording,
+    spectrogram: ArrayView2<'_, f32>,
+) -> Result<PathBuf> {
+    let path = folder.join(format!("{PREFIX}{}.hdf5", recording.id));
+    let Some(digit) = recording
+        .digit
+        .filter(|_| parse_stem(&recording.id).is_some())
+    else {
+        let reason = "this layout is for digits, named DIGIT_SPEAKER_REPETITION";
+        return Err(Error::malformed(&path, reason));
+    };
+    if spectrogram.dim() != (SIZE, SIZE) {
+        let reason = format!(
+            "a spectrogram of {:?} was given, expected {SIZE} × {SIZE}",
+            spectrogram.dim()
+        );
+        return Err(Error::malformed(&path, reason));
+    }
+    let data = spectrogram
+        .to_shape((1, 1, SIZE, SIZE))
+        .map_err(|e| Error::malformed(&path, e.to_string()))?;
+    let label = array![[i64::from(digit), recording.sex.index() as i64]];
+    crate::store::write_atomically(&path, |file| {
+        file.new_dataset_builder()
+            .with_data(&data.view())
+            .create("data")?;
+        file.new_dataset_builder()
+            .with_data(&label)
+            .create("label")?;
+        Ok(())
+    })?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array4;
+
+    #[test]
+    fn round_trip_and_the_authors_own_widths() {
+        let folder = tempfile::tempdir().unwrap();
+        let recording = Recording {
+            id: "7_03_12".into(),
+            speaker: "03".into(),
+            sex: Sex::Female,
+            digit: Some(7),
+        };
+        let spectrogram =
+            Array2::from_shape_fn((SIZE, SIZE), |(f, t)| -((f * SIZE + t) as f32) / 1e3);
+        let path = write(folder.path(), &recording, spectrogram.view()).unwrap();
+        assert_eq!(path.file_name().unwrap(), "AlexNet_7_03_12.hdf5");
+        assert_eq!(list(folder.path()).unwrap(), [path.clone()]);
+        assert_eq!(read(&path).unwrap(), (recording, spectrogram.clone()));
+
+        // As numpy and h5py leave them: float64 and int64.
+        let theirs = folder.path().join("AlexNet_0_60_1.hdf5");
+        let file = File::create(&theirs).unwrap();
+        let data = spectrogram.mapv(f64::from);
+        let data: Array4<f64> = data.into_shape_with_order((1, 1, SIZE, SIZE)).unwrap();
+        file.new_dataset_builder()
+            .with_data(&data)
+            .create("data")
+            .unwrap();
+        file.new_dataset_builder()
+            .with_data(&array![[0i64, 1]])
+            .create("label")
+            .unwrap();
+        drop(file);
+        let (recording, values) = read(&theirs).unwrap();
+        assert_eq!(
+            (recording.speaker.as_str(), recording.sex, recording.digit),
+            ("60", Sex::Female, Some(0))
+        );
+        assert_eq!(values, spectrogram);
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["AlexNet_1_01_1.hdf5", "something.hdf5"] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, b"not HDF5").unwrap();
+            assert!(read(&path).unwrap_err().to_string().contains(name));
+        }
+        let path = folder.path().join("AlexNet_1_01_2.hdf5");
+        let file = File::create(&path).unwrap();
+        file.new_dataset_builder()
+            .with_data(&array![1.0f32])
+            .create("data")
+            .unwrap();
+        drop(file);
+        let error = read(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("AlexNet_1_01_2.hdf5") && error.contains("[1]"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,270 @@
+//! Training, validation and test, split by speaker.
+//!
+//! No speaker is in two parts, each part has as many recordings of men as of women, and every prefix of a part is as
+//! balanced as it can be: its recordings alternate between the sexes, and within a sex go round the speakers.
+
+use std::collections::BTreeMap;
+
+use rand::RngExt;
+use rand::seq::SliceRandom;
+
+use crate::corpus::{Recording, Sex};
+use crate::seed::rng;
+use crate::{Error, Result};
+
+/// Which of a corpus's speakers take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speakers {
+    /// So many of each sex, chosen by seed. The thesis takes 12.
+    PerSex(usize),
+    /// All there are.
+    All,
+}
+
+/// How many recordings a part has at most; a part has fewer if its speakers do. `None` takes all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// For training.
+    pub train: Option<usize>,
+    /// For validation.
+    pub validation: Option<usize>,
+    /// For test.
+    pub test: Option<usize>,
+}
+
+impl Sizes {
+    /// The thesis's: 6000, 3000 and 3000.
+    pub fn thesis() -> Sizes {
+        Sizes::at_most(6000, 3000, 3000)
+    }
+
+    /// As many recordings as there are.
+    pub fn all() -> Sizes {
+        Sizes {
+            train: None,
+            validation: None,
+            test: None,
+        }
+    }
+
+    /// So many recordings, or as many as there are.
+    pub fn at_most(train: usize, validation: usize, test: usize) -> Sizes {
+        Sizes {
+            train: Some(train),
+            validation: Some(validation),
+            test: Some(test),
+        }
+    }
+}
+
+/// Three lists of recordings, as indices into the corpus's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// For training.
+    pub train: Vec<usize>,
+    /// For choosing among networks.
+    pub validation: Vec<usize>,
+    /// For the numbers that are reported.
+    pub test: Vec<usize>,
+}
+
+impl Split {
+    /// Deals the speakers by `seed`: of each sex a quarter to test, a quarter to validation (at least one each), the others
+    /// to training. 12 speakers of each sex give 6, 3 and 3.
+    pub fn draw(
+        recordings: &[Recording],
+        speakers: Speakers,
+        sizes: Sizes,
+        seed: u64,
+    ) -> Result<Split> {
+        let mut parts = [const { Vec::new() }; 3];
+        for sex in Sex::ALL {
+            let mut names: Vec<_> = recordings
+                .iter()
+                .filter(|r| r.sex == sex)
+                .map(|r| r.speaker.clone())
+                .collect();
+            names.sort();
+            names.dedup();
+            names.shuffle(&mut rng(seed, &format!("split, {sex} speakers")));
+            let wanted = match speakers {
+                Speakers::PerSex(count) => count,
+                Speakers::All => names.len(),
+            };
+            if wanted < 3 || wanted > names.len() {
+                return Err(Error::TooFew(format!(
+                    "the corpus has {} {sex} speakers and {} are needed (at least one each for training, validation and test)",
+                    names.len(),
+                    wanted.max(3),
+                )));
+            }
+            let quarter = (wanted / 4).max(1);
+            let ends = [wanted - 2 * quarter, wanted - quarter, wanted];
+            let starts = [0, ends[0], ends[1]];
+            for ((part, start), end) in parts.iter_mut().zip(starts).zip(ends) {
+                part.extend_from_slice(&names[start..end]);
+            }
+        }
+        Split::of_speakers(recordings, &parts, sizes, seed)
+    }
+
+    /// The recordings of given speakers, for training, validation and test; `seed` chooses and orders them.
+    pub fn of_speakers(
+        recordings: &[Recording],
+        parts: &[Vec<String>; 3],
+        sizes: Sizes,
+        seed: u64,
+    ) -> Result<Split> {
+        let mut by_speaker = BTreeMap::<&str, Vec<usize>>::new();
+        for (index, recording) in recordings.iter().enumerate() {
+            by_speaker
+                .entry(&recording.speaker)
+                .or_default()
+                .push(index);
+        }
+        let mut take = |names: &[String], size: Option<usize>| -> Result<Vec<usize>> {
+            let mut of_sex: [Vec<Vec<usize>>; 2] = Default::default();
+            for name in names {
+                // Taken out, so that a speaker who is named twice is an error too.
+                let Some(mut own) = by_speaker.remove(name.as_str()) else {
+                    return Err(Error::TooFew(format!(
+                        "speaker {name} has no recordings, or stands in the split twice"
+                    )));
+                };
+                own.shuffle(&mut rng(seed, &format!("split, recordings of {name}")));
+                of_sex[recordings[own[0]].sex.index()].push(own);
+            }
+            Ok(alternate(of_sex.map(round_robin), size, seed))
+        };
+        Ok(Split {
+            train: take(&parts[0], sizes.train)?,
+            validation: take(&parts[1], sizes.validation)?,
+            test: take(&parts[2], sizes.test)?,
+        })
+    }
+}
+
+/// The first of every list, then the second of every list, and so on.
+fn round_robin(lists: Vec<Vec<usize>>) -> Vec<usize> {
+    let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
+    (0..longest)
+        .flat_map(|turn| lists.iter().filter_map(move |list| list.get(turn).copied()))
+        .collect()
+}
+
+/// One of each, as long as there are both and `size` allows; which sex comes first is drawn for every pair.
+fn alternate([male, female]: [Vec<usize>; 2], size: Option<usize>, seed: u64) -> Vec<usize> {
+    let pairs = size.map_or(usize::MAX, |size| size / 2);
+    let mut rng = rng(seed, "split, order of the sexes");
+    male.into_iter()
+        .zip(female)
+        .take(pairs)
+        .flat_map(|(m, f)| if rng.random_bool(0.5) { [m, f] } else { [f, m] })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    /// A corpus whose speakers have the given numbers of recordings.
+    fn corpus(male: &[usize], female: &[usize]) -> Vec<Recording> {
+        let speakers = male
+            .iter()
+            .map(|n| (Sex::Male, *n))
+            .chain(female.iter().map(|n| (Sex::Female, *n)));
+        speakers
+            .enumerate()
+            .flat_map(|(speaker, (sex, count))| {
+                (0..count).map(move |take| Recording {
+                    id: format!("{speaker}-{take}"),
+                    speaker: speaker.to_string(),
+                    sex,
+                    digit: None,
+                })
+            })
+            .collect()
+    }
+
+    fn parts(split: &Split) -> [&Vec<usize>; 3] {
+        [&split.train, &split.validation, &split.test]
+    }
+
+    #[test]
+    fn the_thesis_sizes() {
+        let recordings = corpus(&[500; 48], &[500; 12]);
+        let split = Split::draw(&recordings, Speakers::PerSex(12), Sizes::thesis(), 3).unwrap();
+        assert_eq!(parts(&split).map(Vec::len), [6000, 3000, 3000]);
+        let speakers = |part: &[usize]| {
+            part.iter()
+                .map(|&i| &recordings[i].speaker)
+                .collect::<HashSet<_>>()
+                .len()
+        };
+        assert_eq!(parts(&split).map(|part| speakers(part)), [12, 6, 6]);
+    }
+
+    #[test]
+    fn too_few_speakers_is_an_error_with_numbers() {
+        let recordings = corpus(&[5; 12], &[5; 11]);
+        let error = Split::draw(&recordings, Speakers::PerSex(12), Sizes::all(), 0)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("11 female") && error.contains("12 are needed"),
+            "{error}"
+        );
+        assert!(Split::draw(&corpus(&[5; 2], &[5; 9]), Speakers::All, Sizes::all(), 0).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn speakers_are_disjoint_and_parts_are_balanced(
+            male in prop::collection::vec(1usize..12, 3..20),
+            female in prop::collection::vec(1usize..12, 3..20),
+            caps in prop::array::uniform3(prop::option::of(0usize..60)),
+            seed: u64,
+        ) {
+            let recordings = corpus(&male, &female);
+            let sizes = Sizes { train: caps[0], validation: caps[1], test: caps[2] };
+            let split = Split::draw(&recordings, Speakers::All, sizes, seed).unwrap();
+            prop_assert_eq!(&split, &Split::draw(&recordings, Speakers::All, sizes, seed).unwrap());
+
+            let mut owner = std::collections::HashMap::new();
+            let mut seen = HashSet::new();
+            for (number, part) in parts(&split).into_iter().enumerate() {
+                prop_assert!(caps[number].is_none_or(|cap| part.len() <= cap));
+                let mut taken = std::collections::HashMap::<&str, usize>::new();
+                let mut of_sex = [0usize; 2];
+                for (place, &index) in part.iter().enumerate() {
+                    let recording = &recordings[index];
+                    prop_assert!(seen.insert(index), "a recording twice");
+                    prop_assert_eq!(*owner.entry(&recording.speaker).or_insert(number), number);
+                    *taken.entry(&recording.speaker).or_default() += 1;
+                    of_sex[recording.sex.index()] += 1;
+                    if place % 2 == 1 {
+                        prop_assert_eq!(of_sex[0], of_sex[1]);
+                    }
+                }
+                // A speaker has one recording more than another of the sex only if the other has no more to give.
+                for (a, &of_a) in &taken {
+                    for (b, &of_b) in &taken {
+                        let of = |name: &str| recordings.iter().filter(|r| r.speaker == name).collect::<Vec<_>>();
+                        if of(a)[0].sex == of(b)[0].sex && of_a > of_b + 1 {
+                            prop_assert_eq!(of_b, of(b).len());
+                        }
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn another_seed_deals_other_speakers(seed in 0u64..1000) {
+            let recordings = corpus(&[2; 40], &[2; 40]);
+            let draw = |seed| Split::draw(&recordings, Speakers::All, Sizes::all(), seed).unwrap();
+            prop_assert_ne!(draw(seed), draw(seed + 1));
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The voice: glottal pulses and noise, filtered by moving formants.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+use super::filters::Resonator;
+use super::phones::Phone;
+use super::speaker::Speaker;
+
+/// Samples per second.
+pub const RATE: u32 = 16_000;
+
+/// Samples between two settings of the filters: 2 ms.
+const STEP: usize = 32;
+
+/// Time over which the formants glide from phone to phone, in seconds.
+const GLIDE: f64 = 0.06;
+
+/// Time over which sources fade in and out, in seconds.
+const FADE: f64 = 0.02;
+
+/// Bandwidths of F1 to F5 in Hz (Klatt 1980).
+const BANDWIDTHS: [f64; 5] = [60.0, 90.0, 150.0, 250.0, 300.0];
+
+/// What the voice does at one moment.
+#[derive(Clone, Copy, Default)]
+struct Pose {
+    log_formants: [f64; 5],
+    damping: f64,
+    voicing: f64,
+    aspiration: f64,
+    frication: f64,
+    centre: f64,
+    width: f64,
+}
+
+impl Pose {
+    fn of(phone: &Phone, speaker: &Speaker) -> Pose {
+        let [men, women] = phone.formants;
+        let mut log_formants = [0.0; 5];
+        for (place, log) in log_formants.iter_mut().enumerate() {
+            // F5 was not measured: that of a tube closed at one end, 17.5 cm and 15 cm long.
+            let (man, woman) = if place < 4 {
+                (men[place], women[place])
+            } else {
+                (4500.0, 5250.0)
+            };
+            *log = man.ln() + speaker.tract * (woman / man).ln();
+        }
+        let frication = phone.frication.unwrap_or(super::phones::Frication {
+            level: 0.0,
+            centre: 4500.0,
+            width: 3000.0,
+        });
+        Pose {
+            log_formants,
+            damping: speaker.damping * if phone.nasal { 2.5 } else { 1.0 },
+            voicing: phone.voicing,
+            aspiration: phone.aspiration,
+            frication: frication.level,
+            centre: (frication.centre * 1.16f64.powf(speaker.tract)).min(7000.0),
+            width: frication.width,
+        }
+    }
+}
+
+/// The pose at every step: that of the phone at that time, averaged over a window of [`GLIDE`] for the tract and of
+/// [`FADE`] for the sources.
+fn poses(phones: &[Phone], speaker: &Speaker, steps: usize) -> Vec<Pose> {
+    let total: f64 = phones.iter().map(|phone| phone.share).sum();
+    let mut ends = Vec::with_capacity(phones.len());
+    let mut end = 0.0;
+    for phone in phones {
+        end += phone.share / total * steps as f64;
+        ends.push(end);
+    }
+    let targets: Vec<Pose> = phones
+        .iter()
+        .map(|phone| Pose::of(phone, speaker))
+        .collect();
+    let at = |step: usize| {
+        let place = ends
+            .partition_point(|end| *end <= step as f64)
+            .min(targets.len() - 1);
+        targets[place]
+    };
+    let track: Vec<Pose> = (0..steps).map(at).collect();
+    let half_window = |seconds: f64| (seconds * f64::from(RATE) / STEP as f64 / 2.0) as usize;
+    let (glide, fade) = (half_window(GLIDE), half_window(FADE));
+    (0..steps)
+        .map(|step| {
+            let around =
+                |half: usize| &track[step.saturating_sub(half)..(step + half + 1).min(steps)];
+            let mean = |half: usize, value: &dyn Fn(&Pose) -> f64| {
+                let window = around(half);
+                window.iter().map(value).sum::<f64>() / window.len() as f64
+            };
+            let mut pose = track[step];
+            for place in 0..5 {
+                pose.log_formants[place] = mean(glide, &|p| p.log_formants[place]);
+            }
+            pose.damping = mean(glide, &|p| p.damping);
+            pose.voicing = mean(fade, &|p| p.voicing);
+            pose.aspiration = mean(fade, &|p| p.aspiration);
+            // Bursts are sharp: frication keeps the phone's own edges.
+            pose
+        })
+        .collect()
+}
+
+/// Glottal flow at a phase of 0 to 1 of the cycle, at most 1: KLGLOTT88 (Klatt and Klatt 1990, Eq. 1), a rise and a faster
+/// fall while the glottis is open, 0 while it is closed.
+fn flow(phase: f64, open_quotient: f64) -> f64 {
+    let t = phase / open_quotient;
+    if t < 1.0 {
+        6.75 * t * t * (1.0 - t)
+    } else {
+        0.0
+    }
+}
+
+/// Glottal cycles: phase, and the strength of this cycle.
+struct Glottis {
+    phase: f64,
+    period: f64,
+    strength: f64,
+    last_flow: f64,
+}
+
+impl Glottis {
+    /// The derivative of the flow, which is what the lips radiate, and the flow itself. The difference of two samples of the
+    /// flow has less aliasing than samples of the derivative, which jumps when the glottis closes.
+    fn step(&mut self, f0: f64, speaker: &Speaker, rng: &mut ChaCha8Rng) -> (f64, f64) {
+        let increment = f0 * self.period / f64::from(RATE);
+        self.phase += increment;
+        if self.phase >= 1.0 {
+            self.phase -= 1.0;
+            self.period = 1.0 + speaker.jitter * rng.sample::<f64, _>(StandardNormal);
+            self.strength = 1.0 + speaker.shimmer * rng.sample::<f64, _>(StandardNormal);
+        }
+        let flow = flow(self.phase, speaker.open_quotient);
+        let change = (flow - self.last_flow) / increment;
+        self.last_flow = flow;
+        (self.strength * change, flow)
+    }
+}
+
+/// Speaks phones: `length` samples at [`RATE`], in arbitrary units.
+pub fn speak(phones: &[Phone], speaker: &Speaker, length: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
+    let rate = f64::from(RATE);
+    let poses = poses(phones, speaker, length.div_ceil(STEP));
+
+    // Intonation: a peak early in the word, then a fall, and a slow waver; the whole word a little higher or lower.
+    let shift = 0.8 * rng.sample::<f64, _>(StandardNormal);
+    let peak = rng.random_range(0.15..0.45);
+    let waver = (
+        rng.random_range(3.0..6.0),
+        rng.random_range(0.0..std::f64::consts::TAU),
+    );
+    let semitones = |place: f64, seconds: f64| {
+        let accent = (-((place - peak) / 0.25).powi(2)).exp();
+        let waver = 0.2 * (std::f64::consts::TAU * waver.0 * seconds + waver.1).sin();
+        shift + speaker.liveliness * (0.7 * accent - place + 0.2) + waver
+    };
+
+    let mut glottis = Glottis {
+        phase: rng.random_range(0.0..1.0),
+        period: 1.0,
+        strength: 1.0,
+        last_flow: 0.0,
+    };
+    glottis.last_flow = flow(glottis.phase, speaker.open_quotient);
+    let mut formants = [Resonator::default(); 5];
+    let mut mouth = Resonator::default();
+    let smoothing = (-std::f64::consts::TAU * speaker.tilt / rate).exp();
+    let (mut tilted, mut last_hiss, mut last_breath, mut last_sample) = (0.0, 0.0, 0.0, 0.0);
+    let mut f0 = speaker.f0;
+    let mut output = Vec::with_capacity(length);
+    for n in 0..length {
+        let pose = poses[n / STEP];
+        if n % STEP == 0 {
+            f0 =
+                speaker.f0 * 2f64.powf(semitones(n as f64 / length as f64, n as f64 / rate) / 12.0);
+            for (place, formant) in formants.iter_mut().enumerate() {
+                let frequency = pose.log_formants[place].exp().min(0.47 * rate);
+                formant.tune(frequency, BANDWIDTHS[place] * pose.damping, rate);
+            }
+            mouth.tune(pose.centre, pose.width, rate);
+        }
+        let (change, flow) = glottis.step(f0, speaker, rng);
+        tilted = (1.0 - smoothing) * change + smoothing * tilted;
+        // Breath is strongest while the glottis is open; radiation lifts it like everything else.
+        let hiss: f64 = rng.sample(StandardNormal);
+        let breath = hiss * (pose.aspiration + speaker.breath * pose.voicing * (0.3 + flow));
+        let throat = pose.voicing * tilted + 2.0 * (breath - 0.7 * last_breath);
+        last_breath = breath;
+        let voice = formants
+            .iter_mut()
+            .fold(throat, |x, formant| formant.step(x));
+        let mouth_noise = mouth.step(pose.frication * (hiss - last_hiss));
+        last_hiss = hiss;
+        let sample = voice + 2.0 * mouth_noise;
+        output.push(sample + speaker.colour * (sample - last_sample));
+        last_sample = sample;
+    }
+    output
+}
