@@ -1,5 +1,7 @@
 //! Spectrograms against scipy and librosa (`goldens/make_spectrograms.py`).
 
+#![allow(clippy::unwrap_used)]
+
 use ndarray::Array2;
 use speechlens_audio::{Crop, Placement, SIZE, Spectrogram, read};
 
@@ -10,10 +12,17 @@ fn largest_difference(rate: u32, crop: Crop) -> f32 {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/spectrogram");
     let audio = read(folder.join(format!("{rate}.wav"))).unwrap();
     assert_eq!(audio.rate, rate);
-    let ours = Spectrogram::new(crop).compute(&audio, Placement::At(OFFSET)).unwrap();
-    let golden: Array2<i16> = ndarray_npy::read_npy(folder.join(format!("{rate}.{crop}.npy"))).unwrap();
+    let ours = Spectrogram::new(crop)
+        .compute(&audio, Placement::At(OFFSET))
+        .unwrap();
+    let golden: Array2<i16> =
+        ndarray_npy::read_npy(folder.join(format!("{rate}.{crop}.npy"))).unwrap();
     assert_eq!(golden.dim(), (SIZE, SIZE));
-    let differences = ours.values.iter().zip(&golden).map(|(a, &b)| (a - f32::from(b) / 400.0).abs());
+    let differences = ours
+        .values
+        .iter()
+        .zip(&golden)
+        .map(|(a, &b)| (a - f32::from(b) / 400.0).abs());
     let largest = differences.fold(0.0, f32::max);
     println!("{rate} Hz, {crop}: at most {largest:.5} dB apart");
     largest

@@ -80,7 +80,7 @@ pub enum Placement {
 impl Placement {
     fn offset(self, samples: usize) -> Result<usize> {
         match self {
-            Placement::At(offset) if offset + samples > SECOND => {
+            Placement::At(offset) if offset > SECOND - samples => {
                 Err(Error::Offset { offset, samples })
             }
             Placement::At(offset) => Ok(offset),

@@ -42,7 +42,7 @@ pub fn write_wav(path: impl AsRef<Path>, audio: &Audio) -> Result<()> {
 /// Writes a 16-bit PCM WAV stream, clipped at full scale.
 ///
 /// # Errors
-/// If the writer fails, or the recording is longer than a WAV file can be (4 GiB).
+/// If the writer fails, the sampling rate is 0, or the recording is longer than a WAV file can be (4 GiB).
 pub fn to_writer(writer: impl Write + Seek, audio: &Audio) -> io::Result<()> {
     let spec = WavSpec {
         channels: 1,
@@ -50,6 +50,12 @@ pub fn to_writer(writer: impl Write + Seek, audio: &Audio) -> io::Result<()> {
         bits_per_sample: 16,
         sample_format: SampleFormat::Int,
     };
+    if audio.rate == 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "its sampling rate is 0 Hz",
+        ));
+    }
     let write = || {
         let mut wav = WavWriter::new(writer, spec)?;
         for sample in &audio.samples {
