@@ -1,1 +1,80 @@
-//! Heatmaps, curves, tables and the self-contained HTML report.
+//! What a run of SpeechLens shows: heatmaps, curves, tables, `results.json`, and the page that holds them all.
+//!
+//! The crate draws arrays and prints numbers; it knows nothing of networks or recordings. Every drawing is a
+//! [`Picture`]: SVG inside a [`Page`], whose colours follow the reader's light or dark theme, or PNG in a file.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`axes`] | labels, ranges, ticks; linear and logarithmic |
+//! | [`heatmap`] | arrays [frequency, time] as pictures, alone and side by side |
+//! | [`curves`] | line charts |
+//! | [`table`] | the thesis's numbers beside the measured ones, for a page and for a terminal |
+//! | [`results`] | `results.json` |
+//! | [`thesis`] | what was published, as data |
+//! | [`page`] | the self-contained HTML report |
+//! | [`colormap`] | colours by value |
+//! | [`atomic`] | files that are whole or not there |
+//!
+//! ```
+//! use ndarray::Array2;
+//! use speechlens_report::{Axes, Block, Page, Panel, Section, limit};
+//!
+//! # fn main() -> speechlens_report::Result<()> {
+//! // [frequency, time]: a spectrogram in dB, and the relevance of its bins.
+//! let decibels = Array2::from_shape_fn((32, 40), |(f, t)| -80.0 + (f * t % 81) as f32);
+//! let relevance = decibels.mapv(|v| 0.01 * (v + 40.0));
+//!
+//! let panel = Panel::overlay(
+//!     Axes::spectrogram(1.0, 4000.0),
+//!     decibels.view(),
+//!     relevance.view(),
+//!     limit(relevance.view()),
+//! )?
+//! .titled("female");
+//!
+//! let folder = tempfile::tempdir().expect("a temporary folder");
+//! panel.picture()?.write_png(&folder.path().join("heatmap.png"))?;
+//!
+//! let page = Page {
+//!     title: "What the network listens to".into(),
+//!     lead: "One heatmap.".into(),
+//!     facts: vec![("seed".into(), "1".into())],
+//!     sections: vec![Section {
+//!         id: "figure-6.1".into(),
+//!         title: "Heatmap".into(),
+//!         blocks: vec![
+//!             Block::text("Red bins speak for the class, blue ones against it."),
+//!             Block::figure(panel.picture()?, "A heatmap over a spectrogram", "Relevance of a recording."),
+//!         ],
+//!     }],
+//! };
+//! page.write(&folder.path().join("index.html"))?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod atomic;
+pub mod axes;
+pub mod colormap;
+pub mod curves;
+pub mod heatmap;
+pub mod page;
+pub mod results;
+pub mod table;
+pub mod thesis;
+
+mod error;
+mod frame;
+mod number;
+mod palette;
+mod picture;
+
+pub use axes::{Axes, Axis};
+pub use curves::{Chart, Series};
+pub use error::{Error, Result};
+pub use heatmap::{Panel, grid, limit};
+pub use page::{Block, Page, Section};
+pub use picture::Picture;
+pub use results::{Cell, Experiment, Results, Row, Run};
+pub use table::Table;
+pub use thesis::Thesis;
