@@ -70,8 +70,9 @@ impl Frame {
         self.border(area)?;
         self.y_ticks(area, ticks, true)?;
         let (px, py) = self.at(1.0, 0.5);
-        let out = right_room(axis, ticks) - LABEL as i32;
-        self.upright(area, axis.label(), px + out * UNITS, py)
+        let widest = ticks.iter().map(|(_, label)| width(label, TICK)).max();
+        let out = widest.unwrap_or(0) + 20 * UNITS;
+        self.upright(area, axis.label(), px + out, py)
     }
 
     fn border(&self, area: &Area) -> Result<()> {
@@ -101,13 +102,6 @@ impl Frame {
             .pos(Pos::new(HPos::Center, VPos::Center));
         write(area, label, &style, (x, y))
     }
-}
-
-/// The room in CSS pixels that ticks and label take right of a frame.
-pub(crate) fn right_room(axis: &Axis, ticks: &[(f64, String)]) -> i32 {
-    let widest = ticks.iter().map(|(_, label)| width(label, TICK)).max();
-    let label = if axis.label().is_empty() { 4 } else { 26 };
-    7 + widest.unwrap_or(0) / UNITS + label
 }
 
 /// A line of `width` CSS pixels through points in drawing units.

@@ -4,7 +4,7 @@
 
 use crate::axes::{Axes, Axis};
 use crate::colormap::{Colormap, Rgb, blend};
-use crate::frame::{BOTTOM, Frame, LEFT, TICK, TITLE, right_room, write};
+use crate::frame::{BOTTOM, Frame, LEFT, TICK, TITLE, write};
 use crate::palette::INK;
 use crate::picture::{Area, Picture, Raster, UNITS, bold, drawing, text};
 use crate::{Error, Result, number};
@@ -25,6 +25,10 @@ const REMOVED: Rgb = [0xd5, 0xda, 0xe0];
 const PLOT: (i32, i32) = (264, 220);
 const BAR: i32 = 11;
 const BAR_GAP: i32 = 10;
+/// Ticks and label of the bar; the same for all, so that panels beside each other are of one size.
+const BAR_ROOM: i32 = 82;
+/// The width of a panel.
+const WIDTH: i32 = LEFT + PLOT.0 + BAR_GAP + BAR + BAR_ROOM;
 const HEAD: i32 = 26;
 const KEY: i32 = 18;
 
@@ -184,13 +188,6 @@ impl Panel {
         })
     }
 
-    /// Width and height in CSS pixels.
-    fn size(&self) -> (i32, i32) {
-        let labels = right_room(&self.bar.axis, &self.bar.ticks);
-        let width = LEFT + PLOT.0 + BAR_GAP + BAR + labels;
-        (width, self.head() + PLOT.1 + BOTTOM)
-    }
-
     fn head(&self) -> i32 {
         let title = if self.title.is_empty() { 10 } else { HEAD };
         title + if self.key.is_some() { KEY } else { 0 }
@@ -238,20 +235,20 @@ impl Panel {
 pub fn grid(panels: &[Panel], columns: usize) -> Result<Picture> {
     let columns = columns.clamp(1, panels.len().max(1));
     let rows: Vec<&[Panel]> = panels.chunks(columns).collect();
-    let Some(width) = panels.iter().map(|p| p.size().0).max() else {
+    if panels.is_empty() {
         return Err(undrawable("grid", "it has no panels"));
-    };
+    }
     let heads: Vec<i32> = rows
         .iter()
         .map(|row| row.iter().map(Panel::head).max().unwrap_or(0))
         .collect();
     let height: i32 = heads.iter().map(|head| head + PLOT.1 + BOTTOM).sum();
-    Picture::draw((width * columns as i32) as u32, height as u32, |area| {
+    Picture::draw((WIDTH * columns as i32) as u32, height as u32, |area| {
         let mut rasters = Vec::new();
         let mut top = 0;
         for (row, head) in rows.iter().zip(&heads) {
             for (column, panel) in row.iter().enumerate() {
-                rasters.extend(panel.draw(area, column as i32 * width, top, *head)?);
+                rasters.extend(panel.draw(area, column as i32 * WIDTH, top, *head)?);
             }
             top += head + PLOT.1 + BOTTOM;
         }
@@ -290,23 +287,21 @@ fn level(spectrogram: ArrayView2<f32>, unit: &str, map: &Colormap) -> Result<(Rg
     Ok((image(&bins), bar))
 }
 
-/// The bar of a relevance picture, whose ends say that they stand for everything beyond.
+/// The bar of a relevance picture. A power of ten stands in its label, to keep the ticks short, and its ends say where
+/// they stand for everything beyond.
 fn relevance_bar(relevance: ArrayView2<f32>, limit: f32, colour: impl Fn(f32) -> Rgb) -> Bar {
-    let beyond = relevance.iter().filter(|r| r.abs() > limit).count();
-    let end = number::significant(limit as f64, 2);
-    let half = number::significant(limit as f64 / 2.0, 2);
-    let (least, most) = match beyond {
-        0 => (format!("−{end}"), end),
-        _ => (format!("≤ −{end}"), format!("≥ {end}")),
-    };
+    let beyond = relevance.iter().any(|r| r.abs() > limit);
+    let (least, most) = if beyond { ("≤ ", "≥ ") } else { ("", "") };
+    let (factor, unit) = number::factor(limit as f64);
+    let tick = |share: f64| number::significant(share * limit as f64 / factor, 2);
     Bar {
-        axis: Axis::linear("relevance", -limit as f64, limit as f64),
+        axis: Axis::linear(format!("relevance{unit}"), -limit as f64, limit as f64),
         ticks: vec![
-            (0.0, least),
-            (0.25, format!("−{half}")),
-            (0.5, "0".into()),
-            (0.75, half),
-            (1.0, most),
+            (0.0, format!("{least}{}", tick(-1.0))),
+            (0.25, tick(-0.5)),
+            (0.5, tick(0.0)),
+            (0.75, tick(0.5)),
+            (1.0, format!("{most}{}", tick(1.0))),
         ],
         colours: (-128..=128).map(|i| colour(i as f32 / 128.0)).collect(),
     }

@@ -22,6 +22,21 @@ pub fn fixed(value: f64, decimals: usize) -> String {
     minus(format!("{value:.decimals$}"))
 }
 
+/// A power of ten by which numbers up to `largest` are short, and what to write behind their label: ` (×10⁻³)`; 1 and
+/// nothing where they are short as they are.
+pub fn factor(largest: f64) -> (f64, String) {
+    // The exponent of the number as it is printed: 0.0099999 is 1.0×10⁻².
+    let printed = format!("{largest:.1e}");
+    let exponent = printed.rsplit('e').next().and_then(|e| e.parse().ok());
+    match exponent {
+        Some(exponent) if largest != 0.0 && !(-1..3).contains(&exponent) => (
+            10f64.powi(exponent),
+            format!(" (×10{})", superscript(exponent)),
+        ),
+        _ => (1.0, String::new()),
+    }
+}
+
 fn trim(number: &str) -> &str {
     match number.contains('.') {
         true => number.trim_end_matches('0').trim_end_matches('.'),
@@ -55,12 +70,22 @@ mod tests {
             (97.8333, "97.83"),
             (0.0123456, "0.01235"),
             (12000.0, "12000"),
-            (-0.000012345, "−1.235×10⁻⁵"),
+            (-0.000012346, "−1.235×10⁻⁵"),
             (1.5e9, "1.5×10⁹"),
         ];
         for (value, expected) in cases {
             assert_eq!(significant(value, 4), expected);
         }
         assert_eq!(fixed(-1.25, 1), "−1.2");
+    }
+
+    #[test]
+    fn a_factor_leaves_one_digit_before_the_point() {
+        let (factor_, label) = factor(0.0042);
+        assert!((0.0042 / factor_ - 4.2).abs() < 1e-9);
+        assert_eq!(label, " (×10⁻³)");
+        assert_eq!(factor(0.01f32 as f64).1, " (×10⁻²)");
+        assert_eq!(factor(25.0), (1.0, String::new()));
+        assert_eq!(factor(0.0), (1.0, String::new()));
     }
 }
