@@ -6,6 +6,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
 use super::cpu;
+use super::product::{Matrix, Threads, multiply};
 use crate::Result;
 
 /// How windows lie on the input, the same in both directions.
@@ -185,76 +186,6 @@ impl Sizes {
     }
 }
 
-/// A matrix in row order, or its transpose.
-#[derive(Clone, Copy)]
-struct Matrix<'a, T> {
-    values: &'a [T],
-    rows: usize,
-    columns: usize,
-    transposed: bool,
-}
-
-impl<'a, T> Matrix<'a, T> {
-    fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
-        assert_eq!(values.len(), rows * columns);
-        Matrix {
-            values,
-            rows,
-            columns,
-            transposed: false,
-        }
-    }
-
-    fn t(self) -> Self {
-        Matrix {
-            rows: self.columns,
-            columns: self.rows,
-            transposed: !self.transposed,
-            ..self
-        }
-    }
-
-    /// Steps from a row, and from a column, to the next.
-    fn steps(&self) -> (isize, isize) {
-        match self.transposed {
-            false => (self.columns as isize, 1),
-            true => (1, self.rows as isize),
-        }
-    }
-}
-
-/// `into = a · b`, or `into += a · b`, on this thread.
-fn multiply<T: WithDType>(into: &mut [T], add: bool, a: Matrix<T>, b: Matrix<T>) {
-    assert_eq!(a.columns, b.rows);
-    assert_eq!(into.len(), a.rows * b.columns);
-    let ((a_row, a_column), (b_row, b_column)) = (a.steps(), b.steps());
-    // SAFETY: the three slices hold rows × columns values each (asserted when a matrix is made, and above), which the steps
-    // do not leave; `into` is borrowed mutably, so it overlaps neither of the others.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.columns,
-            a.columns,
-            into.as_mut_ptr(),
-            1,
-            b.columns as isize,
-            add,
-            a.values.as_ptr(),
-            a_column,
-            a_row,
-            b.values.as_ptr(),
-            b_column,
-            b_row,
-            T::one(),
-            T::one(),
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
-
 struct Forward(Geometry);
 
 impl CustomOp2 for Forward {
@@ -316,6 +247,7 @@ fn convolve<T: WithDType>(input: &[T], weight: &[T], sizes: Sizes) -> Vec<T> {
             |columns, (image, output)| {
                 sizes.image_to_columns(image, columns);
                 multiply(
+                    Threads::One,
                     output,
                     false,
                     weight,
@@ -363,6 +295,7 @@ fn spread<T: WithDType>(output: &[T], weight: &[T], sizes: Sizes) -> Vec<T> {
             || vec![T::zero(); sizes.window() * sizes.windows()],
             |columns, (output, image)| {
                 multiply(
+                    Threads::One,
                     columns,
                     false,
                     weight,
@@ -421,6 +354,7 @@ fn correlate<T: WithDType>(input: &[T], output: &[T], sizes: Sizes) -> Vec<T> {
                     sizes.image_to_columns(image, columns);
                     let columns = Matrix::new(columns, sizes.window(), sizes.windows());
                     multiply(
+                        Threads::One,
                         &mut sum,
                         true,
                         Matrix::new(output, sizes.outputs, sizes.windows()),

@@ -1,9 +1,9 @@
 //! Max pooling with a gradient for windows that overlap (candle refuses one: its issue 1593).
 //!
-//! A forward pass finds each window's winner; the output is gathered from there and the gradient, or the relevance, goes
-//! back there. Gathering is candle's, so the gradient works on any device.
+//! Each window has one winner: the output is taken from there, and the gradient, or the relevance, goes back there. Devices
+//! other than the CPU gather from the winners' places, which candle can differentiate.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
 use super::cpu;
@@ -16,8 +16,11 @@ fn output_length(length: usize, kernel: usize, stride: usize) -> candle_core::Re
     Ok((length - kernel) / stride + 1)
 }
 
-/// `[N, C, H, W]` to `[N, C, H', W']`.
+/// `[N, C, H, W]` to `[N, C, H', W']`; differentiable. On a tie the first in scan order wins.
 pub fn forward(input: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
+    if input.device().is_cpu() {
+        return Ok(input.contiguous()?.apply_op1(MaxPool { kernel, stride })?);
+    }
     let (n, c, h, w) = input.dims4()?;
     let (oh, ow) = (
         output_length(h, kernel, stride)?,
@@ -33,6 +36,11 @@ pub fn forward(input: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
 
 /// Moves the values of the output's shape to the winners, `[N, C, H', W']` to `[N, C, H, W]`, and sums what meets there.
 pub fn route(input: &Tensor, output: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
+    if input.device().is_cpu() {
+        return Ok(input
+            .contiguous()?
+            .apply_op2_no_bwd(&output.contiguous()?, &Route { kernel, stride })?);
+    }
     let (n, c, h, w) = input.dims4()?;
     let winners = winners(&input.detach(), kernel, stride)?;
     let zeros = Tensor::zeros((n * c, h * w), output.dtype(), output.device())?;
@@ -42,18 +50,9 @@ pub fn route(input: &Tensor, output: &Tensor, kernel: usize, stride: usize) -> R
         .reshape((n, c, h, w))?)
 }
 
-/// The place of each window's largest value in its `H × W` plane, first in scan order on a tie: u32 `[N·C, H'·W']`.
+/// The place of each window's largest value in its `H × W` plane, first in scan order on a tie, by candle's own operations:
+/// one pass over the windows' `kernel²` places, each a selection of rows and columns. u32 `[N·C, H'·W']`.
 fn winners(input: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
-    match input.device().is_cpu() {
-        true => Ok(input
-            .contiguous()?
-            .apply_op1_no_bwd(&Winners { kernel, stride })?),
-        false => winners_by_tensor_ops(input, kernel, stride),
-    }
-}
-
-/// [`winners`] by candle's own operations: one pass over the windows' `kernel²` places, each a selection of rows and columns.
-fn winners_by_tensor_ops(input: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     let (n, c, h, w) = input.dims4()?;
     let (oh, ow) = (
         output_length(h, kernel, stride)?,
@@ -96,14 +95,64 @@ fn winners_by_tensor_ops(input: &Tensor, kernel: usize, stride: usize) -> Result
     Ok(places.reshape((n * c, oh * ow))?)
 }
 
-struct Winners {
+/// One plane `H × W` and the windows on it.
+#[derive(Clone, Copy)]
+struct Windows {
+    kernel: usize,
+    stride: usize,
+    width: usize,
+    out_height: usize,
+    out_width: usize,
+}
+
+impl Windows {
+    fn new(input: &Shape, kernel: usize, stride: usize) -> candle_core::Result<Self> {
+        let (_, _, h, width) = input.dims4()?;
+        let (out_height, out_width) = (
+            output_length(h, kernel, stride)?,
+            output_length(width, kernel, stride)?,
+        );
+        Ok(Windows {
+            kernel,
+            stride,
+            width,
+            out_height,
+            out_width,
+        })
+    }
+
+    /// How many there are.
+    fn count(&self) -> usize {
+        self.out_height * self.out_width
+    }
+
+    /// Calls `each` with every window's number and the place of its largest value.
+    fn each_winner<T: WithDType>(&self, plane: &[T], mut each: impl FnMut(usize, usize)) {
+        for window in 0..self.count() {
+            let start =
+                (window / self.out_width * self.width + window % self.out_width) * self.stride;
+            let mut at = start;
+            for row in 0..self.kernel {
+                let first = start + row * self.width;
+                for (column, value) in plane[first..first + self.kernel].iter().enumerate() {
+                    if *value > plane[at] {
+                        at = first + column;
+                    }
+                }
+            }
+            each(window, at);
+        }
+    }
+}
+
+struct MaxPool {
     kernel: usize,
     stride: usize,
 }
 
-impl CustomOp1 for Winners {
+impl CustomOp1 for MaxPool {
     fn name(&self) -> &'static str {
-        "max-pool-winners"
+        "max-pool"
     }
 
     fn cpu_fwd(
@@ -112,44 +161,65 @@ impl CustomOp1 for Winners {
         layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let (n, c, h, w) = layout.shape().dims4()?;
-        let (oh, ow) = (
-            output_length(h, self.kernel, self.stride)?,
-            output_length(w, self.kernel, self.stride)?,
-        );
-        let mut winners = vec![0u32; n * c * oh * ow];
-        cpu::dispatch!(storage, "max pooling", T => {
-            self.find::<T>(cpu::slice(storage, layout)?, (h, w), (oh, ow), &mut winners);
+        let windows = Windows::new(layout.shape(), self.kernel, self.stride)?;
+        let storage = cpu::dispatch!(storage, "max pooling", T => {
+            let mut output = vec![T::default(); n * c * windows.count()];
+            let input = cpu::slice::<T>(storage, layout)?;
+            let planes = input.par_chunks(h * w).zip(output.par_chunks_mut(windows.count()));
+            planes.for_each(|(plane, output)| windows.each_winner(plane, |window, at| output[window] = plane[at]));
+            T::to_cpu_storage_owned(output)
         });
-        Ok((CpuStorage::U32(winners), Shape::from((n * c, oh * ow))))
+        Ok((
+            storage,
+            Shape::from((n, c, windows.out_height, windows.out_width)),
+        ))
+    }
+
+    fn bwd(
+        &self,
+        input: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> candle_core::Result<Option<Tensor>> {
+        let route = Route {
+            kernel: self.kernel,
+            stride: self.stride,
+        };
+        input
+            .apply_op2_no_bwd(&gradient.contiguous()?, &route)
+            .map(Some)
     }
 }
 
-impl Winners {
-    fn find<T: WithDType>(
+struct Route {
+    kernel: usize,
+    stride: usize,
+}
+
+impl CustomOp2 for Route {
+    fn name(&self) -> &'static str {
+        "max-pool-route"
+    }
+
+    fn cpu_fwd(
         &self,
-        input: &[T],
-        (h, w): (usize, usize),
-        (oh, ow): (usize, usize),
-        winners: &mut [u32],
-    ) {
-        let find = |(plane, winners): (&[T], &mut [u32])| {
-            for (place, winner) in winners.iter_mut().enumerate() {
-                let start = place / ow * self.stride * w + place % ow * self.stride;
-                let mut at = start;
-                for row in 0..self.kernel {
-                    for index in start + row * w..start + row * w + self.kernel {
-                        if plane[index] > plane[at] {
-                            at = index;
-                        }
-                    }
-                }
-                *winner = at as u32;
-            }
-        };
-        input
-            .par_chunks(h * w)
-            .zip(winners.par_chunks_mut(oh * ow))
-            .for_each(find);
+        input: &CpuStorage,
+        input_layout: &Layout,
+        output: &CpuStorage,
+        output_layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (_, _, h, w) = input_layout.shape().dims4()?;
+        let windows = Windows::new(input_layout.shape(), self.kernel, self.stride)?;
+        let storage = cpu::dispatch!(input, "max pooling", T => {
+            let (input, output) = (cpu::slice::<T>(input, input_layout)?, cpu::slice::<T>(output, output_layout)?);
+            let mut routed = vec![T::default(); input.len()];
+            let planes = input.par_chunks(h * w).zip(output.par_chunks(windows.count()));
+            planes.zip(routed.par_chunks_mut(h * w)).for_each(|((plane, output), routed)| {
+                windows.each_winner(plane, |window, at| routed[at] += output[window]);
+            });
+            T::to_cpu_storage_owned(routed)
+        });
+        Ok((storage, input_layout.shape().clone()))
     }
 }
 
@@ -161,16 +231,21 @@ mod tests {
     use super::*;
 
     proptest! {
+        /// What other devices compute, run on the CPU, against the CPU's own kernel.
         #[test]
         fn tensor_operations_find_the_same_winners(
             (h, w, kernel, stride) in (1usize..5).prop_flat_map(|k| (k..12, k..12, Just(k), 1usize..4)),
             values in proptest::collection::vec(-2i32..3, 2 * 3 * 11 * 11),
         ) {
             let values: Vec<f32> = values[..2 * 3 * h * w].iter().map(|v| *v as f32).collect();
-            let input = Tensor::from_vec(values, (2, 3, h, w), &Device::Cpu).unwrap();
-            let one = winners(&input, kernel, stride).unwrap().to_vec2::<u32>().unwrap();
-            let other = winners_by_tensor_ops(&input, kernel, stride).unwrap().to_vec2::<u32>().unwrap();
-            prop_assert_eq!(one, other);
+            let input = Tensor::from_vec(values.clone(), (2, 3, h, w), &Device::Cpu).unwrap();
+            let places = winners(&input, kernel, stride).unwrap().to_vec2::<u32>().unwrap();
+            let windows = Windows::new(input.shape(), kernel, stride).unwrap();
+            for (plane, places) in values.chunks(h * w).zip(places) {
+                let mut own = Vec::new();
+                windows.each_winner(plane, |_, at| own.push(at as u32));
+                prop_assert_eq!(own, places);
+            }
         }
     }
 

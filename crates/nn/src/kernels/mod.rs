@@ -3,4 +3,6 @@
 
 pub mod conv2d;
 pub(crate) mod cpu;
+pub mod linear;
 pub mod max_pool2d;
+mod product;

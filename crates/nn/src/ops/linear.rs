@@ -1,5 +1,6 @@
 use candle_core::{Shape, Tensor};
 
+use crate::kernels::linear;
 use crate::{Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
 
 /// Dense layer: `[N, inputs]` to `[N, outputs]`, weight `[outputs, inputs]`, with a bias.
@@ -62,10 +63,10 @@ impl LinearOp for Linear {
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        Ok(input.matmul(&weight.t()?)?)
+        linear::forward(input, weight)
     }
 
     fn transpose(&self, output: &Tensor, weight: &Tensor, _: &Shape) -> Result<Tensor> {
-        Ok(output.matmul(weight)?)
+        linear::input_gradient(output, weight)
     }
 }
