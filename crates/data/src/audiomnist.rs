@@ -190,7 +190,7 @@ mod tests {
         ] {
             write(&data.join(name), "");
         }
-        speechlens_audio::write_wav(&data.join("12/0_12_0.wav"), &wav).unwrap();
+        speechlens_audio::write_wav(data.join("12/0_12_0.wav"), &wav).unwrap();
 
         for folder in [root.path(), &data] {
             assert!(AudioMnist::is_at(folder));

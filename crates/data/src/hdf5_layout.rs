@@ -125,7 +125,7 @@ mod tests {
             Array2::from_shape_fn((SIZE, SIZE), |(f, t)| -((f * SIZE + t) as f32) / 1e3);
         let path = write(folder.path(), &recording, spectrogram.view()).unwrap();
         assert_eq!(path.file_name().unwrap(), "AlexNet_7_03_12.hdf5");
-        assert_eq!(list(folder.path()).unwrap(), [path.clone()]);
+        assert_eq!(list(folder.path()).unwrap(), std::slice::from_ref(&path));
         assert_eq!(read(&path).unwrap(), (recording, spectrogram.clone()));
 
         // As numpy and h5py leave them: float64 and int64.

@@ -70,7 +70,7 @@ pub struct Split {
 
 impl Split {
     /// Deals the speakers by `seed`: of each sex a quarter to test, a quarter to validation (at least one each), the others
-    /// to training. 12 speakers of each sex give 6, 3 and 3.
+    /// to training. 12 speakers of each sex give 6, 3 and 3. Speakers with many recordings are spread over the parts.
     pub fn draw(
         recordings: &[Recording],
         speakers: Speakers,
@@ -79,13 +79,11 @@ impl Split {
     ) -> Result<Split> {
         let mut parts = [const { Vec::new() }; 3];
         for sex in Sex::ALL {
-            let mut names: Vec<_> = recordings
-                .iter()
-                .filter(|r| r.sex == sex)
-                .map(|r| r.speaker.clone())
-                .collect();
-            names.sort();
-            names.dedup();
+            let mut counts = BTreeMap::<&str, usize>::new();
+            for recording in recordings.iter().filter(|r| r.sex == sex) {
+                *counts.entry(&recording.speaker).or_default() += 1;
+            }
+            let mut names: Vec<&str> = counts.keys().copied().collect();
             names.shuffle(&mut rng(seed, &format!("split, {sex} speakers")));
             let wanted = match speakers {
                 Speakers::PerSex(count) => count,
@@ -98,11 +96,20 @@ impl Split {
                     wanted.max(3),
                 )));
             }
-            let quarter = (wanted / 4).max(1);
-            let ends = [wanted - 2 * quarter, wanted - quarter, wanted];
-            let starts = [0, ends[0], ends[1]];
-            for ((part, start), end) in parts.iter_mut().zip(starts).zip(ends) {
-                part.extend_from_slice(&names[start..end]);
+            names.truncate(wanted);
+            // In fours of speakers with about as many recordings, so that the parts' recordings are in proportion too.
+            names.sort_by_key(|name| std::cmp::Reverse(counts[name]));
+            let mut deal = rng(seed, &format!("split, parts of the {sex} speakers"));
+            for four in names.chunks(4) {
+                let mut order = match (four.len(), wanted) {
+                    (4, _) => vec![0, 0, 1, 2],
+                    (_, 3) => vec![0, 1, 2],
+                    (rest, _) => vec![0; rest],
+                };
+                order.shuffle(&mut deal);
+                for (name, part) in four.iter().zip(order) {
+                    parts[part].push((*name).to_owned());
+                }
             }
         }
         Split::of_speakers(recordings, &parts, sizes, seed)
@@ -217,6 +224,22 @@ mod tests {
             "{error}"
         );
         assert!(Split::draw(&corpus(&[5; 2], &[5; 9]), Speakers::All, Sizes::all(), 0).is_err());
+    }
+
+    /// One speaker in twenty has ten times as many recordings, as in the part of LibriSpeech that is at hand.
+    #[test]
+    fn recordings_are_in_proportion_though_speakers_differ() {
+        let counts: Vec<usize> = (0..120)
+            .map(|n| if n % 20 == 0 { 100 } else { 10 })
+            .collect();
+        let recordings = corpus(&counts, &counts);
+        for seed in 0..20 {
+            let split = Split::draw(&recordings, Speakers::All, Sizes::all(), seed).unwrap();
+            let whole = recordings.len() as f64;
+            let shares = parts(&split).map(|part| part.len() as f64 / whole);
+            assert!((shares[0] - 0.5).abs() < 0.1, "{shares:?}");
+            assert!((shares[1] - 0.25).abs() < 0.1, "{shares:?}");
+        }
     }
 
     proptest! {

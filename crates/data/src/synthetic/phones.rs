@@ -91,7 +91,7 @@ pub fn digit(digit: u8) -> Vec<Phone> {
     let t = || {
         let place = [400., 1600., 2600., 3500.];
         let aspirated = Phone {
-            aspiration: 0.5,
+            aspiration: 1.5,
             ..consonant(place, 0.0, 0.3)
         };
         [

@@ -37,27 +37,27 @@ pub struct Speaker {
 impl Speaker {
     /// Draws a voice.
     ///
-    /// F0: the medians of 131 Hz for men and 220 Hz for women that Hillenbrand et al. (1995) and Peterson and Barney (1952)
-    /// measured in single words are lowered to those of speech, 120 and 200 Hz (Titze 1989); their spread, of three
-    /// semitones among the speakers of a sex, makes the lowest women lower than the highest men. Tract: women's formants are
-    /// 15 % to 17 % higher on average, and the lengths of vocal tracts vary by 5 % within a sex (Fitch and Giedd 1999), a
-    /// third of that distance. Women's voices are breathier, with a longer open phase and a steeper tilt (Klatt and Klatt
-    /// 1990; Hanson and Chuang 1999), again with much overlap.
+    /// F0: medians of 120 Hz for men and 200 Hz for women, those of running speech (Titze 1989); single words lie at 131 and
+    /// 220 Hz (Peterson and Barney 1952; Hillenbrand et al. 1995). Tract: women's formants are 15 % to 17 % higher, and the
+    /// lengths of vocal tracts vary by 5 % to 6 % within a sex (Fitch and Giedd 1999), 0.38 of that distance. Women's voices
+    /// are breathier, with a longer open phase and a steeper tilt (Klatt and Klatt 1990; Hanson and Chuang 1999), with much
+    /// overlap. The spread of F0, 3.5 semitones, is a little wider than measured among adults (about 3), so that few voices
+    /// suffice for the lowest women to lie below the highest men. Nothing lies beyond two standard deviations.
     pub fn draw(sex: Sex, rng: &mut ChaCha8Rng) -> Speaker {
         let female = sex.index() as f64;
-        let mut normal = || rng.sample::<f64, _>(StandardNormal).clamp(-2.5, 2.5);
+        let mut normal = || rng.sample::<f64, _>(StandardNormal).clamp(-2.0, 2.0);
         Speaker {
             sex,
-            f0: 120.0 * (200.0f64 / 120.0).powf(female) * 2f64.powf(3.0 / 12.0 * normal()),
-            tract: female + 0.33 * normal(),
+            f0: 120.0 * (200.0f64 / 120.0).powf(female) * 2f64.powf(3.5 / 12.0 * normal()),
+            tract: female + 0.38 * normal(),
             open_quotient: (0.56 + 0.08 * female + 0.07 * normal()).clamp(0.4, 0.85),
-            tilt: 2200.0 * 2f64.powf(-0.4 * female + 0.4 * normal()),
-            breath: 0.05 * 2f64.powf(0.6 * female + 0.8 * normal()),
+            tilt: 5000.0 * 2f64.powf(-0.4 * female + 0.4 * normal()),
+            breath: 0.14 * 2f64.powf(0.6 * female + 0.8 * normal()),
             jitter: 0.008 * 2f64.powf(0.4 * normal()),
             shimmer: 0.04 * 2f64.powf(0.4 * normal()),
             liveliness: 4.0 * 2f64.powf(0.4 * normal()),
             damping: 2f64.powf(0.15 * female + 0.2 * normal()),
-            colour: (0.25 * normal()).clamp(-0.5, 0.5),
+            colour: (0.3 * normal()).clamp(-0.5, 0.5),
         }
     }
 }

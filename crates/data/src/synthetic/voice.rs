@@ -103,7 +103,7 @@ fn poses(phones: &[Phone], speaker: &Speaker, steps: usize) -> Vec<Pose> {
             pose.damping = mean(glide, &|p| p.damping);
             pose.voicing = mean(fade, &|p| p.voicing);
             pose.aspiration = mean(fade, &|p| p.aspiration);
-            // Bursts are sharp: frication keeps the phone's own edges.
+            pose.frication = mean(fade / 2, &|p| p.frication);
             pose
         })
         .collect()
@@ -152,7 +152,7 @@ pub fn speak(phones: &[Phone], speaker: &Speaker, length: usize, rng: &mut ChaCh
     let poses = poses(phones, speaker, length.div_ceil(STEP));
 
     // Intonation: a peak early in the word, then a fall, and a slow waver; the whole word a little higher or lower.
-    let shift = 0.8 * rng.sample::<f64, _>(StandardNormal);
+    let shift = 1.5 * rng.sample::<f64, _>(StandardNormal);
     let peak = rng.random_range(0.15..0.45);
     let waver = (
         rng.random_range(3.0..6.0),
@@ -193,7 +193,10 @@ pub fn speak(phones: &[Phone], speaker: &Speaker, length: usize, rng: &mut ChaCh
         // Breath is strongest while the glottis is open; radiation lifts it like everything else.
         let hiss: f64 = rng.sample(StandardNormal);
         let breath = hiss * (pose.aspiration + speaker.breath * pose.voicing * (0.3 + flow));
-        let throat = pose.voicing * tilted + 2.0 * (breath - 0.7 * last_breath);
+        // The voice swells at the start of the word and weakens towards its end.
+        let seconds = [n, length - 1 - n].map(|samples| samples as f64 / rate);
+        let effort = (seconds[0] / 0.03).min(1.0) * (seconds[1] / 0.12).min(1.0).sqrt();
+        let throat = effort * pose.voicing * tilted + 2.0 * (breath - 0.7 * last_breath);
         last_breath = breath;
         let voice = formants
             .iter_mut()
