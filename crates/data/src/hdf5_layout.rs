@@ -95,7 +95,7 @@ pub fn write(
         .to_shape((1, 1, SIZE, SIZE))
         .map_err(|e| Error::malformed(&path, e.to_string()))?;
     let label = array![[i64::from(digit), recording.sex.index() as i64]];
-    crate::store::write_atomically(&path, |file| {
+    crate::hdf5_file::write_atomically(&path, |file| {
         file.new_dataset_builder()
             .with_data(&data.view())
             .create("data")?;

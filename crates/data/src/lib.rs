@@ -30,6 +30,7 @@
 pub mod audiomnist;
 pub mod corpus;
 mod error;
+mod hdf5_file;
 pub mod hdf5_layout;
 pub mod librispeech;
 mod seed;

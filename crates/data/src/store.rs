@@ -1,20 +1,20 @@
 //! The feature store: spectrograms of a list of recordings in one HDF5 file.
 //!
-//! `features` [N, 227, 227] f32 in dB, `label` [N] (0 male, 1 female), `digit` [N] (−1 for none), `padding` [N] in frames,
-//! `offset` [N] in samples at 8 kHz, `id` and `speaker` [N] as text; attributes `format`, `key`, `crop` and `seed`.
+//! `features` (N × 227 × 227, f32, in dB), and N each of `label` (0 male, 1 female), `digit` (−1 for none), `padding` (in
+//! frames), `offset` (in samples at 8 kHz), `id` and `speaker` (text); attributes `format`, `key`, `crop` and `seed`.
 
 use std::path::{Path, PathBuf};
-
-use hdf5::types::VarLenUnicode;
-use hdf5::{Dataset, File, Group, H5Type};
-use ndarray::{Array3, Axis, Ix2, Ix3, s};
-use rand::Rng;
-use speechlens_audio::{Crop, Placed, Placement, SIZE, Spectrogram, padding_frames};
-
-use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hdf5::types::VarLenUnicode;
+use hdf5::{Dataset, File};
+use ndarray::{Array3, Axis, Ix2, Ix3, s};
+use rand::Rng;
+use rayon::prelude::*;
+use speechlens_audio::{Crop, Placed, Placement, SIZE, Spectrogram, padding_frames};
+
 use crate::corpus::{Corpus, Recording, Sex};
+use crate::hdf5_file::{attribute, column, write_atomically, write_attribute, write_text};
 use crate::seed::rng;
 use crate::{Error, Result};
 
@@ -275,97 +275,6 @@ fn compute(
             .create("offset")?;
         Ok(())
     })
-}
-
-/// What the writer of a file stumbled over: HDF5, or what it had to write.
-pub(crate) enum Failure {
-    Hdf5(hdf5::Error),
-    Other(Error),
-}
-
-impl From<hdf5::Error> for Failure {
-    fn from(error: hdf5::Error) -> Failure {
-        Failure::Hdf5(error)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure::Other(error)
-    }
-}
-
-/// Writes an HDF5 file under another name in the same folder, which is made if need be, and renames it when it is whole.
-pub(crate) fn write_atomically(
-    path: &Path,
-    write: impl FnOnce(&File) -> Result<(), Failure>,
-) -> Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".part-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let temporary = builder.tempfile_in(folder).map_err(Error::io(folder))?;
-    let create = || -> Result<(), Failure> {
-        let file = File::create(temporary.path())?;
-        write(&file)?;
-        file.flush()?;
-        file.close()?;
-        Ok(())
-    };
-    create().map_err(|failure| match failure {
-        Failure::Hdf5(error) => Error::hdf5(path)(error),
-        Failure::Other(error) => error,
-    })?;
-    temporary.as_file().sync_all().map_err(Error::io(path))?;
-    temporary
-        .persist(path)
-        .map_err(|e| Error::io(path)(e.error))?;
-    Ok(())
-}
-
-fn text(text: &str) -> hdf5::Result<VarLenUnicode> {
-    text.parse().map_err(|e| format!("`{text}`: {e}").into())
-}
-
-fn write_attribute(file: &Group, name: &str, value: &str) -> hdf5::Result<()> {
-    file.new_attr::<VarLenUnicode>()
-        .create(name)?
-        .write_scalar(&text(value)?)
-}
-
-fn attribute(file: &Group, name: &str) -> hdf5::Result<String> {
-    Ok(file.attr(name)?.read_scalar::<VarLenUnicode>()?.to_string())
-}
-
-fn write_text<'a>(
-    file: &Group,
-    name: &str,
-    values: impl Iterator<Item = &'a str>,
-) -> hdf5::Result<()> {
-    let values = values.map(text).collect::<hdf5::Result<Vec<_>>>()?;
-    file.new_dataset_builder().with_data(&values).create(name)?;
-    Ok(())
-}
-
-/// A one-dimensional dataset of a given length.
-fn column<T: H5Type>(file: &Group, name: &str, length: usize) -> hdf5::Result<Vec<T>> {
-    let values = file.dataset(name)?.read_raw::<T>()?;
-    if values.len() != length {
-        return Err(format!(
-            "`{name}` has {} values for {length} recordings",
-            values.len()
-        )
-        .into());
-    }
-    Ok(values)
 }
 
 #[cfg(test)]

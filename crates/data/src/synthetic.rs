@@ -174,35 +174,6 @@ mod tests {
         }
     }
 
-    /// The period of a recording's voice, from its autocorrelation, is that of the speaker.
-    #[test]
-    fn the_voice_has_the_speakers_pitch() {
-        let corpus = Synthetic::new(6, 2, 11);
-        for (number, speaker) in corpus.speakers().iter().enumerate() {
-            // "One", voiced from end to end; 60 ms of its vowel.
-            let audio = corpus.audio(2 * number + 1).unwrap();
-            let middle = audio.samples.len() * 9 / 20;
-            let dot = |a: usize, b: usize| -> f32 {
-                let [a, b] =
-                    [a, b].map(|start| &audio.samples[middle + start - 480..middle + start + 480]);
-                a.iter().zip(b).map(|(a, b)| a * b).sum()
-            };
-            let likeness = |lag: usize| dot(0, lag) / (dot(0, 0) * dot(lag, lag)).sqrt();
-            // 60 to 400 Hz; the first lag that is nearly as good as the best, as multiples of the period are good too.
-            let best = (40..=266).map(likeness).fold(f32::MIN, f32::max);
-            let period = (40..=266)
-                .find(|&lag| likeness(lag) > best - 0.08 && likeness(lag) >= likeness(lag + 1))
-                .unwrap();
-            let f0 = f64::from(RATE) / period as f64;
-            let semitones = 12.0 * (f0 / speaker.f0).log2();
-            assert!(
-                semitones.abs() < 5.0,
-                "speaker {number}: {f0} Hz for {} Hz",
-                speaker.f0
-            );
-        }
-    }
-
     /// The sexes differ and overlap: the median woman lies above 95 % of the men, yet the highest 3 % of the men lie above
     /// the lowest 3 % of the women.
     #[test]

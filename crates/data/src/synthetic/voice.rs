@@ -209,3 +209,86 @@ pub fn speak(phones: &[Phone], speaker: &Speaker, length: usize, rng: &mut ChaCh
     }
     output
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sex;
+    use crate::seed::rng;
+    use crate::synthetic::phones;
+
+    /// Power of a signal at a frequency, from the Fourier sum over a Hann window.
+    fn power(samples: &[f64], frequency: f64) -> f64 {
+        let sums = samples.iter().enumerate().fold([0.0; 2], |[c, s], (n, x)| {
+            let window = (std::f64::consts::PI * n as f64 / samples.len() as f64)
+                .sin()
+                .powi(2);
+            let angle = std::f64::consts::TAU * frequency * n as f64 / f64::from(RATE);
+            [c + window * x * angle.cos(), s + window * x * angle.sin()]
+        });
+        sums[0].powi(2) + sums[1].powi(2)
+    }
+
+    /// The first harmonic stands where the speaker's F0 is, and between the harmonics there is little.
+    #[test]
+    fn the_voice_has_the_speakers_pitch() {
+        for number in 0..20 {
+            let mut rng = rng(1, &format!("pitch {number}"));
+            let mut speaker = Speaker::draw(Sex::ALL[number % 2], &mut rng);
+            (speaker.liveliness, speaker.breath) = (0.0, 0.0);
+            // The vowels of "one", 0.1 s at the middle.
+            let samples = speak(&phones::digit(1), &speaker, 9600, &mut rng);
+            let middle = &samples[3200..4800];
+            let around =
+                |f0: f64| (-40..=40).map(move |step| f0 * 2f64.powf(f64::from(step) / 120.0));
+            let strongest = |f0: f64| around(f0).map(|f| power(middle, f)).fold(0.0, f64::max);
+            let at = around(speaker.f0)
+                .max_by(|a, b| power(middle, *a).total_cmp(&power(middle, *b)))
+                .unwrap();
+            // The whole word is up to three standard deviations of 1.5 semitones higher or lower.
+            assert!(
+                (12.0 * (at / speaker.f0).log2()).abs() < 3.9,
+                "{at} Hz for {} Hz",
+                speaker.f0
+            );
+            assert!(
+                strongest(speaker.f0) > 30.0 * power(middle, 0.5 * at),
+                "{number}"
+            );
+            assert!(
+                strongest(speaker.f0) > 30.0 * power(middle, 1.5 * at),
+                "{number}"
+            );
+        }
+    }
+
+    /// A long vowel has its formants where the table says, for the average man and the average woman.
+    #[test]
+    fn vowels_have_their_formants() {
+        for (sex, f0) in [(Sex::Male, 100.0), (Sex::Female, 120.0)] {
+            let mut rng = rng(2, "formants");
+            let mut speaker = Speaker::draw(sex, &mut rng);
+            speaker.tract = sex.index() as f64;
+            (speaker.f0, speaker.liveliness, speaker.jitter) = (f0, 0.0, 0.0);
+            // "Three" ends in a long /i/.
+            let phone = phones::digit(3)[2];
+            let samples = speak(&[phone], &speaker, 16_000, &mut rng);
+            let middle = &samples[4000..12_000];
+            let level = |frequency: f64| -> f64 {
+                // Over a harmonic to each side.
+                let near =
+                    (-12..=12).map(|step| power(middle, frequency + f64::from(step) * f0 / 16.0));
+                near.fold(0.0, f64::max)
+            };
+            let [f1, f2, ..] = phone.formants[sex.index()];
+            assert!(
+                level(f2) > 10.0 * level((f1 + f2) / 2.0),
+                "{sex}: no valley between F1 and F2"
+            );
+            assert!(
+                level(f2) > 3.0 * level(f2 - 400.0),
+                "{sex}: no peak at {f2} Hz"
+            );
+        }
+    }
+}
