@@ -23,7 +23,11 @@ pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, metadata: &Metadat
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(file_error)?;
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(file_error)?;
+    let mut builder = tempfile::Builder::new();
+    // A temporary file is private by default; a model is as readable as any other file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let file = builder.tempfile_in(folder).map_err(file_error)?;
     let metadata: HashMap<String, String> = metadata.clone().into_iter().collect();
     safetensors::serialize_to_file(tensors, Some(metadata), file.path()).map_err(|error| {
         Error::Format {
@@ -31,8 +35,13 @@ pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, metadata: &Metadat
             problem: format!("cannot be written: {error}"),
         }
     })?;
-    // By its path the file was written through a descriptor of its own: this one only asks for it to reach the disk.
-    file.as_file().sync_all().map_err(file_error)?;
+    // safetensors has moved a private file of its own there: give it the rights that ours had, and let it reach the disk.
+    let settle = || {
+        let written = std::fs::File::options().write(true).open(file.path())?;
+        written.set_permissions(file.as_file().metadata()?.permissions())?;
+        written.sync_all()
+    };
+    settle().map_err(file_error)?;
     file.persist(path)
         .map_err(|error| file_error(error.error))?;
     Ok(())
