@@ -200,8 +200,11 @@ impl CustomOp2 for Forward {
         weight: &CpuStorage,
         weight_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (outputs, _, kernel, _) = weight_layout.shape().dims4()?;
+        let (outputs, inputs, kernel, _) = weight_layout.shape().dims4()?;
         let sizes = Sizes::new(input_layout.shape(), outputs, kernel, self.0)?;
+        if inputs != sizes.inputs {
+            candle_core::bail!("a convolution of {inputs} channels got {}", sizes.inputs);
+        }
         let shape = Shape::from((sizes.batch, outputs, sizes.out_height, sizes.out_width));
         let storage = cpu::dispatch!(input, "conv2d", T => {
             let output = convolve::<T>(cpu::slice(input, input_layout)?, cpu::slice(weight, weight_layout)?, sizes);

@@ -1,6 +1,6 @@
 use candle_core::{D, Shape, Tensor};
 
-use crate::{Error, Kind, LinearOp, Mode, Op, Params, Result, Structure};
+use crate::{Kind, LinearOp, Mode, Op, Params, Result, Structure};
 
 /// Average pooling: `[N, C, H, W]` to `[N, C, H', W']`, windows that may overlap, no padding.
 #[derive(Clone, Debug)]
@@ -31,10 +31,7 @@ impl Windows for AvgPool2d {
                 "an average over {} does not fit an input of {length}",
                 self.kernel
             );
-            return Err(Error::Graph {
-                node: "average pooling".into(),
-                problem,
-            });
+            return Err(candle_core::Error::Msg(problem).into());
         }
         let count = (length - self.kernel) / self.stride + 1;
         Ok((0..count)

@@ -39,7 +39,8 @@ impl CustomOp1 for Relu {
             T::to_cpu_storage_owned(
                 values
                     .iter()
-                    .map(|x| if *x > zero { *x } else { zero })
+                    // Not `max`: what is not a number stays so, and is seen in the logits.
+                    .map(|x| if *x <= zero { zero } else { *x })
                     .collect(),
             )
         }
