@@ -44,6 +44,17 @@ pub enum Error {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// Samples that cannot be read, or are too few.
+    #[error("{0}")]
+    Samples(String),
+    /// A device that is not there.
+    #[error("there is no device `{name}`: {problem}")]
+    Device {
+        /// What was asked for.
+        name: String,
+        /// Why not, and what to do.
+        problem: String,
+    },
     /// Training left the range of numbers.
     #[error("the loss is {loss} at step {step}: try a lower learning rate")]
     Diverged {

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Binary cross entropy on logits `[N, K]` against targets of the same shape, averaged over both axes, as PyTorch's
 /// `BCEWithLogitsLoss`: `max(x, 0) − x·t + ln(1 + e^−|x|)`, which overflows nowhere.
@@ -16,7 +16,15 @@ pub fn binary_cross_entropy_with_logits(logits: &Tensor, targets: &Tensor) -> Re
 }
 
 /// Targets `[N, classes]`: 1 at the label, 0 elsewhere.
+///
+/// # Errors
+/// If a label is no class.
 pub fn one_hot(labels: &[u32], classes: usize, dtype: DType, device: &Device) -> Result<Tensor> {
+    if let Some(label) = labels.iter().find(|label| **label as usize >= classes) {
+        return Err(Error::Samples(format!(
+            "a sample has the label {label}; the network has {classes} classes, counted from 0"
+        )));
+    }
     let mut targets = vec![0f32; labels.len() * classes];
     for (row, label) in labels.iter().enumerate() {
         targets[row * classes + *label as usize] = 1.0;

@@ -39,6 +39,19 @@ pub struct Config {
     pub seed: u64,
 }
 
+impl Config {
+    /// What must stay the same until the end, as text: a number read back from JSON may differ in its last bit.
+    fn to_keep(&self) -> String {
+        let Config {
+            batch,
+            optimizer,
+            seed,
+            ..
+        } = self;
+        serde_json::json!({ "batch": batch, "optimizer": optimizer, "seed": seed }).to_string()
+    }
+}
+
 /// What happened at one step, or at one epoch's end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
@@ -69,6 +82,7 @@ pub struct Trainer {
 }
 
 const CONFIG: &str = "speechlens.training";
+const STEP: &str = "speechlens.step";
 const HISTORY: &str = "speechlens.history";
 
 impl Trainer {
@@ -176,7 +190,7 @@ impl Trainer {
     /// Steps in one epoch over the samples.
     pub fn steps_per_epoch(&self, samples: &dyn Samples) -> Result<u64> {
         match samples.len() / self.config.batch.max(1) {
-            0 => Err(Error::Weights(format!(
+            0 => Err(Error::Samples(format!(
                 "{} samples do not fill one batch of {}: give more, or a smaller batch",
                 samples.len(),
                 self.config.batch
@@ -199,10 +213,8 @@ impl Trainer {
             value.map_err(|error| Error::Weights(error.to_string()))
         };
         let metadata = Metadata::from([
-            (
-                CONFIG.to_owned(),
-                json(serde_json::to_string(&(&self.config, self.step)))?,
-            ),
+            (CONFIG.to_owned(), self.config.to_keep()),
+            (STEP.to_owned(), self.step.to_string()),
             (
                 HISTORY.to_owned(),
                 json(serde_json::to_string(&self.history))?,
@@ -228,16 +240,12 @@ impl Trainer {
         };
         let unreadable =
             |error: serde_json::Error| wrong(format!("holds a damaged state ({error})"));
-        let (saved, step): (Config, u64) =
-            serde_json::from_str(text(CONFIG)?).map_err(unreadable)?;
+        let step: u64 = serde_json::from_str(text(STEP)?).map_err(unreadable)?;
         let history: History = serde_json::from_str(text(HISTORY)?).map_err(unreadable)?;
-        if (Config {
-            epochs: config.epochs,
-            ..saved.clone()
-        }) != config
-        {
+        let (saved, asked) = (text(CONFIG)?, config.to_keep());
+        if *saved != asked {
             return Err(wrong(format!(
-                "was trained with {saved:?}, not {config:?}: resume with the same settings"
+                "was trained with {saved}, not {asked}: resume with the same settings"
             )));
         }
         // What the optimizer keeps has a `/` in its name; a module's name never has.
@@ -286,7 +294,7 @@ pub fn logits(
         progress(all_labels.len());
     }
     if logits.is_empty() {
-        return Err(Error::Weights("there are no samples to classify".into()));
+        return Err(Error::Samples("there are no samples to classify".into()));
     }
     Ok((Tensor::cat(&logits, 0)?, all_labels))
 }
