@@ -1,3 +1,33 @@
-//! Repeats every experiment of the thesis.
+//! `cargo xtask reproduce`: repeats the experiments of the thesis and writes a report.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod gender;
+mod reproduce;
+
+/// Tasks of the SpeechLens project.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Repeat the thesis's experiments: train, explain, test the explanations, write a page and results.json.
+    Reproduce(reproduce::Arguments),
+}
+
+fn main() -> ExitCode {
+    let Task::Reproduce(arguments) = Arguments::parse().task;
+    match reproduce::run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -61,6 +61,8 @@ pub struct Plan {
     pub seed: u64,
     /// Inputs a forward pass.
     pub batch: usize,
+    /// At most so many samples, the first.
+    pub recordings: usize,
 }
 
 /// Percentages of `bins` as counts, rounded to the nearest.
@@ -97,6 +99,18 @@ impl Point {
     /// The share of recordings classified right, in 0..1.
     pub fn accuracy(&self) -> f64 {
         self.right.iter().filter(|right| **right).count() as f64 / self.right.len() as f64
+    }
+
+    /// Where the accuracy of many more such recordings lies, with 95 % confidence (Wilson 1927, Eq. 5).
+    pub fn accuracy_interval(&self) -> (f64, f64) {
+        let (n, p, z) = (self.right.len() as f64, self.accuracy(), 1.959_964);
+        let middle = p + z * z / (2.0 * n);
+        let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+        let scale = 1.0 + z * z / n;
+        (
+            ((middle - half) / scale).max(0.0),
+            ((middle + half) / scale).min(1.0),
+        )
     }
 
     /// The target probability, averaged over recordings.
@@ -168,7 +182,7 @@ pub fn flip(
     progress: &dyn Fn(usize),
 ) -> Result<Vec<Curve>> {
     let mut curves = plan.empty_curves();
-    let places: Vec<usize> = (0..samples.len()).collect();
+    let places: Vec<usize> = (0..samples.len().min(plan.recordings)).collect();
     let mut passes = 0;
     for places in places.chunks(plan.batch.max(1)) {
         let (input, labels) = samples.batch(places, device)?;
@@ -251,9 +265,12 @@ impl Plan {
             .collect()
     }
 
-    /// Forward passes for this many samples.
-    pub fn passes(&self, samples: usize) -> usize {
-        samples * self.orders.len() * self.values.len() * self.counts.len()
+    /// Forward passes on these samples.
+    pub fn passes(&self, samples: &dyn Samples) -> usize {
+        samples.len().min(self.recordings)
+            * self.orders.len()
+            * self.values.len()
+            * self.counts.len()
     }
 }
 

@@ -3,7 +3,10 @@
 //! [`flip`] sets bins of the input to a value, in an order that an explanation gives, and watches the network's answer: if
 //! the explanation is true, the most relevant bins matter most, and the least relevant least.
 
+pub mod dataset;
 pub mod flip;
+
+pub use dataset::Dataset;
 
 /// What can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +17,9 @@ pub enum Error {
     /// The network.
     #[error(transparent)]
     Network(#[from] speechlens_nn::Error),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] speechlens_data::Error),
     /// The explanation to be measured.
     #[error("the explanation failed: {0}")]
     Explanation(String),

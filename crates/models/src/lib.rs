@@ -15,4 +15,4 @@
 pub mod alexnet;
 mod model;
 
-pub use model::{Arch, Error, Model, Result};
+pub use model::{Arch, Error, Model, Result, spectrogram_metadata};

@@ -80,6 +80,15 @@ pub struct Model {
 
 const ARCH: &str = "arch";
 const CLASSES: &str = "classes";
+const FEATURES: &str = "features";
+const CROP: &str = "crop";
+
+/// The metadata of a network that reads decibel spectrograms cut by `crop` (`thesis` or `audiomnist`).
+pub fn spectrogram_metadata(crop: &str) -> BTreeMap<String, String> {
+    [(FEATURES, "spectrogram"), (CROP, crop)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
 
 impl Model {
     /// A class by its name or index.

@@ -27,6 +27,7 @@
 //!   inputs, or a pass-through. Layer-wise relevance propagation needs no more.
 //! * [`Trainer`] differentiates the graph and steps its parameters; its checkpoints resume to the same bits.
 
+mod device;
 mod error;
 mod graph;
 pub mod kernels;
@@ -38,6 +39,7 @@ mod random;
 pub mod tensor_file;
 pub mod train;
 
+pub use device::device;
 pub use error::{Error, Result};
 pub use graph::{Architecture, Graph, Node, NodeId, Trace};
 pub use op::{Kind, LinearOp, Mode, Op, ParamSpec, Params, RoutingOp, Structure};

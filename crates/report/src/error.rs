@@ -19,6 +19,14 @@ pub enum Error {
         /// The cause.
         source: serde_json::Error,
     },
+    /// A NumPy file that is not what it should be.
+    #[error("{path}: {problem}; give f32 or f64 values as numpy.save writes them", path = path.display())]
+    Npy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Results that contradict the schema.
     #[error("results: {0}")]
     Schema(String),

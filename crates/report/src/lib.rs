@@ -13,6 +13,8 @@
 //! | [`thesis`] | what was published, as data |
 //! | [`page`] | the self-contained HTML report |
 //! | [`colormap`] | colours by value |
+//! | [`progress`] | bars on the terminal |
+//! | [`npy`] | NumPy arrays |
 //! | [`atomic`] | files that are whole or not there |
 //!
 //! ```
@@ -58,7 +60,9 @@ pub mod axes;
 pub mod colormap;
 pub mod curves;
 pub mod heatmap;
+pub mod npy;
 pub mod page;
+pub mod progress;
 pub mod results;
 pub mod table;
 pub mod thesis;

@@ -1,0 +1,198 @@
+//! The recordings: which, how many, and their spectrograms.
+
+use std::path::Path;
+
+use anyhow::Result;
+use speechlens_data::{Corpus, Parameters, Sex, Sizes, Speakers, Split, Store};
+use speechlens_eval::Dataset;
+use speechlens_nn::optim::Optimizer;
+use speechlens_nn::train::{Config, Samples};
+use speechlens_report::progress;
+
+use crate::reproduce::{Arguments, Profile};
+
+/// What a profile decides.
+pub struct Setting {
+    speakers: Speakers,
+    sizes: Sizes,
+    /// How to train.
+    pub config: Config,
+    /// Recordings whose bins are flipped.
+    pub flipped: usize,
+}
+
+impl Setting {
+    /// The setting of the profile asked for.
+    pub fn new(arguments: &Arguments) -> Self {
+        let synthetic = arguments.is_synthetic();
+        let adamw = Optimizer::AdamW {
+            lr: 1e-4,
+            weight_decay: 0.01,
+        };
+        let sgd = Optimizer::Sgd {
+            lr: 1e-4,
+            momentum: 0.9,
+        };
+        let (speakers, sizes, batch, epochs, optimizer, flipped) =
+            match (arguments.profile, synthetic) {
+                (Profile::Smoke, _) => (
+                    Speakers::PerSex(4),
+                    Sizes::at_most(40, 8, 8),
+                    10,
+                    1,
+                    adamw,
+                    4,
+                ),
+                (Profile::Quick, true) => (
+                    Speakers::PerSex(12),
+                    Sizes::at_most(1200, 200, 300),
+                    50,
+                    3,
+                    adamw,
+                    100,
+                ),
+                (Profile::Quick, false) => (
+                    Speakers::All,
+                    Sizes::at_most(2500, 500, 1000),
+                    50,
+                    6,
+                    adamw,
+                    100,
+                ),
+                (Profile::Full, _) => (Speakers::PerSex(12), Sizes::thesis(), 50, 200, sgd, 3000),
+            };
+        let speakers = match (arguments.profile, arguments.is_librispeech()) {
+            // Twelve of each sex have minutes of speech there, not hours.
+            (Profile::Full, true) => Speakers::All,
+            _ => speakers,
+        };
+        Setting {
+            speakers,
+            sizes,
+            config: Config {
+                epochs,
+                batch,
+                optimizer,
+                seed: arguments.seed,
+            },
+            flipped,
+        }
+    }
+}
+
+/// Recordings of one part.
+pub struct Part {
+    /// Their spectrograms.
+    pub dataset: Dataset,
+    padding: Vec<u32>,
+}
+
+impl Part {
+    /// The class of a recording.
+    pub fn label(&self, place: usize) -> u32 {
+        self.dataset.recordings()[place].sex.index() as u32
+    }
+}
+
+/// Training, validation and test; no speaker is in two of them.
+pub struct Data {
+    /// For training.
+    pub train: Part,
+    /// Watched while training.
+    pub validation: Part,
+    /// For every number that is reported.
+    pub test: Part,
+    /// What the data are, in words.
+    pub description: String,
+}
+
+impl Data {
+    /// Opens the corpus, splits it, computes the spectrograms or takes them from the run's stores.
+    pub fn prepare(arguments: &Arguments, setting: &Setting, folder: &Path) -> Result<Self> {
+        let source = arguments.source()?;
+        let reading = progress::counter("reading recordings", arguments.quiet);
+        let corpus = speechlens_data::open(&source, arguments.seed, &|done| {
+            reading.set_position(done as u64)
+        })?;
+        reading.finish_and_clear();
+        let split = Split::draw(
+            corpus.recordings(),
+            setting.speakers,
+            setting.sizes,
+            arguments.seed,
+        )?;
+        let store = |name: &str, indices: &[usize]| -> Result<Part> {
+            let bar = progress::bar(
+                &format!("spectrograms, {name}"),
+                indices.len(),
+                arguments.quiet,
+            );
+            let path = folder.join("features").join(format!("{name}.h5"));
+            let parameters = Parameters {
+                seed: arguments.seed,
+                ..Parameters::default()
+            };
+            let store =
+                Store::open_or_compute(&path, corpus.as_ref(), indices, parameters, &|done| {
+                    bar.set_position(done as u64);
+                })?;
+            bar.finish_and_clear();
+            Ok(Part {
+                padding: store.padding().to_vec(),
+                dataset: Dataset::Store(store),
+            })
+        };
+        let mut data = Data {
+            train: store("train", &split.train)?,
+            validation: store("validation", &split.validation)?,
+            test: store("test", &split.test)?,
+            description: String::new(),
+        };
+        data.description = data.describe(corpus.as_ref());
+        Ok(data)
+    }
+
+    fn parts(&self) -> [&Part; 3] {
+        [&self.train, &self.validation, &self.test]
+    }
+
+    fn describe(&self, corpus: &dyn Corpus) -> String {
+        let [train, validation, test] = self.parts().map(|part| {
+            let recordings = part.dataset.recordings();
+            let mut speakers: Vec<_> = recordings
+                .iter()
+                .map(|recording| &recording.speaker)
+                .collect();
+            speakers.sort_unstable();
+            speakers.dedup();
+            format!(
+                "{} recordings of {} speakers",
+                part.dataset.len(),
+                speakers.len()
+            )
+        });
+        format!(
+            "{}: {train} for training, {validation} for validation, {test} for test",
+            corpus.name()
+        )
+    }
+
+    /// The average number of padding frames of each sex, over all parts.
+    pub fn padding_by_sex(&self) -> [(&'static str, f64); 2] {
+        Sex::ALL.map(|sex| {
+            let frames = self.parts().into_iter().flat_map(|part| {
+                let of_sex = part
+                    .dataset
+                    .recordings()
+                    .iter()
+                    .zip(&part.padding)
+                    .filter(move |(r, _)| r.sex == sex);
+                of_sex.map(|(_, padding)| f64::from(*padding))
+            });
+            let (sum, count) = frames.fold((0.0, 0usize), |(sum, count), padding| {
+                (sum + padding, count + 1)
+            });
+            (sex.name(), sum / count as f64)
+        })
+    }
+}

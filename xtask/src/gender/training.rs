@@ -1,0 +1,286 @@
+//! Training the network, and how well it does.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use candle_core::Device;
+use speechlens_data::Sex;
+use speechlens_models::{Arch, Model};
+use speechlens_nn::Graph;
+use speechlens_nn::optim::Optimizer;
+use speechlens_nn::train::{History, Samples, Score, Trainer, evaluate, logits};
+use speechlens_report::axes::{Axes, Axis};
+use speechlens_report::curves::{Chart, Series};
+use speechlens_report::page::{Block, Section};
+use speechlens_report::results::{Experiment, Row};
+use speechlens_report::table::Table;
+use speechlens_report::thesis::Thesis;
+use speechlens_report::{Picture, progress};
+
+use super::data::{Data, Setting};
+use crate::reproduce::Arguments;
+
+/// How long training runs between checkpoints.
+const CHECKPOINT: Duration = Duration::from_secs(120);
+
+/// The trained network and how it did.
+pub struct Trained {
+    /// The network.
+    pub graph: Graph,
+    history: History,
+    per_epoch: u64,
+    /// On the recordings it was trained on, and on those of speakers it never heard.
+    train: Score,
+    /// On the test recordings.
+    pub test: Score,
+    /// For each test recording, the predicted class and the sigmoid of its logit.
+    pub predicted: Vec<(u32, f32)>,
+}
+
+fn checkpoint(folder: &Path) -> PathBuf {
+    folder.join("gender.checkpoint.safetensors")
+}
+
+/// A run that came to its end starts anew the next time.
+pub fn finish(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(checkpoint(folder)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Trains AlexNet, or takes up a run that was stopped, and writes `gender.safetensors`.
+pub fn train(
+    arguments: &Arguments,
+    setting: &Setting,
+    data: &Data,
+    folder: &Path,
+    device: &Device,
+) -> Result<Trained> {
+    let path = checkpoint(folder);
+    let graph = Arch::AlexNet
+        .architecture(Sex::ALL.len())?
+        .random(arguments.seed, device)?;
+    let mut trainer = match path.exists() {
+        true => Trainer::resume(&path, &graph, setting.config.clone(), device)
+            .with_context(|| format!("delete {} to start this run anew", path.display()))?,
+        false => Trainer::new(&graph, setting.config.clone())?,
+    };
+    let per_epoch = trainer.steps_per_epoch(&data.train.dataset)?;
+    let steps = per_epoch * setting.config.epochs;
+    let bar = progress::bar("training, steps", steps as usize, arguments.quiet);
+    bar.set_position(trainer.steps());
+    bar.reset_eta();
+    let mut saved = Instant::now();
+    trainer.run(
+        &data.train.dataset,
+        &data.validation.dataset,
+        device,
+        |trainer, ends_epoch| {
+            bar.set_position(trainer.steps());
+            if let Some(loss) = trainer.history().loss.last() {
+                let heard = trainer.history().validation.last();
+                let heard = heard.map_or(String::new(), |(_, score)| {
+                    format!(", {:.1} % right", 100.0 * score.accuracy)
+                });
+                bar.set_message(format!("loss {loss:.3}{heard}"));
+            }
+            if trainer.steps() == steps || (ends_epoch && saved.elapsed() > CHECKPOINT) {
+                trainer.save(&path)?;
+                saved = Instant::now();
+            }
+            Ok(true)
+        },
+    )?;
+    bar.finish_and_clear();
+
+    let graph = trainer.graph();
+    let model = Model {
+        arch: Arch::AlexNet,
+        graph: graph.clone(),
+        classes: Sex::ALL.iter().map(|sex| sex.name().to_owned()).collect(),
+        metadata: speechlens_models::spectrogram_metadata("thesis"),
+    };
+    model.save(&folder.join("gender.safetensors"))?;
+    let batch = setting.config.batch;
+    let bar = progress::bar("classifying", data.train.dataset.len(), arguments.quiet);
+    let score = |samples: &dyn Samples| {
+        evaluate(&graph, samples, batch, device, &|done| {
+            bar.set_position(done as u64)
+        })
+    };
+    let (train, test) = (score(&data.train.dataset)?, score(&data.test.dataset)?);
+    bar.finish_and_clear();
+    let (logits, _) = logits(&graph, &data.test.dataset, batch, device, &|_| ())?;
+    let classes = logits.argmax(1)?.to_vec1::<u32>()?;
+    let sigmoid = |logit: f32| 1.0 / (1.0 + (-logit).exp());
+    let predicted = classes.iter().zip(logits.to_vec2::<f32>()?);
+    let predicted = predicted
+        .map(|(class, logits)| (*class, sigmoid(logits[*class as usize])))
+        .collect();
+    Ok(Trained {
+        graph,
+        history: trainer.history().clone(),
+        per_epoch,
+        train,
+        test,
+        predicted,
+    })
+}
+
+impl Trained {
+    /// Whether a test recording is classified right.
+    pub fn is_right(&self, data: &Data, place: usize) -> bool {
+        self.predicted[place].0 == data.test.label(place)
+    }
+
+    /// Loss and accuracy by step.
+    pub fn chart(&self) -> Result<Picture> {
+        let steps = self.history.loss.len() as f64;
+        // About two hundred points, each the mean of the steps around it.
+        let width = self.history.loss.len().div_ceil(200).max(1);
+        let mean = |(index, losses): (usize, &[f64])| {
+            (
+                (index * width) as f64 + losses.len() as f64 / 2.0,
+                losses.iter().sum::<f64>() / losses.len() as f64,
+            )
+        };
+        let loss = self
+            .history
+            .loss
+            .chunks(width)
+            .enumerate()
+            .map(mean)
+            .collect();
+        let validation = |pick: fn(&Score) -> f64| {
+            self.history
+                .validation
+                .iter()
+                .map(|(step, score)| (*step as f64, pick(score)))
+                .collect()
+        };
+        let chart = Chart {
+            title: "Training".into(),
+            axes: Axes {
+                x: Axis::linear("step", 0.0, steps),
+                y: Axis::linear("loss; share classified right", 0.0, 1.0),
+            },
+            series: vec![
+                Series::new("loss, training", loss),
+                Series::new("loss, validation", validation(|score| score.loss)),
+                Series::new(
+                    "classified right, validation",
+                    validation(|score| score.accuracy),
+                ),
+            ],
+        };
+        Ok(chart.picture()?)
+    }
+
+    /// Accuracy, and the recordings that were classified wrong.
+    pub fn experiments(&self, data: &Data) -> Result<Vec<Experiment>> {
+        let printed = Thesis::published().fact("gender-accuracy")?.values[0];
+        let percent = |score: &Score| 100.0 * score.accuracy;
+        let accuracy = Experiment {
+            id: "accuracy".into(),
+            title: "Accuracy of the gender network, in percent".into(),
+            columns: vec!["accuracy".into(), "recordings".into()],
+            rows: vec![
+                Row::measured(
+                    "speakers never heard",
+                    [percent(&self.test), data.test.dataset.len() as f64],
+                )
+                .with_thesis(Some(vec![printed.into(), 3000usize.into()])),
+                Row::measured(
+                    "training recordings",
+                    [percent(&self.train), data.train.dataset.len() as f64],
+                ),
+            ],
+            files: vec!["training.png".into(), "gender.safetensors".into()],
+        };
+        let recordings = data.test.dataset.recordings();
+        let wrong = recordings
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| !self.is_right(data, *place));
+        let rows = wrong.map(|(place, recording)| {
+            let (class, probability) = self.predicted[place];
+            let said = Sex::from_index(class as usize).map_or("?", Sex::name);
+            let cells: [speechlens_report::results::Cell; 4] = [
+                recording.speaker.clone().into(),
+                recording.sex.name().into(),
+                said.into(),
+                f64::from(probability).into(),
+            ];
+            Row::measured(recording.id.clone(), cells)
+        });
+        let errors = Experiment {
+            id: "wrongly-classified".into(),
+            title: "Recordings classified wrong".into(),
+            columns: ["speaker", "sex", "classified as", "probability"]
+                .map(str::to_owned)
+                .to_vec(),
+            rows: rows.collect(),
+            files: Vec::new(),
+        };
+        Ok(vec![accuracy, errors])
+    }
+
+    /// The section on training.
+    pub fn section(&self, setting: &Setting, data: &Data) -> Result<Section> {
+        let config = &setting.config;
+        let optimizer = match config.optimizer {
+            Optimizer::Sgd { lr, momentum } => {
+                format!("SGD, learning rate {lr}, momentum {momentum}")
+            }
+            Optimizer::AdamW { lr, weight_decay } => {
+                format!("AdamW, learning rate {lr}, weight decay {weight_decay}")
+            }
+        };
+        let training = Thesis::published().fact("gender-training")?;
+        let own = format!(
+            "Here: {optimizer}, batches of {}, {} epochs of {} steps.",
+            config.batch, config.epochs, self.per_epoch
+        );
+        let published = format!(
+            "The thesis: SGD, learning rate {}, momentum {}, batches of {}, {} epochs.",
+            training.values[2], training.values[3], training.values[1], training.values[0]
+        );
+        let [accuracy, errors]: [Experiment; 2] = self
+            .experiments(data)?
+            .try_into()
+            .map_err(|_| anyhow::anyhow!("training gives two entries"))?;
+        let wrong = errors.rows.len();
+        let mut blocks = vec![
+            Block::text(
+                "AlexNet reads one second of sound as a spectrogram of 227 frequencies by 227 frames, in decibels below the \
+                 recording's loudest bin, and tells the speaker's sex. No speaker of the test was heard in training.",
+            ),
+            Block::text(format!("{own} {published}")),
+            Block::table(
+                Table::from(&accuracy),
+                "Accuracy in percent, and the number of recordings it is taken over.",
+            ),
+            Block::figure(
+                self.chart()?,
+                "Loss falling and accuracy rising over the steps of training",
+                "Training. The loss is binary cross entropy; validation follows every epoch.",
+            ),
+        ];
+        if wrong > 0 {
+            blocks.push(Block::Fold {
+                summary: format!("The {wrong} test recordings that were classified wrong"),
+                blocks: vec![Block::table(
+                    Table::from(&errors),
+                    "The probability is the sigmoid of the logit of the class that was given.",
+                )],
+            });
+        }
+        Ok(Section {
+            id: "training".into(),
+            title: "The network and its data".into(),
+            blocks,
+        })
+    }
+}

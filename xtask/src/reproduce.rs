@@ -1,0 +1,307 @@
+//! The runner: one folder a run, one section an experiment, every table and figure of chapter 6 accounted for.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use speechlens_report::page::{Page, Section};
+use speechlens_report::results::{Experiment, Results, Run};
+use speechlens_report::table::Table;
+use speechlens_report::thesis::Thesis;
+
+use crate::gender;
+
+/// Repeat the thesis's experiments.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// AudioMNIST, as its authors publish it; without data, the built-in synthetic corpus is used.
+    #[arg(long, value_name = "DIR", conflicts_with = "librispeech")]
+    audiomnist: Option<PathBuf>,
+    /// LibriSpeech: the folder that holds SPEAKERS.TXT.
+    #[arg(long, value_name = "DIR")]
+    librispeech: Option<PathBuf>,
+    /// How much: `quick` takes minutes, `full` is the thesis's own setting and takes days on a CPU, `smoke` only shows that
+    /// everything runs.
+    #[arg(long, value_enum, default_value = "quick")]
+    pub profile: Profile,
+    /// Only these tables and figures (table-6.1,figure-6.3,…), by their number in the thesis.
+    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Where to compute: auto, cpu or cuda:N.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Decides every random choice.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Show no progress.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// How much to compute.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// A few steps on a few recordings: its numbers mean nothing.
+    Smoke,
+    /// About ten minutes on two cores.
+    Quick,
+    /// The thesis's own setting.
+    Full,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Profile::Smoke => "smoke",
+            Profile::Quick => "quick",
+            Profile::Full => "full",
+        }
+    }
+}
+
+impl Arguments {
+    /// What `speechlens_data::open` is to open.
+    pub fn source(&self) -> Result<String> {
+        match self.audiomnist.as_ref().or(self.librispeech.as_ref()) {
+            None => Ok("synthetic".to_owned()),
+            Some(folder) => match folder.to_str() {
+                Some(source) => Ok(source.to_owned()),
+                None => bail!("{}: the folder's name must be Unicode", folder.display()),
+            },
+        }
+    }
+
+    /// What to call the data, short.
+    fn data_name(&self) -> &'static str {
+        match (&self.audiomnist, &self.librispeech) {
+            (Some(_), _) => "audiomnist",
+            (_, Some(_)) => "librispeech",
+            _ => "synthetic",
+        }
+    }
+
+    /// Whether the built-in voices are used.
+    pub fn is_synthetic(&self) -> bool {
+        self.audiomnist.is_none() && self.librispeech.is_none()
+    }
+
+    /// Whether LibriSpeech is used.
+    pub fn is_librispeech(&self) -> bool {
+        self.librispeech.is_some()
+    }
+
+    /// Whether a table or figure is asked for.
+    fn wants(&self, id: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == id)
+    }
+}
+
+/// What an experiment gives: its entries for results.json, its section of the page, and its tables for the terminal.
+pub struct Findings {
+    /// One for each table and figure, and for what has no number in the thesis.
+    pub experiments: Vec<Experiment>,
+    /// Its part of the page.
+    pub sections: Vec<Section>,
+    /// One sentence that says what was found.
+    pub lead: String,
+    /// What the data were, in words.
+    pub data: String,
+}
+
+/// Runs the experiments and writes `target/reproduce/<run>/`.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let start = Instant::now();
+    let thesis = Thesis::published();
+    if let Some(id) = arguments
+        .only
+        .iter()
+        .find(|id| thesis.entries.iter().all(|entry| entry.id != **id))
+    {
+        let ids: Vec<_> = thesis
+            .entries
+            .iter()
+            .map(|entry| entry.id.as_str())
+            .collect();
+        bail!(
+            "the thesis has no `{id}` in chapter 6; there are {}",
+            ids.join(", ")
+        );
+    }
+    let device = speechlens_nn::device(&arguments.device)?;
+    let root = repository().join("target/reproduce");
+    let name = format!(
+        "{}-{}-{}",
+        arguments.profile.name(),
+        arguments.data_name(),
+        arguments.seed
+    );
+    let folder = root.join(&name);
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("{}: cannot be made", folder.display()))?;
+
+    let of_gender = |id: &str| {
+        thesis
+            .entry(id)
+            .is_ok_and(|entry| entry.experiment == "gender")
+    };
+    let asked = thesis
+        .entries
+        .iter()
+        .any(|entry| of_gender(&entry.id) && arguments.wants(&entry.id));
+    let mut findings = match asked {
+        true => gender::run(arguments, &folder, &device)?,
+        false => Findings {
+            experiments: Vec::new(),
+            sections: Vec::new(),
+            lead: "Nothing of what was asked for can be run yet.".into(),
+            data: "none".into(),
+        },
+    };
+    let measured = std::mem::take(&mut findings.experiments);
+    let experiments = account(thesis, measured, arguments);
+
+    let run = Run {
+        seed: arguments.seed,
+        profile: arguments.profile.name().into(),
+        device: device_name(&device),
+        git: commit(),
+        data: findings.data.clone(),
+        seconds: (start.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+    };
+    let results = Results { run, experiments };
+    results.write(&folder.join("results.json"))?;
+    page(&results, findings, thesis).write(&folder.join("index.html"))?;
+    point_latest_to(&root, &name)?;
+
+    for experiment in results
+        .experiments
+        .iter()
+        .filter(|experiment| !experiment.columns.is_empty())
+    {
+        if experiment.rows.iter().any(|row| row.measured.is_some())
+            && !experiment.id.starts_with("figure")
+        {
+            println!("\n{}\n{}", experiment.title, Table::from(experiment).text());
+        }
+    }
+    let page = folder.join("index.html");
+    println!(
+        "\n{:.0} s. The page: {}",
+        results.run.seconds,
+        page.display()
+    );
+    Ok(())
+}
+
+/// Every table and figure of the thesis in its order: as measured, or with the reason why not; then what it has no number for.
+fn account(
+    thesis: &Thesis,
+    mut measured: Vec<Experiment>,
+    arguments: &Arguments,
+) -> Vec<Experiment> {
+    let mut all = Vec::new();
+    for entry in &thesis.entries {
+        let found = measured
+            .iter()
+            .position(|experiment| experiment.id == entry.id);
+        let found = found.map(|index| measured.remove(index));
+        all.push(match found {
+            Some(experiment) if arguments.wants(&entry.id) => experiment,
+            Some(_) => entry.not_run("not asked for in this run"),
+            None if entry.experiment == "gender" => entry.not_run("not asked for in this run"),
+            None => entry.not_run(&format!(
+                "the {} experiment is not part of this version",
+                entry.experiment
+            )),
+        });
+    }
+    all.extend(measured);
+    all
+}
+
+fn page(results: &Results, findings: Findings, thesis: &Thesis) -> Page {
+    let run = &results.run;
+    let facts = [
+        ("data", run.data.clone()),
+        ("profile", run.profile.clone()),
+        ("seed", run.seed.to_string()),
+        ("device", run.device.clone()),
+        ("source", run.git.clone()),
+        ("time", format!("{:.0} s", run.seconds)),
+        (
+            "thesis",
+            format!(
+                "{}, {}, {}, {}",
+                thesis.author, thesis.title, thesis.published, thesis.year
+            ),
+        ),
+    ];
+    Page {
+        title: "What the network listens to".into(),
+        lead: findings.lead,
+        facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        sections: findings.sections,
+    }
+}
+
+/// The root of the repository: `xtask` stands in it.
+fn repository() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+fn device_name(device: &candle_core::Device) -> String {
+    match device.location() {
+        candle_core::DeviceLocation::Cpu => "cpu".into(),
+        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+    }
+}
+
+/// The commit that is checked out, and whether files differ from it.
+fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(repository())
+            .args(arguments)
+            .output()
+            .ok()?;
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    match (
+        git(&["rev-parse", "--short=12", "HEAD"]),
+        git(&["status", "--porcelain"]),
+    ) {
+        (Some(commit), Some(changes)) if !changes.is_empty() => format!("{commit} with changes"),
+        (Some(commit), _) => commit,
+        _ => "unknown".into(),
+    }
+}
+
+/// Makes `latest` a link to the run's folder, in one step.
+fn point_latest_to(root: &Path, name: &str) -> Result<()> {
+    let (link, new) = (
+        root.join("latest"),
+        root.join(format!(".latest-{}", std::process::id())),
+    );
+    #[cfg(unix)]
+    {
+        let _ = std::fs::remove_file(&new);
+        std::os::unix::fs::symlink(name, &new)
+            .and_then(|()| std::fs::rename(&new, &link))
+            .with_context(|| format!("{}: cannot be linked", link.display()))?;
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = new;
+        std::fs::write(&link, name)
+            .with_context(|| format!("{}: cannot be written", link.display()))?;
+    }
+    Ok(())
+}
