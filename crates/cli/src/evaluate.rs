@@ -1,0 +1,191 @@
+//! `speechlens evaluate`
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use clap::Subcommand;
+use serde_json::json;
+use speechlens_audio::{FLOOR_DB, SIZE};
+use speechlens_eval::flip::{Curve, Order, Plan, counts, flip};
+use speechlens_lrp::{Composite, Lrp};
+use speechlens_models::Model;
+use speechlens_nn::train::Samples;
+use speechlens_report::axes::{Axes, Axis};
+use speechlens_report::curves::{Chart, Series};
+use speechlens_report::results::Row;
+use speechlens_report::table::Table;
+use speechlens_report::{atomic, progress};
+
+use crate::common::Common;
+use crate::data::{self, Part};
+
+/// Measure whether explanations are true.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    measure: Measure,
+}
+
+#[derive(Subcommand)]
+enum Measure {
+    /// Pixel flipping: accuracy as bins are set to a value, the most relevant first, by lot, the least relevant first, and
+    /// the loudest first. Writes flip.json and flip.png.
+    Flip(FlipArguments),
+}
+
+#[derive(clap::Args)]
+struct FlipArguments {
+    /// A model that `speechlens train` wrote.
+    model: PathBuf,
+    #[command(flatten)]
+    data: data::Arguments,
+    /// Which speakers: those that training with the same seed never heard, or others.
+    #[arg(long, value_enum, default_value = "test")]
+    part: Part,
+    /// The rules: a preset or a TOML file, as for `explain`.
+    #[arg(long, default_value = "thesis-gender", value_name = "PRESET|FILE.toml")]
+    rules: String,
+    /// What bins are set to, in dB; else the rules' reference, which alone tests them.
+    #[arg(long, value_name = "DB", allow_hyphen_values = true)]
+    value: Option<f32>,
+    /// Shares of the bins, in percent, rising.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "0,0.5,1,2,5,10,20,50,80,95",
+        value_name = "P,…"
+    )]
+    percentages: Vec<f64>,
+    /// At most so many recordings.
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    recordings: usize,
+    /// Recordings a forward pass.
+    #[arg(long, default_value_t = 50)]
+    batch: usize,
+    /// The folder to write to.
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+}
+
+/// Runs the subcommand.
+pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
+    let Measure::Flip(arguments) = &arguments.measure;
+    let device = common.device()?;
+    let composite = Composite::load(&arguments.rules)?;
+    let model = Model::load(&arguments.model, &device)?;
+    let lrp = Lrp::new(&model.graph, &composite)?;
+    let crop = model
+        .metadata
+        .get("crop")
+        .map(|crop| crop.parse())
+        .transpose()?
+        .unwrap_or_default();
+    let value = arguments
+        .value
+        .unwrap_or(composite.options().reference as f32);
+    let mut percentages = arguments.percentages.clone();
+    percentages.sort_by(f64::total_cmp);
+    if let Some(percent) = percentages
+        .iter()
+        .find(|percent| !(0.0..=100.0).contains(*percent))
+    {
+        anyhow::bail!("{percent} is no percentage: give numbers from 0 to 100");
+    }
+    let dataset = arguments
+        .data
+        .read(&[arguments.part], crop, common)?
+        .pop()
+        .context("there are no data")?;
+    let plan = Plan {
+        counts: counts(&percentages, SIZE * SIZE),
+        values: vec![value],
+        orders: vec![
+            Order::MostRelevant,
+            Order::Random,
+            Order::LeastRelevant,
+            Order::Loudest,
+        ],
+        seed: common.seed,
+        batch: arguments.batch,
+        recordings: arguments.recordings,
+    };
+    let explain = |input: &Tensor, labels: &[u32]| match lrp.explain(input, labels) {
+        Ok(explanation) => Ok(explanation.relevance),
+        Err(error) => Err(speechlens_eval::Error::Explanation(error.to_string())),
+    };
+    let bar = progress::bar("flipping", plan.passes(&dataset), common.quiet);
+    let curves = flip(
+        &model.graph,
+        &dataset,
+        &explain,
+        &plan,
+        &device,
+        &|passes| bar.set_position(passes as u64),
+    )?;
+    bar.finish_and_clear();
+
+    let recordings = dataset.len().min(arguments.recordings);
+    let summary = json!({
+        "model": arguments.model.display().to_string(), "rules": arguments.rules,
+        "reference": composite.options().reference, "value": value, "recordings": recordings, "bins": SIZE * SIZE,
+        "percentages": percentages, "counts": plan.counts,
+        "curves": curves.iter().map(curve).collect::<Vec<_>>(),
+    });
+    atomic::write(
+        &arguments.output.join("flip.json"),
+        format!("{summary:#}\n").as_bytes(),
+    )?;
+    let percent = |count: usize| 100.0 * count as f64 / (SIZE * SIZE) as f64;
+    let series = curves.iter().map(|curve| {
+        let points = curve
+            .points
+            .iter()
+            .map(|point| (percent(point.count), 100.0 * point.accuracy()));
+        Series::new(curve.order.to_string(), points.collect())
+    });
+    let chart = Chart {
+        title: format!("Bins set to {value} dB, rules {}", arguments.rules),
+        axes: Axes {
+            x: Axis::log_with_zero("flipped bins (%)", 0.5, 100.0),
+            y: Axis::linear("accuracy (%)", 0.0, 100.0),
+        },
+        series: series.collect(),
+    };
+    chart
+        .picture()?
+        .write_png(&arguments.output.join("flip.png"))?;
+    if !common.quiet {
+        let row = |curve: &Curve| {
+            Row::measured(
+                curve.order.to_string(),
+                curve.points.iter().map(|point| 100.0 * point.accuracy()),
+            )
+        };
+        let table = Table {
+            corner: "accuracy, %".into(),
+            columns: percentages
+                .iter()
+                .map(|percent| format!("{percent} %"))
+                .collect(),
+            rows: curves.iter().map(row).collect(),
+        };
+        println!("{}", table.text());
+        if value != composite.options().reference as f32 {
+            tracing::warn!(
+                "the value {value} dB is not the rules' reference ({} dB): this does not test the explanation; {FLOOR_DB} dB \
+                 is silence, 0 dB full level",
+                composite.options().reference
+            );
+        }
+    }
+    Ok(())
+}
+
+fn curve(curve: &Curve) -> serde_json::Value {
+    json!({
+        "order": curve.order, "value": curve.value, "area": curve.area(),
+        "accuracy": curve.points.iter().map(|point| point.accuracy()).collect::<Vec<_>>(),
+        "probability": curve.points.iter().map(|point| point.mean_probability()).collect::<Vec<_>>(),
+    })
+}
