@@ -144,20 +144,18 @@ pub fn ranking(
     recording: usize,
 ) -> Vec<u32> {
     let mut places: Vec<u32> = (0..input.len() as u32).collect();
+    // Adding 0 makes −0 the tie with 0 that it is: `total_cmp` puts it before.
+    let compare = |values: &[f32], a: u32, b: u32| {
+        (values[a as usize] + 0.0).total_cmp(&(values[b as usize] + 0.0))
+    };
     let falling = |values: &[f32], places: &mut [u32]| {
-        places.sort_unstable_by(|a, b| {
-            values[*b as usize]
-                .total_cmp(&values[*a as usize])
-                .then(a.cmp(b))
-        });
+        places.sort_unstable_by(|a, b| compare(values, *b, *a).then(a.cmp(b)));
     };
     match order {
         Order::MostRelevant => falling(relevance, &mut places),
-        Order::LeastRelevant => places.sort_unstable_by(|a, b| {
-            relevance[*a as usize]
-                .total_cmp(&relevance[*b as usize])
-                .then(a.cmp(b))
-        }),
+        Order::LeastRelevant => {
+            places.sort_unstable_by(|a, b| compare(relevance, *a, *b).then(a.cmp(b)));
+        }
         Order::Loudest => falling(input, &mut places),
         Order::Random => {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -181,6 +179,12 @@ pub fn flip(
     device: &Device,
     progress: &dyn Fn(usize),
 ) -> Result<Vec<Curve>> {
+    if !plan.counts.is_sorted() {
+        return Err(Error::Plan(format!(
+            "the counts of flipped bins must rise: {:?}",
+            plan.counts
+        )));
+    }
     let mut curves = plan.empty_curves();
     let places: Vec<usize> = (0..samples.len().min(plan.recordings)).collect();
     let mut passes = 0;
@@ -200,6 +204,8 @@ pub fn flip(
             vec![0.0; input.elem_count()]
         };
         let input = rows(&input)?;
+        // The curves stand in the order of these loops.
+        let mut curve = curves.iter_mut();
         for order in &plan.orders {
             let rank = |(index, place): (usize, &usize)| {
                 let range = index * bins..(index + 1) * bins;
@@ -212,10 +218,10 @@ pub fn flip(
                 )
             };
             let rankings: Vec<Vec<u32>> = places.par_iter().enumerate().map(rank).collect();
-            for value in &plan.values {
+            for (value, curve) in plan.values.iter().zip(curve.by_ref()) {
                 let mut flipped = input.clone();
                 let mut done = 0;
-                for (step, count) in plan.counts.iter().enumerate() {
+                for (count, point) in plan.counts.iter().zip(&mut curve.points) {
                     for (recording, ranking) in flipped.chunks_mut(bins).zip(&rankings) {
                         ranking[done..*count]
                             .iter()
@@ -224,12 +230,7 @@ pub fn flip(
                     done = *count;
                     let logits =
                         graph.forward(&Tensor::from_slice(&flipped, shape.clone(), device)?)?;
-                    if let Some(curve) = curves
-                        .iter_mut()
-                        .find(|c| c.order == *order && c.value == *value)
-                    {
-                        curve.points[step].add(&logits, &labels)?;
-                    }
+                    point.add(&logits, &labels)?;
                     passes += places.len();
                     progress(passes);
                 }
@@ -279,9 +280,14 @@ impl Point {
         let predicted = logits.argmax(1)?.to_vec1::<u32>()?;
         let logits = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
         for ((predicted, logits), label) in predicted.iter().zip(logits).zip(labels) {
+            let logit = logits.get(*label as usize).ok_or_else(|| {
+                Error::Plan(format!(
+                    "a recording has the label {label}; the network has {} classes",
+                    logits.len()
+                ))
+            })?;
             self.right.push(predicted == label);
-            self.probability
-                .push(1.0 / (1.0 + (-logits[*label as usize]).exp()));
+            self.probability.push(1.0 / (1.0 + (-logit).exp()));
         }
         Ok(())
     }
