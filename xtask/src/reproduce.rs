@@ -19,6 +19,9 @@ pub struct Arguments {
     /// AudioMNIST, as its authors publish it; without data, the built-in synthetic corpus is used.
     #[arg(long, value_name = "DIR", conflicts_with = "librispeech")]
     audiomnist: Option<PathBuf>,
+    /// Split AudioMNIST as its authors did for gender (0 to 3), and not by the seed.
+    #[arg(long, value_name = "N", requires = "audiomnist", value_parser = clap::value_parser!(u8).range(0..=3))]
+    pub fold: Option<u8>,
     /// LibriSpeech: the folder that holds SPEAKERS.TXT.
     #[arg(long, value_name = "DIR")]
     librispeech: Option<PathBuf>,
@@ -73,13 +76,15 @@ impl Arguments {
         }
     }
 
-    /// What to call the data, short.
-    fn data_name(&self) -> &'static str {
-        match (&self.audiomnist, &self.librispeech) {
-            (Some(_), _) => "audiomnist",
-            (_, Some(_)) => "librispeech",
-            _ => "synthetic",
-        }
+    /// The run's folder: one for each profile, data and seed.
+    fn run_name(&self) -> String {
+        let data = match (&self.audiomnist, &self.librispeech, self.fold) {
+            (Some(_), _, Some(fold)) => format!("audiomnist-fold{fold}"),
+            (Some(_), _, None) => "audiomnist".into(),
+            (_, Some(_), _) => "librispeech".into(),
+            _ => "synthetic".into(),
+        };
+        format!("{}-{data}-{}", self.profile.name(), self.seed)
     }
 
     /// Whether the built-in voices are used.
@@ -110,6 +115,15 @@ pub struct Findings {
     pub data: String,
 }
 
+/// What the end of a run prints; the page has it all.
+const IN_TERMINAL: [&str; 5] = [
+    "accuracy",
+    "table-6.1",
+    "references",
+    "references-area",
+    "padding",
+];
+
 /// Runs the experiments and writes `target/reproduce/<run>/`.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let start = Instant::now();
@@ -131,12 +145,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let device = speechlens_nn::device(&arguments.device)?;
     let root = repository().join("target/reproduce");
-    let name = format!(
-        "{}-{}-{}",
-        arguments.profile.name(),
-        arguments.data_name(),
-        arguments.seed
-    );
+    let name = arguments.run_name();
     let folder = root.join(&name);
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("{}: cannot be made", folder.display()))?;
@@ -178,13 +187,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for experiment in results
         .experiments
         .iter()
-        .filter(|experiment| !experiment.columns.is_empty())
+        .filter(|experiment| IN_TERMINAL.contains(&experiment.id.as_str()))
     {
-        if experiment.rows.iter().any(|row| row.measured.is_some())
-            && !experiment.id.starts_with("figure")
-        {
-            println!("\n{}\n{}", experiment.title, Table::from(experiment).text());
-        }
+        println!("\n{}\n{}", experiment.title, Table::from(experiment).text());
     }
     let page = folder.join("index.html");
     println!(

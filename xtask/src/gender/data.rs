@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use speechlens_data::audiomnist::published_split;
 use speechlens_data::{Corpus, Parameters, Sex, Sizes, Speakers, Split, Store};
 use speechlens_eval::Dataset;
 use speechlens_nn::optim::Optimizer;
@@ -24,58 +25,56 @@ pub struct Setting {
 impl Setting {
     /// The setting of the profile asked for.
     pub fn new(arguments: &Arguments) -> Self {
-        let synthetic = arguments.is_synthetic();
-        let adamw = Optimizer::AdamW {
-            lr: 1e-4,
-            weight_decay: 0.01,
-        };
-        let sgd = Optimizer::Sgd {
-            lr: 1e-4,
-            momentum: 0.9,
-        };
-        let (speakers, sizes, batch, epochs, optimizer, flipped) =
-            match (arguments.profile, synthetic) {
-                (Profile::Smoke, _) => (
-                    Speakers::PerSex(4),
-                    Sizes::at_most(40, 8, 8),
-                    10,
-                    1,
-                    adamw,
-                    4,
-                ),
-                (Profile::Quick, true) => (
-                    Speakers::PerSex(12),
-                    Sizes::at_most(1200, 200, 300),
-                    50,
-                    3,
-                    adamw,
-                    100,
-                ),
-                (Profile::Quick, false) => (
-                    Speakers::All,
-                    Sizes::at_most(2500, 500, 1000),
-                    50,
-                    6,
-                    adamw,
-                    100,
-                ),
-                (Profile::Full, _) => (Speakers::PerSex(12), Sizes::thesis(), 50, 200, sgd, 3000),
-            };
-        let speakers = match (arguments.profile, arguments.is_librispeech()) {
-            // Twelve of each sex have minutes of speech there, not hours.
-            (Profile::Full, true) => Speakers::All,
-            _ => speakers,
-        };
-        Setting {
-            speakers,
-            sizes,
-            config: Config {
-                epochs,
-                batch,
-                optimizer,
-                seed: arguments.seed,
+        let thesis = Config {
+            epochs: 200,
+            batch: 50,
+            optimizer: Optimizer::Sgd {
+                lr: 1e-4,
+                momentum: 0.9,
             },
-            flipped,
+            seed: arguments.seed,
+        };
+        let fast = Config {
+            optimizer: Optimizer::AdamW {
+                lr: 1e-4,
+                weight_decay: 0.01,
+            },
+            ..thesis.clone()
+        };
+        match arguments.profile {
+            Profile::Smoke => Setting {
+                speakers: Speakers::PerSex(4),
+                sizes: Sizes::at_most(40, 8, 8),
+                config: Config {
+                    epochs: 1,
+                    batch: 10,
+                    ..fast
+                },
+                flipped: 4,
+            },
+            Profile::Quick if arguments.is_synthetic() => Setting {
+                speakers: Speakers::PerSex(12),
+                sizes: Sizes::at_most(1200, 200, 300),
+                config: Config { epochs: 4, ..fast },
+                flipped: 100,
+            },
+            Profile::Quick => Setting {
+                speakers: Speakers::All,
+                sizes: Sizes::at_most(2500, 500, 1000),
+                config: Config { epochs: 6, ..fast },
+                flipped: 100,
+            },
+            Profile::Full => Setting {
+                // Twelve speakers of each sex have hours of speech in AudioMNIST, and minutes in LibriSpeech.
+                speakers: if arguments.is_librispeech() {
+                    Speakers::All
+                } else {
+                    Speakers::PerSex(12)
+                },
+                sizes: Sizes::thesis(),
+                config: thesis,
+                flipped: 3000,
+            },
         }
     }
 }
@@ -115,12 +114,15 @@ impl Data {
             reading.set_position(done as u64)
         })?;
         reading.finish_and_clear();
-        let split = Split::draw(
-            corpus.recordings(),
-            setting.speakers,
-            setting.sizes,
-            arguments.seed,
-        )?;
+        let split = match arguments.fold {
+            Some(fold) => published_split(corpus.recordings(), fold.into())?,
+            None => Split::draw(
+                corpus.recordings(),
+                setting.speakers,
+                setting.sizes,
+                arguments.seed,
+            )?,
+        };
         let store = |name: &str, indices: &[usize]| -> Result<Part> {
             let bar = progress::bar(
                 &format!("spectrograms, {name}"),

@@ -231,9 +231,10 @@ impl Flips {
         title: &str,
         number: impl Fn(&Flips, f32, Order, f32) -> Result<f64>,
     ) -> Result<Experiment> {
-        let mut rows = Vec::new();
+        let (mut rows, mut files) = (Vec::new(), Vec::new());
         for (reference, _) in &self.explained {
             for value in VALUES {
+                files.push(references_file(*reference, value));
                 let cells = ORDERS.map(|order| number(self, *reference, order, value));
                 let cells = cells.into_iter().collect::<Result<Vec<_>>>()?;
                 let name = format!(
@@ -250,7 +251,7 @@ impl Flips {
             title: title.into(),
             columns,
             rows,
-            files: vec!["references.png".into()],
+            files,
         })
     }
 
@@ -294,7 +295,7 @@ impl Flips {
     }
 
     /// The page's sections, and the figures as files.
-    pub fn sections(&self, data: &Data, folder: &Path) -> Result<Vec<Section>> {
+    pub fn sections(&self, data: &Data, folder: &Path) -> Result<[Section; 2]> {
         let experiments = self.experiments()?;
         let experiment = |id: &str| {
             experiments
@@ -346,9 +347,8 @@ impl Flips {
                     short(*reference),
                     short(value)
                 );
-                let file = format!("references-{}-{}.png", -reference, -value);
                 let picture = self.chart(title.clone(), *reference, value, &X::Share)?;
-                picture.write_png(&folder.join(file))?;
+                picture.write_png(&folder.join(references_file(*reference, value)))?;
                 pictures.push((picture, title));
             }
         }
@@ -387,7 +387,7 @@ impl Flips {
                 Block::text(format!("Data: {}.", data.description)),
             ],
         };
-        Ok(vec![faithful, zero])
+        Ok([faithful, zero])
     }
 
     /// What the four tests came to, in the numbers of this run.
@@ -411,6 +411,11 @@ impl Flips {
             parts.join("; ")
         ))
     }
+}
+
+/// The chart of a reference and a value.
+fn references_file(reference: f32, value: f32) -> String {
+    format!("references-{}-{}.png", reference.abs(), value.abs())
 }
 
 /// −80 dB, 0 dB.

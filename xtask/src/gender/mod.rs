@@ -80,13 +80,11 @@ pub fn run(arguments: &Arguments, folder: &Path, device: &Device) -> Result<Find
     experiments.extend(heatmaps.experiments);
 
     let flips = flipping::measure(arguments, &setting, &explainers, graph, &data, device)?;
-    sections.extend(flips.sections(&data, folder)?);
-    experiments.extend(flips.experiments()?);
-
     let gone = heatmaps::almost_gone(&explainers[0], &flips, &data, folder, device)?;
-    sections.push(gone.0);
+    let [faithful, references] = flips.sections(&data, folder)?;
+    sections.extend([faithful, gone.0, references, padding_section(&data)?]);
+    experiments.extend(flips.experiments()?);
     experiments.push(gone.1);
-    sections.push(padding_section(&data)?);
     experiments.push(padding(&data)?);
 
     training::finish(folder).context("the finished run's checkpoint cannot be removed")?;
