@@ -1,6 +1,8 @@
 //! safetensors files with metadata, written whole or not at all.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -37,7 +39,8 @@ pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, metadata: &Metadat
     })?;
     // safetensors has moved a private file of its own there: give it the rights that ours had, and let it reach the disk.
     let settle = || {
-        let written = std::fs::File::options().write(true).open(file.path())?;
+        let mut written = File::options().read(true).write(true).open(file.path())?;
+        sort_header(&mut written)?;
         written.set_permissions(file.as_file().metadata()?.permissions())?;
         written.sync_all()
     };
@@ -45,6 +48,21 @@ pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, metadata: &Metadat
     file.persist(path)
         .map_err(|error| file_error(error.error))?;
     Ok(())
+}
+
+/// Puts the header's keys in order, in place: safetensors writes the metadata in another order every time, and the same
+/// tensors and metadata are to give the same bytes.
+fn sort_header(file: &mut File) -> std::io::Result<()> {
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let mut header = vec![0; u64::from_le_bytes(length) as usize];
+    file.read_exact(&mut header)?;
+    let sorted: BTreeMap<String, BTreeMap<String, serde_json::Value>> =
+        serde_json::from_slice(&header)?;
+    let mut text = serde_json::to_vec(&sorted)?;
+    text.resize(header.len(), b' ');
+    file.seek(SeekFrom::Start(8))?;
+    file.write_all(&text)
 }
 
 /// Reads tensors and metadata.
@@ -55,7 +73,9 @@ pub fn read(path: &Path, device: &Device) -> Result<(BTreeMap<String, Tensor>, M
     })?;
     let not_one = |error: safetensors::SafeTensorError| Error::Format {
         path: path.to_owned(),
-        problem: format!("is not a whole safetensors file ({error})"),
+        problem: format!(
+            "is not a whole safetensors file ({error}); copy it again, or make it anew"
+        ),
     };
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not_one)?;
     let metadata = header
@@ -64,8 +84,43 @@ pub fn read(path: &Path, device: &Device) -> Result<(BTreeMap<String, Tensor>, M
         .unwrap_or_default()
         .into_iter()
         .collect();
-    let tensors = candle_core::safetensors::load_buffer(&bytes, device)?
-        .into_iter()
-        .collect();
-    Ok((tensors, metadata))
+    let tensors =
+        candle_core::safetensors::load_buffer(&bytes, device).map_err(|error| Error::Format {
+            path: path.to_owned(),
+            problem: format!("holds tensors that cannot be read ({error})"),
+        })?;
+    Ok((tensors.into_iter().collect(), metadata))
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::DType;
+
+    use super::*;
+
+    #[test]
+    fn the_same_content_gives_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let tensors = ["b", "a.0", "Z"].map(|name| {
+            let tensor = Tensor::full(name.len() as f32, (2, 3), &Device::Cpu).unwrap();
+            (name.to_owned(), tensor)
+        });
+        let tensors = BTreeMap::from(tensors);
+        let metadata: Metadata = (0..9)
+            .map(|i| (format!("key {i}"), format!("\"{i}\"\n\u{1}é\u{10ffff}")))
+            .collect();
+        let files = [0, 1, 2, 3].map(|i| {
+            let path = folder.path().join(format!("{i}.safetensors"));
+            write(&path, &tensors, &metadata).unwrap();
+            let (read_tensors, read_metadata) = read(&path, &Device::Cpu).unwrap();
+            assert_eq!(read_metadata, metadata);
+            for (name, tensor) in &tensors {
+                assert_eq!(read_tensors[name].dtype(), DType::F32);
+                let values = |t: &Tensor| t.to_vec2::<f32>().unwrap();
+                assert_eq!(values(&read_tensors[name]), values(tensor));
+            }
+            std::fs::read(path).unwrap()
+        });
+        assert!(files.iter().all(|bytes| *bytes == files[0]));
+    }
 }
