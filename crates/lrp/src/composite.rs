@@ -188,8 +188,13 @@ impl Composite {
             path: path.to_owned(),
             problem,
         };
-        let file: File =
-            toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+        let file: File = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(String::new(), |before| {
+                format!("line {}: ", before.matches('\n').count() + 1)
+            });
+            wrong(format!("{line}{}", error.message()))
+        })?;
         if !file.options.reference.is_finite() {
             return Err(wrong("`reference` must be a finite number".into()));
         }

@@ -131,6 +131,9 @@ impl Model {
         let arch: Arch = take(ARCH)?.parse().map_err(wrong)?;
         let classes: Vec<String> = serde_json::from_str(&take(CLASSES)?)
             .map_err(|error| wrong(format!("`{CLASSES}` is not a list of names ({error})")))?;
+        if classes.is_empty() {
+            return Err(wrong(format!("`{CLASSES}` names no class")));
+        }
         let graph = arch
             .architecture(classes.len())?
             .with_weights(tensors)

@@ -29,7 +29,7 @@ pub enum Error {
     #[error("the weights do not fit the architecture: {0}")]
     Weights(String),
     /// A file that cannot be read or written.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}; check the path, its permissions and the free space", path = path.display())]
     File {
         /// The file.
         path: PathBuf,

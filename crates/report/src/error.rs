@@ -4,7 +4,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read or written.
-    #[error("{path}: {source}; check that the folder exists and may be written", path = path.display())]
+    #[error("{path}: {source}; check the path, its permissions and the free space", path = path.display())]
     File {
         /// The file.
         path: PathBuf,
