@@ -1,23 +1,27 @@
 //! The options of every subcommand.
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
 use candle_core::Device;
 use tracing_subscriber::EnvFilter;
+
+const HEADING: &str = "Options of every subcommand";
 
 /// The options of every subcommand.
 #[derive(clap::Args)]
 pub struct Common {
     /// Where to compute: auto (the first CUDA device, or else the CPU), cpu, or cuda:N.
-    #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
+    #[arg(long, global = true, help_heading = HEADING, default_value = "auto", value_parser = device_name, value_name = "DEVICE")]
     device: String,
     /// Decides every random choice: the same seed gives the same result.
-    #[arg(long, global = true, default_value_t = 1, value_name = "N")]
+    #[arg(long, global = true, help_heading = HEADING, default_value_t = 1, value_name = "N")]
     pub seed: u64,
     /// Say more: -v what is done, -vv details.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = HEADING, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Show no progress and no messages but errors.
-    #[arg(long, global = true, conflicts_with = "verbose")]
+    #[arg(long, global = true, help_heading = HEADING, conflicts_with = "verbose")]
     pub quiet: bool,
 }
 
@@ -42,4 +46,42 @@ impl Common {
             .without_time()
             .init();
     }
+}
+
+fn device_name(name: &str) -> Result<String, String> {
+    let number = |number: &str| number.parse::<usize>().is_ok();
+    match name == "auto" || name == "cpu" || name.strip_prefix("cuda:").is_some_and(number) {
+        true => Ok(name.to_owned()),
+        false => Err("say auto, cpu or cuda:N".into()),
+    }
+}
+
+/// A count of at least one.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("say a whole number of at least 1".into()),
+    }
+}
+
+/// Fails now rather than after hours of work if a file cannot be written. Makes its folder.
+pub fn check_writable(file: &Path) -> Result<()> {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder)
+        .and_then(|()| tempfile::tempfile_in(folder))
+        .with_context(|| {
+            format!(
+                "{}: cannot be written; check the folder and its permissions",
+                file.display()
+            )
+        })?;
+    ensure!(
+        !file.is_dir(),
+        "{}: is a folder; give the name of a file",
+        file.display()
+    );
+    Ok(())
 }

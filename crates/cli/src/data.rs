@@ -9,7 +9,7 @@ use speechlens_data::{Parameters, Recording, Sizes, Speakers, Split, Store, hdf5
 use speechlens_eval::Dataset;
 use speechlens_report::progress;
 
-use crate::common::Common;
+use crate::common::{Common, at_least_one};
 
 /// Where data come from.
 #[derive(clap::Args)]
@@ -19,7 +19,7 @@ pub struct Arguments {
     #[arg(required = true)]
     data: Vec<String>,
     /// At most so many recordings for training, and half as many for validation and test.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = at_least_one, value_name = "N")]
     limit: Option<usize>,
     /// Where spectrograms are kept; they are computed once.
     #[arg(long, value_name = "DIR", default_value = "features")]
@@ -59,20 +59,20 @@ impl Arguments {
         let path = Path::new(data);
         if path.is_file() {
             let store = Store::open(path)?;
-            let split = self.split(store.recordings(), common)?;
+            let split = self.split(data, store.recordings(), common)?;
             return parts
                 .iter()
                 .map(|part| pick(&split, *part, &store))
                 .collect();
         }
         if path.is_dir() && !hdf5_layout::list(path)?.is_empty() {
-            return self.preprocessed(path, parts, common);
+            return self.preprocessed(data, parts, common);
         }
         let reading = progress::counter("reading recordings", common.quiet);
         let corpus =
             speechlens_data::open(data, common.seed, &|done| reading.set_position(done as u64))?;
         reading.finish_and_clear();
-        let split = self.split(corpus.recordings(), common)?;
+        let split = self.split(data, corpus.recordings(), common)?;
         let part = |part: &Part| {
             let indices = part.of(&split);
             let bar = progress::bar(
@@ -99,16 +99,16 @@ impl Arguments {
         parts.iter().map(part).collect()
     }
 
-    fn split(&self, recordings: &[Recording], common: &Common) -> Result<Split> {
+    fn split(&self, data: &str, recordings: &[Recording], common: &Common) -> Result<Split> {
         let sizes = match self.limit {
             Some(limit) => Sizes::at_most(limit, limit.div_ceil(2), limit.div_ceil(2)),
             None => Sizes::all(),
         };
-        Ok(Split::draw(recordings, Speakers::All, sizes, common.seed)?)
+        Split::draw(recordings, Speakers::All, sizes, common.seed).with_context(|| data.to_owned())
     }
 
-    fn preprocessed(&self, folder: &Path, parts: &[Part], common: &Common) -> Result<Vec<Dataset>> {
-        let files = hdf5_layout::list(folder)?;
+    fn preprocessed(&self, folder: &str, parts: &[Part], common: &Common) -> Result<Vec<Dataset>> {
+        let files = hdf5_layout::list(Path::new(folder))?;
         let bar = progress::bar("reading spectrograms", files.len(), common.quiet);
         let (mut recordings, mut values) = (Vec::new(), Array3::zeros((files.len(), SIZE, SIZE)));
         for (file, mut row) in files.iter().zip(values.outer_iter_mut()) {
@@ -118,9 +118,7 @@ impl Arguments {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        let split = self
-            .split(&recordings, common)
-            .with_context(|| folder.display().to_string())?;
+        let split = self.split(folder, &recordings, common)?;
         let part = |part: &Part| {
             let indices = part.of(&split);
             let chosen = indices

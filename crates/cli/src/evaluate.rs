@@ -1,5 +1,6 @@
 //! `speechlens evaluate`
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -7,6 +8,7 @@ use candle_core::Tensor;
 use clap::Subcommand;
 use serde_json::json;
 use speechlens_audio::{FLOOR_DB, SIZE};
+use speechlens_eval::Dataset;
 use speechlens_eval::flip::{Curve, Order, Plan, counts, flip};
 use speechlens_lrp::{Composite, Lrp};
 use speechlens_models::Model;
@@ -17,8 +19,9 @@ use speechlens_report::results::Row;
 use speechlens_report::table::Table;
 use speechlens_report::{atomic, progress};
 
-use crate::common::Common;
+use crate::common::{Common, at_least_one, check_writable};
 use crate::data::{self, Part};
+use crate::train::TRAINING;
 
 /// Measure whether explanations are true.
 #[derive(clap::Args)]
@@ -47,34 +50,75 @@ struct FlipArguments {
     #[arg(long, default_value = "thesis-gender", value_name = "PRESET|FILE.toml")]
     rules: String,
     /// What bins are set to, in dB; else the rules' reference, which alone tests them.
-    #[arg(long, value_name = "DB", allow_hyphen_values = true)]
+    #[arg(long, value_name = "DB", allow_hyphen_values = true, value_parser = finite)]
     value: Option<f32>,
     /// Shares of the bins, in percent, rising.
     #[arg(
         long,
         value_delimiter = ',',
+        value_parser = percentage,
         default_value = "0,0.5,1,2,5,10,20,50,80,95",
         value_name = "P,…"
     )]
     percentages: Vec<f64>,
     /// At most so many recordings.
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    #[arg(long, default_value_t = 200, value_parser = at_least_one, value_name = "N")]
     recordings: usize,
     /// Recordings a forward pass.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = at_least_one, value_name = "N")]
     batch: usize,
     /// The folder to write to.
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
 }
 
+/// A test on the voices of training says little of others.
+fn warn_of_heard_speakers(model: &Model, dataset: &Dataset) {
+    let training = model.metadata.get(TRAINING);
+    let training: Option<serde_json::Value> =
+        training.and_then(|text| serde_json::from_str(text).ok());
+    let heard: BTreeSet<&str> = training
+        .iter()
+        .filter_map(|training| training["speakers"].as_array())
+        .flatten()
+        .filter_map(|speaker| speaker.as_str())
+        .collect();
+    let recordings = dataset.recordings();
+    let again = recordings
+        .iter()
+        .filter(|r| heard.contains(r.speaker.as_str()));
+    match again.count() {
+        0 => {}
+        count => tracing::warn!(
+            "{count} of {} recordings are of speakers whose names are those of training: use its data and --seed, and \
+             --part test",
+            recordings.len()
+        ),
+    }
+}
+
+fn finite(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        _ => Err("say a finite number".into()),
+    }
+}
+
+fn percentage(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("say numbers from 0 to 100".into()),
+    }
+}
+
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let Measure::Flip(arguments) = &arguments.measure;
+    check_writable(&arguments.output.join("flip.json"))?;
     let device = common.device()?;
     let composite = Composite::load(&arguments.rules)?;
     let model = Model::load(&arguments.model, &device)?;
-    let lrp = Lrp::new(&model.graph, &composite)?;
+    let lrp = Lrp::new(&model.graph, &composite).with_context(|| arguments.rules.clone())?;
     let crop = model
         .metadata
         .get("crop")
@@ -86,17 +130,12 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         .unwrap_or(composite.options().reference as f32);
     let mut percentages = arguments.percentages.clone();
     percentages.sort_by(f64::total_cmp);
-    if let Some(percent) = percentages
-        .iter()
-        .find(|percent| !(0.0..=100.0).contains(*percent))
-    {
-        anyhow::bail!("{percent} is no percentage: give numbers from 0 to 100");
-    }
     let dataset = arguments
         .data
         .read(&[arguments.part], crop, common)?
         .pop()
         .context("there are no data")?;
+    warn_of_heard_speakers(&model, &dataset);
     let plan = Plan {
         counts: counts(&percentages, SIZE * SIZE),
         values: vec![value],

@@ -1,16 +1,18 @@
 //! `speechlens explain`
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use candle_core::DType;
+use candle_core::{DType, Device};
 use clap::ValueEnum;
-use ndarray::{Array3, ArrayView2, Axis};
+use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
 use serde_json::json;
 use speechlens_audio::{Crop, RATE, SIZE, WINDOW, times};
 use speechlens_eval::dataset::to_tensor;
 use speechlens_lrp::{Composite, Lrp};
 use speechlens_models::Model;
+use speechlens_nn::Graph;
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::{atomic, npy};
@@ -22,7 +24,7 @@ use crate::predict::answer;
 /// Show which parts of a recording speak for a class, and which against it.
 ///
 /// Writes relevance.npy (of the input's shape), heatmap.png and summary.json to the folder; with several inputs, to a folder
-/// each, named after the input.
+/// each, named after the input. The heatmap shows the first 12 explanations.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A model that `speechlens train` wrote.
@@ -59,17 +61,31 @@ enum Dtype {
     F64,
 }
 
+impl Dtype {
+    fn name(self) -> &'static str {
+        match self {
+            Dtype::F32 => "f32",
+            Dtype::F64 => "f64",
+        }
+    }
+}
+
+/// Inputs explained at a time.
+const BATCH: usize = 16;
+/// Heatmaps in one picture.
+const PANELS: usize = 12;
+
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let device = common.device()?;
     let Method::Lrp = arguments.method;
     let composite = Composite::load(&arguments.rules)?;
-    let model = Model::load(&arguments.model, &device)?;
+    let mut model = Model::load(&arguments.model, &device)?;
     let dtype = match arguments.dtype {
         Dtype::F32 => DType::F32,
         Dtype::F64 => DType::F64,
     };
-    let lrp = Lrp::new(&model.graph.to_dtype(dtype)?, &composite)?;
+    model.graph = model.graph.to_dtype(dtype)?;
     let target = match &arguments.target {
         Some(name) => Some(model.class(name).with_context(|| {
             format!(
@@ -80,16 +96,39 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         })?),
         None => None,
     };
+    let explainer = Explainer {
+        graph: &model.graph,
+        lrp: Lrp::new(&model.graph, &composite).with_context(|| arguments.rules.clone())?,
+        dtype,
+        target,
+        device,
+    };
     let inputs = arguments.input.read(&model)?;
-    let several = inputs.len() > 1;
+    let folders = folders(&arguments.output, &inputs)?;
+    for (input, folder) in inputs.iter().zip(folders) {
+        let answers = explainer.explain(input.features.view())?;
+        write(arguments, &model, input, &answers, &folder)?;
+        if !common.quiet {
+            let path = folder.join("heatmap.png");
+            writeln!(
+                std::io::stdout(),
+                "{}: {}",
+                input.path.display(),
+                path.display()
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Where each input's files go.
+fn folders(output: &Path, inputs: &[Input]) -> Result<Vec<PathBuf>> {
+    if inputs.len() == 1 {
+        return Ok(vec![output.to_owned()]);
+    }
     let mut folders = Vec::new();
-    for input in &inputs {
-        let folder = match several {
-            true => arguments
-                .output
-                .join(input.path.file_stem().unwrap_or_default()),
-            false => arguments.output.clone(),
-        };
+    for input in inputs {
+        let folder = output.join(input.path.file_stem().unwrap_or_default());
         if folders.contains(&folder) {
             bail!(
                 "{}: two inputs have this name; explain them one by one",
@@ -98,67 +137,81 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         }
         folders.push(folder);
     }
-    for (input, folder) in inputs.into_iter().zip(folders) {
-        explain(
-            arguments, &model, &lrp, target, dtype, input, &folder, &device,
-        )?;
-    }
-    Ok(())
+    Ok(folders)
 }
 
-#[allow(clippy::too_many_arguments)]
-fn explain(
+struct Explainer<'a> {
+    graph: &'a Graph,
+    lrp: Lrp,
+    dtype: DType,
+    target: Option<usize>,
+    device: Device,
+}
+
+/// What was found for every row of an input.
+struct Answers {
+    /// `[N, H, W]`
+    relevance: Array3<f32>,
+    logits: Vec<Vec<f32>>,
+    targets: Vec<u32>,
+}
+
+impl Explainer<'_> {
+    fn explain(&self, features: ArrayView3<f32>) -> Result<Answers> {
+        let mut relevance = Vec::with_capacity(features.len());
+        let (mut all_logits, mut all_targets) = (Vec::new(), Vec::new());
+        for features in features.axis_chunks_iter(Axis(0), BATCH) {
+            let features = to_tensor(features.to_owned(), &self.device)?.to_dtype(self.dtype)?;
+            let targets: Vec<u32> = match self.target {
+                Some(target) => vec![target as u32; features.dim(0)?],
+                None => self.graph.forward(&features)?.argmax(1)?.to_vec1()?,
+            };
+            let explanation = self.lrp.explain(&features, &targets)?;
+            let values = explanation.relevance.to_dtype(DType::F32)?;
+            relevance.extend(values.flatten_all()?.to_vec1::<f32>()?);
+            all_logits.extend(explanation.logits.to_dtype(DType::F32)?.to_vec2::<f32>()?);
+            all_targets.extend(targets);
+        }
+        Ok(Answers {
+            relevance: Array3::from_shape_vec(features.dim(), relevance)?,
+            logits: all_logits,
+            targets: all_targets,
+        })
+    }
+}
+
+fn write(
     arguments: &Arguments,
     model: &Model,
-    lrp: &Lrp,
-    target: Option<usize>,
-    dtype: DType,
-    input: Input,
+    input: &Input,
+    answers: &Answers,
     folder: &Path,
-    device: &candle_core::Device,
 ) -> Result<()> {
-    let features = to_tensor(input.features.clone(), device)?.to_dtype(dtype)?;
-    let (n, _, h, w) = features.dims4()?;
-    let targets: Vec<u32> = match target {
-        Some(target) => vec![target as u32; n],
-        None => model
-            .graph
-            .to_dtype(dtype)?
-            .forward(&features)?
-            .argmax(1)?
-            .to_vec1()?,
-    };
-    let explanation = lrp.explain(&features, &targets)?;
-    let relevance = explanation
-        .relevance
-        .to_dtype(DType::F32)?
-        .flatten_all()?
-        .to_vec1::<f32>()?;
-    let relevance = Array3::from_shape_vec((n, h, w), relevance)?;
+    let Answers {
+        relevance,
+        logits,
+        targets,
+    } = answers;
+    let path = folder.join("relevance.npy");
     match input.single {
-        true => npy::write(
-            &folder.join("relevance.npy"),
-            relevance.index_axis(Axis(0), 0),
-        )?,
-        false => npy::write(&folder.join("relevance.npy"), relevance.view())?,
+        true => npy::write(&path, relevance.index_axis(Axis(0), 0))?,
+        false => npy::write(&path, relevance.view())?,
     }
-    let crop = model
-        .metadata
-        .get("crop")
-        .and_then(|crop| crop.parse().ok())
-        .unwrap_or_default();
-    let panels = input
-        .features
-        .outer_iter()
-        .zip(relevance.outer_iter())
-        .zip(&targets);
-    let panels = panels.map(|((features, relevance), target)| {
+    let crop = model.metadata.get("crop");
+    let crop = crop.and_then(|crop| crop.parse().ok()).unwrap_or_default();
+    let rows = || {
+        input
+            .features
+            .outer_iter()
+            .zip(relevance.outer_iter())
+            .zip(targets)
+    };
+    let panels = rows().take(PANELS).map(|((features, relevance), target)| {
         panel(crop, features, relevance, &model.classes[*target as usize])
     });
     grid(&panels.collect::<Result<Vec<_>>>()?, 3)?.write_png(&folder.join("heatmap.png"))?;
 
-    let logits = explanation.logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-    let items = logits.iter().zip(&targets).zip(relevance.outer_iter()).map(|((logits, target), relevance)| {
+    let items = logits.iter().zip(rows()).map(|(logits, ((_, relevance), target))| {
         let (index, probability) = answer(logits);
         json!({
             "class": model.classes[index], "index": index, "probability": probability, "logits": logits,
@@ -166,21 +219,15 @@ fn explain(
             "relevance_sum": relevance.iter().map(|r| f64::from(*r)).sum::<f64>(),
         })
     });
+    let (n, h, w) = relevance.dim();
     let summary = json!({
         "input": input.path.display().to_string(), "model": arguments.model.display().to_string(), "method": "lrp",
-        "rules": arguments.rules, "dtype": match dtype { DType::F64 => "f64", _ => "f32" },
+        "rules": arguments.rules, "dtype": arguments.dtype.name(),
         "shape": if input.single { vec![h, w] } else { vec![n, h, w] },
         "explanations": items.collect::<Vec<_>>(),
     });
-    atomic::write(
-        &folder.join("summary.json"),
-        format!("{summary:#}\n").as_bytes(),
-    )?;
-    tracing::info!(
-        "{}: relevance.npy, heatmap.png, summary.json",
-        folder.display()
-    );
-    Ok(())
+    let path = folder.join("summary.json");
+    Ok(atomic::write(&path, format!("{summary:#}\n").as_bytes())?)
 }
 
 fn panel(

@@ -48,7 +48,9 @@ impl Arguments {
     }
 
     fn read_one(&self, path: &Path, crop: Crop) -> Result<Input> {
-        let array: ArrayD<f32> = match path.extension().is_some_and(|extension| extension == "npy")
+        let array: ArrayD<f32> = match path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
         {
             true => npy::read(path)?,
             false => features::spectrogram(path, Placement::At(self.offset), crop, self.trim)?

@@ -25,17 +25,13 @@ struct Arguments {
     command: Command,
 }
 
+// What each does stands at its arguments.
 #[derive(Subcommand)]
 enum Command {
-    /// Turn a recording into what networks read.
     Features(features::Arguments),
-    /// Train a network on recordings.
     Train(train::Arguments),
-    /// Classify recordings.
     Predict(predict::Arguments),
-    /// Show which parts of a recording speak for a class, and which against it.
     Explain(explain::Arguments),
-    /// Measure whether explanations are true.
     Evaluate(evaluate::Arguments),
 }
 
@@ -53,15 +49,20 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if is_broken_pipe(&error) {
+                return ExitCode::SUCCESS;
+            }
             // One line, whatever the causes say.
-            eprintln!(
-                "error: {}",
-                format!("{error:#}")
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join(" ")
-            );
+            let message = format!("{error:#}");
+            let lines: Vec<&str> = message.lines().map(str::trim).collect();
+            eprintln!("error: {}", lines.join(" "));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether the reader of standard output has had enough, as in `speechlens predict … | head`.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

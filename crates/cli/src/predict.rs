@@ -1,8 +1,10 @@
 //! `speechlens predict`
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use ndarray::Axis;
 use serde_json::json;
 use speechlens_eval::dataset::to_tensor;
 use speechlens_models::Model;
@@ -10,7 +12,12 @@ use speechlens_models::Model;
 use crate::common::Common;
 use crate::input;
 
+/// Inputs a forward pass.
+const BATCH: usize = 32;
+
 /// Classify recordings.
+///
+/// Prints a line for each: the input, its class, and the class's probability.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A model that `speechlens train` wrote.
@@ -38,11 +45,13 @@ pub fn answer(logits: &[f32]) -> (usize, f32) {
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let device = common.device()?;
     let model = Model::load(&arguments.model, &device)?;
+    let mut out = std::io::stdout().lock();
     for input in arguments.input.read(&model)? {
-        let logits = model
-            .graph
-            .forward(&to_tensor(input.features, &device)?)?
-            .to_vec2::<f32>()?;
+        let mut logits = Vec::new();
+        for features in input.features.axis_chunks_iter(Axis(0), BATCH) {
+            let features = to_tensor(features.to_owned(), &device)?;
+            logits.extend(model.graph.forward(&features)?.to_vec2::<f32>()?);
+        }
         for (row, logits) in logits.iter().enumerate() {
             let (index, probability) = answer(logits);
             let name = match input.single {
@@ -51,12 +60,13 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             };
             let class = &model.classes[index];
             if arguments.json {
-                println!(
+                writeln!(
+                    out,
                     "{}",
                     json!({"input": name, "class": class, "index": index, "probability": probability, "logits": logits})
-                );
+                )?;
             } else {
-                println!("{name}  {class}  {:.1} %", 100.0 * probability);
+                writeln!(out, "{name}  {class}  {:.1} %", 100.0 * probability)?;
             }
         }
     }

@@ -1,0 +1,104 @@
+use serde_json::Value;
+
+use crate::support::{Folder, model};
+
+fn flip(folder: &Folder, output: &str, options: &[&str]) -> String {
+    let fixed = [
+        "evaluate",
+        "flip",
+        model(),
+        "synthetic",
+        "--limit",
+        "8",
+        "--recordings",
+        "3",
+        "-o",
+        output,
+    ];
+    folder.run(&[&fixed, options].concat())
+}
+
+#[test]
+fn curves_of_four_orders() {
+    let folder = Folder::new();
+    let rules = ["--rules", "gender-silence", "--percentages", "50,0,2"];
+    let text = flip(&folder, "out", &rules);
+    for word in ["accuracy, %", "lrp", "lrp_rev", "random", "loudest", "50 %"] {
+        assert!(text.contains(word), "{word}:\n{text}");
+    }
+    image::open(folder.path("out/flip.png")).unwrap();
+
+    let found = folder.json("out/flip.json");
+    assert_eq!(found["rules"], "gender-silence");
+    assert_eq!(found["model"], model());
+    assert_eq!(found["reference"], -80.0);
+    assert_eq!(found["value"], -80.0);
+    assert_eq!(found["recordings"], 3);
+    assert_eq!(found["bins"], 227 * 227);
+    assert_eq!(found["percentages"], serde_json::json!([0.0, 2.0, 50.0]));
+    assert_eq!(found["counts"], serde_json::json!([0, 1031, 25765]));
+    let curves = found["curves"].as_array().unwrap();
+    let orders: Vec<_> = curves
+        .iter()
+        .map(|curve| curve["order"].as_str().unwrap())
+        .collect();
+    assert_eq!(orders, ["lrp", "random", "lrp_rev", "loudest"]);
+    let numbers = |value: &Value| -> Vec<f64> {
+        value
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|n| n.as_f64().unwrap())
+            .collect()
+    };
+    for curve in curves {
+        assert_eq!(curve["value"], -80.0);
+        for key in ["accuracy", "probability"] {
+            let values = numbers(&curve[key]);
+            assert!(
+                values.len() == 3 && values.iter().all(|v| (0.0..=1.0).contains(v)),
+                "{values:?}"
+            );
+            // Nothing is flipped yet: all orders stand together.
+            assert_eq!(values[0], numbers(&curves[0][key])[0]);
+        }
+        assert!((0.0..=1.0).contains(&curve["area"].as_f64().unwrap()));
+    }
+    // The bins that speak for the label go first, or last.
+    let probability = |order: usize| numbers(&curves[order]["probability"])[1];
+    assert!(probability(0) < probability(1) && probability(1) < probability(2));
+
+    // The same again, from the spectrograms that were kept.
+    flip(&folder, "again", &rules);
+    assert_eq!(folder.text("out/flip.json"), folder.text("again/flip.json"));
+}
+
+#[test]
+fn a_value_beside_the_reference_is_pointed_out() {
+    let folder = Folder::new();
+    let fixed = [
+        "evaluate",
+        "flip",
+        model(),
+        "synthetic",
+        "--limit",
+        "4",
+        "--recordings",
+        "1",
+        "--percentages",
+        "0,1",
+    ];
+    let rules = ["--rules", "thesis-gender", "--value", "-80", "-o", "out"];
+    let output = folder
+        .command(&[&fixed[..], &rules].concat())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("not the rules' reference (0 dB)"), "{said}");
+    let found = folder.json("out/flip.json");
+    assert_eq!(
+        (found["reference"].as_f64(), found["value"].as_f64()),
+        (Some(0.0), Some(-80.0))
+    );
+}

@@ -1,0 +1,155 @@
+use crate::support::Folder;
+
+#[test]
+fn every_subcommand_explains_itself() {
+    let folder = Folder::new();
+    for (command, told) in [
+        (
+            &[][..],
+            &[
+                "features", "train", "predict", "explain", "evaluate", "--device", "--seed",
+                "--quiet",
+            ][..],
+        ),
+        (&["features"], &["spectrogram"]),
+        (
+            &["features", "spectrogram"],
+            &[
+                "[227, 227]",
+                "f32",
+                "dB",
+                "frequency × time",
+                "samples at 8 kHz",
+                "--trim",
+            ],
+        ),
+        (
+            &["train"],
+            &[
+                "--task",
+                "--resume",
+                "synthetic",
+                "Learning rate",
+                "--checkpoint-seconds",
+                "in seconds",
+            ],
+        ),
+        (
+            &["predict"],
+            &["[H, W]", "[N, H, W]", ".flac", "probability"],
+        ),
+        (
+            &["explain"],
+            &[
+                "relevance.npy",
+                "heatmap.png",
+                "summary.json",
+                "--target",
+                "f64",
+                "[N, H, W]",
+            ],
+        ),
+        (&["evaluate"], &["flip"]),
+        (
+            &["evaluate", "flip"],
+            &["flip.json", "in percent", "in dB", "reference"],
+        ),
+    ] {
+        let help = folder.run(&[command, &["--help"]].concat());
+        let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for text in told {
+            assert!(
+                words.contains(text),
+                "{command:?} does not tell of {text}:\n{help}"
+            );
+        }
+    }
+    let help = folder.run(&["explain", "--help"]);
+    for (preset, _) in speechlens_lrp::PRESETS {
+        assert!(help.contains(preset), "{preset}");
+    }
+    assert!(folder.run(&["--version"]).starts_with("speechlens 0."));
+}
+
+#[test]
+fn bad_use_exits_with_2() {
+    let folder = Folder::new();
+    let train = [
+        "train",
+        "--task",
+        "gender",
+        "synthetic",
+        "-o",
+        "m.safetensors",
+    ];
+    let flip = [
+        "evaluate",
+        "flip",
+        "m.safetensors",
+        "synthetic",
+        "-o",
+        "out",
+    ];
+    for arguments in [
+        vec![],
+        vec!["fly"],
+        vec!["features"],
+        vec!["features", "spectrogram", "a.wav"],
+        vec![
+            "features",
+            "spectrogram",
+            "a.wav",
+            "-o",
+            "a.npy",
+            "--crop",
+            "middle",
+        ],
+        vec![
+            "features",
+            "spectrogram",
+            "a.wav",
+            "-o",
+            "a.npy",
+            "--offset",
+            "-1",
+        ],
+        vec!["predict"],
+        vec!["predict", "m.safetensors"],
+        vec!["predict", "m.safetensors", "a.wav", "--device", "gpu"],
+        vec!["predict", "m.safetensors", "a.wav", "-v", "--quiet"],
+        vec!["explain", "m.safetensors", "a.wav"],
+        vec![
+            "explain",
+            "m.safetensors",
+            "a.wav",
+            "-o",
+            "out",
+            "--method",
+            "guess",
+        ],
+        vec![
+            "explain",
+            "m.safetensors",
+            "a.wav",
+            "-o",
+            "out",
+            "--dtype",
+            "f16",
+        ],
+        [&train[..], &["--task", "age"]].concat(),
+        [&train[..], &["--epochs", "0"]].concat(),
+        [&train[..], &["--batch", "0"]].concat(),
+        [&train[..], &["--lr", "nan"]].concat(),
+        [&train[..], &["--limit", "0"]].concat(),
+        [&flip[..], &["--percentages", "1,101"]].concat(),
+        [&flip[..], &["--recordings", "0"]].concat(),
+        [&flip[..], &["--value", "inf"]].concat(),
+    ] {
+        let output = folder.command(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            !output.stderr.is_empty() && output.stdout.is_empty(),
+            "{arguments:?}"
+        );
+    }
+}

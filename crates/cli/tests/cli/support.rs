@@ -1,0 +1,118 @@
+//! A folder a test, the binary, and inputs for it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use candle_core::Device;
+use ndarray::{Array, Array2, Dimension};
+use ndarray_npy::WriteNpyExt;
+use speechlens_models::{Arch, Model, spectrogram_metadata};
+use tempfile::TempDir;
+
+/// Where a test works: on a disk, since model files are large.
+pub struct Folder(TempDir);
+
+impl Folder {
+    pub fn new() -> Folder {
+        Folder(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_str(&self.text(name)).unwrap()
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    /// A falling tone, 16-bit mono WAV.
+    pub fn tone(&self, name: &str, rate: u32, samples: u32) {
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: rate,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::create(self.path(name), spec).unwrap();
+        for n in 0..samples {
+            let t = f64::from(n) / f64::from(rate);
+            let phase = std::f64::consts::TAU * (900.0 * t - 300.0 * t * t);
+            writer.write_sample((12000.0 * phase.sin()) as i16).unwrap();
+        }
+        writer.finalize().unwrap();
+    }
+
+    pub fn npy<D: Dimension>(&self, name: &str, array: &Array<f32, D>) {
+        let file = std::fs::File::create(self.path(name)).unwrap();
+        array.write_npy(file).unwrap();
+    }
+
+    pub fn read_npy<D: Dimension>(&self, name: &str) -> Array<f32, D> {
+        ndarray_npy::read_npy(self.path(name)).unwrap()
+    }
+
+    /// `speechlens` with these arguments, in this folder.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_speechlens"));
+        command.args(arguments).current_dir(self.0.path());
+        command.env_remove("RUST_BACKTRACE");
+        command
+    }
+
+    /// What a run that must succeed prints.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {errors}");
+        assert_eq!(errors, "", "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The one line that a run that must fail prints.
+    pub fn fail(&self, arguments: &[&str]) -> String {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.command(arguments).output().unwrap();
+        let errors = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(1), "{arguments:?}: {errors}");
+        assert_eq!(errors.lines().count(), 1, "{arguments:?}: {errors}");
+        assert!(stdout.is_empty(), "{arguments:?}");
+        errors
+    }
+}
+
+/// A spectrogram with structure, so that heatmaps have some.
+pub fn spectrogram(shift: usize) -> Array2<f32> {
+    Array2::from_shape_fn((227, 227), |(row, column)| {
+        let ripple = ((row * (7 + shift) + column * 3) % 61) as f32;
+        -10.0 - ripple - 0.03 * (row + shift) as f32
+    })
+}
+
+/// AlexNet with random weights, which says `male` or `female`; one file for all tests.
+pub fn model() -> &'static str {
+    static MODEL: OnceLock<String> = OnceLock::new();
+    MODEL.get_or_init(|| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("random-alexnet.safetensors");
+        let graph = Arch::AlexNet.architecture(2).unwrap();
+        let model = Model {
+            arch: Arch::AlexNet,
+            graph: graph.random(3, &Device::Cpu).unwrap(),
+            classes: vec!["male".into(), "female".into()],
+            metadata: spectrogram_metadata("thesis"),
+        };
+        model.save(&path).unwrap();
+        path.to_str().unwrap().to_owned()
+    })
+}
