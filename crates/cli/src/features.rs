@@ -60,7 +60,10 @@ pub fn spectrogram(
     }
     let placed = Spectrogram::new(crop)
         .compute(&audio, placement)
-        .with_context(|| path.display().to_string())?;
+        .with_context(|| match trimmed {
+            true => format!("{}, without its silent ends", path.display()),
+            false => path.display().to_string(),
+        })?;
     Ok((audio, placed))
 }
 

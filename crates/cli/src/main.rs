@@ -52,13 +52,23 @@ fn main() -> ExitCode {
             if is_broken_pipe(&error) {
                 return ExitCode::SUCCESS;
             }
-            // One line, whatever the causes say.
-            let message = format!("{error:#}");
-            let lines: Vec<&str> = message.lines().map(str::trim).collect();
-            eprintln!("error: {}", lines.join(" "));
+            eprintln!("error: {}", one_line(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes. Many an error tells its cause itself: that is not said twice.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !message.contains(&cause) {
+            let colon = if message.is_empty() { "" } else { ": " };
+            message = message + colon + &cause;
+        }
+    }
+    let lines: Vec<&str> = message.lines().map(str::trim).collect();
+    lines.join(" ")
 }
 
 /// Whether the reader of standard output has had enough, as in `speechlens predict … | head`.

@@ -87,6 +87,8 @@ impl Folder {
         let errors = String::from_utf8(stderr).unwrap();
         assert_eq!(status.code(), Some(1), "{arguments:?}: {errors}");
         assert_eq!(errors.lines().count(), 1, "{arguments:?}: {errors}");
+        // Errors tell their causes: none may stand there twice.
+        assert!(errors.matches("(os error").count() <= 1, "{errors}");
         assert!(stdout.is_empty(), "{arguments:?}");
         errors
     }
