@@ -11,7 +11,7 @@ pub fn bar(label: &str, total: usize, quiet: bool) -> ProgressBar {
     } else {
         ProgressBar::new(total as u64)
     };
-    let template = "{prefix:22} {wide_bar:.cyan/dim} {pos}/{len}  {per_sec}  {eta} left  {msg}";
+    let template = "{prefix:24} {wide_bar:.cyan/dim} {pos}/{len}  {per_sec}  {eta} left  {msg}";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.with_key(
             "per_sec",
@@ -28,7 +28,7 @@ pub fn bar(label: &str, total: usize, quiet: bool) -> ProgressBar {
 /// A count of work whose total is not known.
 pub fn counter(label: &str, quiet: bool) -> ProgressBar {
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
-    if let Ok(style) = ProgressStyle::with_template("{prefix:22} {pos}  {per_sec}  {elapsed}") {
+    if let Ok(style) = ProgressStyle::with_template("{prefix:24} {pos}  {per_sec}  {elapsed}") {
         bar.set_style(style);
     }
     bar.set_prefix(label.to_owned());
