@@ -69,14 +69,19 @@ pub struct Split {
 }
 
 impl Split {
-    /// Deals the speakers by `seed`: of each sex a quarter to test, a quarter to validation (at least one each), the others
-    /// to training. 12 speakers of each sex give 6, 3 and 3. Speakers with many recordings are spread over the parts.
+    /// Deals the speakers by `seed`: of a chosen number, as the thesis does, half of each sex to training, a quarter each to
+    /// validation and test (12 give 6, 3 and 3); of all there are, two thirds, a sixth and a sixth. Validation and test have at
+    /// least one speaker of each sex; speakers with many recordings are spread over the parts.
     pub fn draw(
         recordings: &[Recording],
         speakers: Speakers,
         sizes: Sizes,
         seed: u64,
     ) -> Result<Split> {
+        let hand: &[usize] = match speakers {
+            Speakers::PerSex(_) => &[0, 0, 1, 2],
+            Speakers::All => &[0, 0, 0, 0, 1, 2],
+        };
         let mut parts = [const { Vec::new() }; 3];
         for sex in Sex::ALL {
             let mut counts = BTreeMap::<&str, usize>::new();
@@ -97,17 +102,17 @@ impl Split {
                 )));
             }
             names.truncate(wanted);
-            // In fours of speakers with about as many recordings, so that the parts' recordings are in proportion too.
+            // In hands of speakers with about as many recordings, so that the parts' recordings are in proportion too.
             names.sort_by_key(|name| std::cmp::Reverse(counts[name]));
             let mut deal = rng(seed, &format!("split, parts of the {sex} speakers"));
-            for four in names.chunks(4) {
-                let mut order = match (four.len(), wanted) {
-                    (4, _) => vec![0, 0, 1, 2],
-                    (_, 3) => vec![0, 1, 2],
-                    (rest, _) => vec![0; rest],
+            for speakers in names.chunks(hand.len()) {
+                let mut order = match speakers.len() == wanted {
+                    true => hand[hand.len() - wanted..].to_vec(),
+                    false if speakers.len() == hand.len() => hand.to_vec(),
+                    false => vec![0; speakers.len()],
                 };
                 order.shuffle(&mut deal);
-                for (name, part) in four.iter().zip(order) {
+                for (name, part) in speakers.iter().zip(order) {
                     parts[part].push((*name).to_owned());
                 }
             }
@@ -237,8 +242,8 @@ mod tests {
             let split = Split::draw(&recordings, Speakers::All, Sizes::all(), seed).unwrap();
             let whole = recordings.len() as f64;
             let shares = parts(&split).map(|part| part.len() as f64 / whole);
-            assert!((shares[0] - 0.5).abs() < 0.1, "{shares:?}");
-            assert!((shares[1] - 0.25).abs() < 0.1, "{shares:?}");
+            assert!((shares[0] - 2.0 / 3.0).abs() < 0.1, "{shares:?}");
+            assert!((shares[1] - 1.0 / 6.0).abs() < 0.1, "{shares:?}");
         }
     }
 
