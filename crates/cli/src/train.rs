@@ -15,7 +15,7 @@ use speechlens_eval::Dataset;
 use speechlens_models::{Arch, Model, spectrogram_metadata};
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::train::Config;
-use speechlens_nn::{Graph, Trainer};
+use speechlens_nn::{Graph, Trainer, tensor_file};
 use speechlens_report::progress;
 
 use crate::common::{Common, at_least_one, check_writable};
@@ -190,6 +190,7 @@ fn start(
     config: Config,
     device: &Device,
 ) -> Result<Trainer> {
+    tensor_file::remove_partial(checkpoint)?;
     let there = checkpoint.exists();
     if resume && there {
         return Ok(Trainer::resume(checkpoint, graph, config, device)?);

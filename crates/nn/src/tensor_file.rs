@@ -13,41 +13,73 @@ use crate::{Error, Result};
 /// The strings that travel with the tensors.
 pub type Metadata = BTreeMap<String, String>;
 
-/// Writes tensors and metadata to a file beside `path` and moves it there: a kill at any moment leaves the old file or the
-/// new one.
+/// Writes tensors and metadata to a folder beside `path` and moves the file there: a kill at any moment leaves the old file
+/// or the new one, and perhaps that folder, which [`remove_partial`] finds.
 pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, metadata: &Metadata) -> Result<()> {
     let file_error = |source| Error::File {
         path: path.to_owned(),
         source,
     };
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     std::fs::create_dir_all(folder).map_err(file_error)?;
-    let mut builder = tempfile::Builder::new();
-    // A temporary file is private by default; a model is as readable as any other file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(folder).map_err(file_error)?;
+    let (prefix, suffix) = partial(path);
+    let temporary = tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(suffix)
+        .tempdir_in(folder)
+        .map_err(file_error)?;
+    let file = temporary.path().join("tensors");
+    let rights = File::create(&file)
+        .and_then(|file| file.metadata())
+        .map_err(file_error)?
+        .permissions();
     let metadata: HashMap<String, String> = metadata.clone().into_iter().collect();
-    safetensors::serialize_to_file(tensors, Some(metadata), file.path()).map_err(|error| {
+    safetensors::serialize_to_file(tensors, Some(metadata), &file).map_err(|error| {
         Error::Format {
             path: path.to_owned(),
             problem: format!("cannot be written: {error}"),
         }
     })?;
-    // safetensors has moved a private file of its own there: give it the rights that ours had, and let it reach the disk.
+    // safetensors has moved a private file of its own there: give it the rights of any other, and let it reach the disk.
     let settle = || {
-        let mut written = File::options().read(true).write(true).open(file.path())?;
+        let mut written = File::options().read(true).write(true).open(&file)?;
         sort_header(&mut written)?;
-        written.set_permissions(file.as_file().metadata()?.permissions())?;
-        written.sync_all()
+        written.set_permissions(rights)?;
+        written.sync_all()?;
+        std::fs::rename(&file, path)
     };
-    settle().map_err(file_error)?;
-    file.persist(path)
-        .map_err(|error| file_error(error.error))?;
-    Ok(())
+    settle().map_err(file_error)
+}
+
+/// Removes what kills in the middle of writing `path` left beside it. Nobody else may be writing it.
+pub fn remove_partial(path: &Path) -> Result<()> {
+    let (prefix, suffix) = partial(path);
+    let remove = || {
+        for entry in std::fs::read_dir(folder_of(path))? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(&prefix) && name.ends_with(suffix) {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    remove().map_err(|source| Error::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// How the names begin and end of the folders in which `path` is written.
+fn partial(path: &Path) -> (String, &'static str) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    (format!(".{name}."), ".partial")
 }
 
 /// Puts the header's keys in order, in place: safetensors writes the metadata in another order every time, and the same
@@ -122,5 +154,27 @@ mod tests {
             std::fs::read(path).unwrap()
         });
         assert!(files.iter().all(|bytes| *bytes == files[0]));
+    }
+
+    #[test]
+    fn what_a_kill_left_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let one = Tensor::new(&[1f32], &Device::Cpu).unwrap();
+        write(
+            &path,
+            &BTreeMap::from([("a".into(), one)]),
+            &Metadata::new(),
+        )
+        .unwrap();
+        for left in [".a.safetensors.x1.partial", ".b.safetensors.x1.partial"] {
+            std::fs::create_dir(folder.path().join(left)).unwrap();
+            std::fs::write(folder.path().join(left).join(".tmp"), "half").unwrap();
+        }
+        remove_partial(&path).unwrap();
+        let names = std::fs::read_dir(folder.path()).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".b.safetensors.x1.partial", "a.safetensors"]);
     }
 }

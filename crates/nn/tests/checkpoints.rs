@@ -236,9 +236,10 @@ fn what_a_killed_save_leaves_does_not_disturb() {
     run(&mut trainer, Some(2));
     trainer.save(&path).unwrap();
     let whole = std::fs::read(&path).unwrap();
-    // Killed on the way, a save leaves part of a file of another name.
-    let left = folder.path().join(".tmpAbCdEf");
-    std::fs::write(&left, &whole[..whole.len() / 2]).unwrap();
+    // Killed on the way, a save leaves part of a file in a folder of another name.
+    let left = folder.path().join(".checkpoint.safetensors.AbCdEf.partial");
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(left.join(".tmp"), &whole[..whole.len() / 2]).unwrap();
     assert_eq!(resume(&path, config(ADAMW)).unwrap().steps(), 2);
     run(&mut trainer, Some(3));
     trainer.save(&path).unwrap();

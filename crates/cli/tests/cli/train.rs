@@ -98,6 +98,18 @@ fn a_killed_run_goes_on_to_the_same_weights() {
         "other weights"
     );
     assert!(!checkpoint.exists());
+    let names: Vec<_> = folder
+        .path("")
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        names
+            .iter()
+            .all(|name| !name.to_string_lossy().starts_with('.')),
+        "left over: {names:?}"
+    );
 
     // Nothing is left to do, and nothing is done.
     let before = folder
