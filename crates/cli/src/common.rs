@@ -1,5 +1,6 @@
 //! The options of every subcommand.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -43,6 +44,8 @@ impl Common {
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
             .without_time()
             .init();
     }
