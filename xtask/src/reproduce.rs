@@ -29,7 +29,7 @@ pub struct Arguments {
     /// everything runs.
     #[arg(long, value_enum, default_value = "quick")]
     pub profile: Profile,
-    /// Only these tables and figures (table-6.1,figure-6.3,…), by their number in the thesis.
+    /// Only the experiments that these tables and figures (table-6.1,figure-6.3,…) belong to.
     #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     only: Vec<String>,
     /// Where to compute: auto, cpu or cuda:N.
@@ -143,13 +143,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             ids.join(", ")
         );
     }
-    let device = speechlens_nn::device(&arguments.device)?;
-    let root = repository().join("target/reproduce");
-    let name = arguments.run_name();
-    let folder = root.join(&name);
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("{}: cannot be made", folder.display()))?;
-
     let of_gender = |id: &str| {
         thesis
             .entry(id)
@@ -159,17 +152,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .entries
         .iter()
         .any(|entry| of_gender(&entry.id) && arguments.wants(&entry.id));
-    let mut findings = match asked {
-        true => gender::run(arguments, &folder, &device)?,
-        false => Findings {
-            experiments: Vec::new(),
-            sections: Vec::new(),
-            lead: "Nothing of what was asked for can be run yet.".into(),
-            data: "none".into(),
-        },
-    };
+    if !asked {
+        bail!(
+            "{}: not part of this version; nothing was run",
+            arguments.only.join(", ")
+        );
+    }
+    let device = speechlens_nn::device(&arguments.device)?;
+    let root = repository().join("target/reproduce");
+    let name = arguments.run_name();
+    let folder = root.join(&name);
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("{}: cannot be made", folder.display()))?;
+
+    let mut findings = gender::run(arguments, &folder, &device)?;
     let measured = std::mem::take(&mut findings.experiments);
-    let experiments = account(thesis, measured, arguments);
+    let experiments = account(thesis, measured);
 
     let run = Run {
         seed: arguments.seed,
@@ -183,6 +181,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     results.write(&folder.join("results.json"))?;
     page(&results, findings, thesis).write(&folder.join("index.html"))?;
     point_latest_to(&root, &name)?;
+    // Only now: until here a run that fails goes on from its trained network.
+    gender::finish(&folder)?;
 
     for experiment in results
         .experiments
@@ -201,21 +201,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Every table and figure of the thesis in its order: as measured, or with the reason why not; then what it has no number for.
-fn account(
-    thesis: &Thesis,
-    mut measured: Vec<Experiment>,
-    arguments: &Arguments,
-) -> Vec<Experiment> {
+fn account(thesis: &Thesis, mut measured: Vec<Experiment>) -> Vec<Experiment> {
     let mut all = Vec::new();
     for entry in &thesis.entries {
         let found = measured
             .iter()
             .position(|experiment| experiment.id == entry.id);
-        let found = found.map(|index| measured.remove(index));
         all.push(match found {
-            Some(experiment) if arguments.wants(&entry.id) => experiment,
-            Some(_) => entry.not_run("not asked for in this run"),
-            None if entry.experiment == "gender" => entry.not_run("not asked for in this run"),
+            Some(index) => measured.remove(index),
             None => entry.not_run(&format!(
                 "the {} experiment is not part of this version",
                 entry.experiment

@@ -1,4 +1,4 @@
-//! Recordings from files: WAV by hound, compressed formats by Symphonia.
+//! Recordings from files: WAV by hound, the others by Symphonia.
 
 use std::{
     fs::File,
@@ -18,7 +18,7 @@ use crate::{Audio, Error, Result};
 
 /// Reads a recording and mixes it down to mono by the mean of its channels.
 ///
-/// WAV (8, 16, 24 and 32-bit integers, 32-bit float), FLAC, MP3, AAC in MP4 (`.m4a`) and Ogg Vorbis are told apart by
+/// WAV (8, 16, 24 and 32-bit integers, 32 and 64-bit float), FLAC, MP3, AAC in MP4 (`.m4a`) and Ogg Vorbis are told apart by
 /// content, not by name. FLAC is checked against its own checksum.
 ///
 /// # Errors
@@ -39,8 +39,14 @@ pub fn read(path: impl AsRef<Path>) -> Result<Audio> {
 
     let sound = match magic.as_slice() {
         b"" => return Err(Error::Empty { path: path.into() }),
-        b"RIFF" => read_wav(file),
-        _ => read_compressed(file),
+        // hound reads no 64-bit float; Symphonia does.
+        b"RIFF" => match (read_wav(file), File::open(path)) {
+            (Err(Fault::Format(reason)), Ok(again)) => {
+                decode(again).map_err(|_| Fault::Format(reason))
+            }
+            (sound, _) => sound,
+        },
+        _ => decode(file),
     };
     let Interleaved {
         samples,
@@ -124,7 +130,7 @@ fn read_wav(file: File) -> std::result::Result<Interleaved, Fault> {
     })
 }
 
-fn read_compressed(file: File) -> std::result::Result<Interleaved, Fault> {
+fn decode(file: File) -> std::result::Result<Interleaved, Fault> {
     let stream = MediaSourceStream::new(Box::new(file), Default::default());
     let mut container = symphonia::default::get_probe()
         .probe(&Hint::new(), stream, Default::default(), Default::default())

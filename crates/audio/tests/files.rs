@@ -52,6 +52,33 @@ fn every_pcm_width_has_the_same_full_scale() {
 }
 
 #[test]
+fn double_samples_are_read_too() {
+    let values = [0.0f64, 0.5, -0.25, 1.0];
+    let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let mut bytes = b"RIFF".to_vec();
+    bytes.extend((36 + data.len() as u32).to_le_bytes());
+    bytes.extend(b"WAVEfmt ");
+    bytes.extend(16u32.to_le_bytes());
+    for field in [3u16, 1] {
+        bytes.extend(field.to_le_bytes());
+    }
+    bytes.extend(8000u32.to_le_bytes());
+    bytes.extend(64_000u32.to_le_bytes());
+    for field in [8u16, 64] {
+        bytes.extend(field.to_le_bytes());
+    }
+    bytes.extend(b"data");
+    bytes.extend((data.len() as u32).to_le_bytes());
+    bytes.extend(data);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("double.wav");
+    std::fs::write(&path, bytes).unwrap();
+    let audio = speechlens_audio::read(&path).unwrap();
+    assert_eq!(audio.rate, 8000);
+    assert_eq!(audio.samples, values.map(|v| v as f32));
+}
+
+#[test]
 fn float_samples_stay_as_they_are() {
     let samples = [0.0f32, 1.0, -1.0, 0.1234567, 1.5, -3e-12];
     assert_eq!(

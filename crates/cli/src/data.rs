@@ -1,10 +1,10 @@
 //! What `train` and `evaluate` read: corpora split by speaker, feature stores, and AudioMNIST's preprocessed files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use ndarray::{Array3, Axis};
-use speechlens_audio::{Crop, SIZE};
+use speechlens_audio::Crop;
 use speechlens_data::{Parameters, Recording, Sizes, Speakers, Split, Store, hdf5_layout};
 use speechlens_eval::Dataset;
 use speechlens_report::progress;
@@ -14,8 +14,9 @@ use crate::common::{Common, at_least_one};
 /// Where data come from.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The folder of AudioMNIST or LibriSpeech, the word `synthetic`, a feature store (.h5), or a folder of AudioMNIST's
-    /// preprocessed files (AlexNet_D_NN_R.hdf5). Corpora are split by speaker, 50/25/25 %, by the seed.
+    /// Each the folder of AudioMNIST or LibriSpeech, the word `synthetic`, a feature store (.h5), or a folder of
+    /// AudioMNIST's preprocessed files (AlexNet_D_NN_R.hdf5). Each is split by speaker, by the seed: two thirds of the
+    /// speakers for training, a sixth each for validation and test.
     #[arg(required = true)]
     data: Vec<String>,
     /// At most so many recordings for training, and half as many for validation and test.
@@ -48,24 +49,38 @@ impl Part {
 }
 
 impl Arguments {
-    /// The recordings of some parts, in their order. A store, or preprocessed files, is split like a corpus.
+    /// The recordings of some parts, in their order. Each of the data is split by itself.
     pub fn read(&self, parts: &[Part], crop: Crop, common: &Common) -> Result<Vec<Dataset>> {
-        let [data] = self.data.as_slice() else {
-            bail!(
-                "{} data were given; give one corpus, store or folder",
-                self.data.len()
-            );
-        };
+        let mut all: Vec<Dataset> = parts.iter().map(|_| Dataset::default()).collect();
+        for data in &self.data {
+            for (all, part) in all
+                .iter_mut()
+                .zip(self.read_one(data, parts, crop, common)?)
+            {
+                all.append(part);
+            }
+        }
+        Ok(all)
+    }
+
+    fn read_one(
+        &self,
+        data: &str,
+        parts: &[Part],
+        crop: Crop,
+        common: &Common,
+    ) -> Result<Vec<Dataset>> {
         let path = Path::new(data);
         if path.is_file() {
-            let store = Store::open(path)?;
+            let store = Arc::new(Store::open(path)?);
+            check_crop(data, store.crop(), crop)?;
             let split = self.split(data, store.recordings(), common)?;
-            return parts
-                .iter()
-                .map(|part| pick(&split, *part, &store))
-                .collect();
+            let pick = |part: &Part| Dataset::of_store(&store, part.of(&split));
+            return Ok(parts.iter().map(pick).collect());
         }
         if path.is_dir() && !hdf5_layout::list(path)?.is_empty() {
+            // Its authors cut the spectrograms so.
+            check_crop(data, Crop::AudioMnist, crop)?;
             return self.preprocessed(data, parts, common);
         }
         let reading = progress::counter("reading recordings", common.quiet);
@@ -94,7 +109,9 @@ impl Arguments {
                     bar.set_position(done as u64);
                 });
             bar.finish_and_clear();
-            Ok(Dataset::Store(store?))
+            let store = Arc::new(store?);
+            let places: Vec<usize> = (0..store.len()).collect();
+            Ok(Dataset::of_store(&store, &places))
         };
         parts.iter().map(part).collect()
     }
@@ -109,26 +126,37 @@ impl Arguments {
 
     fn preprocessed(&self, folder: &str, parts: &[Part], common: &Common) -> Result<Vec<Dataset>> {
         let files = hdf5_layout::list(Path::new(folder))?;
-        let bar = progress::bar("reading spectrograms", files.len(), common.quiet);
-        let (mut recordings, mut values) = (Vec::new(), Array3::zeros((files.len(), SIZE, SIZE)));
-        for (file, mut row) in files.iter().zip(values.outer_iter_mut()) {
-            let (recording, spectrogram) = hdf5_layout::read(file)?;
-            row.assign(&spectrogram);
-            recordings.push(recording);
+        let bar = progress::bar("reading labels", files.len(), common.quiet);
+        let labelled = files.into_iter().map(|file| {
+            let recording = hdf5_layout::recording(&file)?;
             bar.inc(1);
-        }
+            Ok((file, recording))
+        });
+        let labelled: Vec<(PathBuf, Recording)> = labelled.collect::<Result<_>>()?;
         bar.finish_and_clear();
+        let recordings: Vec<Recording> = labelled
+            .iter()
+            .map(|(_, recording)| recording.clone())
+            .collect();
         let split = self.split(folder, &recordings, common)?;
-        let part = |part: &Part| {
-            let indices = part.of(&split);
-            let chosen = indices
-                .iter()
-                .map(|index| recordings[*index].clone())
-                .collect();
-            Ok(Dataset::Memory(chosen, values.select(Axis(0), indices)))
+        let pick = |part: &Part| {
+            Dataset::of_files(
+                part.of(&split)
+                    .iter()
+                    .map(|index| labelled[*index].clone())
+                    .collect(),
+            )
         };
-        parts.iter().map(part).collect()
+        Ok(parts.iter().map(pick).collect())
     }
+}
+
+/// Fails if spectrograms that are there already were cut otherwise than asked for.
+fn check_crop(data: &str, is: Crop, asked: Crop) -> Result<()> {
+    if is != asked {
+        bail!("{data}: its spectrograms have the crop {is}, not {asked}: train with --crop {is}");
+    }
+    Ok(())
 }
 
 impl Part {
@@ -139,13 +167,4 @@ impl Part {
             Part::Test => &split.test,
         }
     }
-}
-
-fn pick(split: &Split, part: Part, store: &Store) -> Result<Dataset> {
-    let indices = part.of(split);
-    let chosen = indices
-        .iter()
-        .map(|index| store.recordings()[*index].clone())
-        .collect();
-    Ok(Dataset::Memory(chosen, store.read(indices)?))
 }

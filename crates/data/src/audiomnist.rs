@@ -146,8 +146,13 @@ const GROUPS: [[u8; 6]; 4] = [
 ];
 
 /// One of the four splits that AudioMNIST's authors published for the gender task (`fold` 0 to 3): two groups of six
-/// speakers for training, one for validation, one for test.
-pub fn published_split(recordings: &[Recording], fold: usize) -> Result<Split> {
+/// speakers for training, one for validation, one for test. `seed` chooses and orders their recordings.
+pub fn published_split(
+    recordings: &[Recording],
+    fold: usize,
+    sizes: Sizes,
+    seed: u64,
+) -> Result<Split> {
     if fold > 3 {
         return Err(Error::TooFew(format!(
             "AudioMNIST has gender splits 0 to 3, not {fold}"
@@ -159,7 +164,7 @@ pub fn published_split(recordings: &[Recording], fold: usize) -> Result<Split> {
         group(2).to_vec(),
         group(3).to_vec(),
     ];
-    Split::of_speakers(recordings, &parts, Sizes::all(), 0)
+    Split::of_speakers(recordings, &parts, sizes, seed)
 }
 
 #[cfg(test)]
@@ -244,7 +249,7 @@ mod tests {
             .collect();
         let mut tested = Vec::new();
         for fold in 0..4 {
-            let split = published_split(&recordings, fold).unwrap();
+            let split = published_split(&recordings, fold, Sizes::all(), 0).unwrap();
             assert_eq!(
                 (split.train.len(), split.validation.len(), split.test.len()),
                 (48, 24, 24)
@@ -260,7 +265,7 @@ mod tests {
         tested.sort_unstable();
         tested.dedup();
         assert_eq!(tested.len(), 24 * 4);
-        assert!(published_split(&recordings, 4).is_err());
-        assert!(published_split(&recordings[..40], 0).is_err());
+        assert!(published_split(&recordings, 4, Sizes::all(), 0).is_err());
+        assert!(published_split(&recordings[..40], 0, Sizes::all(), 0).is_err());
     }
 }

@@ -22,10 +22,40 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries(folder)?.into_iter().filter(ours).collect())
 }
 
+/// Reads what a file says of its recording, without the spectrogram.
+pub fn recording(path: &Path) -> Result<Recording> {
+    open(path).map(|(recording, _)| recording)
+}
+
 /// Reads a recording and its spectrogram, [227, 227] in dB.
 ///
 /// Any width of number is read; the authors' own files hold 64-bit ones.
 pub fn read(path: &Path) -> Result<(Recording, Array2<f32>)> {
+    let (recording, file) = open(path)?;
+    let error = Error::hdf5(path);
+    let data = file.dataset("data").map_err(&error)?;
+    if data.shape() != [1, 1, SIZE, SIZE] {
+        let reason = format!(
+            "`data` is {:?}, expected [1, 1, {SIZE}, {SIZE}]",
+            data.shape()
+        );
+        return Err(Error::malformed(path, reason));
+    }
+    let data = data.read::<f32, Ix4>().map_err(&error)?;
+    if data.iter().any(|value| !value.is_finite()) {
+        return Err(Error::malformed(
+            path,
+            "`data` holds values that are not finite",
+        ));
+    }
+    Ok((
+        recording,
+        data.index_axis_move(Axis(0), 0).index_axis_move(Axis(0), 0),
+    ))
+}
+
+/// Opens a file and reads its label.
+fn open(path: &Path) -> Result<(Recording, File)> {
     let named = path.file_stem().unwrap_or_default().to_string_lossy();
     let named = named.strip_prefix(PREFIX);
     let Some((id, (_, speaker, _))) = named.and_then(|id| Some((id, parse_stem(id)?))) else {
@@ -36,15 +66,6 @@ pub fn read(path: &Path) -> Result<(Recording, Array2<f32>)> {
     };
     let error = Error::hdf5(path);
     let file = File::open(path).map_err(&error)?;
-    let data = file.dataset("data").map_err(&error)?;
-    if data.shape() != [1, 1, SIZE, SIZE] {
-        let reason = format!(
-            "`data` is {:?}, expected [1, 1, {SIZE}, {SIZE}]",
-            data.shape()
-        );
-        return Err(Error::malformed(path, reason));
-    }
-    let data = data.read::<f32, Ix4>().map_err(&error)?;
     let label = file
         .dataset("label")
         .and_then(|label| label.read_raw::<i64>())
@@ -63,10 +84,7 @@ pub fn read(path: &Path) -> Result<(Recording, Array2<f32>)> {
         sex,
         digit: Some(digit),
     };
-    Ok((
-        recording,
-        data.index_axis_move(Axis(0), 0).index_axis_move(Axis(0), 0),
-    ))
+    Ok((recording, file))
 }
 
 /// Writes a spectrogram, [227, 227] in dB, into a folder, and gives the path. The recording's name must be that of a digit,

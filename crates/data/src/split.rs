@@ -148,10 +148,17 @@ impl Split {
             }
             Ok(alternate(of_sex.map(round_robin), size, seed))
         };
+        let mut take = |name: &str, names: &[String], size: Option<usize>| match take(names, size)?
+        {
+            part if part.is_empty() => Err(Error::TooFew(format!(
+                "no recordings are left for {name}: each part needs a pair, one of a man and one of a woman"
+            ))),
+            part => Ok(part),
+        };
         Ok(Split {
-            train: take(&parts[0], sizes.train)?,
-            validation: take(&parts[1], sizes.validation)?,
-            test: take(&parts[2], sizes.test)?,
+            train: take("training", &parts[0], sizes.train)?,
+            validation: take("validation", &parts[1], sizes.validation)?,
+            test: take("test", &parts[2], sizes.test)?,
         })
     }
 }

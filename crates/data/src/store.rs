@@ -44,6 +44,7 @@ impl Parameters {
 pub struct Store {
     path: PathBuf,
     key: String,
+    crop: Crop,
     features: Dataset,
     recordings: Vec<Recording>,
     padding: Vec<u32>,
@@ -116,6 +117,9 @@ impl Store {
             Ok(Store {
                 path: path.to_owned(),
                 key: attribute(&file, "key")?,
+                crop: attribute(&file, "crop")?
+                    .parse()
+                    .map_err(|_| "an unknown crop")?,
                 features,
                 recordings,
                 padding: column(&file, "padding", count)?,
@@ -138,6 +142,11 @@ impl Store {
     /// What the store was computed from, as a hash.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Which frames the spectrograms keep.
+    pub fn crop(&self) -> Crop {
+        self.crop
     }
 
     /// The recordings, in the order of the spectrograms.

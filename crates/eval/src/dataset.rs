@@ -1,35 +1,79 @@
 //! Spectrograms with labels, as networks are trained and measured on them.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor};
 use ndarray::{Array2, Array3, Axis};
-use speechlens_data::{Recording, Store};
+use speechlens_audio::SIZE;
+use speechlens_data::{Recording, Store, hdf5_layout};
 use speechlens_nn::train::Samples;
 
 use crate::Result;
 
-/// Spectrograms, [227, 227] in dB each, with what is known of their recordings; the label is the speaker's sex.
-pub enum Dataset {
-    /// Read from a feature store as they are asked for.
-    Store(Store),
-    /// Held in memory, `[N, frequency, time]`.
-    Memory(Vec<Recording>, Array3<f32>),
+/// Spectrograms, [227, 227] in dB each, with what is known of their recordings; the label is the speaker's sex. They are read
+/// as they are asked for.
+#[derive(Default)]
+pub struct Dataset {
+    recordings: Vec<Recording>,
+    /// Of each recording.
+    sources: Vec<Source>,
+}
+
+enum Source {
+    /// This place of a feature store.
+    Store(Arc<Store>, usize),
+    /// A file in the layout of AudioMNIST's preprocessing.
+    File(PathBuf),
 }
 
 impl Dataset {
+    /// Some recordings of a feature store, by their places in it.
+    pub fn of_store(store: &Arc<Store>, places: &[usize]) -> Self {
+        Dataset {
+            recordings: places
+                .iter()
+                .map(|place| store.recordings()[*place].clone())
+                .collect(),
+            sources: places
+                .iter()
+                .map(|place| Source::Store(store.clone(), *place))
+                .collect(),
+        }
+    }
+
+    /// Files in the layout of AudioMNIST's preprocessing, with what they say of their recordings.
+    pub fn of_files(files: Vec<(PathBuf, Recording)>) -> Self {
+        let (files, recordings): (Vec<_>, _) = files.into_iter().unzip();
+        Dataset {
+            recordings,
+            sources: files.into_iter().map(Source::File).collect(),
+        }
+    }
+
+    /// Puts another data set's recordings behind these.
+    pub fn append(&mut self, mut other: Dataset) {
+        self.recordings.append(&mut other.recordings);
+        self.sources.append(&mut other.sources);
+    }
+
     /// The recordings, in order.
     pub fn recordings(&self) -> &[Recording] {
-        match self {
-            Dataset::Store(store) => store.recordings(),
-            Dataset::Memory(recordings, _) => recordings,
-        }
+        &self.recordings
     }
 
     /// The spectrograms at these places, `[N, frequency, time]` in dB.
     pub fn spectrograms(&self, places: &[usize]) -> Result<Array3<f32>> {
-        Ok(match self {
-            Dataset::Store(store) => store.read(places)?,
-            Dataset::Memory(_, values) => values.select(Axis(0), places),
-        })
+        let mut all = Array3::zeros((places.len(), SIZE, SIZE));
+        for (mut values, place) in all.axis_iter_mut(Axis(0)).zip(places) {
+            match &self.sources[*place] {
+                Source::Store(store, place) => {
+                    values.assign(&store.read(&[*place])?.index_axis(Axis(0), 0));
+                }
+                Source::File(file) => values.assign(&hdf5_layout::read(file)?.1),
+            }
+        }
+        Ok(all)
     }
 
     /// One spectrogram, `[frequency, time]` in dB.
@@ -51,7 +95,18 @@ pub fn to_tensor(values: Array3<f32>, device: &Device) -> Result<Tensor> {
 
 impl Samples for Dataset {
     fn len(&self) -> usize {
-        self.recordings().len()
+        self.recordings.len()
+    }
+
+    fn key(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        for (recording, source) in self.recordings.iter().zip(&self.sources) {
+            hash.update(recording.id.as_bytes()).update(b"\n");
+            if let Source::Store(store, _) = source {
+                hash.update(store.key().as_bytes());
+            }
+        }
+        hash.finalize().to_hex().to_string()
     }
 
     fn batch(
@@ -65,7 +120,7 @@ impl Samples for Dataset {
             .map_err(|error| speechlens_nn::Error::Samples(error.to_string()))?;
         let labels = places
             .iter()
-            .map(|place| self.recordings()[*place].sex.index() as u32);
+            .map(|place| self.recordings[*place].sex.index() as u32);
         Ok((input, labels.collect()))
     }
 }

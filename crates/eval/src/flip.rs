@@ -185,6 +185,9 @@ pub fn flip(
             plan.counts
         )));
     }
+    if samples.is_empty() || plan.recordings == 0 {
+        return Err(Error::Plan("there are no recordings to flip".into()));
+    }
     let mut curves = plan.empty_curves();
     let places: Vec<usize> = (0..samples.len().min(plan.recordings)).collect();
     let mut passes = 0;
@@ -203,6 +206,10 @@ pub fn flip(
         } else {
             vec![0.0; input.elem_count()]
         };
+        if relevance.iter().any(|relevance| !relevance.is_finite()) {
+            return Err(Error::Explanation("some relevance is not finite".into()));
+        }
+        let untouched = graph.forward(&input)?;
         let input = rows(&input)?;
         // The curves stand in the order of these loops.
         let mut curve = curves.iter_mut();
@@ -228,8 +235,12 @@ pub fn flip(
                             .for_each(|place| recording[*place as usize] = *value);
                     }
                     done = *count;
-                    let logits =
-                        graph.forward(&Tensor::from_slice(&flipped, shape.clone(), device)?)?;
+                    let logits = match count {
+                        0 => untouched.clone(),
+                        _ => {
+                            graph.forward(&Tensor::from_slice(&flipped, shape.clone(), device)?)?
+                        }
+                    };
                     point.add(&logits, &labels)?;
                     passes += places.len();
                     progress(passes);

@@ -2,6 +2,16 @@
 //!
 //! [`flip`] sets bins of the input to a value, in an order that an explanation gives, and watches the network's answer: if
 //! the explanation is true, the most relevant bins matter most, and the least relevant least.
+//!
+//! ```
+//! use speechlens_eval::flip::{Order, counts, ranking};
+//!
+//! // Four bins; the third is the most relevant one.
+//! let (input, relevance) = ([0.0, -20.0, -40.0, -80.0], [0.1, -0.3, 0.9, 0.0]);
+//! assert_eq!(ranking(Order::MostRelevant, &input, &relevance, 1, 0), [2, 0, 3, 1]);
+//! assert_eq!(ranking(Order::Loudest, &input, &relevance, 1, 0), [0, 1, 2, 3]);
+//! assert_eq!(counts(&[0.0, 50.0], input.len()), [0, 2]);
+//! ```
 
 pub mod dataset;
 pub mod flip;

@@ -39,6 +39,10 @@ fn linear() -> Graph {
 struct Few(Vec<([f32; BINS], u32)>);
 
 impl Samples for Few {
+    fn key(&self) -> String {
+        self.len().to_string()
+    }
+
     fn len(&self) -> usize {
         self.0.len()
     }

@@ -24,8 +24,8 @@
 //! # }
 //! ```
 //!
-//! A rule is a short list of terms, each a map of the input and a map of the weights, with a denominator; one function
-//! ([`Rule`]'s documentation says which) runs them all.
+//! A rule is a short list of terms, each a part of the input times a part of the weights, with a denominator; one function
+//! of the sweep runs them all.
 
 mod composite;
 mod error;

@@ -1,4 +1,4 @@
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use speechlens_nn::{Graph, LinearOp, NodeId, Structure, Trace};
 
 use crate::rule::divide;
@@ -10,13 +10,6 @@ pub struct Explanation {
     pub logits: Tensor,
     /// The relevance of every input value for the target's logit, of the input's shape `[N, …]`.
     pub relevance: Tensor,
-}
-
-impl Explanation {
-    /// The class with the largest logit, for each input.
-    pub fn predicted(&self) -> Result<Vec<u32>> {
-        Ok(self.logits.argmax(D::Minus1)?.to_vec1()?)
-    }
 }
 
 /// A network with a rule for every layer, ready to explain.

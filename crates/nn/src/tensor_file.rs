@@ -92,6 +92,11 @@ fn sort_header(file: &mut File) -> std::io::Result<()> {
     let sorted: BTreeMap<String, BTreeMap<String, serde_json::Value>> =
         serde_json::from_slice(&header)?;
     let mut text = serde_json::to_vec(&sorted)?;
+    if text.len() > header.len() {
+        return Err(std::io::Error::other(
+            "the sorted header does not fit its place",
+        ));
+    }
     text.resize(header.len(), b' ');
     file.seek(SeekFrom::Start(8))?;
     file.write_all(&text)

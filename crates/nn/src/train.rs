@@ -22,6 +22,9 @@ pub trait Samples {
         self.len() == 0
     }
 
+    /// A text that tells these samples from others: a training goes on with the same ones only.
+    fn key(&self) -> String;
+
     /// The inputs `[N, …]` at these places and their labels.
     fn batch(&self, places: &[usize], device: &Device) -> Result<(Tensor, Vec<u32>)>;
 }
@@ -79,11 +82,14 @@ pub struct Trainer {
     config: Config,
     step: u64,
     history: History,
+    /// [`Samples::key`] of what it is trained on, once that is known.
+    samples: Option<String>,
 }
 
 const CONFIG: &str = "speechlens.training";
 const STEP: &str = "speechlens.step";
 const HISTORY: &str = "speechlens.history";
+const SAMPLES: &str = "speechlens.samples";
 
 impl Trainer {
     /// Training that starts from the graph's weights, which it copies.
@@ -100,6 +106,7 @@ impl Trainer {
             config,
             step: 0,
             history: History::default(),
+            samples: None,
         })
     }
 
@@ -150,7 +157,7 @@ impl Trainer {
     /// save. It may stop the training by giving `false`.
     ///
     /// # Errors
-    /// If there are fewer samples than one batch holds.
+    /// If there are fewer samples than one batch holds, or a resumed training is given others than before.
     pub fn run(
         &mut self,
         samples: &dyn Samples,
@@ -158,6 +165,18 @@ impl Trainer {
         device: &Device,
         mut after_step: impl FnMut(&Trainer, bool) -> Result<bool>,
     ) -> Result<()> {
+        let key = samples.key();
+        if self
+            .samples
+            .as_ref()
+            .is_some_and(|trained_on| *trained_on != key)
+        {
+            return Err(Error::Samples(
+                "the checkpoint was trained on other recordings: give the same, or start anew"
+                    .into(),
+            ));
+        }
+        self.samples = Some(key);
         let per_epoch = self.steps_per_epoch(samples)?;
         let mut order = Vec::new();
         while self.step < per_epoch * self.config.epochs {
@@ -189,7 +208,7 @@ impl Trainer {
 
     /// Steps in one epoch over the samples.
     pub fn steps_per_epoch(&self, samples: &dyn Samples) -> Result<u64> {
-        match samples.len() / self.config.batch.max(1) {
+        match samples.len().checked_div(self.config.batch).unwrap_or(0) {
             0 => Err(Error::Samples(format!(
                 "{} samples do not fill one batch of {}: give more, or a smaller batch",
                 samples.len(),
@@ -212,7 +231,7 @@ impl Trainer {
         let json = |value: serde_json::Result<String>| {
             value.map_err(|error| Error::Weights(error.to_string()))
         };
-        let metadata = Metadata::from([
+        let mut metadata = Metadata::from([
             (CONFIG.to_owned(), self.config.to_keep()),
             (STEP.to_owned(), self.step.to_string()),
             (
@@ -220,6 +239,11 @@ impl Trainer {
                 json(serde_json::to_string(&self.history))?,
             ),
         ]);
+        metadata.extend(
+            self.samples
+                .iter()
+                .map(|key| (SAMPLES.to_owned(), key.clone())),
+        );
         tensor_file::write(path, &tensors, &metadata)
     }
 
@@ -260,6 +284,7 @@ impl Trainer {
         let mut trainer = Trainer {
             step,
             history,
+            samples: metadata.get(SAMPLES).cloned(),
             ..Trainer::new(&graph, config)?
         };
         for (name, slots) in &mut trainer.slots {
@@ -308,17 +333,32 @@ pub fn evaluate(
     progress: &dyn Fn(usize),
 ) -> Result<Score> {
     let (logits, labels) = logits(graph, samples, batch, device, progress)?;
-    let targets = loss::one_hot(&labels, logits.dim(1)?, logits.dtype(), device)?;
-    let loss = loss::binary_cross_entropy_with_logits(&logits, &targets)?;
-    let loss = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
-    let classes = logits.argmax(1)?.to_vec1::<u32>()?;
-    let right = classes
-        .iter()
-        .zip(&labels)
-        .filter(|(class, label)| class == label)
-        .count();
-    Ok(Score {
-        loss,
-        accuracy: right as f64 / labels.len() as f64,
-    })
+    Score::of(&logits, &labels)
+}
+
+impl Score {
+    /// Loss and accuracy of logits `[N, classes]`.
+    ///
+    /// # Errors
+    /// If a logit is not finite.
+    pub fn of(logits: &Tensor, labels: &[u32]) -> Result<Self> {
+        let targets = loss::one_hot(labels, logits.dim(1)?, logits.dtype(), logits.device())?;
+        let loss = loss::binary_cross_entropy_with_logits(logits, &targets)?;
+        let loss = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
+        if !loss.is_finite() {
+            return Err(Error::Samples(format!(
+                "the network's loss is {loss}: its weights are not finite, or too large"
+            )));
+        }
+        let classes = logits.argmax(1)?.to_vec1::<u32>()?;
+        let right = classes
+            .iter()
+            .zip(labels)
+            .filter(|(class, label)| class == label)
+            .count();
+        Ok(Score {
+            loss,
+            accuracy: right as f64 / labels.len() as f64,
+        })
+    }
 }

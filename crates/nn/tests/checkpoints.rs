@@ -34,6 +34,10 @@ impl Noise {
 }
 
 impl Samples for Noise {
+    fn key(&self) -> String {
+        self.len().to_string()
+    }
+
     fn len(&self) -> usize {
         self.labels.len()
     }

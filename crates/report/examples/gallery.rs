@@ -85,7 +85,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                             (female.picture()?, "Relevance over the spectrogram of a female voice".into()),
                             (male.picture()?, "Relevance over the spectrogram of a male voice".into()),
                         ],
-                        caption: "Relevance over the spectrogram, female and male. Each bar ends at the 99.9 % quantile of |R|.".into(),
+                        caption: "Relevance over the spectrogram, female and male. Each bar ends at the 99.5 % quantile of |R|.".into(),
                     },
                     Block::Warning("These arrays are made up.".into()),
                 ],

@@ -15,7 +15,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, RGBColor};
 
 /// The quantile of |R| at which [`limit`] cuts.
-const QUANTILE: f64 = 0.999;
+const QUANTILE: f64 = 0.995;
 /// The colour of a bin that flipping marks.
 const MARKED: Rgb = [0xd1, 0x1a, 0x1a];
 /// The colour of a bin that is no longer there.
@@ -256,7 +256,7 @@ pub fn grid(panels: &[Panel], columns: usize) -> Result<Picture> {
     })
 }
 
-/// The range of a relevance picture: the 99.9 % quantile of |R|, so that single bins do not swallow the picture. The
+/// The range of a relevance picture: the 99.5 % quantile of |R|, so that single bins do not swallow the picture. The
 /// largest |R| where that quantile is 0, and 1 where all relevance is.
 pub fn limit(relevance: ArrayView2<f32>) -> f32 {
     let mut sizes: Vec<f32> = relevance.iter().map(|r| r.abs()).collect();

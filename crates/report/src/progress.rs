@@ -27,7 +27,11 @@ pub fn bar(label: &str, total: usize, quiet: bool) -> ProgressBar {
 
 /// A count of work whose total is not known.
 pub fn counter(label: &str, quiet: bool) -> ProgressBar {
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    let bar = if quiet {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new_spinner()
+    };
     if let Ok(style) = ProgressStyle::with_template("{prefix:24} {pos}  {per_sec}  {elapsed}") {
         bar.set_style(style);
     }

@@ -1,8 +1,11 @@
 //! The recordings: which, how many, and their spectrograms.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
+use speechlens_audio::SIZE;
 use speechlens_data::audiomnist::published_split;
 use speechlens_data::{Corpus, Parameters, Sex, Sizes, Speakers, Split, Store};
 use speechlens_eval::Dataset;
@@ -93,6 +96,23 @@ pub struct Part {
 }
 
 impl Part {
+    /// Each recording's sex and number of padding frames.
+    fn padding(&self) -> impl Iterator<Item = (Sex, u32)> {
+        let recordings = self.dataset.recordings().iter();
+        recordings
+            .zip(&self.padding)
+            .map(|(recording, padding)| (recording.sex, *padding))
+    }
+
+    /// How many speakers there are.
+    pub fn speakers(&self) -> usize {
+        let recordings = self.dataset.recordings().iter();
+        recordings
+            .map(|recording| &recording.speaker)
+            .collect::<BTreeSet<_>>()
+            .len()
+    }
+
     /// The class of a recording.
     pub fn label(&self, place: usize) -> u32 {
         self.dataset.recordings()[place].sex.index() as u32
@@ -121,7 +141,12 @@ impl Data {
         })?;
         reading.finish_and_clear();
         let split = match arguments.fold {
-            Some(fold) => published_split(corpus.recordings(), fold.into())?,
+            Some(fold) => published_split(
+                corpus.recordings(),
+                fold.into(),
+                setting.sizes,
+                arguments.seed,
+            )?,
             None => Split::draw(
                 corpus.recordings(),
                 setting.speakers,
@@ -145,9 +170,11 @@ impl Data {
                     bar.set_position(done as u64);
                 })?;
             bar.finish_and_clear();
+            let padding = store.padding().to_vec();
+            let places: Vec<usize> = (0..store.len()).collect();
             Ok(Part {
-                padding: store.padding().to_vec(),
-                dataset: Dataset::Store(store),
+                padding,
+                dataset: Dataset::of_store(&Arc::new(store), &places),
             })
         };
         let mut data = Data {
@@ -166,18 +193,8 @@ impl Data {
 
     fn describe(&self, corpus: &dyn Corpus) -> String {
         let [train, validation, test] = self.parts().map(|part| {
-            let recordings = part.dataset.recordings();
-            let mut speakers: Vec<_> = recordings
-                .iter()
-                .map(|recording| &recording.speaker)
-                .collect();
-            speakers.sort_unstable();
-            speakers.dedup();
-            format!(
-                "{} recordings of {} speakers",
-                part.dataset.len(),
-                speakers.len()
-            )
+            let (recordings, speakers) = (part.dataset.len(), part.speakers());
+            format!("{recordings} recordings of {speakers} speakers")
         });
         format!(
             "{}: {train} for training, {validation} for validation, {test} for test",
@@ -188,19 +205,32 @@ impl Data {
     /// The average number of padding frames of each sex, over all parts.
     pub fn padding_by_sex(&self) -> [(&'static str, f64); 2] {
         Sex::ALL.map(|sex| {
-            let frames = self.parts().into_iter().flat_map(|part| {
-                let of_sex = part
-                    .dataset
-                    .recordings()
-                    .iter()
-                    .zip(&part.padding)
-                    .filter(move |(r, _)| r.sex == sex);
-                of_sex.map(|(_, padding)| f64::from(*padding))
-            });
-            let (sum, count) = frames.fold((0.0, 0usize), |(sum, count), padding| {
-                (sum + padding, count + 1)
-            });
-            (sex.name(), sum / count as f64)
+            let frames = self.parts().into_iter().flat_map(Part::padding);
+            let of_sex: Vec<f64> = frames
+                .filter(|(label, _)| *label == sex)
+                .map(|(_, padding)| f64::from(padding))
+                .collect();
+            (sex.name(), of_sex.iter().sum::<f64>() / of_sex.len() as f64)
         })
+    }
+
+    /// How many of the test recordings, as a share, the best threshold on the training recordings' padding tells right.
+    pub fn accuracy_of_padding_alone(&self) -> f64 {
+        let right = |part: &Part, threshold: u32, below: Sex| {
+            let right = part
+                .padding()
+                .filter(|(sex, padding)| (*padding < threshold) == (*sex == below));
+            right.count() as f64 / part.padding.len() as f64
+        };
+        let mut best = (0.0, 0, Sex::Male);
+        for threshold in 0..=SIZE as u32 {
+            for below in Sex::ALL {
+                let share = right(&self.train, threshold, below);
+                if share > best.0 {
+                    best = (share, threshold, below);
+                }
+            }
+        }
+        right(&self.test, best.1, best.2)
     }
 }

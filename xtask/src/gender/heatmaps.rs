@@ -277,17 +277,23 @@ pub fn almost_gone(
     device: &Device,
 ) -> Result<(Section, Experiment)> {
     let entry = Thesis::published().entry("figure-6.4")?;
-    let right = flips.right(explainer, Order::LeastRelevant, GONE)?;
-    let share = 100.0 * right.iter().filter(|right| **right).count() as f64 / right.len() as f64;
+    let right = |percent| flips.right(explainer, Order::LeastRelevant, percent);
+    let still: Vec<bool> = right(0.0)?
+        .iter()
+        .zip(right(GONE)?)
+        .map(|(before, after)| *before && *after)
+        .collect();
+    let before = right(0.0)?.iter().filter(|right| **right).count();
+    let share = 100.0 * still.iter().filter(|right| **right).count() as f64 / before as f64;
     let mut files = Vec::new();
     let text = format!(
-        "With {GONE} % of the bins set to {}, the least relevant first, {share:.1} % of the recordings are classified right. \
-         What is left to the network are the {} most relevant bins.",
+        "Of the recordings that are classified right, {share:.1} % still are with {GONE} % of the bins set to {}, the least \
+         relevant for the true sex first: the {} most relevant bins are left to the network.",
         level_name(explainer.reference),
         SIZE * SIZE - counts(&[GONE], SIZE * SIZE)[0],
     );
     let mut blocks = vec![Block::text(text)];
-    match right.iter().position(|right| *right) {
+    match still.iter().position(|right| *right) {
         None => blocks.push(Block::Note(
             "There is no recording that is still classified right.".into(),
         )),
@@ -323,7 +329,7 @@ pub fn almost_gone(
     let experiment = Experiment {
         id: entry.id.clone(),
         title: entry.title.clone(),
-        columns: vec!["recordings still right, %".into()],
+        columns: vec!["still right, % of those right before".into()],
         rows: vec![Row::measured(
             format!("{GONE} % gone, lrp_rev"),
             [Cell::from(share)],

@@ -13,7 +13,7 @@ use speechlens_nn::train::{History, Samples, Score, Trainer, evaluate, logits};
 use speechlens_report::axes::{Axes, Axis};
 use speechlens_report::curves::{Chart, Series};
 use speechlens_report::page::{Block, Section};
-use speechlens_report::results::{Experiment, Row};
+use speechlens_report::results::{Cell, Experiment, Row};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 use speechlens_report::{Picture, progress};
@@ -43,9 +43,12 @@ fn checkpoint(folder: &Path) -> PathBuf {
 }
 
 /// A run that came to its end starts anew the next time.
-pub fn finish(folder: &Path) -> std::io::Result<()> {
-    match std::fs::remove_file(checkpoint(folder)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+pub fn finish(folder: &Path) -> Result<()> {
+    let path = checkpoint(folder);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}: cannot be removed; remove it", path.display()))
+        }
         _ => Ok(()),
     }
 }
@@ -59,6 +62,7 @@ pub fn train(
     device: &Device,
 ) -> Result<Trained> {
     let path = checkpoint(folder);
+    speechlens_nn::tensor_file::remove_partial(&path)?;
     let graph = Arch::AlexNet
         .architecture(Sex::ALL.len())?
         .random(arguments.seed, device)?;
@@ -105,14 +109,11 @@ pub fn train(
     model.save(&folder.join("gender.safetensors"))?;
     let batch = setting.config.batch;
     let bar = progress::bar("classifying", data.train.dataset.len(), arguments.quiet);
-    let score = |samples: &dyn Samples| {
-        evaluate(&graph, samples, batch, device, &|done| {
-            bar.set_position(done as u64)
-        })
-    };
-    let (train, test) = (score(&data.train.dataset)?, score(&data.test.dataset)?);
+    let done = |done: usize| bar.set_position(done as u64);
+    let train = evaluate(&graph, &data.train.dataset, batch, device, &done)?;
+    let (logits, labels) = logits(&graph, &data.test.dataset, batch, device, &done)?;
     bar.finish_and_clear();
-    let (logits, _) = logits(&graph, &data.test.dataset, batch, device, &|_| ())?;
+    let test = Score::of(&logits, &labels)?;
     let classes = logits.argmax(1)?.to_vec1::<u32>()?;
     let sigmoid = |logit: f32| 1.0 / (1.0 + (-logit).exp());
     let predicted = classes.iter().zip(logits.to_vec2::<f32>()?);
@@ -191,7 +192,7 @@ impl Trained {
                     "speakers never heard",
                     [percent(&self.test), data.test.dataset.len() as f64],
                 )
-                .with_thesis(Some(vec![printed.into(), 3000usize.into()])),
+                .with_thesis(Some(vec![printed.into(), Cell::Missing])),
                 Row::measured(
                     "training recordings",
                     [percent(&self.train), data.train.dataset.len() as f64],
@@ -207,7 +208,7 @@ impl Trained {
         let rows = wrong.map(|(place, recording)| {
             let (class, probability) = self.predicted[place];
             let said = Sex::from_index(class as usize).map_or("?", Sex::name);
-            let cells: [speechlens_report::results::Cell; 4] = [
+            let cells: [Cell; 4] = [
                 recording.speaker.clone().into(),
                 recording.sex.name().into(),
                 said.into(),
@@ -264,7 +265,7 @@ impl Trained {
             ),
             Block::figure(
                 self.chart()?,
-                "Loss falling and accuracy rising over the steps of training",
+                "Loss and accuracy over the steps of training",
                 "Training. The loss is binary cross entropy; validation follows every epoch.",
             ),
         ];

@@ -264,7 +264,6 @@ fn data() {
         (&["empty"], &["empty", "AudioMNIST", "LibriSpeech"]),
         (&["file"], &["file", "feature store"]),
         (&["bare.h5"], &["bare.h5", "feature store"]),
-        (&["synthetic", "empty"], &["2 data", "give one"]),
         (
             &["synthetic", "--limit", "10"],
             &["10 samples", "smaller batch"],
