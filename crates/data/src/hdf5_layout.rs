@@ -182,6 +182,10 @@ mod tests {
             .with_data(&array![1.0f32])
             .create("data")
             .unwrap();
+        file.new_dataset_builder()
+            .with_data(&array![[1i64, 0]])
+            .create("label")
+            .unwrap();
         drop(file);
         let error = read(&path).unwrap_err().to_string();
         assert!(

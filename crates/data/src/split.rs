@@ -240,6 +240,14 @@ mod tests {
 
     /// One speaker in twenty has ten times as many recordings, as in the part of LibriSpeech that is at hand.
     #[test]
+    fn a_part_without_a_pair_is_an_error() {
+        let recordings = corpus(&[5; 12], &[5; 12]);
+        let error =
+            Split::draw(&recordings, Speakers::All, Sizes::at_most(10, 10, 1), 0).unwrap_err();
+        assert!(error.to_string().contains("test"), "{error}");
+    }
+
+    #[test]
     fn recordings_are_in_proportion_though_speakers_differ() {
         let counts: Vec<usize> = (0..120)
             .map(|n| if n % 20 == 0 { 100 } else { 10 })
@@ -259,7 +267,7 @@ mod tests {
         fn speakers_are_disjoint_and_parts_are_balanced(
             male in prop::collection::vec(1usize..12, 3..20),
             female in prop::collection::vec(1usize..12, 3..20),
-            caps in prop::array::uniform3(prop::option::of(0usize..60)),
+            caps in prop::array::uniform3(prop::option::of(2usize..60)),
             seed: u64,
         ) {
             let recordings = corpus(&male, &female);
