@@ -70,7 +70,7 @@ impl Setting {
             Profile::Quick => Setting {
                 speakers: of_real_corpus,
                 sizes: Sizes::at_most(2500, 500, 500),
-                config: Config { epochs: 6, ..fast },
+                config: Config { epochs: 8, ..fast },
                 flipped: 100,
             },
             Profile::Full => Setting {
