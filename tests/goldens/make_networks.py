@@ -3,12 +3,16 @@
     pip install -r requirements.txt
     python make_networks.py
     python make_networks.py --alexnet FOLDER [--models ../../../shared/peers/models.py]
+    python make_networks.py --resnet34 FOLDER [--models ../../../shared/peers/models.py]
 
 training/training.safetensors    f32: start/NAME, input [batches, N, 1, H, W], label [batches, N], and of each optimizer
                                  OPTIMIZER/loss [steps] (f64) and OPTIMIZER/NAME, the weights after the last step
 relevance/relevance.safetensors  f64: NAME, input [N, 1, H, W], target [N], logits, and relevance/COMPOSITE by zennit
+residual/residual.safetensors    f32: start/NAME, trained/NAME, input [batches, N, 1, H, W], label [batches, N]; f64: loss
+                                 [steps] by SGD on cross entropy, logits of the first batch by the trained net
 
-The last form writes AlexNet at full size to FOLDER, too large to keep: weights.safetensors (f32), and relevance.safetensors
+`--resnet34` writes ResNet34 at full size to FOLDER/resnet34.safetensors, for SPEECHLENS_PEER_RESNET34=FOLDER; `--alexnet`
+writes AlexNet at full size to FOLDER, too large to keep: weights.safetensors (f32), and relevance.safetensors
 as above, logits in f32. `SPEECHLENS_PEER_ALEXNET=FOLDER cargo test --test relevance` reads it.
 """
 
@@ -169,6 +173,67 @@ def make_alexnet(folder, models):
     write(tensors | explain(net, x, targets), folder / "relevance.safetensors")
 
 
+class Residual(nn.Module):
+    """[N, 1, 16, 12] -> [N, 3]: ResNet34's kinds of layers, one block of each kind."""
+
+    def __init__(self):
+        super().__init__()
+        norm = nn.BatchNorm2d
+        self.conv1, self.bn1 = nn.Conv2d(1, 4, 3, 1, 1, bias=False), norm(4)
+        self.conv2, self.bn2 = nn.Conv2d(4, 4, 3, 1, 1, bias=False), norm(4)
+        self.conv3, self.bn3 = nn.Conv2d(4, 6, 3, 2, 1, bias=False), norm(6)
+        self.shortcut = nn.Sequential(nn.Conv2d(4, 6, 1, 2, bias=False), norm(6))
+        self.embedding, self.embedding_bn = nn.Linear(2 * 6 * 8, 5), nn.BatchNorm1d(5)
+        self.classifier = nn.Linear(5, 3)
+
+    def forward(self, x):
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = torch.relu(self.bn2(self.conv2(x)) + x)
+        x = torch.relu(self.bn3(self.conv3(x)) + self.shortcut(x))
+        mean = x.mean(-1)
+        std = torch.sqrt(((x - mean.unsqueeze(-1)) ** 2).mean(-1) + 1e-10)
+        pooled = torch.cat([mean.flatten(1), std.flatten(1)], 1)
+        return self.classifier(self.embedding_bn(self.embedding(pooled)))
+
+
+def make_residual():
+    """residual/: the losses of STEPS steps, all that they leave behind, and the logits of the trained net (f64)."""
+    torch.manual_seed(4)
+    net = Residual()
+    tensors = weights(net, "start/")
+    labels = torch.randint(0, 3, (BATCHES, SIZE))
+    inputs = torch.randn(BATCHES, SIZE, 1, 16, 12) + labels[..., None, None, None] * torch.linspace(-1, 1, 12)
+    optimizer, losses = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9), []
+    for step in range(STEPS):
+        loss = nn.functional.cross_entropy(net(inputs[step % BATCHES]), labels[step % BATCHES])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.double().detach())
+    print("residual loss", [f"{loss:.4f}" for loss in losses])
+    tensors |= weights(net, "trained/") | {"input": inputs, "label": labels, "loss": torch.stack(losses)}
+    tensors["logits"] = net.double().eval()(inputs[0].double()).detach()
+    write({name: tensor for name, tensor in tensors.items() if "batches_tracked" not in name}, HERE / "residual/residual.safetensors")
+
+
+def make_resnet34(folder, models):
+    spec = importlib.util.spec_from_file_location("models", models)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    torch.manual_seed(5)
+    net = module.ResNet34(10)
+    for name, tensor in net.state_dict().items():
+        if name.endswith("running_mean"):
+            tensor.normal_(0, 0.2)
+        elif name.endswith("running_var"):
+            tensor.uniform_(0.5, 2)
+    x = torch.randn(3, 1, 64, 200)
+    tensors = weights(net)
+    x64 = x.double()
+    tensors |= {"input": x, "logits": net.eval()(x).detach(), "logits-f64": net.double()(x64).detach()}
+    write({name: tensor for name, tensor in tensors.items() if "batches_tracked" not in name}, folder / "resnet34.safetensors")
+
+
 def write(tensors, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
@@ -178,11 +243,15 @@ def write(tensors, path):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--alexnet", type=Path)
+    parser.add_argument("--resnet34", type=Path)
     parser.add_argument("--models", type=Path, default=HERE / "../../../shared/peers/models.py")
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.alexnet:
         make_alexnet(given.alexnet, given.models)
+    elif given.resnet34:
+        make_resnet34(given.resnet34, given.models)
     else:
         make_training()
         make_relevance()
+        make_residual()

@@ -7,10 +7,10 @@ mod peer;
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
-use peer::Tensors;
 use speechlens_lrp::{Composite, Lrp};
 use speechlens_models::alexnet;
 use speechlens_nn::Graph;
+use speechlens_tests::{Tensors, golden};
 
 /// The script's rules: presets, and files.
 const COMPOSITES: [(&str, Option<&str>); 8] = [
@@ -68,7 +68,7 @@ fn holds_against_zennit(graph: &Graph, golden: &Tensors) {
 
 #[test]
 fn a_small_network_is_explained_as_by_zennit() {
-    let golden = peer::read("relevance/relevance.safetensors");
+    let golden = golden("relevance/relevance.safetensors").unwrap();
     holds_against_zennit(&peer::net(&golden, ""), &golden);
 }
 
@@ -81,8 +81,8 @@ fn alexnet_is_explained_as_by_zennit() {
         );
         return;
     };
-    let golden = peer::read(Path::new(&folder).join("relevance.safetensors"));
-    let weights = peer::read(Path::new(&folder).join("weights.safetensors"));
+    let weights = golden(Path::new(&folder).join("weights.safetensors")).unwrap();
+    let golden = golden(Path::new(&folder).join("relevance.safetensors")).unwrap();
     let graph = alexnet::architecture(2)
         .unwrap()
         .with_weights(weights)

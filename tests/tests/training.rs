@@ -6,19 +6,22 @@
 mod peer;
 
 use candle_core::DType;
+use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::train::Config;
 use speechlens_nn::{Graph, Trainer};
+use speechlens_tests::golden;
 
 const STEPS: usize = 20;
 
 fn largest_difference(name: &str, optimizer: Optimizer) -> (f64, f64) {
-    let golden = peer::read("training/training.safetensors");
+    let golden = golden("training/training.safetensors").unwrap();
     let config = Config {
         epochs: 1,
         batch: 8,
         optimizer,
         seed: 0,
+        loss: Loss::BinaryCrossEntropy,
     };
     let mut trainer = Trainer::new(&peer::net(&golden, "start/"), config).unwrap();
     let expected: Vec<f64> = golden[&format!("{name}/loss")].to_vec1().unwrap();

@@ -13,6 +13,7 @@ use speechlens_audio::Crop;
 use speechlens_data::Sex;
 use speechlens_eval::Dataset;
 use speechlens_models::{Arch, Model, spectrogram_metadata};
+use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::train::Config;
 use speechlens_nn::{Graph, Trainer, tensor_file};
@@ -106,6 +107,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             },
         },
         seed: common.seed,
+        loss: Loss::BinaryCrossEntropy,
     };
     let datasets = arguments
         .data
@@ -216,9 +218,10 @@ fn description(config: &Config, training: &Dataset) -> String {
         batch,
         optimizer,
         seed,
+        loss,
     } = config;
     json!({
-        "epochs": epochs, "batch": batch, "optimizer": optimizer, "seed": seed, "recordings": recordings.len(),
+        "epochs": epochs, "batch": batch, "optimizer": optimizer, "seed": seed, "loss": loss, "recordings": recordings.len(),
         "speakers": speakers,
     })
     .to_string()

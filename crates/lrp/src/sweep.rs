@@ -1,7 +1,7 @@
 use candle_core::Tensor;
 use speechlens_nn::{Graph, LinearOp, NodeId, Structure, Trace};
 
-use crate::rule::divide;
+use crate::rule::{STABILIZER, divide};
 use crate::{Bias, Composite, Error, Options, Part, Result, Rule, Share, Start};
 
 /// Relevance of a batch's inputs.
@@ -98,28 +98,30 @@ impl Lrp {
             let Some(output) = relevance[id.index()].take() else {
                 continue;
             };
-            let read = node.inputs[0];
-            let activation = trace.output(read);
+            let inputs: Vec<&Tensor> = node.inputs.iter().map(|read| trace.output(*read)).collect();
             let passed = match node.op.structure() {
-                Structure::PassThrough => output.reshape(activation.shape())?,
-                Structure::Routing(op) => op.route(activation, &output)?,
+                Structure::PassThrough => vec![output.reshape(inputs[0].shape())?],
+                Structure::Routing(op) => vec![op.route(inputs[0], &output)?],
+                Structure::Sum => {
+                    let quotient = divide(&output, trace.output(id), STABILIZER)?;
+                    inputs
+                        .iter()
+                        .map(|branch| Ok((*branch * &quotient)?))
+                        .collect::<Result<_>>()?
+                }
+                Structure::Concat => {
+                    let mut start = 0;
+                    let part = |branch: &&Tensor| {
+                        let (from, length) = (start, branch.dim(1)?);
+                        start += length;
+                        Ok(output.narrow(1, from, length)?.contiguous()?)
+                    };
+                    inputs.iter().map(part).collect::<Result<_>>()?
+                }
                 Structure::Linear(op) => match &self.rules[id.index()] {
                     Some(rule) => {
-                        let reference = if read == input {
-                            self.options.reference
-                        } else {
-                            0.0
-                        };
-                        let layer = Layer::new(
-                            op,
-                            &self.graph,
-                            trace,
-                            id,
-                            read,
-                            reference,
-                            self.options.bias,
-                        )?;
-                        layer.relevance(rule, &output)?
+                        let layer = Layer::new(op, self, trace, id, node.inputs[0])?;
+                        vec![layer.relevance(rule, &output)?]
                     }
                     None => {
                         return Err(Error::Uncovered {
@@ -129,11 +131,13 @@ impl Lrp {
                     }
                 },
             };
-            let sum = &mut relevance[read.index()];
-            *sum = Some(match sum.take() {
-                Some(before) => (before + passed)?,
-                None => passed,
-            });
+            for (read, passed) in node.inputs.iter().zip(passed) {
+                let sum = &mut relevance[read.index()];
+                *sum = Some(match sum.take() {
+                    Some(before) => (before + passed)?,
+                    None => passed,
+                });
+            }
         }
         match relevance[input.index()].take() {
             Some(relevance) => Ok(relevance),
@@ -155,16 +159,20 @@ struct Layer<'a> {
 impl<'a> Layer<'a> {
     fn new(
         op: &'a dyn LinearOp,
-        graph: &Graph,
+        lrp: &Lrp,
         trace: &Trace,
         id: NodeId,
         read: NodeId,
-        reference: f64,
-        bias_option: Bias,
     ) -> Result<Self> {
+        let reads_input = read == lrp.graph.architecture().input();
+        let reference = if reads_input {
+            lrp.options.reference
+        } else {
+            0.0
+        };
         let mut input = trace.output(read).clone();
         let mut output = trace.output(id).clone();
-        let (weight, mut bias) = op.weights(graph.params(id), &input)?;
+        let (weight, mut bias) = op.weights(lrp.graph.params(id), &input)?;
         if reference != 0.0 {
             // Σ (a − r) w + (b + Σ r w) is the output it was.
             let constant = input.narrow(0, 0, 1)?.affine(0.0, reference)?;
@@ -175,7 +183,7 @@ impl<'a> Layer<'a> {
             });
             input = (input - reference)?;
         }
-        if bias_option == Bias::Zero
+        if lrp.options.bias == Bias::Zero
             && let Some(bias) = bias.take()
         {
             output = output.broadcast_sub(&bias)?;

@@ -14,5 +14,6 @@
 
 pub mod alexnet;
 mod model;
+pub mod resnet34;
 
 pub use model::{Arch, Error, Model, Result, spectrogram_metadata};

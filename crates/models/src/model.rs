@@ -7,7 +7,7 @@ use candle_core::Device;
 use speechlens_nn::tensor_file::{self, Metadata};
 use speechlens_nn::{Architecture, Graph};
 
-use crate::alexnet;
+use crate::{alexnet, resnet34};
 
 /// What can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Arch {
     /// [`alexnet`].
     AlexNet,
+    /// [`resnet34`].
+    ResNet34,
 }
 
 impl Arch {
@@ -40,6 +42,7 @@ impl Arch {
     pub fn architecture(self, classes: usize) -> Result<Architecture> {
         Ok(match self {
             Arch::AlexNet => alexnet::architecture(classes)?,
+            Arch::ResNet34 => resnet34::architecture(classes)?,
         })
     }
 }
@@ -48,6 +51,7 @@ impl Display for Arch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Arch::AlexNet => "alexnet",
+            Arch::ResNet34 => "resnet34",
         })
     }
 }
@@ -58,8 +62,9 @@ impl FromStr for Arch {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "alexnet" => Ok(Arch::AlexNet),
+            "resnet34" => Ok(Arch::ResNet34),
             _ => Err(format!(
-                "`{text}` is no network that this version knows; there is alexnet"
+                "`{text}` is no network that this version knows; there are alexnet and resnet34"
             )),
         }
     }

@@ -1,4 +1,4 @@
-use candle_core::Device;
+use candle_core::{Device, DeviceLocation};
 
 use crate::{Error, Result};
 
@@ -18,6 +18,15 @@ pub fn device(name: &str) -> Result<Device> {
             Device::new_cuda(number).map_err(|error| unknown(error.to_string()))
         }
         _ => Err(unknown("say auto, cpu or cuda:N".into())),
+    }
+}
+
+/// What [`device`] calls a device.
+pub fn device_name(device: &Device) -> String {
+    match device.location() {
+        DeviceLocation::Cpu => "cpu".into(),
+        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
     }
 }
 

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use rand::RngExt;
 
 use crate::random::{Stream, generator};
-use crate::{Error, Kind, Mode, Op, Params, Result, Structure};
+use crate::{Error, Init, Kind, Mode, Op, Params, Result, Structure};
 
 /// A node's place in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,7 +124,12 @@ impl Architecture {
     pub fn random(self, seed: u64, device: &Device) -> Result<Graph> {
         let mut position = 0;
         self.fill(|_, spec| {
-            let bound = 1.0 / (spec.fan_in as f32).sqrt();
+            let bound = match spec.init {
+                Init::Constant(value) => {
+                    return Ok(Tensor::full(value, spec.shape.clone(), device)?);
+                }
+                Init::FanIn(inputs) => 1.0 / (inputs as f32).sqrt(),
+            };
             let mut rng = generator(seed, Stream::Weights, position);
             position += 1;
             let values: Vec<f32> = (0..spec.shape.elem_count())
@@ -299,16 +304,33 @@ impl Graph {
         }
     }
 
-    /// The same graph on variables of its own, by their full names, and these.
+    /// The same graph with what is trained on variables of its own, and these by their full names.
     pub(crate) fn to_variables(&self) -> Result<(Graph, BTreeMap<String, Var>)> {
-        let mut variables = BTreeMap::new();
-        let graph = self.map_weights(|name, tensor| {
-            let variable = Var::from_tensor(&tensor.copy()?)?;
-            let tensor = variable.as_tensor().clone();
-            variables.insert(name.to_owned(), variable);
-            Ok(tensor)
-        })?;
+        let (mut graph, mut variables) = (self.clone(), BTreeMap::new());
+        for (node, params) in self.architecture.nodes.iter().zip(&mut graph.params) {
+            for spec in node.op.params().iter().filter(|spec| spec.trained) {
+                if let Some(tensor) = params.get_mut(spec.name) {
+                    let variable = Var::from_tensor(&tensor.copy()?)?;
+                    *tensor = variable.as_tensor().clone();
+                    variables.insert(format!("{}.{}", node.name, spec.name), variable);
+                }
+            }
+        }
         Ok((graph, variables))
+    }
+
+    /// Sets parameters by their full names.
+    pub(crate) fn update(&mut self, values: Vec<(String, Tensor)>) {
+        for (full, value) in values {
+            for (node, params) in self.architecture.nodes.iter().zip(&mut self.params) {
+                let name = full
+                    .strip_prefix(&node.name)
+                    .and_then(|rest| rest.strip_prefix('.'));
+                if let Some(parameter) = name.and_then(|name| params.get_mut(name)) {
+                    *parameter = value.clone();
+                }
+            }
+        }
     }
 
     /// The logits of a batch `[N, …]`. What no later node reads is dropped on the way.
@@ -376,15 +398,21 @@ impl Graph {
             .iter()
             .map(|read| output(*read).ok_or_else(|| self.unread(read.0)))
             .collect::<Result<Vec<_>>>()?;
-        node.op
-            .forward(&self.params[id.0], &inputs, mode)
-            .map_err(|error| match error {
-                Error::Tensor(source) => Error::Graph {
-                    node: node.name.clone(),
-                    problem: source.to_string(),
-                },
-                other => other,
-            })
+        let before = mode.updates().len();
+        let output =
+            node.op
+                .forward(&self.params[id.0], &inputs, mode)
+                .map_err(|error| match error {
+                    Error::Tensor(source) => Error::Graph {
+                        node: node.name.clone(),
+                        problem: source.to_string(),
+                    },
+                    other => other,
+                })?;
+        for (name, _) in &mut mode.updates()[before..] {
+            *name = format!("{}.{name}", node.name);
+        }
+        Ok(output)
     }
 
     fn unread(&self, index: usize) -> Error {

@@ -39,8 +39,8 @@ mod random;
 pub mod tensor_file;
 pub mod train;
 
-pub use device::device;
+pub use device::{device, device_name};
 pub use error::{Error, Result};
 pub use graph::{Architecture, Graph, Node, NodeId, Trace};
-pub use op::{Kind, LinearOp, Mode, Op, ParamSpec, Params, RoutingOp, Structure};
+pub use op::{Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, RoutingOp, Structure, Training};
 pub use train::Trainer;

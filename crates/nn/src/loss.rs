@@ -2,7 +2,40 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Result};
+
+/// What training makes small.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// [`binary_cross_entropy_with_logits`] against one target a class.
+    #[default]
+    BinaryCrossEntropy,
+    /// [`cross_entropy`].
+    CrossEntropy,
+}
+
+impl Loss {
+    /// The loss of logits `[N, classes]`, averaged.
+    pub fn of(self, logits: &Tensor, labels: &[u32]) -> Result<Tensor> {
+        let targets = one_hot(labels, logits.dim(1)?, logits.dtype(), logits.device())?;
+        match self {
+            Loss::BinaryCrossEntropy => binary_cross_entropy_with_logits(logits, &targets),
+            Loss::CrossEntropy => cross_entropy(logits, &targets),
+        }
+    }
+}
+
+/// `ln Σ_k e^{x_k} − Σ_k t_k x_k` of logits `[N, K]` against one-hot targets, averaged over the batch, as PyTorch's
+/// `CrossEntropyLoss`.
+pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let largest = logits.max_keepdim(1)?.detach();
+    let shifted = logits.broadcast_sub(&largest)?;
+    let normalizer = shifted.exp()?.sum(1)?.log()?;
+    Ok((normalizer - (shifted * targets)?.sum(1)?)?.mean_all()?)
+}
 
 /// Binary cross entropy on logits `[N, K]` against targets of the same shape, averaged over both axes, as PyTorch's
 /// `BCEWithLogitsLoss`: `max(x, 0) − x·t + ln(1 + e^−|x|)`, which overflows nowhere.

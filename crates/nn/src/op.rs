@@ -27,10 +27,16 @@ pub enum Kind {
     Dropout,
     /// A change of shape.
     Reshape,
+    /// Batch normalization.
+    BatchNorm,
+    /// The sum of branches.
+    Sum,
+    /// Statistics over time.
+    StatsPool,
 }
 
 impl Kind {
-    const NAMES: [(Kind, &'static str); 7] = [
+    const NAMES: [(Kind, &'static str); 10] = [
         (Kind::Input, "input"),
         (Kind::Linear, "linear"),
         (Kind::Conv, "conv"),
@@ -38,6 +44,9 @@ impl Kind {
         (Kind::Activation, "activation"),
         (Kind::Dropout, "dropout"),
         (Kind::Reshape, "reshape"),
+        (Kind::BatchNorm, "batchnorm"),
+        (Kind::Sum, "sum"),
+        (Kind::StatsPool, "statspool"),
     ];
 }
 
@@ -73,20 +82,63 @@ impl FromStr for Kind {
 pub enum Mode<'a> {
     /// Dropout passes its input on.
     Infer,
-    /// Dropout draws from this generator.
-    Train(&'a mut ChaCha8Rng),
+    /// Dropout draws, batch normalization takes the batch's statistics.
+    Train(&'a mut Training),
 }
 
-/// One parameter of an op: its name, its shape, and how many inputs one output sums (PyTorch's default initialization is
-/// uniform in ±1/√fan_in).
+impl Mode<'_> {
+    /// What a training pass has set so far.
+    pub(crate) fn updates(&mut self) -> &mut [(String, Tensor)] {
+        match self {
+            Mode::Infer => &mut [],
+            Mode::Train(training) => &mut training.updates,
+        }
+    }
+}
+
+/// What a training pass needs and leaves behind.
+pub struct Training {
+    /// What dropout draws from.
+    pub rng: ChaCha8Rng,
+    /// New values of what is not trained but follows the data, by name: running statistics.
+    pub(crate) updates: Vec<(String, Tensor)>,
+}
+
+impl Training {
+    /// A pass with this generator.
+    pub fn new(rng: ChaCha8Rng) -> Self {
+        Training {
+            rng,
+            updates: Vec::new(),
+        }
+    }
+
+    /// Sets an untrained parameter of the op that is being computed.
+    pub(crate) fn update(&mut self, name: &str, value: Tensor) {
+        self.updates.push((name.to_owned(), value));
+    }
+}
+
+/// One parameter of an op.
 #[derive(Clone, Debug)]
 pub struct ParamSpec {
     /// `weight`, `bias`, …
     pub name: &'static str,
     /// The parameter's shape.
     pub shape: Shape,
-    /// Inputs to one output.
-    pub fan_in: usize,
+    /// What it is before training, as PyTorch has it.
+    pub init: Init,
+    /// Whether training moves it along its gradient.
+    pub trained: bool,
+}
+
+/// What a parameter is before training.
+#[derive(Clone, Copy, Debug)]
+pub enum Init {
+    /// Uniform in ±1/√n, where n inputs make one output.
+    FanIn(usize),
+    /// This value.
+    Constant(f32),
 }
 
 /// What a node computes. One file in [`ops`](crate::ops) each.
@@ -119,12 +171,16 @@ pub enum Structure<'a> {
     Routing(&'a dyn RoutingOp),
     /// As many outputs as inputs, in the same order: an elementwise function, or a change of shape.
     PassThrough,
+    /// The sum of its inputs.
+    Sum,
+    /// Its inputs behind each other, along the second axis.
+    Concat,
 }
 
 /// A layer that is linear in its input for given weights.
 pub trait LinearOp {
-    /// The weights and, if there is one, the bias, shaped to be added to the output.
-    fn weights(&self, params: &Params, like: &Tensor) -> Result<(Tensor, Option<Tensor>)>;
+    /// The weights for this input and, if there is one, the bias, shaped to be added to the output.
+    fn weights(&self, params: &Params, input: &Tensor) -> Result<(Tensor, Option<Tensor>)>;
 
     /// `L(a; w)`, without bias.
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor>;

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
+use crate::loss::Loss;
 use crate::optim::Optimizer;
 use crate::random::{Stream, generator};
 use crate::tensor_file::{self, Metadata};
-use crate::{Error, Graph, Mode, Result, loss};
+use crate::{Error, Graph, Mode, Result, Training};
 
 /// Inputs with labels, as training and evaluation read them.
 pub trait Samples {
@@ -40,6 +41,8 @@ pub struct Config {
     pub optimizer: Optimizer,
     /// Decides the order of samples and what dropout drops.
     pub seed: u64,
+    /// What is made small.
+    pub loss: Loss,
 }
 
 impl Config {
@@ -49,9 +52,11 @@ impl Config {
             batch,
             optimizer,
             seed,
+            loss,
             ..
         } = self;
-        serde_json::json!({ "batch": batch, "optimizer": optimizer, "seed": seed }).to_string()
+        serde_json::json!({ "batch": batch, "optimizer": optimizer, "seed": seed, "loss": loss })
+            .to_string()
     }
 }
 
@@ -67,7 +72,7 @@ pub struct History {
 /// Loss and accuracy over some samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Binary cross entropy, averaged.
+    /// The loss, averaged.
     pub loss: f64,
     /// The share classified right, in 0..1.
     pub accuracy: f64,
@@ -125,13 +130,14 @@ impl Trainer {
         self.graph.detach()
     }
 
-    /// One step on a batch `[N, …]`: binary cross entropy on logits against one target a class. Gives the loss before it.
+    /// One step on a batch `[N, …]`. Gives the loss before it.
     pub fn step(&mut self, input: &Tensor, labels: &[u32]) -> Result<f64> {
-        let mut rng = generator(self.config.seed, Stream::Dropout, self.step);
-        let logits = self.graph.forward_in(input, &mut Mode::Train(&mut rng))?;
-        let targets = loss::one_hot(labels, logits.dim(1)?, logits.dtype(), logits.device())?;
-        let loss = loss::binary_cross_entropy_with_logits(&logits, &targets)?;
-        let value = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
+        let mut training = Training::new(generator(self.config.seed, Stream::Dropout, self.step));
+        let logits = self
+            .graph
+            .forward_in(input, &mut Mode::Train(&mut training))?;
+        let loss = self.config.loss.of(&logits, labels)?;
+        let value = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
         if !value.is_finite() {
             return Err(Error::Diverged {
                 step: self.step,
@@ -147,6 +153,7 @@ impl Trainer {
                     .update(self.step, variable, gradient, &self.slots[name])?;
             }
         }
+        self.graph.update(training.updates);
         self.history.loss.push(value);
         Ok(value)
     }
@@ -190,13 +197,14 @@ impl Trainer {
             self.step(&input, &labels)?;
             let ends_epoch = self.step.is_multiple_of(per_epoch);
             if ends_epoch {
-                let score = evaluate(
+                let (logits, labels) = logits(
                     &self.graph(),
                     validation,
                     self.config.batch,
                     device,
                     &|_| (),
                 )?;
+                let score = Score::of(self.config.loss, &logits, &labels)?;
                 self.history.validation.push((self.step, score));
             }
             if !after_step(self, ends_epoch)? {
@@ -324,30 +332,19 @@ pub fn logits(
     Ok((Tensor::cat(&logits, 0)?, all_labels))
 }
 
-/// Loss and accuracy over the samples.
-pub fn evaluate(
-    graph: &Graph,
-    samples: &dyn Samples,
-    batch: usize,
-    device: &Device,
-    progress: &dyn Fn(usize),
-) -> Result<Score> {
-    let (logits, labels) = logits(graph, samples, batch, device, progress)?;
-    Score::of(&logits, &labels)
-}
-
 impl Score {
     /// Loss and accuracy of logits `[N, classes]`.
     ///
     /// # Errors
     /// If a logit is not finite.
-    pub fn of(logits: &Tensor, labels: &[u32]) -> Result<Self> {
-        let targets = loss::one_hot(labels, logits.dim(1)?, logits.dtype(), logits.device())?;
-        let loss = loss::binary_cross_entropy_with_logits(logits, &targets)?;
-        let loss = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
-        if !loss.is_finite() {
+    pub fn of(loss: Loss, logits: &Tensor, labels: &[u32]) -> Result<Self> {
+        let value = loss
+            .of(logits, labels)?
+            .to_dtype(DType::F64)?
+            .to_scalar::<f64>()?;
+        if !value.is_finite() {
             return Err(Error::Samples(format!(
-                "the network's loss is {loss}: its weights are not finite, or too large"
+                "the network's loss is {value}: its weights are not finite, or too large"
             )));
         }
         let classes = logits.argmax(1)?.to_vec1::<u32>()?;
@@ -357,7 +354,7 @@ impl Score {
             .filter(|(class, label)| class == label)
             .count();
         Ok(Score {
-            loss,
+            loss: value,
             accuracy: right as f64 / labels.len() as f64,
         })
     }

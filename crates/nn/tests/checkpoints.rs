@@ -8,6 +8,7 @@ use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use speechlens_nn::loss::Loss;
 use speechlens_nn::ops::{AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Relu};
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::train::{Config, History, Samples};
@@ -99,6 +100,7 @@ fn config(optimizer: Optimizer) -> Config {
         batch: 10,
         optimizer,
         seed: 11,
+        loss: Loss::BinaryCrossEntropy,
     }
 }
 
@@ -407,7 +409,7 @@ proptest! {
         let mut net = Architecture::new([3]);
         net.add("dense", Linear::new(3, 2), [net.input()]).unwrap();
         let graph = net.random(1, &Device::Cpu).unwrap();
-        let config = Config { epochs: 1, batch: 1, optimizer: Optimizer::AdamW { lr, weight_decay: decay }, seed };
+        let config = Config { epochs: 1, batch: 1, optimizer: Optimizer::AdamW { lr, weight_decay: decay }, seed, loss: Loss::default() };
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut trainer = Trainer::new(&graph, config.clone()).unwrap();
         trainer.step(&Tensor::new(&[[0.3f32, lr as f32, -1.0]], &Device::Cpu).unwrap(), &[1]).unwrap();

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use speechlens_nn::ops::{
     AdaptiveAvgPool2d, AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Relu,
 };
-use speechlens_nn::{Architecture, Mode, Op, Params, Result, loss};
+use speechlens_nn::{Architecture, Mode, Op, Params, Result, Training, loss};
 
 /// Values in ±1, none of them near another or 0, so that a small step changes no winner and no sign.
 fn values(shape: &[usize], rng: &mut ChaCha8Rng) -> Tensor {
@@ -195,8 +195,8 @@ fn a_network_with_dropout() {
     let loss = |x: &[Tensor]| {
         let weights: BTreeMap<_, _> = names.iter().cloned().zip(x[1..].iter().cloned()).collect();
         let graph = graph.architecture().clone().with_weights(weights)?;
-        let mut rng = ChaCha8Rng::seed_from_u64(7);
-        let logits = graph.forward_in(&x[0], &mut Mode::Train(&mut rng))?;
+        let rng = ChaCha8Rng::seed_from_u64(7);
+        let logits = graph.forward_in(&x[0], &mut Mode::Train(&mut Training::new(rng)))?;
         let targets = loss::one_hot(&[0, 1, 1], 2, logits.dtype(), logits.device())?;
         loss::binary_cross_entropy_with_logits(&logits, &targets)
     };

@@ -1,21 +1,8 @@
-//! The small network of `goldens/make_networks.py`, and its tensors.
+//! The small network of `goldens/make_networks.py`.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use candle_core::{Device, Tensor};
 use speechlens_nn::ops::{AdaptiveAvgPool2d, AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, Relu};
-use speechlens_nn::{Architecture, Graph, tensor_file};
-
-pub type Tensors = BTreeMap<String, Tensor>;
-
-/// A file of tensors under `goldens/`, or at an absolute path.
-pub fn read(path: impl AsRef<Path>) -> Tensors {
-    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens");
-    tensor_file::read(&goldens.join(path), &Device::Cpu)
-        .unwrap()
-        .0
-}
+use speechlens_nn::{Architecture, Graph};
+use speechlens_tests::Tensors;
 
 /// The network with the weights in `tensors` whose names are `prefix` and a parameter's name.
 pub fn net(tensors: &Tensors, prefix: &str) -> Graph {

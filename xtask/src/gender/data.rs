@@ -9,6 +9,7 @@ use speechlens_audio::SIZE;
 use speechlens_data::audiomnist::published_split;
 use speechlens_data::{Corpus, Parameters, Sex, Sizes, Speakers, Split, Store};
 use speechlens_eval::Dataset;
+use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::train::{Config, Samples};
 use speechlens_report::progress;
@@ -36,6 +37,7 @@ impl Setting {
                 momentum: 0.9,
             },
             seed: arguments.seed,
+            loss: Loss::BinaryCrossEntropy,
         };
         let fast = Config {
             optimizer: Optimizer::AdamW {

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use speechlens_data::Sex;
 use speechlens_models::{Arch, Model};
 use speechlens_nn::Graph;
 use speechlens_nn::optim::Optimizer;
-use speechlens_nn::train::{History, Samples, Score, Trainer, evaluate, logits};
+use speechlens_nn::train::{History, Samples, Score, Trainer, logits};
 use speechlens_report::axes::{Axes, Axis};
 use speechlens_report::curves::{Chart, Series};
 use speechlens_report::page::{Block, Section};
@@ -109,11 +109,17 @@ pub fn train(
     model.save(&folder.join("gender.safetensors"))?;
     let batch = setting.config.batch;
     let bar = progress::bar("classifying", data.train.dataset.len(), arguments.quiet);
-    let done = |done: usize| bar.set_position(done as u64);
-    let train = evaluate(&graph, &data.train.dataset, batch, device, &done)?;
-    let (logits, labels) = logits(&graph, &data.test.dataset, batch, device, &done)?;
+    let classify = |dataset| {
+        logits(&graph, dataset, batch, device, &|done| {
+            bar.set_position(done as u64)
+        })
+    };
+    let score =
+        |(logits, labels): &(Tensor, Vec<u32>)| Score::of(setting.config.loss, logits, labels);
+    let train = score(&classify(&data.train.dataset)?)?;
+    let of_test = classify(&data.test.dataset)?;
     bar.finish_and_clear();
-    let test = Score::of(&logits, &labels)?;
+    let (test, logits) = (score(&of_test)?, of_test.0);
     let classes = logits.argmax(1)?.to_vec1::<u32>()?;
     let sigmoid = |logit: f32| 1.0 / (1.0 + (-logit).exp());
     let predicted = classes.iter().zip(logits.to_vec2::<f32>()?);

@@ -126,6 +126,27 @@ impl Windows {
         self.out_height * self.out_width
     }
 
+    /// Every window's largest value: of its rows first, a vector at a time, then of the columns. `rows` holds one row.
+    fn largest<T: WithDType>(&self, plane: &[T], rows: &mut [T], output: &mut [T]) {
+        let larger = |a: T, b: T| if b > a { b } else { a };
+        for (y, output) in output.chunks_mut(self.out_width).enumerate() {
+            let band = &plane[y * self.stride * self.width..];
+            let (first, rest) = band[..self.kernel * self.width].split_at(self.width);
+            rows.copy_from_slice(first);
+            for row in rest.chunks(self.width) {
+                rows.iter_mut()
+                    .zip(row)
+                    .for_each(|(most, value)| *most = larger(*most, *value));
+            }
+            for (x, output) in output.iter_mut().enumerate() {
+                let window = &rows[x * self.stride..x * self.stride + self.kernel];
+                *output = window[1..]
+                    .iter()
+                    .fold(window[0], |most, value| larger(most, *value));
+            }
+        }
+    }
+
     /// Calls `each` with every window's number and the place of its largest value.
     fn each_winner<T: WithDType>(&self, plane: &[T], mut each: impl FnMut(usize, usize)) {
         for window in 0..self.count() {
@@ -166,7 +187,10 @@ impl CustomOp1 for MaxPool {
             let mut output = vec![T::default(); n * c * windows.count()];
             let input = cpu::slice::<T>(storage, layout)?;
             let planes = input.par_chunks(h * w).zip(output.par_chunks_mut(windows.count()));
-            planes.for_each(|(plane, output)| windows.each_winner(plane, |window, at| output[window] = plane[at]));
+            planes.for_each_init(
+                || vec![T::default(); w],
+                |rows, (plane, output)| windows.largest(plane, rows, output),
+            );
             T::to_cpu_storage_owned(output)
         });
         Ok((

@@ -1,6 +1,7 @@
 //! What the ops compute with, where candle has no backward pass or a slow one. On the CPU these are our own; every other
 //! device runs candle's tensor operations.
 
+pub mod batch_norm;
 pub mod conv2d;
 pub(crate) mod cpu;
 pub mod linear;

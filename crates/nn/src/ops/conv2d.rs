@@ -1,15 +1,16 @@
 use candle_core::{Shape, Tensor};
 
 use crate::kernels::conv2d::{self, Geometry};
-use crate::{Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
+use crate::{Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
 
-/// 2-D convolution: `[N, C, H, W]` to `[N, outputs, H', W']`, weight `[outputs, C, k, k]`, with a bias.
+/// 2-D convolution: `[N, C, H, W]` to `[N, outputs, H', W']`, weight `[outputs, C, k, k]`, with a bias or without.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     inputs: usize,
     outputs: usize,
     kernel: usize,
     geometry: Geometry,
+    bias: bool,
 }
 
 impl Conv2d {
@@ -23,6 +24,7 @@ impl Conv2d {
                 stride: 1,
                 padding: 0,
             },
+            bias: true,
         }
     }
 
@@ -37,6 +39,12 @@ impl Conv2d {
         self.geometry.padding = padding;
         self
     }
+
+    /// Without a bias.
+    pub fn without_bias(mut self) -> Self {
+        self.bias = false;
+        self
+    }
 }
 
 impl Op for Conv2d {
@@ -45,20 +53,24 @@ impl Op for Conv2d {
     }
 
     fn params(&self) -> Vec<ParamSpec> {
-        let fan_in = self.inputs * self.kernel * self.kernel;
+        let init = Init::FanIn(self.inputs * self.kernel * self.kernel);
         let weight = Shape::from((self.outputs, self.inputs, self.kernel, self.kernel));
-        vec![
+        let mut specs = vec![
             ParamSpec {
                 name: "weight",
                 shape: weight,
-                fan_in,
+                init,
+                trained: true,
             },
             ParamSpec {
                 name: "bias",
                 shape: Shape::from(self.outputs),
-                fan_in,
+                init,
+                trained: true,
             },
-        ]
+        ];
+        specs.truncate(if self.bias { 2 } else { 1 });
+        specs
     }
 
     fn forward(&self, params: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
@@ -72,10 +84,10 @@ impl Op for Conv2d {
 
 impl LinearOp for Conv2d {
     fn weights(&self, params: &Params, _: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
-        Ok((
-            params["weight"].clone(),
-            Some(params["bias"].reshape((self.outputs, 1, 1))?),
-        ))
+        let bias = params
+            .get("bias")
+            .map(|bias| bias.reshape((self.outputs, 1, 1)));
+        Ok((params["weight"].clone(), bias.transpose()?))
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {

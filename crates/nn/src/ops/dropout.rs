@@ -1,7 +1,7 @@
 use candle_core::Tensor;
 use rand::RngExt;
 
-use crate::{Kind, Mode, Op, Params, Result, Structure};
+use crate::{Kind, Mode, Op, Params, Result, Structure, Training};
 
 /// In training, sets each value to 0 with probability `p` and scales the others by `1/(1 − p)`; else passes its input on.
 /// The mask is drawn on the CPU, so that a seed gives the same one on every device.
@@ -18,7 +18,7 @@ impl Op for Dropout {
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], mode: &mut Mode) -> Result<Tensor> {
         let input = inputs[0];
-        let Mode::Train(rng) = mode else {
+        let Mode::Train(Training { rng, .. }) = mode else {
             return Ok(input.clone());
         };
         let kept = (1.0 / (1.0 - self.p)) as f32;

@@ -1,7 +1,7 @@
 use candle_core::{Shape, Tensor};
 
 use crate::kernels::linear;
-use crate::{Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
+use crate::{Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
 
 /// Dense layer: `[N, inputs]` to `[N, outputs]`, weight `[outputs, inputs]`, with a bias.
 #[derive(Clone, Debug)]
@@ -33,17 +33,19 @@ impl Op for Linear {
     }
 
     fn params(&self) -> Vec<ParamSpec> {
-        let fan_in = self.inputs;
+        let init = Init::FanIn(self.inputs);
         vec![
             ParamSpec {
                 name: "weight",
                 shape: Shape::from((self.outputs, self.inputs)),
-                fan_in,
+                init,
+                trained: true,
             },
             ParamSpec {
                 name: "bias",
                 shape: Shape::from(self.outputs),
-                fan_in,
+                init,
+                trained: true,
             },
         ]
     }

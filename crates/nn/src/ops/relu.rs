@@ -1,4 +1,5 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
+use rayon::prelude::*;
 
 use crate::kernels::cpu;
 use crate::{Kind, Mode, Op, Params, Result, Structure};
@@ -6,6 +7,9 @@ use crate::{Kind, Mode, Op, Params, Result, Structure};
 /// `max(x, 0)`, of any shape. The gradient at 0 is 0, as PyTorch has it (candle's own has 1).
 #[derive(Clone, Debug)]
 pub struct Relu;
+
+/// Values that one thread takes at a time.
+const CHUNK: usize = 1 << 16;
 
 impl Op for Relu {
     fn kind(&self) -> Kind {
@@ -36,13 +40,15 @@ impl CustomOp1 for Relu {
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         fn relu<T: WithDType>(values: &[T]) -> CpuStorage {
             let zero = T::zero();
-            T::to_cpu_storage_owned(
+            let mut output = values.to_vec();
+            // Not `max`: what is not a number stays so, and is seen in the logits.
+            let relu = |values: &mut [T]| {
                 values
-                    .iter()
-                    // Not `max`: what is not a number stays so, and is seen in the logits.
-                    .map(|x| if *x <= zero { zero } else { *x })
-                    .collect(),
-            )
+                    .iter_mut()
+                    .for_each(|x| *x = if *x <= zero { zero } else { *x })
+            };
+            output.par_chunks_mut(CHUNK).for_each(relu);
+            T::to_cpu_storage_owned(output)
         }
         let output = cpu::dispatch!(storage, "relu", T => relu::<T>(cpu::slice(storage, layout)?));
         Ok((output, layout.shape().clone()))

@@ -1,0 +1,90 @@
+use candle_core::{D, Shape, Tensor};
+
+use crate::{Kind, LinearOp, Mode, Op, Params, Result, Structure};
+
+/// The smallest variance under the root.
+const FLOOR: f64 = 1e-10;
+
+/// The mean over time: `[N, C, H, T]` to `[N, C, H]`.
+#[derive(Clone, Debug)]
+pub struct TimeMean;
+
+/// The standard deviation over time, `√(E[(x − μ)²] + 1e-10)`: `[N, C, H, T]` to `[N, C, H]`.
+///
+/// It is homogeneous of degree one in its input, so that for a given input it is linear in it, with the weights
+/// `(x_t − μ) / (T σ)`: `Σ_t x_t (x_t − μ) / (T σ) = σ` (but for the floor).
+#[derive(Clone, Debug)]
+pub struct TimeDeviation;
+
+fn deviation(input: &Tensor) -> Result<(Tensor, Tensor)> {
+    let centred = input.broadcast_sub(&input.mean_keepdim(D::Minus1)?)?;
+    let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + FLOOR)?.sqrt()?;
+    Ok((centred, deviation))
+}
+
+impl Op for TimeMean {
+    fn kind(&self) -> Kind {
+        Kind::StatsPool
+    }
+
+    fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
+        Ok(inputs[0].mean(D::Minus1)?)
+    }
+
+    fn structure(&self) -> Structure<'_> {
+        Structure::Linear(self)
+    }
+}
+
+impl LinearOp for TimeMean {
+    /// 1/T.
+    fn weights(&self, _: &Params, input: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        let weight = Tensor::ones(1, input.dtype(), input.device())?;
+        Ok(((weight / input.dim(D::Minus1)? as f64)?, None))
+    }
+
+    fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        Ok(input.sum(D::Minus1)?.broadcast_mul(weight)?)
+    }
+
+    fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
+        Ok(output
+            .broadcast_mul(weight)?
+            .unsqueeze(D::Minus1)?
+            .broadcast_as(input)?
+            .contiguous()?)
+    }
+}
+
+impl Op for TimeDeviation {
+    fn kind(&self) -> Kind {
+        Kind::StatsPool
+    }
+
+    fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
+        Ok(deviation(inputs[0])?.1.squeeze(D::Minus1)?)
+    }
+
+    fn structure(&self) -> Structure<'_> {
+        Structure::Linear(self)
+    }
+}
+
+impl LinearOp for TimeDeviation {
+    /// `(x_t − μ) / (T σ)`, of the input's shape.
+    fn weights(&self, _: &Params, input: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        let (centred, deviation) = deviation(input)?;
+        Ok((
+            (centred.broadcast_div(&deviation)? / input.dim(D::Minus1)? as f64)?,
+            None,
+        ))
+    }
+
+    fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        Ok(input.broadcast_mul(weight)?.sum(D::Minus1)?)
+    }
+
+    fn transpose(&self, output: &Tensor, weight: &Tensor, _: &Shape) -> Result<Tensor> {
+        Ok(output.unsqueeze(D::Minus1)?.broadcast_mul(weight)?)
+    }
+}

@@ -1,0 +1,156 @@
+//! Residual networks against PyTorch: batch normalization in training and after it, sums, statistics pooling, cross entropy.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use candle_core::{DType, Tensor};
+use speechlens_models::resnet34;
+use speechlens_nn::loss::Loss;
+use speechlens_nn::ops::{
+    Add, BatchNorm, Concat, Conv2d, Flatten, Linear, Relu, TimeDeviation, TimeMean,
+};
+use speechlens_nn::optim::Optimizer;
+use speechlens_nn::train::Config;
+use speechlens_nn::{Architecture, Graph, NodeId, Result, Trainer};
+use speechlens_tests::{Tensors, golden};
+
+/// `Residual` of `goldens/make_networks.py`.
+fn residual() -> Result<Architecture> {
+    let mut net = Architecture::new([1, 16, 12]);
+    let conv = |net: &mut Architecture,
+                names: [&str; 2],
+                x: NodeId,
+                sizes: (usize, usize),
+                kernel,
+                stride| {
+        let op = Conv2d::new(sizes.0, sizes.1, kernel)
+            .stride(stride)
+            .padding(kernel / 2)
+            .without_bias();
+        let x = net.add(names[0], op, [x])?;
+        net.add(names[1], BatchNorm { channels: sizes.1 }, [x])
+    };
+    let x = net.input();
+    let x = conv(&mut net, ["conv1", "bn1"], x, (1, 4), 3, 1)?;
+    let x = net.add("relu1", Relu, [x])?;
+    let y = conv(&mut net, ["conv2", "bn2"], x, (4, 4), 3, 1)?;
+    let x = net.add("sum1", Add, [y, x])?;
+    let x = net.add("relu2", Relu, [x])?;
+    let y = conv(&mut net, ["conv3", "bn3"], x, (4, 6), 3, 2)?;
+    let z = conv(&mut net, ["shortcut.0", "shortcut.1"], x, (4, 6), 1, 2)?;
+    let x = net.add("sum2", Add, [y, z])?;
+    let x = net.add("relu3", Relu, [x])?;
+    let mean = net.add("mean", TimeMean, [x])?;
+    let mean = net.add("mean.flatten", Flatten, [mean])?;
+    let deviation = net.add("std", TimeDeviation, [x])?;
+    let deviation = net.add("std.flatten", Flatten, [deviation])?;
+    let x = net.add("pool", Concat, [mean, deviation])?;
+    let x = net.add("embedding", Linear::new(96, 5), [x])?;
+    let x = net.add("embedding_bn", BatchNorm { channels: 5 }, [x])?;
+    net.add("classifier", Linear::new(5, 3), [x])?;
+    Ok(net)
+}
+
+fn of_prefix(tensors: &Tensors, prefix: &str) -> Tensors {
+    let weights = tensors
+        .iter()
+        .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone())));
+    weights.collect()
+}
+
+fn furthest(a: &Tensor, b: &Tensor) -> f64 {
+    let difference = (a.to_dtype(DType::F64).unwrap() - b.to_dtype(DType::F64).unwrap()).unwrap();
+    difference
+        .abs()
+        .unwrap()
+        .max_all()
+        .unwrap()
+        .to_scalar()
+        .unwrap()
+}
+
+#[test]
+fn training_follows_pytorch() {
+    let golden = golden("residual/residual.safetensors").unwrap();
+    let graph = residual()
+        .unwrap()
+        .with_weights(of_prefix(&golden, "start/"))
+        .unwrap();
+    let optimizer = Optimizer::Sgd {
+        lr: 0.05,
+        momentum: 0.9,
+    };
+    let config = Config {
+        epochs: 1,
+        batch: 8,
+        optimizer,
+        seed: 0,
+        loss: Loss::CrossEntropy,
+    };
+    let mut trainer = Trainer::new(&graph, config).unwrap();
+    let (inputs, labels) = (&golden["input"], &golden["label"]);
+    for (step, expected) in golden["loss"].to_vec1::<f64>().unwrap().iter().enumerate() {
+        let batch = step % inputs.dim(0).unwrap();
+        let labels = labels
+            .get(batch)
+            .unwrap()
+            .to_dtype(DType::U32)
+            .unwrap()
+            .to_vec1()
+            .unwrap();
+        let loss = trainer.step(&inputs.get(batch).unwrap(), &labels).unwrap();
+        assert!(
+            (loss - expected).abs() < 1e-4,
+            "step {step}: {loss}, not {expected}"
+        );
+    }
+    // Running statistics too.
+    for (name, expected) in of_prefix(&golden, "trained/") {
+        let apart = furthest(&trainer.graph().weights()[&name], &expected);
+        assert!(apart < 1e-4, "{name}: {apart} apart");
+    }
+}
+
+#[test]
+fn the_trained_network_answers_as_in_pytorch() {
+    let golden = golden("residual/residual.safetensors").unwrap();
+    let graph = residual()
+        .unwrap()
+        .with_weights(of_prefix(&golden, "trained/"))
+        .unwrap();
+    let input = golden["input"]
+        .get(0)
+        .unwrap()
+        .to_dtype(DType::F64)
+        .unwrap();
+    let logits = graph.to_dtype(DType::F64).unwrap().forward(&input).unwrap();
+    let apart = furthest(&logits, &golden["logits"]);
+    assert!(apart < 1e-12, "{apart} apart");
+}
+
+/// Full size; its file is too large to keep.
+#[test]
+fn resnet34_answers_as_in_pytorch() {
+    let Some(folder) = std::env::var_os("SPEECHLENS_PEER_RESNET34") else {
+        println!(
+            "skipped: SPEECHLENS_PEER_RESNET34 names no folder of `make_networks.py --resnet34`"
+        );
+        return;
+    };
+    let mut golden = golden(Path::new(&folder).join("resnet34.safetensors")).unwrap();
+    let [input, single, double] =
+        ["input", "logits", "logits-f64"].map(|name| golden.remove(name).unwrap());
+    let graph: Graph = resnet34::architecture(10)
+        .unwrap()
+        .with_weights(golden)
+        .unwrap();
+    let of_single = furthest(&graph.forward(&input).unwrap(), &single);
+    let graph = graph.to_dtype(DType::F64).unwrap();
+    let of_double = furthest(
+        &graph.forward(&input.to_dtype(DType::F64).unwrap()).unwrap(),
+        &double,
+    );
+    println!("logits in f32 {of_single:.1e} apart, in f64 {of_double:.1e}");
+    assert!(of_single < 1e-4 && of_double < 1e-11);
+}
