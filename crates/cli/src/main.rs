@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod common;
 mod data;
 mod evaluate;
@@ -33,6 +34,7 @@ enum Command {
     Predict(predict::Arguments),
     Explain(explain::Arguments),
     Evaluate(evaluate::Arguments),
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Predict(arguments) => predict::run(arguments, common),
         Command::Explain(arguments) => explain::run(arguments, common),
         Command::Evaluate(arguments) => evaluate::run(arguments, common),
+        Command::Bench(arguments) => bench::run(arguments, common),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
