@@ -172,7 +172,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let run = Run {
         seed: arguments.seed,
         profile: arguments.profile.name().into(),
-        device: device_name(&device),
+        device: speechlens_nn::device_name(&device),
         git: commit(),
         data: findings.data.clone(),
         seconds: (start.elapsed().as_secs_f64() * 10.0).round() / 10.0,
@@ -248,14 +248,6 @@ fn page(results: &Results, findings: Findings, thesis: &Thesis) -> Page {
 fn repository() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
-}
-
-fn device_name(device: &candle_core::Device) -> String {
-    match device.location() {
-        candle_core::DeviceLocation::Cpu => "cpu".into(),
-        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-        candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
-    }
 }
 
 /// The commit that is checked out, and whether files differ from it.

@@ -16,7 +16,6 @@ use super::data::Data;
 use super::flipping::{
     BINS, COUNTS, FEW, Flips, GONE, ORDERS, PERCENTAGES, VALUES, references_file, short,
 };
-use super::level_name;
 
 /// What came out of setting a few bins to a value.
 struct Outcome {
@@ -42,9 +41,9 @@ impl Outcome {
     /// What it says of the explanation.
     fn verdict(&self) -> &'static str {
         if self.most < self.lot && self.lot < self.least {
-            "as a true explanation should"
+            "what a true explanation should give"
         } else if self.most > self.lot && self.lot > self.least {
-            "the opposite of what a true explanation should"
+            "the opposite of what a true explanation should give"
         } else {
             "neither for nor against the explanation"
         }
@@ -165,12 +164,11 @@ fn zero(flips: &Flips, experiments: &[Experiment], folder: &Path) -> Result<Sect
         id: "references".into(),
         title: "What zero means".into(),
         blocks: vec![
-            Block::text(format!(
-                "On the decibel scale, 0 is not silence but {}. The thesis's relevance therefore says what a bin does by being \
-                 quieter than full level, and its test raises bins to full level. The rules `gender-silence` ask the other \
+            Block::text(
+                "On the decibel scale, 0 is not silence but full level. The thesis's relevance therefore says what a bin does by \
+                 being quieter than full level, and its test raises bins to full level. The rules `gender-silence` ask the other \
                  question, what a bin does by being louder than silence, and their test is to silence bins.",
-                level_name(0.0)
-            )),
+            ),
             Block::text(
                 "An explanation speaks against a reference. Only a test that sets bins to this reference asks it about what it \
                  claims; a test with another value asks another question, and may well be answered with the opposite.",
