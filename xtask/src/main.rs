@@ -7,6 +7,10 @@ use clap::{Parser, Subcommand};
 mod gender;
 mod reproduce;
 
+/// Keeps freed memory for the next tensor, as in `speechlens`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Tasks of the SpeechLens project.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]

@@ -16,6 +16,11 @@ mod train;
 
 use common::Common;
 
+/// Keeps freed memory for the next tensor: giving tens of megabytes back to the system and asking for them again takes as
+/// long as many a layer.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// See what an audio network listens to: features, training, explanations, and whether these are true.
 #[derive(Parser)]
 #[command(name = "speechlens", version, propagate_version = true)]

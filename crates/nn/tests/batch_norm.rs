@@ -81,8 +81,10 @@ proptest! {
 
     #[test]
     fn statistics_pooling_by_its_input(height in 1usize..3, frames in 2usize..6, seed: u64) {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let input = by_lot(&[2, 2, height, frames], &mut rng);
+        // Rising over time: where all frames are equal, the deviation has a kink.
+        let ramp = Tensor::arange(0f64, frames as f64, &Device::Cpu).unwrap();
+        let lot = by_lot(&[2, 2, height, frames], &mut ChaCha8Rng::seed_from_u64(seed));
+        let input = (lot * 0.2).unwrap().broadcast_add(&ramp).unwrap();
         gradients_hold(|x| weighed(&TimeDeviation.forward(&Params::new(), &[&x[0]], &mut Mode::Infer)?), std::slice::from_ref(&input));
         gradients_hold(|x| weighed(&TimeMean.forward(&Params::new(), &[&x[0]], &mut Mode::Infer)?), &[input]);
     }
@@ -94,8 +96,11 @@ proptest! {
         let forward = TimeDeviation.forward(&Params::new(), &[&input], &mut Mode::Infer).unwrap();
         let (weight, bias) = TimeDeviation.weights(&Params::new(), &input).unwrap();
         prop_assert!(bias.is_none());
-        let apart = (TimeDeviation.apply(&input, &weight).unwrap() - forward).unwrap();
-        prop_assert!(scalar(&apart.abs().unwrap().max_all().unwrap()) < 1e-8);
+        // σ² is the sum times σ, and the floor.
+        let sum = TimeDeviation.apply(&input, &weight).unwrap();
+        let floor = ((&forward - sum).unwrap() * &forward).unwrap();
+        let apart = (floor - 1e-10).unwrap().abs().unwrap().max_all().unwrap();
+        prop_assert!(scalar(&apart) < 1e-14);
     }
 }
 
