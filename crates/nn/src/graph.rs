@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{DType, Device, Tensor, Var};
 use rand::RngExt;
@@ -15,6 +15,10 @@ impl NodeId {
     /// The place as an index into [`Architecture::nodes`].
     pub fn index(self) -> usize {
         self.0
+    }
+
+    pub(crate) fn new(index: usize) -> Self {
+        NodeId(index)
     }
 }
 
@@ -69,6 +73,10 @@ impl Architecture {
             input_shape: shape.into(),
             nodes: vec![input],
         }
+    }
+
+    pub(crate) fn from_parts(input_shape: Vec<usize>, nodes: Vec<Node>) -> Self {
+        Architecture { input_shape, nodes }
     }
 
     /// The input node.
@@ -168,10 +176,7 @@ impl Architecture {
         }
         problems.extend(tensors.keys().map(|name| format!("`{name}` has no place")));
         if problems.is_empty() {
-            Ok(Graph {
-                architecture: Arc::new(self),
-                params,
-            })
+            Ok(Graph::from_parts(self, params))
         } else {
             Err(Error::Weights(problems.join(", ")))
         }
@@ -192,10 +197,7 @@ impl Architecture {
                     .collect()
             })
             .collect::<Result<_>>()?;
-        Ok(Graph {
-            architecture: Arc::new(self),
-            params,
-        })
+        Ok(Graph::from_parts(self, params))
     }
 }
 
@@ -204,6 +206,10 @@ impl Architecture {
 pub struct Graph {
     architecture: Arc<Architecture>,
     params: Vec<Params>,
+    /// Whether somebody else may change the parameters.
+    shared: bool,
+    /// The graph that [`Graph::forward`] runs, once it has been made.
+    inference: Arc<OnceLock<Graph>>,
 }
 
 /// What every node gave in one forward pass.
@@ -224,6 +230,10 @@ impl Trace {
 }
 
 impl Graph {
+    pub(crate) fn from_parts(architecture: Architecture, params: Vec<Params>) -> Self {
+        Graph { architecture: Arc::new(architecture), params, shared: false, inference: Arc::default() }
+    }
+
     /// The nodes.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
@@ -258,6 +268,10 @@ impl Graph {
             .collect()
     }
 
+    fn with_params(&self, params: Vec<Params>) -> Graph {
+        Graph { architecture: self.architecture.clone(), params, shared: false, inference: Arc::default() }
+    }
+
     /// The same graph with every parameter mapped.
     pub fn map_weights(
         &self,
@@ -275,10 +289,7 @@ impl Graph {
                 params.iter().map(mapped).collect()
             })
             .collect::<Result<_>>()?;
-        Ok(Graph {
-            architecture: self.architecture.clone(),
-            params,
-        })
+        Ok(self.with_params(params))
     }
 
     /// The same graph in another number type.
@@ -298,15 +309,12 @@ impl Graph {
                     .collect()
             })
             .collect();
-        Graph {
-            architecture: self.architecture.clone(),
-            params,
-        }
+        Graph { shared: true, ..self.with_params(params) }
     }
 
     /// The same graph with what is trained on variables of its own, and these by their full names.
     pub(crate) fn to_variables(&self) -> Result<(Graph, BTreeMap<String, Var>)> {
-        let (mut graph, mut variables) = (self.clone(), BTreeMap::new());
+        let (mut graph, mut variables) = (self.with_params(self.params.clone()), BTreeMap::new());
         for (node, params) in self.architecture.nodes.iter().zip(&mut graph.params) {
             for spec in node.op.params().iter().filter(|spec| spec.trained) {
                 if let Some(tensor) = params.get_mut(spec.name) {
@@ -320,7 +328,7 @@ impl Graph {
     }
 
     /// Sets parameters by their full names.
-    pub(crate) fn update(&mut self, values: Vec<(String, Tensor)>) {
+    pub(crate) fn update(&mut self, values: &[(String, Tensor)]) {
         for (full, value) in values {
             for (node, params) in self.architecture.nodes.iter().zip(&mut self.params) {
                 let name = full
@@ -335,7 +343,20 @@ impl Graph {
 
     /// The logits of a batch `[N, …]`. What no later node reads is dropped on the way.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        self.forward_in(input, &mut Mode::Infer)
+        let tracked = self.params.iter().flat_map(BTreeMap::values).any(Tensor::track_op);
+        if tracked || input.track_op() {
+            return self.forward_in(input, &mut Mode::Infer);
+        }
+        let graph = match self.inference.get() {
+            Some(graph) => graph,
+            None => {
+                // What is computed from parameters would not follow them.
+                let merged = if self.shared { None } else { Some(self.with_batch_norm_merged()?) };
+                let graph = merged.as_ref().unwrap_or(self).with_relus_joined();
+                self.inference.get_or_init(|| graph)
+            }
+        };
+        graph.forward_in(input, &mut Mode::Infer)
     }
 
     /// [`Graph::forward`] in training or inference mode.
@@ -375,7 +396,7 @@ impl Graph {
         Ok(Trace { outputs })
     }
 
-    fn node_forward<'a>(
+    pub(crate) fn node_forward<'a>(
         &self,
         id: NodeId,
         input: &Tensor,

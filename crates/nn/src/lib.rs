@@ -29,6 +29,8 @@
 
 mod device;
 mod error;
+mod fuse;
+mod gradient;
 mod graph;
 pub mod kernels;
 pub mod loss;
@@ -42,5 +44,8 @@ pub mod train;
 pub use device::{device, device_name};
 pub use error::{Error, Result};
 pub use graph::{Architecture, Graph, Node, NodeId, Trace};
-pub use op::{Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, RoutingOp, Structure, Training};
+pub use op::{
+    Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, RoutingOp, Structure,
+    Training, parts,
+};
 pub use train::Trainer;

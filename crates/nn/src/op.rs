@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use candle_core::{Shape, Tensor};
 use rand_chacha::ChaCha8Rng;
 
 use crate::Result;
+use crate::ops::{BatchNorm, Conv2d};
 
 /// A node's parameters by their PyTorch names (`weight`, `bias`, …).
 pub type Params = BTreeMap<String, Tensor>;
@@ -102,6 +104,8 @@ pub struct Training {
     pub rng: ChaCha8Rng,
     /// New values of what is not trained but follows the data, by name: running statistics.
     pub(crate) updates: Vec<(String, Tensor)>,
+    /// What the op that was computed last will want for its gradient.
+    pub(crate) saved: Vec<Tensor>,
 }
 
 impl Training {
@@ -110,12 +114,18 @@ impl Training {
         Training {
             rng,
             updates: Vec::new(),
+            saved: Vec::new(),
         }
     }
 
     /// Sets an untrained parameter of the op that is being computed.
     pub(crate) fn update(&mut self, name: &str, value: Tensor) {
         self.updates.push((name.to_owned(), value));
+    }
+
+    /// Keeps a tensor for [`Op::backward`] of the op that is being computed.
+    pub(crate) fn save(&mut self, tensor: &Tensor) {
+        self.saved.push(tensor.clone());
     }
 }
 
@@ -161,6 +171,77 @@ pub trait Op: Debug + Send + Sync {
 
     /// What it is to a sweep that walks the graph backwards.
     fn structure(&self) -> Structure<'_>;
+
+    /// The gradients by what it reads and by its trained parameters. The structure tells them of an op without parameters;
+    /// an op that has some, or an elementwise one, says its own.
+    fn backward(&self, pass: &Backward) -> Result<Gradients> {
+        let inputs = match self.structure() {
+            Structure::Linear(op) => {
+                let (weight, _) = op.weights(pass.params, pass.inputs[0])?;
+                vec![op.transpose(pass.gradient, &weight, pass.inputs[0].shape())?]
+            }
+            Structure::Routing(op) => vec![op.route(pass.inputs[0], pass.gradient)?],
+            Structure::PassThrough => vec![pass.gradient.reshape(pass.inputs[0].shape())?],
+            Structure::Sum => vec![pass.gradient.clone(); pass.inputs.len()],
+            Structure::Concat => parts(pass.gradient, pass.inputs)?,
+        };
+        Ok(Gradients { inputs, params: Vec::new() })
+    }
+
+    /// The op that does the same and then sets negative values to 0, in one pass, if there is one.
+    fn with_relu(&self) -> Option<Arc<dyn Op>> {
+        None
+    }
+
+    /// Whether it is `max(x, 0)`.
+    fn is_relu(&self) -> bool {
+        false
+    }
+
+    /// It, if it is a convolution.
+    fn as_conv(&self) -> Option<&Conv2d> {
+        None
+    }
+
+    /// It, if it is batch normalization.
+    fn as_batch_norm(&self) -> Option<&BatchNorm> {
+        None
+    }
+}
+
+/// An op in the middle of a backward pass.
+pub struct Backward<'a> {
+    /// Its parameters.
+    pub params: &'a Params,
+    /// What it read.
+    pub inputs: &'a [&'a Tensor],
+    /// What it gave.
+    pub output: &'a Tensor,
+    /// What its forward pass kept, in training.
+    pub saved: &'a [Tensor],
+    /// The gradient by its output.
+    pub gradient: &'a Tensor,
+    /// Whether anything wants the gradients by the inputs.
+    pub wants_inputs: bool,
+}
+
+/// What a backward pass through an op gives.
+pub struct Gradients {
+    /// By each input; none if they are not wanted.
+    pub inputs: Vec<Tensor>,
+    /// By each trained parameter, with its name.
+    pub params: Vec<(&'static str, Tensor)>,
+}
+
+/// What belongs to each of some tensors of a tensor of their shapes behind each other along the second axis.
+pub fn parts(whole: &Tensor, of: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let mut start = 0;
+    let part = |tensor: &&Tensor| {
+        let (from, length) = (start, tensor.dim(1)?);
+        start += length;
+        Ok(whole.narrow(1, from, length)?.contiguous()?)
+    };
+    of.iter().map(part).collect()
 }
 
 /// What an op is to a sweep that walks the graph backwards.

@@ -1,19 +1,20 @@
 //! Batch normalization in training (Ioffe & Szegedy 2015): a pass for the statistics, one for the values, and two for the
-//! gradients.
+//! gradients. Sums are taken in f64, over parts of the batch in a fixed order.
 
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Shape, Tensor, WithDType,
 };
-use rayon::prelude::*;
 
-use super::cpu;
+use super::layout::{channels_first, channels_last};
+use super::sums::sum_rows;
+use super::{cpu, relu};
 use crate::Result;
 
 /// Mean and biased variance of every channel of `[N, C, …]`, as f64 `[2, C]`. Not differentiable: [`normalize`] is.
 pub fn statistics(input: &Tensor) -> Result<Tensor> {
     let input = input.detach();
     if input.device().is_cpu() {
-        return Ok(input.contiguous()?.apply_op1_no_bwd(&Statistics)?);
+        return Ok(channels_last(&input)?.apply_op1_no_bwd(&Statistics)?);
     }
     let channels = input
         .flatten_from(1)?
@@ -33,21 +34,21 @@ pub fn normalize(
     statistics: &Tensor,
     epsilon: f64,
 ) -> Result<Tensor> {
+    forward(input, [weight, bias], statistics, epsilon, false)
+}
+
+/// [`normalize`], with negative values set to 0 if `relu`.
+pub(crate) fn forward(
+    input: &Tensor,
+    [weight, bias]: [&Tensor; 2],
+    statistics: &Tensor,
+    epsilon: f64,
+    relu: bool,
+) -> Result<Tensor> {
     if input.device().is_cpu() {
-        let rows = statistics.to_vec2::<f64>()?;
-        let inverse = rows[1]
-            .iter()
-            .map(|variance| (variance + epsilon).sqrt().recip())
-            .collect();
-        let op = Normalize {
-            mean: rows[0].clone(),
-            inverse,
-        };
-        return Ok(input.contiguous()?.apply_op3(
-            &weight.contiguous()?,
-            &bias.contiguous()?,
-            op,
-        )?);
+        let op = Normalize { batch: Batch::new(statistics, epsilon)?, relu };
+        let output = channels_last(input)?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)?;
+        return Ok(channels_first(&output)?);
     }
     let values = input
         .flatten_from(1)?
@@ -57,40 +58,53 @@ pub fn normalize(
     let deviation = (centred.sqr()?.mean_keepdim(2)?.mean_keepdim(0)? + epsilon)?.sqrt()?;
     let column = |tensor: &Tensor| tensor.reshape((1, tensor.elem_count(), 1));
     let unit = centred.broadcast_div(&deviation)?;
-    Ok(unit
+    let output = unit
         .broadcast_mul(&column(weight)?)?
         .broadcast_add(&column(bias)?)?
-        .reshape(input.shape())?)
+        .reshape(input.shape())?;
+    if relu { relu::forward(&output) } else { Ok(output) }
 }
 
-/// `[N, C, …]` as N · C planes of so many values.
-#[derive(Clone, Copy)]
-struct Planes {
-    channels: usize,
-    values: usize,
+/// `scale · x + shift` with a number each for every channel, and negative values set to 0 if `relu`: what batch normalization
+/// is once it is trained.
+pub(crate) fn scale(input: &Tensor, scale: &Tensor, shift: &Tensor, relu: bool) -> Result<Tensor> {
+    if input.device().is_cpu() && !input.track_op() && !scale.track_op() {
+        let op = Scale { relu };
+        let output = channels_last(input)?.apply_op3_no_bwd(scale, shift, &op)?;
+        return Ok(channels_first(&output)?);
+    }
+    let mut column = vec![1; input.rank() - 1];
+    column[0] = scale.elem_count();
+    let output = input
+        .broadcast_mul(&scale.reshape(column.clone())?)?
+        .broadcast_add(&shift.reshape(column)?)?;
+    if relu { relu::forward(&output) } else { Ok(output) }
 }
 
-impl Planes {
-    fn new(layout: &Layout) -> candle_core::Result<Self> {
-        match layout.dims() {
-            [_, channels, rest @ ..] => Ok(Planes {
-                channels: *channels,
-                values: rest.iter().product(),
-            }),
-            _ => candle_core::bail!("batch normalization reads [N, C, …]"),
-        }
-    }
+/// The gradients of [`normalize`] by the input, γ and β, on the CPU. Not differentiable.
+pub(crate) fn gradients(
+    input: &Tensor,
+    weight: &Tensor,
+    statistics: &Tensor,
+    epsilon: f64,
+    gradient: &Tensor,
+) -> Result<[Tensor; 3]> {
+    let batch = Batch::new(statistics, epsilon)?;
+    let (input, gradient) = (channels_last(input)?, channels_last(gradient)?);
+    let [of_input, of_weight, of_bias] = batch.gradients(&input, weight, &gradient)?;
+    Ok([channels_first(&of_input)?, of_weight, of_bias])
+}
 
-    /// The channel's planes, in order.
-    fn of<T>(self, data: &[T], channel: usize) -> impl Iterator<Item = &[T]> {
-        data.chunks(self.values)
-            .skip(channel)
-            .step_by(self.channels)
-    }
+/// `[2, C]`.
+fn rows_of(sums: [Vec<f64>; 2]) -> (CpuStorage, Shape) {
+    let shape = Shape::from((2, sums[0].len()));
+    (CpuStorage::F64(sums.concat()), shape)
+}
 
-    /// How many values a channel has.
-    fn count<T>(self, data: &[T]) -> f64 {
-        (data.len() / self.channels) as f64
+fn channels(layout: &Layout) -> candle_core::Result<usize> {
+    match layout.dims() {
+        [_, .., channels] => Ok(*channels),
+        _ => candle_core::bail!("batch normalization reads [N, C, …]"),
     }
 }
 
@@ -106,35 +120,127 @@ impl CustomOp1 for Statistics {
         storage: &CpuStorage,
         layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        fn moments<T: WithDType>(data: &[T], planes: Planes) -> Vec<f64> {
-            let count = planes.count(data);
-            let of_channel = |channel| {
-                let sum = |map: &dyn Fn(f64) -> f64| -> f64 {
-                    planes
-                        .of(data, channel)
-                        .map(|plane| plane.iter().map(|v| map(v.to_f64())).sum::<f64>())
-                        .sum()
-                };
-                let mean = sum(&|v| v) / count;
-                (mean, sum(&|v| (v - mean) * (v - mean)) / count)
-            };
-            let (mut means, variances): (Vec<f64>, Vec<f64>) =
-                (0..planes.channels).into_par_iter().map(of_channel).unzip();
-            means.extend(variances);
-            means
-        }
-        let planes = Planes::new(layout)?;
+        let channels = channels(layout)?;
         let moments = cpu::dispatch!(storage, "batch normalization", T => {
-            moments::<T>(cpu::slice(storage, layout)?, planes)
+            let data = cpu::slice::<T>(storage, layout)?;
+            // Distances from the first row: in f64 their squares lose nothing that f32 has.
+            let origin: Vec<f64> = data.iter().take(channels).map(|x| x.to_f64()).collect();
+            let [mut mean, mut variance] = sum_rows(data.len(), channels, |row, [sums, squares]| {
+                let row = data[row..row + channels].iter().zip(&origin);
+                for ((x, origin), (sum, square)) in row.zip(sums.iter_mut().zip(squares)) {
+                    let distance = x.to_f64() - origin;
+                    *sum += distance;
+                    *square += distance * distance;
+                }
+            });
+            let count = (data.len() / channels) as f64;
+            for ((mean, variance), origin) in mean.iter_mut().zip(&mut variance).zip(origin) {
+                *mean /= count;
+                *variance = (*variance / count - *mean * *mean).max(0.0);
+                *mean += origin;
+            }
+            [mean, variance]
         });
-        Ok((CpuStorage::F64(moments), Shape::from((2, planes.channels))))
+        Ok(rows_of(moments))
     }
 }
 
-/// With the batch's mean and the inverse of its deviation.
-struct Normalize {
+/// What a batch is normalized with.
+struct Batch {
     mean: Vec<f64>,
+    /// `1 / √(σ² + ε)`
     inverse: Vec<f64>,
+}
+
+/// A number a channel, twice: `scale · x + shift`.
+type Line<T> = Vec<(T, T)>;
+
+impl Batch {
+    fn new(statistics: &Tensor, epsilon: f64) -> candle_core::Result<Self> {
+        let rows = statistics.to_vec2::<f64>()?;
+        let inverse = rows[1].iter().map(|variance| (variance + epsilon).sqrt().recip());
+        Ok(Batch { inverse: inverse.collect(), mean: rows[0].clone() })
+    }
+
+    fn line<T: WithDType>(&self, weight: &[T], bias: &[T]) -> Line<T> {
+        let lines = weight.iter().zip(bias).zip(self.mean.iter().zip(&self.inverse));
+        lines
+            .map(|((weight, bias), (mean, inverse))| {
+                let scale = weight.to_f64() * inverse;
+                (T::from_f64(scale), T::from_f64(bias.to_f64() - scale * mean))
+            })
+            .collect()
+    }
+
+    /// The gradients by the input `[N, …, C]`, γ and β.
+    fn gradients(
+        &self,
+        input: &Tensor,
+        weight: &Tensor,
+        gradient: &Tensor,
+    ) -> candle_core::Result<[Tensor; 3]> {
+        let sums = input.apply_op2_no_bwd(gradient, &Sums(self))?;
+        let rows = sums.to_vec2::<f64>()?;
+        let weights = weight.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+        let count = (input.elem_count() / weights.len()) as f64;
+        // γ/σ · (g − Σg/n − x̂ Σgx̂/n), as p g + q x + r.
+        let channel = |c: usize| {
+            let scale = weights[c] * self.inverse[c];
+            let slope = scale * rows[1][c] / count * self.inverse[c];
+            [scale, -slope, slope * self.mean[c] - scale * rows[0][c] / count]
+        };
+        let combine = Combine((0..weights.len()).map(channel).collect());
+        let of_parameter = |row: usize| sums.get(row)?.to_dtype(weight.dtype());
+        Ok([input.apply_op2_no_bwd(gradient, &combine)?, of_parameter(1)?, of_parameter(0)?])
+    }
+}
+
+fn along_lines<T: WithDType>(input: &[T], line: &Line<T>, relu: bool) -> Vec<T> {
+    let channels = line.len();
+    let size = cpu::CHUNK.div_ceil(channels) * channels;
+    cpu::in_blocks(cpu::lengths(input.len(), size), |block, output| {
+        let rows = input[block * size..].chunks_exact(channels);
+        for (output, input) in output.chunks_exact_mut(channels).zip(rows) {
+            for ((y, x), (scale, shift)) in output.iter_mut().zip(input).zip(line) {
+                *y = *scale * *x + *shift;
+            }
+            if relu {
+                output.iter_mut().for_each(|y| *y = relu::of(*y));
+            }
+        }
+    })
+}
+
+struct Scale {
+    relu: bool,
+}
+
+impl CustomOp3 for Scale {
+    fn name(&self) -> &'static str {
+        "scale"
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        scale: &CpuStorage,
+        scale_layout: &Layout,
+        shift: &CpuStorage,
+        shift_layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let output = cpu::dispatch!(input, "batch normalization", T => {
+            let (scale, shift) = (cpu::slice::<T>(scale, scale_layout)?, cpu::slice::<T>(shift, shift_layout)?);
+            let line = scale.iter().copied().zip(shift.iter().copied()).collect();
+            T::to_cpu_storage_owned(along_lines(cpu::slice(input, input_layout)?, &line, self.relu))
+        });
+        Ok((output, input_layout.shape().clone()))
+    }
+}
+
+struct Normalize {
+    batch: Batch,
+    relu: bool,
 }
 
 impl CustomOp3 for Normalize {
@@ -151,20 +257,10 @@ impl CustomOp3 for Normalize {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let planes = Planes::new(input_layout)?;
         let output = cpu::dispatch!(input, "batch normalization", T => {
             let input = cpu::slice::<T>(input, input_layout)?;
-            let (weight, bias) = (cpu::slice::<T>(weight, weight_layout)?, cpu::slice::<T>(bias, bias_layout)?);
-            let mut output = vec![T::default(); input.len()];
-            let pairs = output.par_chunks_mut(planes.values).zip(input.par_chunks(planes.values)).enumerate();
-            pairs.for_each(|(plane, (output, input))| {
-                let channel = plane % planes.channels;
-                let scale = weight[channel].to_f64() * self.inverse[channel];
-                let shift = T::from_f64(bias[channel].to_f64() - scale * self.mean[channel]);
-                let scale = T::from_f64(scale);
-                output.iter_mut().zip(input).for_each(|(y, x)| *y = scale * *x + shift);
-            });
-            T::to_cpu_storage_owned(output)
+            let line = self.batch.line::<T>(cpu::slice(weight, weight_layout)?, cpu::slice(bias, bias_layout)?);
+            T::to_cpu_storage_owned(along_lines(input, &line, self.relu))
         });
         Ok((output, input_layout.shape().clone()))
     }
@@ -174,47 +270,23 @@ impl CustomOp3 for Normalize {
         input: &Tensor,
         weight: &Tensor,
         _: &Tensor,
-        _: &Tensor,
+        output: &Tensor,
         gradient: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
-        let sums = Sums {
-            mean: self.mean.clone(),
-            inverse: self.inverse.clone(),
-        };
-        let sums = input.apply_op2_no_bwd(&gradient, &sums)?;
-        let of_weight = |row: usize| sums.get(row)?.to_dtype(weight.dtype());
-        let rows = sums.to_vec2::<f64>()?;
-        let weights = weight.to_dtype(DType::F64)?.to_vec1::<f64>()?;
-        let of_input = || {
-            let count = (input.elem_count() / weights.len()) as f64;
-            let channel = |c: usize| {
-                // γ/σ · (g − Σg/n − x̂ Σgx̂/n), as p g + q x + r.
-                let scale = weights[c] * self.inverse[c];
-                let slope = scale * rows[1][c] / count * self.inverse[c];
-                [
-                    scale,
-                    -slope,
-                    slope * self.mean[c] - scale * rows[0][c] / count,
-                ]
-            };
-            input.apply_op2_no_bwd(
-                &gradient,
-                &Combine((0..weights.len()).map(channel).collect()),
-            )
-        };
-        let of_input = input.track_op().then(of_input).transpose()?;
-        Ok((of_input, Some(of_weight(1)?), Some(of_weight(0)?)))
+        let mut gradient = gradient.contiguous()?;
+        if self.relu {
+            gradient = relu::gradient(output, &gradient)?;
+        }
+        let gradients = self.batch.gradients(input, weight, &gradient)?;
+        let [of_input, of_weight, of_bias] = gradients.map(Some);
+        Ok((of_input, of_weight, of_bias))
     }
 }
 
 /// `Σ g` and `Σ g x̂` of every channel, `[2, C]` in f64.
-struct Sums {
-    mean: Vec<f64>,
-    inverse: Vec<f64>,
-}
+struct Sums<'a>(&'a Batch);
 
-impl CustomOp2 for Sums {
+impl CustomOp2 for Sums<'_> {
     fn name(&self) -> &'static str {
         "batch-norm-sums"
     }
@@ -226,26 +298,22 @@ impl CustomOp2 for Sums {
         gradient: &CpuStorage,
         gradient_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let planes = Planes::new(input_layout)?;
+        let channels = channels(input_layout)?;
         let sums = cpu::dispatch!(input, "batch normalization", T => {
             let input = cpu::slice::<T>(input, input_layout)?;
             let gradient = cpu::slice::<T>(gradient, gradient_layout)?;
-            let of_channel = |channel| {
-                let (mut plain, mut weighted) = (0.0, 0.0);
-                for (input, gradient) in planes.of(input, channel).zip(planes.of(gradient, channel)) {
-                    for (x, g) in input.iter().zip(gradient) {
-                        plain += g.to_f64();
-                        weighted += g.to_f64() * (x.to_f64() - self.mean[channel]);
-                    }
+            let [plain, mut weighted] = sum_rows(input.len(), channels, |row, [plain, weighted]| {
+                let values = input[row..row + channels].iter().zip(&gradient[row..row + channels]);
+                let values = values.zip(&self.0.mean);
+                for (((x, g), mean), (plain, weighted)) in values.zip(plain.iter_mut().zip(weighted)) {
+                    *plain += g.to_f64();
+                    *weighted += g.to_f64() * (x.to_f64() - mean);
                 }
-                (plain, weighted * self.inverse[channel])
-            };
-            let (mut plain, weighted): (Vec<f64>, Vec<f64>) =
-                (0..planes.channels).into_par_iter().map(of_channel).unzip();
-            plain.extend(weighted);
-            plain
+            });
+            weighted.iter_mut().zip(&self.0.inverse).for_each(|(sum, inverse)| *sum *= inverse);
+            [plain, weighted]
         });
-        Ok((CpuStorage::F64(sums), Shape::from((2, planes.channels))))
+        Ok(rows_of(sums))
     }
 }
 
@@ -264,19 +332,19 @@ impl CustomOp2 for Combine {
         gradient: &CpuStorage,
         gradient_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let planes = Planes::new(input_layout)?;
+        let channels = channels(input_layout)?;
         let output = cpu::dispatch!(input, "batch normalization", T => {
             let input = cpu::slice::<T>(input, input_layout)?;
             let gradient = cpu::slice::<T>(gradient, gradient_layout)?;
-            let mut output = vec![T::default(); input.len()];
-            let pairs = input.par_chunks(planes.values).zip(gradient.par_chunks(planes.values));
-            output.par_chunks_mut(planes.values).zip(pairs).enumerate().for_each(|(plane, (output, (input, gradient)))| {
-                let [p, q, r] = self.0[plane % planes.channels].map(T::from_f64);
-                for ((output, x), g) in output.iter_mut().zip(input).zip(gradient) {
-                    *output = p * *g + q * *x + r;
+            let numbers: Vec<[T; 3]> = self.0.iter().map(|numbers| numbers.map(T::from_f64)).collect();
+            let size = cpu::CHUNK.div_ceil(channels) * channels;
+            T::to_cpu_storage_owned(cpu::in_blocks(cpu::lengths(input.len(), size), |block, output| {
+                let values = input[block * size..].iter().zip(&gradient[block * size..]);
+                let numbers = numbers.iter().cycle();
+                for ((output, (x, g)), [p, q, r]) in output.iter_mut().zip(values).zip(numbers) {
+                    *output = *p * *g + *q * *x + *r;
                 }
-            });
-            T::to_cpu_storage_owned(output)
+            }))
         });
         Ok((output, input_layout.shape().clone()))
     }

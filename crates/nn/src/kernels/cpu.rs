@@ -1,6 +1,9 @@
 //! The way from candle's storage to slices and back.
 
+use std::mem::MaybeUninit;
+
 use candle_core::{CpuStorage, DType, Error, Layout, Result, WithDType};
+use rayon::prelude::*;
 
 /// The values of a contiguous tensor.
 pub(crate) fn slice<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
@@ -16,6 +19,44 @@ pub(crate) fn unsupported(kernel: &str, dtype: DType) -> Error {
         "{kernel} computes in f32 and f64, not in {dtype:?}"
     ))
     .bt()
+}
+
+/// Values that one thread takes at a time where each stands for itself.
+pub(crate) const CHUNK: usize = 1 << 14;
+
+/// A vector of blocks of the given lengths, in their order. `work` gets the number of a block and its values, which are 0 until
+/// it writes them; blocks are spread over threads. Each is zeroed by the thread that goes on to write it, so that large outputs
+/// pass through memory once.
+pub(crate) fn in_blocks<T: WithDType>(
+    lengths: impl Iterator<Item = usize> + Clone,
+    work: impl Fn(usize, &mut [T]) + Send + Sync,
+) -> Vec<T> {
+    let length = lengths.clone().sum();
+    let mut values: Vec<T> = Vec::with_capacity(length);
+    let mut rest = &mut values.spare_capacity_mut()[..length];
+    let blocks: Vec<&mut [MaybeUninit<T>]> = lengths
+        .map(|length| {
+            let (block, later) = std::mem::take(&mut rest).split_at_mut(length);
+            rest = later;
+            block
+        })
+        .collect();
+    blocks.into_par_iter().enumerate().for_each(|(index, block)| {
+        block.iter_mut().for_each(|value| {
+            value.write(T::zero());
+        });
+        // SAFETY: every value of the block was written just above.
+        work(index, unsafe { block.assume_init_mut() });
+    });
+    // SAFETY: the capacity is at least `length`; the blocks are the first `length` values, since their lengths sum to it, and
+    // each value was written before its block was worked on. A panic in one leaves before this line.
+    unsafe { values.set_len(length) };
+    values
+}
+
+/// The lengths of blocks of `size` values that make up `length`; the last may be shorter.
+pub(crate) fn lengths(length: usize, size: usize) -> impl Iterator<Item = usize> + Clone {
+    (0..length).step_by(size.max(1)).map(move |start| size.min(length - start))
 }
 
 /// Runs `$body` with `$T` the storage's type, f32 or f64.

@@ -29,6 +29,17 @@ pub fn input_gradient(output: &Tensor, weight: &Tensor) -> Result<Tensor> {
     })
 }
 
+/// The gradient by the weight, `[outputs, inputs]`, from the input `[N, inputs]` and the gradient by the output `[N, outputs]`.
+/// Not differentiable on the CPU.
+pub fn weight_gradient(input: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    Ok(match input.device().is_cpu() {
+        true => gradient
+            .contiguous()?
+            .apply_op2_no_bwd(&input.contiguous()?, &Product { transpose_left: true })?,
+        false => gradient.t()?.matmul(input)?,
+    })
+}
+
 struct Forward;
 
 impl CustomOp2 for Forward {

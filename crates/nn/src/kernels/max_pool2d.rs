@@ -4,9 +4,9 @@
 //! other than the CPU gather from the winners' places, which candle can differentiate.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor, WithDType};
-use rayon::prelude::*;
 
 use super::cpu;
+use super::layout::{channels_first, channels_last};
 use crate::Result;
 
 fn output_length(length: usize, kernel: usize, stride: usize) -> candle_core::Result<usize> {
@@ -19,7 +19,8 @@ fn output_length(length: usize, kernel: usize, stride: usize) -> candle_core::Re
 /// `[N, C, H, W]` to `[N, C, H', W']`; differentiable. On a tie the first in scan order wins.
 pub fn forward(input: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     if input.device().is_cpu() {
-        return Ok(input.contiguous()?.apply_op1(MaxPool { kernel, stride })?);
+        let output = channels_last(input)?.apply_op1(MaxPool { kernel, stride })?;
+        return Ok(channels_first(&output)?);
     }
     let (n, c, h, w) = input.dims4()?;
     let (oh, ow) = (
@@ -37,17 +38,20 @@ pub fn forward(input: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
 /// Moves the values of the output's shape to the winners, `[N, C, H', W']` to `[N, C, H, W]`, and sums what meets there.
 pub fn route(input: &Tensor, output: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     if input.device().is_cpu() {
-        return Ok(input
-            .contiguous()?
-            .apply_op2_no_bwd(&output.contiguous()?, &Route { kernel, stride })?);
+        let op = Route { kernel, stride };
+        let routed = channels_last(input)?.apply_op2_no_bwd(&channels_last(output)?, &op)?;
+        return Ok(channels_first(&routed)?);
     }
+    route_by_operations(input, output, kernel, stride)
+}
+
+/// [`route`] by candle's own operations.
+fn route_by_operations(input: &Tensor, output: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     let (n, c, h, w) = input.dims4()?;
     let winners = winners(&input.detach(), kernel, stride)?;
     let zeros = Tensor::zeros((n * c, h * w), output.dtype(), output.device())?;
     let values = output.contiguous()?.reshape(winners.shape())?;
-    Ok(zeros
-        .scatter_add(&winners, &values, 1)?
-        .reshape((n, c, h, w))?)
+    Ok(zeros.scatter_add(&winners, &values, 1)?.reshape((n, c, h, w))?)
 }
 
 /// The place of each window's largest value in its `H × W` plane, first in scan order on a tie, by candle's own operations:
@@ -95,73 +99,82 @@ fn winners(input: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     Ok(places.reshape((n * c, oh * ow))?)
 }
 
-/// One plane `H × W` and the windows on it.
+/// An image `[H, W, C]` and the windows on it.
 #[derive(Clone, Copy)]
 struct Windows {
     kernel: usize,
     stride: usize,
+    height: usize,
     width: usize,
+    channels: usize,
     out_height: usize,
     out_width: usize,
 }
 
 impl Windows {
+    /// On images of `[N, H, W, C]`.
     fn new(input: &Shape, kernel: usize, stride: usize) -> candle_core::Result<Self> {
-        let (_, _, h, width) = input.dims4()?;
-        let (out_height, out_width) = (
-            output_length(h, kernel, stride)?,
-            output_length(width, kernel, stride)?,
-        );
+        let (_, height, width, channels) = input.dims4()?;
         Ok(Windows {
             kernel,
             stride,
+            height,
             width,
-            out_height,
-            out_width,
+            channels,
+            out_height: output_length(height, kernel, stride)?,
+            out_width: output_length(width, kernel, stride)?,
         })
     }
 
-    /// How many there are.
-    fn count(&self) -> usize {
-        self.out_height * self.out_width
+    fn image(&self) -> usize {
+        self.height * self.width * self.channels
     }
 
-    /// Every window's largest value: of its rows first, a vector at a time, then of the columns. `rows` holds one row.
-    fn largest<T: WithDType>(&self, plane: &[T], rows: &mut [T], output: &mut [T]) {
-        let larger = |a: T, b: T| if b > a { b } else { a };
-        for (y, output) in output.chunks_mut(self.out_width).enumerate() {
-            let band = &plane[y * self.stride * self.width..];
-            let (first, rest) = band[..self.kernel * self.width].split_at(self.width);
-            rows.copy_from_slice(first);
-            for row in rest.chunks(self.width) {
-                rows.iter_mut()
-                    .zip(row)
-                    .for_each(|(most, value)| *most = larger(*most, *value));
+    /// Where a window's pixels begin in the image, in scan order.
+    fn pixels(self, y: usize, x: usize) -> impl Iterator<Item = usize> {
+        let corner = (y * self.width + x) * self.stride * self.channels;
+        (0..self.kernel * self.kernel).map(move |place| {
+            corner + (place / self.kernel * self.width + place % self.kernel) * self.channels
+        })
+    }
+
+    /// The largest values of the windows of output row `y`.
+    fn largest<T: WithDType>(&self, image: &[T], y: usize, output: &mut [T]) {
+        for (x, output) in output.chunks_exact_mut(self.channels).enumerate() {
+            let mut pixels = self.pixels(y, x).map(|at| &image[at..at + self.channels]);
+            if let Some(first) = pixels.next() {
+                output.copy_from_slice(first);
             }
-            for (x, output) in output.iter_mut().enumerate() {
-                let window = &rows[x * self.stride..x * self.stride + self.kernel];
-                *output = window[1..]
-                    .iter()
-                    .fold(window[0], |most, value| larger(most, *value));
+            for pixel in pixels {
+                for (most, value) in output.iter_mut().zip(pixel) {
+                    *most = if *value > *most { *value } else { *most };
+                }
             }
         }
     }
 
-    /// Calls `each` with every window's number and the place of its largest value.
-    fn each_winner<T: WithDType>(&self, plane: &[T], mut each: impl FnMut(usize, usize)) {
-        for window in 0..self.count() {
-            let start =
-                (window / self.out_width * self.width + window % self.out_width) * self.stride;
-            let mut at = start;
-            for row in 0..self.kernel {
-                let first = start + row * self.width;
-                for (column, value) in plane[first..first + self.kernel].iter().enumerate() {
-                    if *value > plane[at] {
-                        at = first + column;
-                    }
+    /// Adds every output's value to the image at the place of its window's largest one.
+    fn route<T: WithDType>(&self, image: &[T], output: &[T], routed: &mut [T]) {
+        let mut most = vec![T::zero(); self.channels];
+        let mut winners = vec![0u32; self.channels];
+        for (index, output) in output.chunks_exact(self.channels).enumerate() {
+            let (y, x) = (index / self.out_width, index % self.out_width);
+            for (place, at) in self.pixels(y, x).enumerate() {
+                let pixel = &image[at..at + self.channels];
+                if place == 0 {
+                    most.copy_from_slice(pixel);
+                    winners.fill(at as u32);
+                    continue;
+                }
+                for ((most, winner), value) in most.iter_mut().zip(&mut winners).zip(pixel) {
+                    let larger = *value > *most;
+                    *most = if larger { *value } else { *most };
+                    *winner = if larger { at as u32 } else { *winner };
                 }
             }
-            each(window, at);
+            for (channel, (winner, value)) in winners.iter().zip(output).enumerate() {
+                routed[*winner as usize + channel] += *value;
+            }
         }
     }
 }
@@ -181,22 +194,18 @@ impl CustomOp1 for MaxPool {
         storage: &CpuStorage,
         layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (n, c, h, w) = layout.shape().dims4()?;
         let windows = Windows::new(layout.shape(), self.kernel, self.stride)?;
+        let Windows { channels, out_height, out_width, .. } = windows;
+        let (n, row) = (layout.dims()[0], out_width * channels);
         let storage = cpu::dispatch!(storage, "max pooling", T => {
-            let mut output = vec![T::default(); n * c * windows.count()];
             let input = cpu::slice::<T>(storage, layout)?;
-            let planes = input.par_chunks(h * w).zip(output.par_chunks_mut(windows.count()));
-            planes.for_each_init(
-                || vec![T::default(); w],
-                |rows, (plane, output)| windows.largest(plane, rows, output),
-            );
+            let output = cpu::in_blocks(cpu::lengths(n * out_height * row, row), |block, output| {
+                let (image, y) = (block / out_height * windows.image(), block % out_height);
+                windows.largest(&input[image..image + windows.image()], y, output);
+            });
             T::to_cpu_storage_owned(output)
         });
-        Ok((
-            storage,
-            Shape::from((n, c, windows.out_height, windows.out_width)),
-        ))
+        Ok((storage, Shape::from((n, out_height, out_width, channels))))
     }
 
     fn bwd(
@@ -232,14 +241,13 @@ impl CustomOp2 for Route {
         output: &CpuStorage,
         output_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (_, _, h, w) = input_layout.shape().dims4()?;
         let windows = Windows::new(input_layout.shape(), self.kernel, self.stride)?;
+        let out_image = windows.out_height * windows.out_width * windows.channels;
         let storage = cpu::dispatch!(input, "max pooling", T => {
             let (input, output) = (cpu::slice::<T>(input, input_layout)?, cpu::slice::<T>(output, output_layout)?);
-            let mut routed = vec![T::default(); input.len()];
-            let planes = input.par_chunks(h * w).zip(output.par_chunks(windows.count()));
-            planes.zip(routed.par_chunks_mut(h * w)).for_each(|((plane, output), routed)| {
-                windows.each_winner(plane, |window, at| routed[at] += output[window]);
+            let routed = cpu::in_blocks(cpu::lengths(input.len(), windows.image()), |n, routed| {
+                let image = &input[n * windows.image()..(n + 1) * windows.image()];
+                windows.route(image, &output[n * out_image..(n + 1) * out_image], routed);
             });
             T::to_cpu_storage_owned(routed)
         });
@@ -262,14 +270,14 @@ mod tests {
             values in proptest::collection::vec(-2i32..3, 2 * 3 * 11 * 11),
         ) {
             let values: Vec<f32> = values[..2 * 3 * h * w].iter().map(|v| *v as f32).collect();
-            let input = Tensor::from_vec(values.clone(), (2, 3, h, w), &Device::Cpu).unwrap();
-            let places = winners(&input, kernel, stride).unwrap().to_vec2::<u32>().unwrap();
-            let windows = Windows::new(input.shape(), kernel, stride).unwrap();
-            for (plane, places) in values.chunks(h * w).zip(places) {
-                let mut own = Vec::new();
-                windows.each_winner(plane, |_, at| own.push(at as u32));
-                prop_assert_eq!(own, places);
-            }
+            let input = Tensor::from_vec(values, (2, 3, h, w), &Device::Cpu).unwrap();
+            // Every output by its own number, so that no two winners are taken for each other.
+            let (oh, ow) = ((h - kernel) / stride + 1, (w - kernel) / stride + 1);
+            let numbers = Tensor::arange(1f32, (2 * 3 * oh * ow + 1) as f32, &Device::Cpu).unwrap();
+            let numbers = numbers.reshape((2, 3, oh, ow)).unwrap();
+            let flat = |tensor: Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let own = flat(route(&input, &numbers, kernel, stride).unwrap());
+            prop_assert_eq!(own, flat(route_by_operations(&input, &numbers, kernel, stride).unwrap()));
         }
     }
 

@@ -4,6 +4,10 @@
 pub mod batch_norm;
 pub mod conv2d;
 pub(crate) mod cpu;
+mod layout;
 pub mod linear;
 pub mod max_pool2d;
+pub mod pointwise;
 mod product;
+pub mod relu;
+pub mod sums;

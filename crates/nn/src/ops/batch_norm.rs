@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use candle_core::{Shape, Tensor};
 
+use super::rectified::{Rectified, Rectify};
 use crate::kernels::batch_norm;
-use crate::{Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
+use crate::{Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
 
 /// Added to the variance (PyTorch's default).
 const EPSILON: f64 = 1e-5;
@@ -37,8 +40,52 @@ impl Op for BatchNorm {
     }
 
     fn forward(&self, params: &Params, inputs: &[&Tensor], mode: &mut Mode) -> Result<Tensor> {
+        self.forward_then(params, inputs, mode, false)
+    }
+
+    fn structure(&self) -> Structure<'_> {
+        Structure::Linear(self)
+    }
+
+    fn backward(&self, pass: &Backward) -> Result<Gradients> {
+        let [statistics] = pass.saved else {
+            return Err(candle_core::Error::Msg("batch normalization was not computed in training".into()).into());
+        };
+        let [of_input, of_weight, of_bias] = batch_norm::gradients(
+            pass.inputs[0], &pass.params["weight"], statistics, EPSILON, pass.gradient,
+        )?;
+        Ok(Gradients { inputs: vec![of_input], params: vec![("weight", of_weight), ("bias", of_bias)] })
+    }
+
+    fn with_relu(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Rectified(self.clone())))
+    }
+
+    fn as_batch_norm(&self) -> Option<&BatchNorm> {
+        Some(self)
+    }
+}
+
+impl BatchNorm {
+    /// `s = γ / √(σ² + ε)` and `β − s μ` of the running statistics, `[C]`.
+    pub(crate) fn scale_and_shift(&self, params: &Params) -> Result<(Tensor, Tensor)> {
+        let scale = (&params["weight"] / (&params["running_var"] + EPSILON)?.sqrt()?)?;
+        let shift = (&params["bias"] - (&scale * &params["running_mean"])?)?;
+        Ok((scale, shift))
+    }
+}
+
+impl Rectify for BatchNorm {
+    fn forward_then(
+        &self,
+        params: &Params,
+        inputs: &[&Tensor],
+        mode: &mut Mode,
+        relu: bool,
+    ) -> Result<Tensor> {
         let Mode::Train(training) = mode else {
-            return super::linear::affine(self, params, inputs[0]);
+            let (scale, shift) = self.scale_and_shift(params)?;
+            return batch_norm::scale(inputs[0], &scale, &shift, relu);
         };
         let statistics = batch_norm::statistics(inputs[0])?;
         let values = inputs[0].elem_count() / self.channels;
@@ -48,25 +95,16 @@ impl Op for BatchNorm {
             let new = (statistics.get(row)? * (scale * MOMENTUM))?.to_dtype(inputs[0].dtype())?;
             training.update(name, ((&params[name] * (1.0 - MOMENTUM))? + new)?);
         }
-        batch_norm::normalize(
-            inputs[0],
-            &params["weight"],
-            &params["bias"],
-            &statistics,
-            EPSILON,
-        )
-    }
-
-    fn structure(&self) -> Structure<'_> {
-        Structure::Linear(self)
+        training.save(&statistics);
+        let parameters = [&params["weight"], &params["bias"]];
+        batch_norm::forward(inputs[0], parameters, &statistics, EPSILON, relu)
     }
 }
 
 impl LinearOp for BatchNorm {
     /// `s = γ / √(σ² + ε)` and `β − s μ`, shaped `[C, 1, …]` for the input's rank.
     fn weights(&self, params: &Params, input: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
-        let scale = (&params["weight"] / (&params["running_var"] + EPSILON)?.sqrt()?)?;
-        let shift = (&params["bias"] - (&scale * &params["running_mean"])?)?;
+        let (scale, shift) = self.scale_and_shift(params)?;
         let mut shape = vec![1; input.rank() - 1];
         shape[0] = self.channels;
         Ok((scale.reshape(shape.clone())?, Some(shift.reshape(shape)?)))

@@ -1,7 +1,11 @@
+use std::sync::Arc;
+
 use candle_core::{Shape, Tensor};
 
 use crate::kernels::conv2d::{self, Geometry};
-use crate::{Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
+use crate::kernels::sums::sum_by_channel;
+use super::rectified::{Rectified, Rectify};
+use crate::{Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
 
 /// 2-D convolution: `[N, C, H, W]` to `[N, outputs, H', W']`, weight `[outputs, C, k, k]`, with a bias or without.
 #[derive(Clone, Debug)]
@@ -45,6 +49,12 @@ impl Conv2d {
         self.bias = false;
         self
     }
+
+    /// With a bias.
+    pub(crate) fn with_bias(mut self) -> Self {
+        self.bias = true;
+        self
+    }
 }
 
 impl Op for Conv2d {
@@ -73,12 +83,46 @@ impl Op for Conv2d {
         specs
     }
 
-    fn forward(&self, params: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        super::linear::affine(self, params, inputs[0])
+    fn forward(&self, params: &Params, inputs: &[&Tensor], mode: &mut Mode) -> Result<Tensor> {
+        self.forward_then(params, inputs, mode, false)
     }
 
     fn structure(&self) -> Structure<'_> {
         Structure::Linear(self)
+    }
+
+    fn backward(&self, pass: &Backward) -> Result<Gradients> {
+        let (input, weight, gradient) = (pass.inputs[0], &pass.params["weight"], pass.gradient);
+        let mut inputs = Vec::new();
+        if pass.wants_inputs {
+            inputs.push(self.transpose(gradient, weight, input.shape())?);
+        }
+        let of_weight = conv2d::weight_gradient(input, gradient, self.kernel, self.geometry)?;
+        let mut params = vec![("weight", of_weight)];
+        if self.bias {
+            params.push(("bias", sum_by_channel(gradient)?));
+        }
+        Ok(Gradients { inputs, params })
+    }
+
+    fn with_relu(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Rectified(self.clone())))
+    }
+
+    fn as_conv(&self) -> Option<&Conv2d> {
+        Some(self)
+    }
+}
+
+impl Rectify for Conv2d {
+    fn forward_then(
+        &self,
+        params: &Params,
+        inputs: &[&Tensor],
+        _: &mut Mode,
+        relu: bool,
+    ) -> Result<Tensor> {
+        conv2d::forward(inputs[0], &params["weight"], params.get("bias"), relu, self.geometry)
     }
 }
 
@@ -91,7 +135,7 @@ impl LinearOp for Conv2d {
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        conv2d::forward(input, weight, self.geometry)
+        conv2d::forward(input, weight, None, false, self.geometry)
     }
 
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {

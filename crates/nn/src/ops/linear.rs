@@ -1,7 +1,7 @@
 use candle_core::{Shape, Tensor};
 
 use crate::kernels::linear;
-use crate::{Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
+use crate::{Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
 
 /// Dense layer: `[N, inputs]` to `[N, outputs]`, weight `[outputs, inputs]`, with a bias.
 #[derive(Clone, Debug)]
@@ -56,6 +56,16 @@ impl Op for Linear {
 
     fn structure(&self) -> Structure<'_> {
         Structure::Linear(self)
+    }
+
+    fn backward(&self, pass: &Backward) -> Result<Gradients> {
+        let gradient = pass.gradient;
+        let mut inputs = Vec::new();
+        if pass.wants_inputs {
+            inputs.push(linear::input_gradient(gradient, &pass.params["weight"])?);
+        }
+        let of_weight = linear::weight_gradient(pass.inputs[0], gradient)?;
+        Ok(Gradients { inputs, params: vec![("weight", of_weight), ("bias", gradient.sum(0)?)] })
     }
 }
 

@@ -9,6 +9,7 @@ mod dropout;
 mod flatten;
 mod linear;
 mod max_pool2d;
+mod rectified;
 mod relu;
 mod statistics;
 

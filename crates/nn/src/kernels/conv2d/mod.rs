@@ -1,0 +1,246 @@
+//! 2-D convolution. On the CPU, f32 and stride 1: Winograd's minimal filtering, where it has channels enough; else matrix
+//! products. Work is spread over blocks of rows; sums over the batch are taken in a fixed order, so that results do not depend
+//! on the number of threads. Other devices run candle's convolutions.
+
+mod columns;
+mod sizes;
+mod winograd;
+
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor, WithDType};
+use pulp::Arch;
+
+use super::layout::{channels_first, channels_last};
+use super::{cpu, relu};
+use crate::Result;
+pub use sizes::Geometry;
+use sizes::Sizes;
+
+/// `[N, C, H, W]`, weight `[K, C, k, k]` and bias `[K]` to `[N, K, H', W']`, with negative values set to 0 if `relu`;
+/// differentiable by all three.
+pub fn forward(
+    input: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    relu: bool,
+    geometry: Geometry,
+) -> Result<Tensor> {
+    if input.device().is_cpu() {
+        let bias = match bias {
+            Some(bias) => bias.contiguous()?,
+            None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?,
+        };
+        let op = Forward { geometry, relu };
+        let output = channels_last(input)?.apply_op3(&weight.contiguous()?, &bias, op)?;
+        return Ok(channels_first(&output)?);
+    }
+    let mut output = input.conv2d(weight, geometry.padding, geometry.stride, 1, 1)?;
+    if let Some(bias) = bias {
+        output = output.broadcast_add(&bias.reshape(((), 1, 1))?)?;
+    }
+    if relu { relu::forward(&output) } else { Ok(output) }
+}
+
+/// The transposed map: `[N, K, H', W']` and weight `[K, C, k, k]` to the input's shape `[N, C, H, W]`. Not differentiable.
+pub fn input_gradient(
+    output: &Tensor,
+    weight: &Tensor,
+    input: &Shape,
+    geometry: Geometry,
+) -> Result<Tensor> {
+    if output.device().is_cpu() {
+        let (n, c, h, w) = input.dims4()?;
+        let op = InputGradient { geometry, input: Shape::from((n, h, w, c)) };
+        let gradient = channels_last(output)?.apply_op2_no_bwd(&weight.contiguous()?, &op)?;
+        return Ok(channels_first(&gradient)?);
+    }
+    let (_, _, h, w) = input.dims4()?;
+    let (_, _, oh, ow) = output.dims4()?;
+    let kernel = weight.dim(2)?;
+    // Rows and columns that no window reaches get nothing: candle asks for their number, the same in both directions.
+    let rest = |length: usize, windows: usize| {
+        length + 2 * geometry.padding - (windows - 1) * geometry.stride - kernel
+    };
+    let extra = rest(h, oh).max(rest(w, ow));
+    let gradient = output.conv_transpose2d(weight, geometry.padding, extra, geometry.stride, 1)?;
+    Ok(gradient.narrow(2, 0, h)?.narrow(3, 0, w)?.contiguous()?)
+}
+
+/// The gradient by a weight of side `kernel`, `[K, C, k, k]`, from the input `[N, C, H, W]` and the gradient by the output
+/// `[N, K, H', W']`. Not differentiable.
+pub fn weight_gradient(
+    input: &Tensor,
+    gradient: &Tensor,
+    kernel: usize,
+    geometry: Geometry,
+) -> Result<Tensor> {
+    if input.device().is_cpu() {
+        let op = WeightGradient { geometry, kernel };
+        return Ok(channels_last(input)?.apply_op2_no_bwd(&channels_last(gradient)?, &op)?);
+    }
+    // A convolution over the batch: images and channels change places, and the windows' steps become those within the kernel.
+    let (images, kernels) = (input.transpose(0, 1)?.contiguous()?, gradient.transpose(0, 1)?.contiguous()?);
+    let sums = images.conv2d(&kernels, geometry.padding, 1, geometry.stride, 1)?;
+    Ok(sums.transpose(0, 1)?.narrow(2, 0, kernel)?.narrow(3, 0, kernel)?.contiguous()?)
+}
+
+/// What is done to an output before it is written.
+struct Epilogue<'a, T> {
+    bias: &'a [T],
+    relu: bool,
+}
+
+impl<T: WithDType> Epilogue<'_, T> {
+    /// To the channels of a pixel.
+    fn apply(&self, pixel: &mut [T]) {
+        pixel.iter_mut().zip(self.bias).for_each(|(value, bias)| *value += *bias);
+        if self.relu {
+            pixel.iter_mut().for_each(|value| *value = relu::of(*value));
+        }
+    }
+}
+
+/// The sum of partial gradients by the weights, in order.
+fn sum_in_order<T: WithDType>(parts: Vec<Vec<T>>, sizes: &Sizes) -> Vec<T> {
+    let mut parts = parts.into_iter();
+    let mut total = parts.next().unwrap_or_else(|| vec![T::zero(); sizes.weights()]);
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
+    }
+    total
+}
+
+struct Forward {
+    geometry: Geometry,
+    relu: bool,
+}
+
+impl CustomOp3 for Forward {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (outputs, inputs, kernel, _) = weight_layout.shape().dims4()?;
+        let sizes = Sizes::new(input_layout.shape(), outputs, kernel, self.geometry)?;
+        if inputs != sizes.inputs {
+            candle_core::bail!("a convolution of {inputs} channels got {}", sizes.inputs);
+        }
+        let shape = Shape::from((sizes.batch, sizes.out_height, sizes.out_width, outputs));
+        let storage = match input {
+            CpuStorage::F32(_) if winograd::suits(&sizes) => {
+                let epilogue = Epilogue { bias: cpu::slice(bias, bias_layout)?, relu: self.relu };
+                let (input, weight) = (cpu::slice(input, input_layout)?, cpu::slice(weight, weight_layout)?);
+                CpuStorage::F32(winograd::forward(Arch::new(), input, weight, &epilogue, &sizes))
+            }
+            _ => cpu::dispatch!(input, "conv2d", T => {
+                let epilogue = Epilogue::<T> { bias: cpu::slice(bias, bias_layout)?, relu: self.relu };
+                let (input, weight) = (cpu::slice(input, input_layout)?, cpu::slice(weight, weight_layout)?);
+                T::to_cpu_storage_owned(columns::forward(input, weight, &epilogue, &sizes))
+            }),
+        };
+        Ok((storage, shape))
+    }
+
+    fn bwd(
+        &self,
+        input: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        output: &Tensor,
+        gradient: &Tensor,
+    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let mut gradient = gradient.contiguous()?;
+        if self.relu {
+            gradient = relu::gradient(output, &gradient)?;
+        }
+        let of_input = || {
+            let op = InputGradient { geometry: self.geometry, input: input.shape().clone() };
+            gradient.apply_op2_no_bwd(&weight.contiguous()?, &op)
+        };
+        let of_weight = || {
+            let op = WeightGradient { geometry: self.geometry, kernel: weight.dim(2)? };
+            input.apply_op2_no_bwd(&gradient, &op)
+        };
+        Ok((
+            input.track_op().then(of_input).transpose()?,
+            weight.track_op().then(of_weight).transpose()?,
+            bias.track_op().then(|| gradient.sum((0, 1, 2))).transpose()?,
+        ))
+    }
+}
+
+struct InputGradient {
+    geometry: Geometry,
+    /// `[N, H, W, C]`.
+    input: Shape,
+}
+
+impl CustomOp2 for InputGradient {
+    fn name(&self) -> &'static str {
+        "conv2d-input-gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        output: &CpuStorage,
+        output_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (outputs, _, kernel, _) = weight_layout.shape().dims4()?;
+        let sizes = Sizes::new(&self.input, outputs, kernel, self.geometry)?;
+        let storage = match output {
+            CpuStorage::F32(_) if winograd::suits(&sizes) => {
+                let (output, weight) = (cpu::slice(output, output_layout)?, cpu::slice(weight, weight_layout)?);
+                CpuStorage::F32(winograd::input_gradient(Arch::new(), output, weight, &sizes))
+            }
+            _ => cpu::dispatch!(output, "conv2d", T => {
+                let (output, weight) = (cpu::slice(output, output_layout)?, cpu::slice(weight, weight_layout)?);
+                T::to_cpu_storage_owned(columns::input_gradient::<T>(output, weight, &sizes))
+            }),
+        };
+        Ok((storage, self.input.clone()))
+    }
+}
+
+struct WeightGradient {
+    geometry: Geometry,
+    kernel: usize,
+}
+
+impl CustomOp2 for WeightGradient {
+    fn name(&self) -> &'static str {
+        "conv2d-weight-gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        output: &CpuStorage,
+        output_layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let outputs = output_layout.shape().dims4()?.3;
+        let sizes = Sizes::new(input_layout.shape(), outputs, self.kernel, self.geometry)?;
+        let shape = Shape::from((outputs, sizes.inputs, self.kernel, self.kernel));
+        let storage = match input {
+            CpuStorage::F32(_) if winograd::suits(&sizes) => {
+                let (input, output) = (cpu::slice(input, input_layout)?, cpu::slice(output, output_layout)?);
+                CpuStorage::F32(winograd::weight_gradient(Arch::new(), input, output, &sizes))
+            }
+            _ => cpu::dispatch!(input, "conv2d", T => {
+                let (input, output) = (cpu::slice(input, input_layout)?, cpu::slice(output, output_layout)?);
+                T::to_cpu_storage_owned(columns::weight_gradient::<T>(input, output, &sizes))
+            }),
+        };
+        Ok((storage, shape))
+    }
+}

@@ -1,0 +1,379 @@
+//! Winograd's minimal filtering for convolutions of stride 1 with 3×3 and 5×5 kernels, in f32 (Lavin & Gray 2016).
+//!
+//! `m × m` outputs come from an input tile of 6×6, where `m = 7 − r` for a kernel of r: `Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A`.
+//! Summed over channels, the elementwise product becomes 36 matrix products, with 4 (r = 3) or 2.8 (r = 5) times fewer
+//! multiplications than the convolution has by its definition. The gradient by the weights is the same formula transposed:
+//! `Gᵀ [ (Bᵀ d B) ⊙ (A y Aᵀ) ] G`.
+//!
+//! Images are `[N, H, W, C]`, and vectors hold neighbouring channels, so that every step works on whole vectors whatever the
+//! image's width. Some rows of tiles are transformed, multiplied and transformed back while they are in the cache.
+
+mod product;
+mod scratch;
+mod transform;
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::columns::IMAGES_A_PART;
+use super::sizes::Sizes;
+use super::{Epilogue, sum_in_order};
+use crate::kernels::cpu;
+use product::{PANEL, multiply, multiply_transposed};
+use scratch::{Image, Rows, Scratch, Strip, Tiles};
+use transform::{PLACES, SCALES, SIDE, analyse, both_ways, evaluate, interpolate};
+
+/// Fewer channels than this fill too little of a vector.
+const CHANNELS: usize = 8;
+
+/// Whether a convolution in f32 is faster this way.
+pub(super) fn suits(sizes: &Sizes) -> bool {
+    sizes.geometry.stride == 1
+        && matches!(sizes.kernel, 3 | 5)
+        && sizes.geometry.padding < sizes.kernel
+        && sizes.inputs.min(sizes.outputs) >= CHANNELS
+}
+
+/// The side of an output tile.
+fn step(sizes: &Sizes) -> usize {
+    SIDE + 1 - sizes.kernel
+}
+
+fn panels(sizes: &Sizes) -> usize {
+    sizes.outputs.div_ceil(PANEL)
+}
+
+#[inline(always)]
+fn load<S: Simd>(values: &[f32], at: usize) -> S::f32s {
+    S::as_simd_f32s(&values[at..at + S::F32_LANES]).0[0]
+}
+
+#[inline(always)]
+fn store<S: Simd>(values: &mut [f32], at: usize, vector: S::f32s) {
+    S::as_mut_simd_f32s(&mut values[at..at + S::F32_LANES]).0[0] = vector;
+}
+
+/// Transformed kernels, `[panel, place, input, PANEL]`.
+struct Filters(Vec<f32>);
+
+impl Filters {
+    /// Of weights `[outputs, inputs, r, r]`, or for the transposed convolution (`sizes` are its own) of `[inputs, outputs, r, r]`.
+    fn new(arch: Arch, weight: &[f32], sizes: &Sizes, transposed: bool) -> Self {
+        let mut filters = vec![0.0; panels(sizes) * PLACES * sizes.inputs * PANEL];
+        filters.par_chunks_mut(PLACES * sizes.inputs * PANEL).enumerate().for_each(|(panel, filters)| {
+            let panel = FilterPanel { sizes, weight, transposed, panel, filters };
+            match sizes.kernel {
+                3 => arch.dispatch(Kernel::<_, 3>(panel)),
+                _ => arch.dispatch(Kernel::<_, 5>(panel)),
+            }
+        });
+        Filters(filters)
+    }
+}
+
+/// A piece of work for kernels of side R.
+struct Kernel<T, const R: usize>(T);
+
+struct FilterPanel<'a> {
+    sizes: &'a Sizes,
+    weight: &'a [f32],
+    transposed: bool,
+    panel: usize,
+    filters: &'a mut [f32],
+}
+
+impl<const R: usize> WithSimd for Kernel<FilterPanel<'_>, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let FilterPanel { sizes, weight, transposed, panel, filters } = self.0;
+        let first = panel * PANEL;
+        let mut kernels = vec![0.0; R * R * PANEL];
+        for input in 0..sizes.inputs {
+            for output in first..sizes.outputs.min(first + PANEL) {
+                let at = if transposed { input * sizes.outputs + output } else { output * sizes.inputs + input };
+                for (i, value) in weight[at * R * R..(at + 1) * R * R].iter().enumerate() {
+                    let i = if transposed { R * R - 1 - i } else { i };
+                    kernels[i * PANEL + output - first] = *value;
+                }
+            }
+            for lane in (0..PANEL).step_by(S::F32_LANES) {
+                both_ways::<S, R, SIDE>(
+                    simd,
+                    #[inline(always)]
+                    |y, x| load::<S>(&kernels, (y * R + x) * PANEL + lane),
+                    #[inline(always)]
+                    |g| scale::<S>(simd, evaluate::<S, R>(simd, g)),
+                    #[inline(always)]
+                    |y, x, u| store::<S>(filters, ((y * SIDE + x) * sizes.inputs + input) * PANEL + lane, u),
+                );
+            }
+        }
+    }
+}
+
+/// The convolution `[N, H, W, inputs]` to `[N, H', W', outputs]`.
+pub(super) fn forward(arch: Arch, input: &[f32], weight: &[f32], epilogue: &Epilogue<f32>, sizes: &Sizes) -> Vec<f32> {
+    convolve(arch, input, &Filters::new(arch, weight, sizes, false), epilogue, sizes)
+}
+
+/// The transposed map, from `[N, H', W', outputs]` to `[N, H, W, inputs]`: a convolution with the kernels turned round.
+pub(super) fn input_gradient(arch: Arch, output: &[f32], weight: &[f32], sizes: &Sizes) -> Vec<f32> {
+    let sizes = sizes.transposed();
+    let nothing = Epilogue { bias: &[], relu: false };
+    convolve(arch, output, &Filters::new(arch, weight, &sizes, true), &nothing, &sizes)
+}
+
+fn convolve(arch: Arch, input: &[f32], filters: &Filters, epilogue: &Epilogue<f32>, sizes: &Sizes) -> Vec<f32> {
+    let mut bias = epilogue.bias.to_vec();
+    bias.resize(panels(sizes) * PANEL, 0.0);
+    let epilogue = Epilogue { bias: &bias, relu: epilogue.relu };
+    let all = Rows::all(sizes);
+    let rows_a_block = Rows::of_block(sizes).min(all.count().div_ceil(rayon::current_num_threads()));
+    let blocks: Vec<Rows> = all.split(rows_a_block).collect();
+    let row = sizes.out_width * sizes.outputs;
+    let length = |rows: &Rows| {
+        let heights = rows.each(sizes).map(|(_, y)| step(sizes).min(sizes.out_height - y * step(sizes)));
+        heights.sum::<usize>() * row
+    };
+    cpu::in_blocks(blocks.iter().map(length), |block, output| {
+        Scratch::with(sizes, rows_a_block, |scratch| {
+            let rows = blocks[block];
+            let block = Convolve { sizes, input, filters, epilogue: &epilogue, rows, scratch, output };
+            match sizes.kernel {
+                3 => arch.dispatch(Tile::<_, 4>(block)),
+                _ => arch.dispatch(Tile::<_, 2>(block)),
+            }
+        });
+    })
+}
+
+/// A piece of work with output tiles of side M.
+struct Tile<T, const M: usize>(T);
+
+struct Convolve<'a> {
+    sizes: &'a Sizes,
+    input: &'a [f32],
+    filters: &'a Filters,
+    epilogue: &'a Epilogue<'a, f32>,
+    rows: Rows,
+    scratch: &'a mut Scratch,
+    output: &'a mut [f32],
+}
+
+impl<const M: usize> WithSimd for Tile<Convolve<'_>, M> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Convolve { sizes, input, filters, epilogue, rows, scratch, output } = self.0;
+        let Scratch { strip, tiles, out_tiles, .. } = scratch;
+        transform_input::<S, M>(simd, sizes, input, rows, strip, tiles);
+        let size = (rows.count() * Rows::tiles(sizes), sizes.inputs, tiles.depth);
+        let place_size = sizes.inputs * PANEL;
+        for (panel, filters) in filters.0.chunks_exact(PLACES * place_size).enumerate() {
+            for (place, filter) in filters.chunks_exact(place_size).enumerate() {
+                multiply::<S>(simd, tiles.place(place), size, filter, out_tiles.place_mut(place));
+            }
+            transform_results::<S, M>(simd, sizes, rows, out_tiles, panel * PANEL, epilogue, output);
+        }
+    }
+}
+
+/// `Bᵀ d B` of every tile of the block.
+#[inline(always)]
+fn transform_input<S: Simd, const M: usize>(simd: S, sizes: &Sizes, input: &[f32], rows: Rows, strip: &mut Strip, tiles: &mut Tiles) {
+    let (stride, mut to) = (tiles.stride, 0);
+    for (n, y) in rows.each(sizes) {
+        let image = Image {
+            values: &input[n * sizes.image()..(n + 1) * sizes.image()],
+            width: sizes.width,
+            channels: sizes.inputs,
+            first: 0,
+            past: sizes.inputs,
+        };
+        strip.fill(image, y * M, sizes.geometry.padding);
+        let values = strip.values();
+        for x in 0..Rows::tiles(sizes) {
+            for c in (0..tiles.depth).step_by(S::F32_LANES) {
+                both_ways::<S, SIDE, SIDE>(
+                    simd,
+                    #[inline(always)]
+                    |i, j| load::<S>(values, (i * strip.width + x * M + j) * strip.depth + c),
+                    #[inline(always)]
+                    |d| analyse::<S>(simd, d),
+                    #[inline(always)]
+                    |i, j, v| store::<S>(tiles.values_mut(), (i * SIDE + j) * stride + to + c, v),
+                );
+            }
+            to += tiles.depth;
+        }
+    }
+}
+
+/// `Aᵀ m A` of the block's tiles, to the outputs from channel `first` on.
+#[inline(always)]
+fn transform_results<S: Simd, const M: usize>(simd: S, sizes: &Sizes, rows: Rows, tiles: &Tiles, first: usize, epilogue: &Epilogue<f32>, output: &mut [f32]) {
+    let zero = simd.splat_f32s(0.0);
+    let (mut from, mut top) = (0, 0);
+    for (_, y) in rows.each(sizes) {
+        let high = M.min(sizes.out_height - y * M);
+        for x in 0..Rows::tiles(sizes) {
+            let wide = M.min(sizes.out_width - x * M);
+            for lane in (0..PANEL.min(sizes.outputs - first)).step_by(S::F32_LANES) {
+                let mut values = [[zero; M]; M];
+                both_ways::<S, SIDE, M>(
+                    simd,
+                    #[inline(always)]
+                    |i, j| load::<S>(tiles.values(), (i * SIDE + j) * tiles.stride + from + lane),
+                    #[inline(always)]
+                    |m| interpolate::<S, M>(simd, m),
+                    #[inline(always)]
+                    |i, j, value| values[i][j] = value,
+                );
+                let k = first + lane;
+                let bias = load::<S>(epilogue.bias, k);
+                for i in 0..high {
+                    for j in 0..wide {
+                        let mut value = simd.add_f32s(values[i][j], bias);
+                        if epilogue.relu {
+                            // In this order what is not a number stays so.
+                            value = simd.max_f32s(zero, value);
+                        }
+                        let at = ((top + i) * sizes.out_width + x * M + j) * sizes.outputs + k;
+                        if k + S::F32_LANES <= sizes.outputs {
+                            store::<S>(output, at, value);
+                        } else {
+                            simd.partial_store_f32s(&mut output[at..at + sizes.outputs - k], value);
+                        }
+                    }
+                }
+            }
+            from += PANEL;
+        }
+        top += high;
+    }
+}
+
+/// The gradient by the weights, `[outputs, inputs, r, r]`, from the input and the gradient by the output.
+pub(super) fn weight_gradient(arch: Arch, input: &[f32], gradient: &[f32], sizes: &Sizes) -> Vec<f32> {
+    let parts: Vec<Rows> = Rows::all(sizes).split(IMAGES_A_PART * Rows::of_image(sizes)).collect();
+    let parts = parts.into_par_iter().map(|rows| {
+        let rows_a_block = Rows::of_block(sizes).min(rows.count());
+        Scratch::with(sizes, rows_a_block, |scratch| {
+            let part = WeightGradient { sizes, input, gradient, rows, rows_a_block, scratch };
+            match sizes.kernel {
+                3 => arch.dispatch(KernelAndTile::<_, 3, 4>(part)),
+                _ => arch.dispatch(KernelAndTile::<_, 5, 2>(part)),
+            }
+        })
+    });
+    sum_in_order(parts.collect(), sizes)
+}
+
+/// A piece of work for kernels of side R and output tiles of side M.
+struct KernelAndTile<T, const R: usize, const M: usize>(T);
+
+struct WeightGradient<'a> {
+    sizes: &'a Sizes,
+    input: &'a [f32],
+    gradient: &'a [f32],
+    rows: Rows,
+    rows_a_block: usize,
+    scratch: &'a mut Scratch,
+}
+
+impl<const R: usize, const M: usize> WithSimd for KernelAndTile<WeightGradient<'_>, R, M> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+        let WeightGradient { sizes, input, gradient, rows, rows_a_block, scratch } = self.0;
+        let Scratch { strip, tiles, out_strip, out_tiles, sums } = scratch;
+        let place_size = sizes.inputs * PANEL;
+        sums.clear();
+        sums.resize(panels(sizes) * PLACES * place_size, 0.0);
+        for rows in rows.split(rows_a_block) {
+            transform_input::<S, M>(simd, sizes, input, rows, strip, tiles);
+            let size = (sizes.inputs, rows.count() * Rows::tiles(sizes), tiles.depth);
+            for (panel, sums) in sums.chunks_exact_mut(PLACES * place_size).enumerate() {
+                transform_gradient::<S, M>(simd, sizes, gradient, rows, panel * PANEL, out_strip, out_tiles);
+                for (place, sums) in sums.chunks_exact_mut(place_size).enumerate() {
+                    multiply_transposed::<S>(simd, tiles.place(place), size, out_tiles.place(place), sums);
+                }
+            }
+        }
+        let mut weight = vec![0.0; sizes.weights()];
+        for (panel, sums) in sums.chunks_exact(PLACES * place_size).enumerate() {
+            kernels_of_sums::<S, R>(simd, sizes, sums, panel * PANEL, &mut weight);
+        }
+        weight
+    }
+}
+
+/// `A y Aᵀ` of every tile of the block, for a panel of channels from `first` on.
+#[inline(always)]
+fn transform_gradient<S: Simd, const M: usize>(simd: S, sizes: &Sizes, gradient: &[f32], rows: Rows, first: usize, strip: &mut Strip, tiles: &mut Tiles) {
+    let (stride, mut to) = (tiles.stride, 0);
+    for (n, y) in rows.each(sizes) {
+        let image = Image {
+            values: &gradient[n * sizes.out_image()..(n + 1) * sizes.out_image()],
+            width: sizes.out_width,
+            channels: sizes.outputs,
+            first,
+            past: sizes.outputs.min(first + PANEL),
+        };
+        strip.fill(image, y * M, 0);
+        let values = strip.values();
+        for x in 0..Rows::tiles(sizes) {
+            for c in (0..PANEL).step_by(S::F32_LANES) {
+                both_ways::<S, M, SIDE>(
+                    simd,
+                    #[inline(always)]
+                    |i, j| load::<S>(values, (i * strip.width + x * M + j) * strip.depth + c),
+                    #[inline(always)]
+                    |y| evaluate::<S, M>(simd, y),
+                    #[inline(always)]
+                    |i, j, v| store::<S>(tiles.values_mut(), (i * SIDE + j) * stride + to + c, v),
+                );
+            }
+            to += PANEL;
+        }
+    }
+}
+
+/// `Gᵀ u G` of the sums `[place, input, PANEL]`, to the weights of the outputs from `first` on.
+#[inline(always)]
+fn kernels_of_sums<S: Simd, const R: usize>(simd: S, sizes: &Sizes, sums: &[f32], first: usize, weight: &mut [f32]) {
+    let square = R * R;
+    let mut kernels = vec![0.0; square * PANEL];
+    for input in 0..sizes.inputs {
+        for lane in (0..PANEL).step_by(S::F32_LANES) {
+            both_ways::<S, SIDE, R>(
+                simd,
+                #[inline(always)]
+                |y, x| load::<S>(sums, ((y * SIDE + x) * sizes.inputs + input) * PANEL + lane),
+                #[inline(always)]
+                |u| interpolate::<S, R>(simd, scale::<S>(simd, u)),
+                #[inline(always)]
+                |y, x, g| store::<S>(&mut kernels, (y * R + x) * PANEL + lane, g),
+            );
+        }
+        for output in first..sizes.outputs.min(first + PANEL) {
+            let at = (output * sizes.inputs + input) * square;
+            for (i, value) in weight[at..at + square].iter_mut().enumerate() {
+                *value = kernels[i * PANEL + output - first];
+            }
+        }
+    }
+}
+
+/// Divides the values at the points by [`SCALES`]' products.
+#[inline(always)]
+fn scale<S: Simd>(simd: S, mut values: [S::f32s; SIDE]) -> [S::f32s; SIDE] {
+    for i in 0..SIDE {
+        values[i] = simd.mul_f32s(values[i], simd.splat_f32s(SCALES[i]));
+    }
+    values
+}

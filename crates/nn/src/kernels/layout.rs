@@ -1,0 +1,47 @@
+//! How images lie in memory. By its shape a tensor of images is `[N, C, H, W]`; what the kernels give keeps the channels of a
+//! pixel together, as a permuted view. A kernel that reads it finds it as it likes it, and nobody else need know.
+
+use candle_core::{Result, Tensor};
+
+/// `[N, C, …]` as contiguous `[N, …, C]`: free of cost for what a kernel gave.
+pub(crate) fn channels_last(tensor: &Tensor) -> Result<Tensor> {
+    let axes: Vec<usize> = [0].into_iter().chain(2..tensor.rank()).chain([1]).collect();
+    tensor.permute(axes)?.contiguous()
+}
+
+/// The `[N, C, …]` of a kernel's `[N, …, C]`.
+pub(crate) fn channels_first(tensor: &Tensor) -> Result<Tensor> {
+    let axes: Vec<usize> = [0, tensor.rank() - 1].into_iter().chain(1..tensor.rank() - 1).collect();
+    tensor.permute(axes)
+}
+
+/// Tensors of one shape as contiguous ones that hold their values in one order: that of the first one's memory.
+pub(crate) struct Aligned<const N: usize> {
+    pub tensors: [Tensor; N],
+    channels_last: bool,
+}
+
+impl<const N: usize> Aligned<N> {
+    pub fn new(tensors: [&Tensor; N]) -> Result<Self> {
+        let first = tensors[0];
+        let channels_last = !first.is_contiguous()
+            && first.rank() == 4
+            && first.permute((0, 2, 3, 1))?.is_contiguous();
+        let mut aligned = tensors.map(Tensor::clone);
+        for tensor in &mut aligned {
+            *tensor = match channels_last {
+                true => self::channels_last(tensor)?,
+                false => tensor.contiguous()?,
+            };
+        }
+        Ok(Aligned { tensors: aligned, channels_last })
+    }
+
+    /// A tensor in the same order, as one of the first one's shape.
+    pub fn restore(&self, tensor: &Tensor) -> Result<Tensor> {
+        match self.channels_last {
+            true => channels_first(tensor),
+            false => Ok(tensor.clone()),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+use candle_core::Tensor;
+
+use crate::kernels::relu;
+use crate::{Backward, Gradients, Kind, Mode, Op, ParamSpec, Params, Result, Structure};
+
+/// An op that can set negative values to 0 while it writes them.
+pub(super) trait Rectify: Op {
+    /// [`Op::forward`], and then `max(x, 0)` if `relu`.
+    fn forward_then(
+        &self,
+        params: &Params,
+        inputs: &[&Tensor],
+        mode: &mut Mode,
+        relu: bool,
+    ) -> Result<Tensor>;
+}
+
+/// An op with the ReLU that reads it, in one pass over memory. To [`crate::Graph::forward`] and to training alone: nobody
+/// explains it.
+#[derive(Clone, Debug)]
+pub(super) struct Rectified<O>(pub O);
+
+impl<O: Rectify> Op for Rectified<O> {
+    fn kind(&self) -> Kind {
+        self.0.kind()
+    }
+
+    fn arity(&self) -> usize {
+        self.0.arity()
+    }
+
+    fn params(&self) -> Vec<ParamSpec> {
+        self.0.params()
+    }
+
+    fn forward(&self, params: &Params, inputs: &[&Tensor], mode: &mut Mode) -> Result<Tensor> {
+        self.0.forward_then(params, inputs, mode, true)
+    }
+
+    fn structure(&self) -> Structure<'_> {
+        self.0.structure()
+    }
+
+    fn backward(&self, pass: &Backward) -> Result<Gradients> {
+        let gradient = &relu::gradient(pass.output, pass.gradient)?;
+        self.0.backward(&Backward { gradient, ..*pass })
+    }
+}
