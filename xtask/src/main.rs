@@ -9,7 +9,7 @@ mod reproduce;
 
 /// Keeps freed memory for the next tensor, as in `speechlens`.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Tasks of the SpeechLens project.
 #[derive(Parser)]

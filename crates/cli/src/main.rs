@@ -19,7 +19,7 @@ use common::Common;
 /// Keeps freed memory for the next tensor: giving tens of megabytes back to the system and asking for them again takes as
 /// long as many a layer.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// See what an audio network listens to: features, training, explanations, and whether these are true.
 #[derive(Parser)]
