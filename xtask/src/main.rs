@@ -1,10 +1,12 @@
-//! `cargo xtask reproduce`: repeats the experiments of the thesis and writes a report.
+//! `cargo xtask reproduce` repeats the experiments of the thesis and writes a report; `cargo xtask bench` measures speed.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod gender;
+mod repository;
 mod reproduce;
 
 /// Keeps freed memory for the next tensor, as in `speechlens`.
@@ -23,11 +25,16 @@ struct Arguments {
 enum Task {
     /// Repeat the thesis's experiments: train, explain, test the explanations, write a page and results.json.
     Reproduce(reproduce::Arguments),
+    /// Measure how fast SpeechLens is, beside the peers, and write BENCHMARKS.md.
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
-    let Task::Reproduce(arguments) = Arguments::parse().task;
-    match reproduce::run(&arguments) {
+    let done = match Arguments::parse().task {
+        Task::Reproduce(arguments) => reproduce::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -1,7 +1,6 @@
 //! The runner: one folder a run, one section an experiment, every table and figure of chapter 6 accounted for.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -11,7 +10,7 @@ use speechlens_report::results::{Experiment, Results, Run};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 
-use crate::gender;
+use crate::{gender, repository};
 
 /// Repeat the thesis's experiments.
 #[derive(clap::Args)]
@@ -159,7 +158,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         );
     }
     let device = speechlens_nn::device(&arguments.device)?;
-    let root = repository().join("target/reproduce");
+    let root = repository::root().join("target/reproduce");
     let name = arguments.run_name();
     let folder = root.join(&name);
     std::fs::create_dir_all(&folder)
@@ -173,7 +172,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         seed: arguments.seed,
         profile: arguments.profile.name().into(),
         device: speechlens_nn::device_name(&device),
-        git: commit(),
+        git: repository::commit(),
         data: findings.data.clone(),
         seconds: (start.elapsed().as_secs_f64() * 10.0).round() / 10.0,
     };
@@ -241,36 +240,6 @@ fn page(results: &Results, findings: Findings, thesis: &Thesis) -> Page {
         lead: findings.lead,
         facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
         sections: findings.sections,
-    }
-}
-
-/// The root of the repository: `xtask` stands in it.
-fn repository() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_owned()
-}
-
-/// The commit that is checked out, and whether files differ from it.
-fn commit() -> String {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git")
-            .arg("-C")
-            .arg(repository())
-            .args(arguments)
-            .output()
-            .ok()?;
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    match (
-        git(&["rev-parse", "--short=12", "HEAD"]),
-        git(&["status", "--porcelain"]),
-    ) {
-        (Some(commit), Some(changes)) if !changes.is_empty() => format!("{commit} with changes"),
-        (Some(commit), _) => commit,
-        _ => "unknown".into(),
     }
 }
 

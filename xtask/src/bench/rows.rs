@@ -1,0 +1,114 @@
+//! What is measured: the rows of the table.
+
+use speechlens_models::Arch;
+
+/// A row of the table.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Row {
+    /// What is done over and over.
+    pub work: Work,
+    /// How many times as fast as the peer it is meant to be.
+    pub goal: Option<f64>,
+}
+
+/// What is done over and over.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Work {
+    /// A pass of a network over a batch.
+    Network(Pass),
+    /// The decibel spectrogram of one recording, on one core.
+    Spectrogram,
+}
+
+/// A pass of a network over a batch.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Pass {
+    /// Which pass.
+    pub what: What,
+    /// The network.
+    pub arch: Arch,
+    /// Recordings in a batch.
+    pub batch: usize,
+}
+
+/// Which pass.
+#[derive(Clone, Copy, PartialEq)]
+pub enum What {
+    Forward,
+    Train,
+    Lrp,
+}
+
+impl What {
+    /// As `speechlens bench` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            What::Forward => "forward",
+            What::Train => "train",
+            What::Lrp => "lrp",
+        }
+    }
+
+    /// How many forward passes it nominally costs: the gradients of the input and of the weights one each, the backward pass
+    /// of LRP one.
+    pub fn cost(self) -> f64 {
+        match self {
+            What::Forward => 1.0,
+            What::Train => 3.0,
+            What::Lrp => 2.0,
+        }
+    }
+}
+
+/// Every row, in the order of the table.
+pub const ROWS: [Row; 7] = [
+    network(What::Forward, Arch::AlexNet, 50, Some(1.2)),
+    network(What::Train, Arch::AlexNet, 50, Some(1.0)),
+    network(What::Lrp, Arch::AlexNet, 50, Some(3.0)),
+    network(What::Forward, Arch::ResNet34, 32, Some(1.5)),
+    network(What::Train, Arch::ResNet34, 32, Some(1.2)),
+    network(What::Lrp, Arch::ResNet34, 32, None),
+    Row {
+        work: Work::Spectrogram,
+        goal: Some(5.0),
+    },
+];
+
+/// The row whose peak memory is measured as well.
+pub const MEMORY: Row = ROWS[2];
+
+const fn network(what: What, arch: Arch, batch: usize, goal: Option<f64>) -> Row {
+    let work = Work::Network(Pass { what, arch, batch });
+    Row { work, goal }
+}
+
+impl Row {
+    /// What `--only` calls it.
+    pub fn id(&self) -> String {
+        match self.work {
+            Work::Network(pass) => format!("{}-{}", pass.arch, pass.what.name()),
+            Work::Spectrogram => "spectrogram".into(),
+        }
+    }
+
+    /// What the document calls it.
+    pub fn title(&self) -> String {
+        let Work::Network(Pass { what, arch, batch }) = self.work else {
+            return "spectrogram, one core".into();
+        };
+        let what = match what {
+            What::Forward => "forward",
+            What::Train => "training",
+            What::Lrp => "LRP ε",
+        };
+        format!("{}, {what}, batch {batch}", name(arch))
+    }
+}
+
+/// A network's name as it is printed.
+pub fn name(arch: Arch) -> &'static str {
+    match arch {
+        Arch::AlexNet => "AlexNet",
+        Arch::ResNet34 => "ResNet34",
+    }
+}
