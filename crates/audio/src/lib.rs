@@ -33,6 +33,7 @@
 mod audio;
 mod decibel;
 mod error;
+mod fourier;
 mod read;
 mod resample;
 pub mod silence;
