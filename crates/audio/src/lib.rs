@@ -28,11 +28,12 @@
 //! # }
 //! ```
 //!
-//! Extractors hold their plans and windows, so make one and share it between threads;
-//! [`Spectrogram::compute_all`] does that for a whole corpus.
+//! Extractors hold their plans and windows, so make one and share it between threads.
 
 mod audio;
+mod decibel;
 mod error;
+mod fourier;
 mod read;
 mod resample;
 pub mod silence;

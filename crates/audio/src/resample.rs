@@ -1,6 +1,8 @@
 //! Resampling by the Fourier method.
 
-use realfft::RealFftPlanner;
+use realfft::num_complex::Complex;
+
+use crate::fourier::{self, Fourier};
 
 /// Resamples by cutting or extending the spectrum, with `ceil(len · to / from)` samples out.
 ///
@@ -11,37 +13,58 @@ use realfft::RealFftPlanner;
 /// # Panics
 /// If a rate is 0.
 pub fn resample(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
-    assert!(from > 0 && to > 0, "sampling rates must be positive");
-    if from == to || samples.is_empty() {
-        return samples.to_vec();
-    }
-    let length = samples.len();
-    let resampled = (length as u64 * u64::from(to)).div_ceil(u64::from(from)) as usize;
-    let mut planner = RealFftPlanner::<f64>::new();
-    let forward = planner.plan_fft_forward(length);
-    let inverse = planner.plan_fft_inverse(resampled);
+    let mut out = Vec::new();
+    let mut workspace = Workspace::default();
+    Resampler::default().resample(samples, (from, to), &mut workspace, &mut out);
+    out
+}
 
-    let mut time: Vec<f64> = samples.iter().map(|&s| f64::from(s)).collect();
-    let mut spectrum = forward.make_output_vec();
-    forward
-        .process(&mut time, &mut spectrum)
-        .expect("buffers come from the plan");
+/// Resamples many recordings.
+#[derive(Default)]
+pub(crate) struct Resampler {
+    fourier: Fourier,
+}
 
-    let shorter = length.min(resampled);
-    let nyquist = shorter / 2;
-    let mut cut = inverse.make_input_vec();
-    cut[..=nyquist].copy_from_slice(&spectrum[..=nyquist]);
-    if shorter.is_multiple_of(2) && length != resampled {
-        cut[nyquist] *= if resampled < length { 2.0 } else { 0.5 };
+/// Buffers of a [`Resampler`] for one thread.
+#[derive(Default)]
+pub(crate) struct Workspace {
+    time: Vec<f64>,
+    spectrum: Vec<Complex<f64>>,
+    fourier: fourier::Workspace,
+}
+
+impl Resampler {
+    /// As [`resample`], into `out`.
+    pub fn resample(
+        &self,
+        samples: &[f32],
+        (from, to): (u32, u32),
+        workspace: &mut Workspace,
+        out: &mut Vec<f32>,
+    ) {
+        assert!(from > 0 && to > 0, "sampling rates must be positive");
+        out.clear();
+        if from == to || samples.is_empty() {
+            out.extend(samples);
+            return;
+        }
+        let length = samples.len();
+        let resampled = (length as u64 * u64::from(to)).div_ceil(u64::from(from)) as usize;
+        let Workspace {
+            time,
+            spectrum,
+            fourier,
+        } = workspace;
+        time.clear();
+        time.extend(samples.iter().map(|&s| f64::from(s)));
+        let shorter = length.min(resampled);
+        let nyquist = shorter / 2;
+        self.fourier.forward(time, nyquist + 1, spectrum, fourier);
+        if shorter.is_multiple_of(2) && length != resampled {
+            spectrum[nyquist] *= if resampled < length { 2.0 } else { 0.5 };
+        }
+        spectrum.resize(resampled / 2 + 1, Complex::default());
+        self.fourier.inverse(spectrum, resampled, time, fourier);
+        out.extend(time.iter().map(|s| (s / length as f64) as f32));
     }
-    // The spectrum of a real signal is real at both ends; scipy ignores what is left there, the plan refuses it.
-    cut[0].im = 0.0;
-    if resampled.is_multiple_of(2) {
-        cut[resampled / 2].im = 0.0;
-    }
-    let mut time = inverse.make_output_vec();
-    inverse
-        .process(&mut cut, &mut time)
-        .expect("buffers come from the plan");
-    time.iter().map(|s| (s / length as f64) as f32).collect()
 }

@@ -3,15 +3,18 @@
 use std::{
     fmt,
     str::FromStr,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{Mutex, PoisonError},
 };
 
-use ndarray::{Array2, s};
+use multiversion::multiversion;
+use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 
-use crate::{Audio, Error, Result, Stft, resample};
+use crate::decibel::decibel;
+use crate::resample::{self, Resampler};
+use crate::stft::{self, Stft};
+use crate::{Audio, Error, Result};
 
 /// Samples a second after resampling, and the samples that a spectrogram covers: one second.
 pub const RATE: u32 = 8000;
@@ -26,7 +29,7 @@ pub const HOP: usize = 35;
 
 const SECOND: usize = RATE as usize;
 /// Smallest amplitude told from silence (librosa's `amin`).
-const SMALLEST: f64 = 1e-5;
+const SMALLEST: f32 = 1e-5;
 
 /// Which 227 of the 230 frames are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -102,23 +105,39 @@ pub struct Placed {
     pub samples: usize,
 }
 
-/// Makes spectrograms; holds the window and the FFT plan, and serves any number of threads.
+/// Makes spectrograms. It holds plans, window and buffers and serves any number of threads, so make one for many
+/// recordings.
 ///
 /// In this order: to 8 kHz by the FFT method; placed in a zero vector of 8000 samples; short-time Fourier transform
 /// (periodic Hann window of 455, hop 35, see [`Stft`]), 228 × 230; the top frequency and three frames cut
 /// ([`Crop`]); `20·log10(a / max a)` with a at least 1e-5 and the result at least −80. This is what scipy and
 /// `librosa.amplitude_to_db(ref=np.max)` give; silence, like there, is 0 dB everywhere.
 pub struct Spectrogram {
+    resampler: Resampler,
     stft: Stft,
     crop: Crop,
+    /// As many as threads were at work at a time.
+    idle: Mutex<Vec<Workspace>>,
+}
+
+/// Buffers for one thread.
+#[derive(Default)]
+struct Workspace {
+    resampling: resample::Workspace,
+    recording: Vec<f32>,
+    second: Vec<f32>,
+    stft: stft::Workspace,
+    power: Vec<f32>,
 }
 
 impl Spectrogram {
     /// An extractor that keeps the frames of `crop`.
     pub fn new(crop: Crop) -> Self {
         Spectrogram {
+            resampler: Resampler::default(),
             stft: Stft::new(WINDOW, HOP),
             crop,
+            idle: Mutex::default(),
         }
     }
 
@@ -138,63 +157,64 @@ impl Spectrogram {
                 seconds: audio.seconds(),
             });
         }
-        if let Some(index) = audio.samples.iter().position(|s| !s.is_finite()) {
+        let finite = audio
+            .samples
+            .iter()
+            .fold(true, |all, s| all & s.is_finite());
+        if !finite && let Some(index) = audio.samples.iter().position(|s| !s.is_finite()) {
             return Err(Error::NonFiniteSample(index));
         }
-        let recording = resample(&audio.samples, audio.rate, RATE);
-        let samples = recording.len();
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut workspace = idle().pop().unwrap_or_default();
+        let placed = self.compute_in(&mut workspace, audio, placement);
+        idle().push(workspace);
+        placed
+    }
+
+    fn compute_in(&self, w: &mut Workspace, audio: &Audio, placement: Placement) -> Result<Placed> {
+        let rates = (audio.rate, RATE);
+        self.resampler
+            .resample(&audio.samples, rates, &mut w.resampling, &mut w.recording);
+        let samples = w.recording.len();
         let offset = placement.offset(samples)?;
-        let mut second = vec![0.0; SECOND];
-        second[offset..offset + samples].copy_from_slice(&recording);
+        w.second.clear();
+        w.second.resize(SECOND, 0.0);
+        w.second[offset..offset + samples].copy_from_slice(&w.recording);
 
         let first = self.crop.first_frame();
-        let spectrum = self.stft.forward(&second);
-        let amplitude = spectrum
-            .slice(s![..SIZE, first..first + SIZE])
-            .map(|z| z.norm());
+        let frames = first..first + SIZE;
+        self.stft
+            .power(&w.second, frames, SIZE, &mut w.stft, &mut w.power);
+        decibel(&mut w.power, SMALLEST * SMALLEST, FLOOR_DB);
         Ok(Placed {
-            values: decibel(&amplitude),
+            values: transposed(&w.power),
             offset,
             samples,
         })
     }
-
-    /// The spectrograms of many recordings, in parallel and in their order.
-    ///
-    /// `load` gives an item's sound and place; it runs on the worker threads, so that it may as well read files.
-    /// `progress` hears how many are done so far, from any thread. A spectrogram takes 206 kB; split what does not fit
-    /// in memory.
-    ///
-    /// # Errors
-    /// One of those that occurred.
-    pub fn compute_all<T, E>(
-        &self,
-        items: &[T],
-        load: impl Fn(&T) -> std::result::Result<(Audio, Placement), E> + Sync,
-        progress: &(dyn Fn(usize) + Sync),
-    ) -> std::result::Result<Vec<Placed>, E>
-    where
-        T: Sync,
-        E: From<Error> + Send,
-    {
-        let done = AtomicUsize::new(0);
-        let compute = |item| {
-            let (audio, placement) = load(item)?;
-            let placed = self.compute(&audio, placement)?;
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-            Ok(placed)
-        };
-        items.par_iter().map(compute).collect()
-    }
 }
 
-/// `librosa.amplitude_to_db(ref=np.max)`. The result is in standard layout.
-fn decibel(amplitude: &Array2<f64>) -> Array2<f32> {
-    let loudest = amplitude.iter().fold(SMALLEST, |max, &a| max.max(a));
-    Array2::from_shape_fn(amplitude.dim(), |at| {
-        let level = 20.0 * (amplitude[at].max(SMALLEST) / loudest).log10();
-        (level as f32).max(FLOOR_DB)
-    })
+/// From [time, frequency] to [frequency, time] in standard layout.
+#[multiversion(targets("x86_64+avx2"))]
+fn transposed(levels: &[f32]) -> Array2<f32> {
+    const TILE: usize = 8;
+    let mut values = Array2::zeros((SIZE, SIZE));
+    let out = values.as_slice_mut().expect("in standard layout");
+    // A tile goes through registers; the last one of a line overlaps its neighbour.
+    let starts = || (0..SIZE - TILE).step_by(TILE).chain([SIZE - TILE]);
+    for row in starts() {
+        for column in starts() {
+            let mut tile = [[0.0; TILE]; TILE];
+            for (i, line) in tile.iter_mut().enumerate() {
+                line.copy_from_slice(&levels[(column + i) * SIZE + row..][..TILE]);
+            }
+            for i in 0..TILE {
+                let line: [f32; TILE] = std::array::from_fn(|j| tile[j][i]);
+                out[(row + i) * SIZE + column..][..TILE].copy_from_slice(&line);
+            }
+        }
+    }
+    values
 }
 
 /// The frequency of each row, in Hz.

@@ -1,10 +1,12 @@
 //! Short-time Fourier transform and its inverse.
 
-use std::{f64::consts::TAU, sync::Arc};
+use std::{f64::consts::TAU, ops::Range, sync::Arc};
 
+use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, Axis};
 pub use realfft::num_complex::Complex;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use realfft::{ComplexToReal, RealFftPlanner};
+use rustfft::{Fft, FftPlanner};
 
 /// A short-time Fourier transform with the conventions of `scipy.signal.stft`.
 ///
@@ -14,8 +16,17 @@ use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 pub struct Stft {
     window: Vec<f64>,
     hop: usize,
-    forward: Arc<dyn RealToComplex<f64>>,
+    forward: Arc<dyn Fft<f64>>,
     inverse: Arc<dyn ComplexToReal<f64>>,
+}
+
+/// Buffers of an [`Stft`] for one thread.
+#[derive(Default)]
+pub(crate) struct Workspace {
+    padded: Vec<f64>,
+    pair: Vec<Complex<f64>>,
+    mirrored: Vec<Complex<f64>>,
+    scratch: Vec<Complex<f64>>,
 }
 
 impl Stft {
@@ -28,14 +39,13 @@ impl Stft {
             0 < hop && hop <= window,
             "the hop must be positive and at most the window"
         );
-        let mut planner = RealFftPlanner::new();
         Stft {
             window: (0..window)
                 .map(|n| 0.5 - 0.5 * (TAU * n as f64 / window as f64).cos())
                 .collect(),
             hop,
-            forward: planner.plan_fft_forward(window),
-            inverse: planner.plan_fft_inverse(window),
+            forward: FftPlanner::new().plan_fft_forward(window),
+            inverse: RealFftPlanner::new().plan_fft_inverse(window),
         }
     }
 
@@ -57,31 +67,92 @@ impl Stft {
     /// Transforms a signal; [bins, frames].
     pub fn forward(&self, signal: &[f32]) -> Array2<Complex<f64>> {
         let frames = self.frames(signal.len());
-        let mut padded = vec![0.0; (frames - 1) * self.hop + self.window.len()];
-        for (to, &from) in padded[self.edge()..].iter_mut().zip(signal) {
-            *to = f64::from(from);
-        }
-        let scale = 1.0 / self.window.iter().sum::<f64>();
-        let mut time = self.forward.make_input_vec();
-        let mut spectrum = self.forward.make_output_vec();
-        let mut scratch = self.forward.make_scratch_vec();
         let mut out = Array2::zeros((frames, self.bins()));
-        for (t, mut row) in out.axis_iter_mut(Axis(0)).enumerate() {
-            for ((to, from), w) in time
-                .iter_mut()
-                .zip(&padded[t * self.hop..])
-                .zip(&self.window)
-            {
-                *to = from * w;
-            }
-            self.forward
-                .process_with_scratch(&mut time, &mut spectrum, &mut scratch)
-                .expect("buffers fit the plan");
-            for (to, from) in row.iter_mut().zip(&spectrum) {
-                *to = from * scale;
-            }
-        }
+        let mut workspace = Workspace::default();
+        self.each_pair(
+            signal,
+            0..frames,
+            &mut workspace,
+            |frame, pair, mirrored| {
+                for (k, mut bin) in out.axis_iter_mut(Axis(1)).enumerate() {
+                    let (z, m) = (pair[k], mirrored[k].conj());
+                    bin[frame] = z + m;
+                    if frame + 1 < frames {
+                        bin[frame + 1] = (z - m) * -Complex::I;
+                    }
+                }
+            },
+        );
         out.reversed_axes()
+    }
+
+    /// The squared magnitudes of the lowest `bins` frequencies in some frames, into `power` [frames, bins].
+    pub(crate) fn power(
+        &self,
+        signal: &[f32],
+        frames: Range<usize>,
+        bins: usize,
+        workspace: &mut Workspace,
+        power: &mut Vec<f32>,
+    ) {
+        let start = frames.start;
+        power.resize(frames.len().next_multiple_of(2) * bins, 0.0);
+        let wanted = frames.len() * bins;
+        self.each_pair(signal, frames, workspace, |frame, pair, mirrored| {
+            let (one, rest) = power[(frame - start) * bins..].split_at_mut(bins);
+            let other = &mut rest[..bins];
+            powers(pair, mirrored, one, other);
+        });
+        power.truncate(wanted);
+    }
+
+    /// Hands `each` the transforms of two neighbouring frames at a time, and the number of the first.
+    ///
+    /// They come as Z = X + iY, the transform of one frame plus i times the other: a real FFT of odd length would cost as
+    /// much as this complex one. What `each` gets is Z[k] / 2 and the mirrored Z[N−k] / 2 for all bins k:
+    /// X[k] = (Z[k] + Z[N−k]*) / 2 and iY[k] = (Z[k] − Z[N−k]*) / 2.
+    fn each_pair(
+        &self,
+        signal: &[f32],
+        frames: Range<usize>,
+        workspace: &mut Workspace,
+        mut each: impl FnMut(usize, &[Complex<f64>], &[Complex<f64>]),
+    ) {
+        let length = self.window.len();
+        let bins = self.bins();
+        let scale = 0.5 / self.window.iter().sum::<f64>();
+        let Workspace {
+            padded,
+            pair,
+            mirrored,
+            scratch,
+        } = workspace;
+        padded.clear();
+        padded.resize(self.edge(), 0.0);
+        padded.extend(signal.iter().map(|&s| f64::from(s) * scale));
+        // Room for the frame that makes an odd number of them even.
+        padded.resize(padded.len().max(frames.end * self.hop + length), 0.0);
+        let first = padded.iter().position(|&s| s != 0.0);
+        let last = padded.iter().rposition(|&s| s != 0.0);
+        let sounding = first.unwrap_or(0)..last.map_or(0, |last| last + 1);
+        pair.resize(length, Complex::default());
+        scratch.resize(self.forward.get_inplace_scratch_len(), Complex::default());
+        for frame in frames.step_by(2) {
+            if frame * self.hop >= sounding.end || (frame + 1) * self.hop + length <= sounding.start
+            {
+                // A short recording's second has much silence.
+                pair.fill(Complex::default());
+            } else {
+                let one = &padded[frame * self.hop..][..length];
+                let other = &padded[(frame + 1) * self.hop..][..length];
+                merge(one, other, &self.window, pair);
+                self.forward.process_with_scratch(pair, scratch);
+            }
+            mirrored.clear();
+            mirrored.push(pair[0]);
+            mirrored.extend(pair[length - bins + 1..].iter().rev());
+            each(frame, pair, mirrored);
+        }
     }
 
     /// The signal of `samples` samples whose transform is nearest to `spectrum` [bins, frames] in the sense of least
@@ -123,5 +194,24 @@ impl Stft {
         signal
             .map(|(s, &w)| if w > 1e-10 { (s / w) as f32 } else { 0.0 })
             .collect()
+    }
+}
+
+/// Two real frames under the window as one complex one.
+#[multiversion(targets("x86_64+avx2"))]
+fn merge(one: &[f64], other: &[f64], window: &[f64], pair: &mut [Complex<f64>]) {
+    for (((z, x), y), w) in pair.iter_mut().zip(one).zip(other).zip(window) {
+        *z = Complex::new(x * w, y * w);
+    }
+}
+
+/// The squared magnitudes of the frames X and Y of a pair, see [`Stft::each_pair`].
+#[multiversion(targets("x86_64+avx2"))]
+fn powers(pair: &[Complex<f64>], mirrored: &[Complex<f64>], one: &mut [f32], other: &mut [f32]) {
+    for (((one, other), z), m) in one.iter_mut().zip(other).zip(pair).zip(mirrored) {
+        let (x_re, x_im) = (z.re + m.re, z.im - m.im);
+        let (y_re, y_im) = (z.re - m.re, z.im + m.im);
+        *one = (x_re * x_re + x_im * x_im) as f32;
+        *other = (y_re * y_re + y_im * y_im) as f32;
     }
 }
