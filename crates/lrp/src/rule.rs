@@ -1,4 +1,5 @@
-use candle_core::Tensor;
+use candle_core::{Tensor, WithDType};
+use speechlens_nn::kernels::pointwise::{Zip, zip};
 
 use crate::Result;
 
@@ -6,7 +7,7 @@ use crate::Result;
 pub(crate) const STABILIZER: f64 = 1e-6;
 
 /// A part of a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// All of it.
     Whole,
@@ -49,6 +50,14 @@ pub struct Share {
     pub epsilon: f64,
 }
 
+impl Share {
+    /// Whether `z` is what the layer gave.
+    pub(crate) fn is_of_output(&self) -> bool {
+        let whole = |term: &Term| term.input == Part::Whole && term.weight == Part::Whole;
+        matches!(self.terms.as_slice(), [term] if whole(term)) && self.bias == Part::Whole
+    }
+}
+
 /// How a linear layer's relevance becomes its input's: the sum of some shares.
 ///
 /// For each share the sweep computes `z` (or takes it from the trace, where every map is the identity), divides, runs the
@@ -74,6 +83,25 @@ impl Rule {
                 epsilon,
             }],
         }
+    }
+
+    /// The same for an input that is nowhere negative: such an input is its positive part, and its negative part is 0.
+    pub(crate) fn on_non_negative(&self) -> Rule {
+        let term = |term: &Term| match term.input {
+            Part::Negative => None,
+            Part::Positive | Part::Whole => Some(Term { input: Part::Whole, ..*term }),
+        };
+        let share = |share: &Share| Share {
+            terms: share.terms.iter().filter_map(term).collect(),
+            ..share.clone()
+        };
+        let shares = self.shares.iter().map(share);
+        Rule { shares: shares.filter(|share| !share.terms.is_empty()).collect() }
+    }
+
+    /// Whether a denominator is what the layer gave.
+    pub(crate) fn uses_output(&self) -> bool {
+        self.shares.iter().any(Share::is_of_output)
     }
 
     /// LRP-0: ε = 1e-6, a stabilizer only.
@@ -114,11 +142,30 @@ impl Rule {
     }
 }
 
-/// `relevance / (z + ε s(z))` with s(0) = +1.
-pub(crate) fn divide(relevance: &Tensor, z: &Tensor, epsilon: f64) -> Result<Tensor> {
+/// `factor · relevance / (z + ε s(z))` with s(0) = +1.
+pub(crate) fn divide(relevance: &Tensor, z: &Tensor, epsilon: f64, factor: f64) -> Result<Tensor> {
+    if relevance.device().is_cpu() {
+        return Ok(zip(&Quotient { epsilon, factor }, z, relevance)?);
+    }
     let sign = z
         .ge(0.0)?
         .to_dtype(z.dtype())?
         .affine(2.0 * epsilon, -epsilon)?;
-    Ok((relevance / (z + sign)?)?)
+    Ok(((relevance * factor)? / (z + sign)?)?)
+}
+
+struct Quotient {
+    epsilon: f64,
+    factor: f64,
+}
+
+impl Zip for Quotient {
+    fn name(&self) -> &'static str {
+        "a relevance's quotient"
+    }
+
+    fn of<T: WithDType>(&self, z: T, relevance: T) -> T {
+        let (epsilon, factor) = (T::from_f64(self.epsilon), T::from_f64(self.factor));
+        factor * relevance / if z >= T::zero() { z + epsilon } else { z - epsilon }
+    }
 }

@@ -1,5 +1,9 @@
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::Tensor;
-use speechlens_nn::{Graph, LinearOp, NodeId, Structure, Trace};
+use speechlens_nn::kernels::pointwise::{product, sum};
+use speechlens_nn::{Graph, Kind, LinearOp, Node, NodeId, Structure, Trace, parts};
 
 use crate::rule::{STABILIZER, divide};
 use crate::{Bias, Composite, Error, Options, Part, Result, Rule, Share, Start};
@@ -18,6 +22,10 @@ pub struct Lrp {
     /// By node; those that need no rule have none.
     rules: Vec<Option<Rule>>,
     options: Options,
+    /// The nodes whose outputs the sweep reads.
+    read: Vec<bool>,
+    /// Parts of weights that have been computed, by node.
+    weights: Mutex<BTreeMap<(NodeId, Part), Tensor>>,
 }
 
 impl Lrp {
@@ -28,7 +36,7 @@ impl Lrp {
     pub fn new(graph: &Graph, composite: &Composite) -> Result<Self> {
         let options = *composite.options();
         let input = graph.architecture().input();
-        let rule = |(_, node): (NodeId, &speechlens_nn::Node)| {
+        let rule = |(_, node): (NodeId, &Node)| {
             let linear = matches!(node.op.structure(), Structure::Linear(_));
             if options.reference != 0.0 && node.inputs.contains(&input) && !linear {
                 return Err(Error::Reference {
@@ -45,10 +53,21 @@ impl Lrp {
                 }),
             }
         };
+        let rules: Vec<Option<Rule>> = graph.nodes().map(rule).collect::<Result<_>>()?;
+        let rules: Vec<_> = rules
+            .into_iter()
+            .zip(non_negative_inputs(graph))
+            .map(|(rule, non_negative)| match rule {
+                Some(rule) if non_negative => Some(rule.on_non_negative()),
+                rule => rule,
+            })
+            .collect();
         Ok(Lrp {
             graph: graph.detach(),
-            rules: graph.nodes().map(rule).collect::<Result<_>>()?,
+            read: read_by_sweep(graph, &rules),
+            rules,
             options,
+            weights: Mutex::default(),
         })
     }
 
@@ -57,9 +76,9 @@ impl Lrp {
     /// # Errors
     /// If there is not one target an input, or a target is no class.
     pub fn explain(&self, input: &Tensor, targets: &[u32]) -> Result<Explanation> {
-        let trace = self.graph.trace(&input.detach())?;
-        let logits = trace.logits().clone();
-        let relevance = self.sweep(&trace, self.start(&logits, targets)?)?;
+        let trace = self.graph.trace_of(&input.detach(), |node| self.read[node.index()])?;
+        let logits = trace.logits()?.clone();
+        let relevance = self.sweep(trace, self.start(&logits, targets)?)?;
         Ok(Explanation { logits, relevance })
     }
 
@@ -86,8 +105,8 @@ impl Lrp {
         })
     }
 
-    /// Carries the output's relevance back to the input.
-    fn sweep(&self, trace: &Trace, start: Tensor) -> Result<Tensor> {
+    /// Carries the output's relevance back to the input, and forgets what it has passed.
+    fn sweep(&self, mut trace: Trace, start: Tensor) -> Result<Tensor> {
         let input = self.graph.architecture().input();
         let mut relevance: Vec<Option<Tensor>> = vec![None; self.rules.len()];
         if let Some(last) = relevance.last_mut() {
@@ -98,71 +117,108 @@ impl Lrp {
             let Some(output) = relevance[id.index()].take() else {
                 continue;
             };
-            let inputs: Vec<&Tensor> = node.inputs.iter().map(|read| trace.output(*read)).collect();
-            let passed = match node.op.structure() {
-                Structure::PassThrough => vec![output.reshape(inputs[0].shape())?],
-                Structure::Routing(op) => vec![op.route(inputs[0], &output)?],
-                Structure::Sum => {
-                    let quotient = divide(&output, trace.output(id), STABILIZER)?;
-                    inputs
-                        .iter()
-                        .map(|branch| Ok((*branch * &quotient)?))
-                        .collect::<Result<_>>()?
-                }
-                Structure::Concat => {
-                    let mut start = 0;
-                    let part = |branch: &&Tensor| {
-                        let (from, length) = (start, branch.dim(1)?);
-                        start += length;
-                        Ok(output.narrow(1, from, length)?.contiguous()?)
-                    };
-                    inputs.iter().map(part).collect::<Result<_>>()?
-                }
-                Structure::Linear(op) => match &self.rules[id.index()] {
-                    Some(rule) => {
-                        let layer = Layer::new(op, self, trace, id, node.inputs[0])?;
-                        vec![layer.relevance(rule, &output)?]
-                    }
-                    None => {
-                        return Err(Error::Uncovered {
-                            node: node.name.clone(),
-                            kind: node.op.kind(),
-                        });
-                    }
-                },
-            };
+            let passed = self.pass(&trace, id, node, output)?;
+            trace.forget(id);
             for (read, passed) in node.inputs.iter().zip(passed) {
-                let sum = &mut relevance[read.index()];
-                *sum = Some(match sum.take() {
-                    Some(before) => (before + passed)?,
+                let total = &mut relevance[read.index()];
+                *total = Some(match total.take() {
+                    Some(before) => sum(&before, &passed)?,
                     None => passed,
                 });
             }
         }
         match relevance[input.index()].take() {
             Some(relevance) => Ok(relevance),
-            None => Ok(trace.output(input).zeros_like()?),
+            None => Ok(trace.output(input)?.zeros_like()?),
         }
     }
+
+    /// The relevance of what a node reads from that of its output.
+    fn pass(&self, trace: &Trace, id: NodeId, node: &Node, output: Tensor) -> Result<Vec<Tensor>> {
+        let read = |place: usize| -> Result<&Tensor> { Ok(trace.output(node.inputs[place])?) };
+        Ok(match node.op.structure() {
+            Structure::PassThrough => vec![output.reshape(trace.shape(node.inputs[0]))?],
+            Structure::Routing(op) => vec![op.route(read(0)?, &output)?],
+            Structure::Sum => {
+                let quotient = divide(&output, trace.output(id)?, STABILIZER, 1.0)?;
+                (0..node.inputs.len())
+                    .map(|branch| Ok(product(read(branch)?, &quotient)?))
+                    .collect::<Result<_>>()?
+            }
+            Structure::Concat => {
+                let shapes: Vec<_> = node.inputs.iter().map(|read| trace.shape(*read)).collect();
+                parts(&output, &shapes)?
+            }
+            Structure::Linear(op) => match &self.rules[id.index()] {
+                Some(rule) => {
+                    let layer = Layer::new(op, self, trace, id, node.inputs[0], rule)?;
+                    vec![layer.relevance(rule, &output)?]
+                }
+                None => {
+                    return Err(Error::Uncovered {
+                        node: node.name.clone(),
+                        kind: node.op.kind(),
+                    });
+                }
+            },
+        })
+    }
+}
+
+/// For every node, whether what it reads is nowhere negative, whatever the network's input is.
+fn non_negative_inputs(graph: &Graph) -> Vec<bool> {
+    let mut outputs: Vec<bool> = Vec::new();
+    let mut inputs = Vec::new();
+    for (_, node) in graph.nodes() {
+        let of_inputs = !node.inputs.is_empty() && node.inputs.iter().all(|read| outputs[read.index()]);
+        // A pool takes some of its inputs or their average.
+        let keeps = !matches!(node.op.structure(), Structure::Linear(_)) || node.op.kind() == Kind::Pool;
+        outputs.push(node.op.is_relu() || (of_inputs && keeps));
+        inputs.push(of_inputs);
+    }
+    inputs
+}
+
+/// The nodes whose outputs a sweep by these rules reads.
+fn read_by_sweep(graph: &Graph, rules: &[Option<Rule>]) -> Vec<bool> {
+    let mut read = vec![false; rules.len()];
+    for ((id, node), rule) in graph.nodes().zip(rules) {
+        let (inputs, output) = match node.op.structure() {
+            Structure::PassThrough | Structure::Concat => (false, false),
+            Structure::Routing(_) => (true, false),
+            Structure::Sum => (true, true),
+            Structure::Linear(_) => (true, rule.as_ref().is_some_and(Rule::uses_output)),
+        };
+        read[id.index()] |= output;
+        node.inputs.iter().for_each(|input| read[input.index()] |= inputs);
+    }
+    // Its shape is that of the relevance where no node on the way to the output reads it.
+    read[graph.architecture().input().index()] = true;
+    read
 }
 
 /// A linear layer in the middle of a sweep.
 struct Layer<'a> {
     op: &'a dyn LinearOp,
+    lrp: &'a Lrp,
+    id: NodeId,
     input: Tensor,
     weight: Tensor,
     bias: Option<Tensor>,
-    /// `Σ_j a_j w_jk + b_k`, as traced; without the bias where that is left out.
-    output: Tensor,
+    /// Whether the bias holds a reference's output, so that it differs from place to place.
+    of_reference: bool,
+    /// `Σ_j a_j w_jk + b_k`, as traced, without the bias where that is left out; if a rule asks for it.
+    output: Option<Tensor>,
 }
 
 impl<'a> Layer<'a> {
     fn new(
         op: &'a dyn LinearOp,
-        lrp: &Lrp,
+        lrp: &'a Lrp,
         trace: &Trace,
         id: NodeId,
         read: NodeId,
+        rule: &Rule,
     ) -> Result<Self> {
         let reads_input = read == lrp.graph.architecture().input();
         let reference = if reads_input {
@@ -170,47 +226,62 @@ impl<'a> Layer<'a> {
         } else {
             0.0
         };
-        let mut input = trace.output(read).clone();
-        let mut output = trace.output(id).clone();
+        let mut input = trace.output(read)?.clone();
+        let mut output = None;
+        if rule.uses_output() {
+            output = Some(trace.output(id)?.clone());
+        }
         let (weight, mut bias) = op.weights(lrp.graph.params(id), &input)?;
         if reference != 0.0 {
             // Σ (a − r) w + (b + Σ r w) is the output it was.
             let constant = input.narrow(0, 0, 1)?.affine(0.0, reference)?;
-            let of_reference = op.apply(&constant, &weight)?;
             bias = Some(match bias {
-                Some(bias) => of_reference.broadcast_add(&bias)?,
-                None => of_reference,
+                Some(bias) => op.affine(&constant, &weight, &bias)?,
+                None => op.apply(&constant, &weight)?,
             });
             input = (input - reference)?;
         }
         if lrp.options.bias == Bias::Zero
             && let Some(bias) = bias.take()
+            && let Some(output) = &mut output
         {
-            output = output.broadcast_sub(&bias)?;
+            *output = output.broadcast_sub(&bias)?;
         }
         Ok(Layer {
             op,
+            lrp,
+            id,
             input,
             weight,
             bias,
+            of_reference: reference != 0.0,
             output,
         })
     }
 
     /// The relevance of the layer's input from that of its output.
     fn relevance(&self, rule: &Rule, output: &Tensor) -> Result<Tensor> {
-        let mut total: Option<Tensor> = None;
+        // Each part of the input is multiplied once by the sum of what its terms spread.
+        let mut spreads: BTreeMap<Part, Tensor> = BTreeMap::new();
         for share in &rule.shares {
-            let quotient = divide(output, &self.denominator(share)?, share.epsilon)?;
+            let quotient = divide(output, &self.denominator(share)?, share.epsilon, share.factor)?;
             for term in &share.terms {
-                let weight = term.weight.of(&self.weight)?;
+                let weight = self.weight(term.weight)?;
                 let spread = self.op.transpose(&quotient, &weight, self.input.shape())?;
-                let part = ((term.input.of(&self.input)? * spread)? * share.factor)?;
-                total = Some(match total {
-                    Some(total) => (total + part)?,
-                    None => part,
-                });
+                let spread = match spreads.remove(&term.input) {
+                    Some(before) => sum(&before, &spread)?,
+                    None => spread,
+                };
+                spreads.insert(term.input, spread);
             }
+        }
+        let mut total: Option<Tensor> = None;
+        for (part, spread) in spreads {
+            let relevance = product(&part.of(&self.input)?, &spread)?;
+            total = Some(match total {
+                Some(total) => sum(&total, &relevance)?,
+                None => relevance,
+            });
         }
         Ok(match total {
             Some(total) => total,
@@ -220,26 +291,39 @@ impl<'a> Layer<'a> {
 
     /// `z_k` of a share, before ε.
     fn denominator(&self, share: &Share) -> Result<Tensor> {
-        let identity = |term: &crate::Term| term.input == Part::Whole && term.weight == Part::Whole;
-        if let [term] = share.terms.as_slice()
-            && identity(term)
-            && share.bias == Part::Whole
+        if share.is_of_output()
+            && let Some(output) = &self.output
         {
-            return Ok(self.output.clone());
+            return Ok(output.clone());
         }
-        let mut z = match &self.bias {
-            Some(bias) => share
-                .bias
-                .of(bias)?
-                .broadcast_as(self.output.shape())?
-                .contiguous()?,
-            None => self.output.zeros_like()?,
-        };
+        let bias = self.bias.as_ref().map(|bias| share.bias.of(bias)).transpose()?;
+        let mut z: Option<Tensor> = None;
         for term in &share.terms {
-            z = (z + self
-                .op
-                .apply(&term.input.of(&self.input)?, &term.weight.of(&self.weight)?)?)?;
+            let (input, weight) = (term.input.of(&self.input)?, self.weight(term.weight)?);
+            z = Some(match (z, &bias) {
+                (Some(z), _) => sum(&z, &self.op.apply(&input, &weight)?)?,
+                (None, Some(bias)) if !self.of_reference => self.op.affine(&input, &weight, bias)?,
+                (None, Some(bias)) => self.op.apply(&input, &weight)?.broadcast_add(bias)?,
+                (None, None) => self.op.apply(&input, &weight)?,
+            });
         }
-        Ok(z)
+        match z {
+            Some(z) => Ok(z),
+            None => Ok(self.op.apply(&self.input, &self.weight)?.zeros_like()?),
+        }
+    }
+
+    /// A part of the weights, computed once where it is the same for every input.
+    fn weight(&self, part: Part) -> Result<Tensor> {
+        if part == Part::Whole || !self.op.has_fixed_weights() {
+            return part.of(&self.weight);
+        }
+        let mut weights = self.lrp.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(weight) = weights.get(&(self.id, part)) {
+            return Ok(weight.clone());
+        }
+        let weight = part.of(&self.weight)?;
+        weights.insert((self.id, part), weight.clone());
+        Ok(weight)
     }
 }

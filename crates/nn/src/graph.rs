@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Shape, Tensor, Var};
 use rand::RngExt;
 
 use crate::random::{Stream, generator};
@@ -212,20 +212,40 @@ pub struct Graph {
     inference: Arc<OnceLock<Graph>>,
 }
 
-/// What every node gave in one forward pass.
+/// What nodes gave in one forward pass.
 pub struct Trace {
-    outputs: Vec<Tensor>,
+    nodes: Arc<Architecture>,
+    shapes: Vec<Shape>,
+    outputs: Vec<Option<Tensor>>,
+    /// What each op kept for its gradient, in training.
+    pub(crate) saved: Vec<Vec<Tensor>>,
 }
 
 impl Trace {
     /// What `node` gave.
-    pub fn output(&self, node: NodeId) -> &Tensor {
-        &self.outputs[node.0]
+    ///
+    /// # Errors
+    /// If it was not kept, or has been forgotten.
+    pub fn output(&self, node: NodeId) -> Result<&Tensor> {
+        self.outputs[node.0].as_ref().ok_or_else(|| Error::Graph {
+            node: self.nodes.nodes[node.0].name.clone(),
+            problem: "its output was not kept".into(),
+        })
+    }
+
+    /// The shape of what `node` gave, kept or not.
+    pub fn shape(&self, node: NodeId) -> &Shape {
+        &self.shapes[node.0]
     }
 
     /// What the network gave.
-    pub fn logits(&self) -> &Tensor {
-        &self.outputs[self.outputs.len() - 1]
+    pub fn logits(&self) -> Result<&Tensor> {
+        self.output(NodeId(self.outputs.len() - 1))
+    }
+
+    /// Gives back the memory of what `node` gave.
+    pub fn forget(&mut self, node: NodeId) {
+        self.outputs[node.0] = None;
     }
 }
 
@@ -361,46 +381,57 @@ impl Graph {
 
     /// [`Graph::forward`] in training or inference mode.
     pub fn forward_in(&self, input: &Tensor, mode: &mut Mode) -> Result<Tensor> {
-        let mut readers = vec![0usize; self.params.len()];
-        for input in self.architecture.nodes.iter().flat_map(|node| &node.inputs) {
-            readers[input.0] += 1;
-        }
-        let mut outputs: Vec<Option<Tensor>> = vec![None; self.params.len()];
-        let last = outputs.len() - 1;
-        for id in 0..=last {
-            let output =
-                self.node_forward(NodeId(id), input, |read| outputs[read.0].as_ref(), mode)?;
-            for read in &self.architecture.nodes[id].inputs {
-                readers[read.0] -= 1;
-                if readers[read.0] == 0 {
-                    outputs[read.0] = None;
-                }
-            }
-            outputs[id] = Some(output);
-        }
-        outputs[last].take().ok_or_else(|| self.unread(last))
+        Ok(self.run(input, mode, |_| false)?.logits()?.clone())
     }
 
     /// What every node gives for a batch `[N, …]`, in inference mode.
     pub fn trace(&self, input: &Tensor) -> Result<Trace> {
-        let mut outputs: Vec<Tensor> = Vec::with_capacity(self.params.len());
-        for id in 0..self.params.len() {
-            let output = self.node_forward(
-                NodeId(id),
-                input,
-                |read| outputs.get(read.0),
-                &mut Mode::Infer,
-            )?;
-            outputs.push(output);
-        }
-        Ok(Trace { outputs })
+        self.trace_of(input, |_| true)
     }
 
-    pub(crate) fn node_forward<'a>(
+    /// [`Graph::trace`] of some nodes and the logits: of the others nothing is kept once their readers have been computed.
+    pub fn trace_of(&self, input: &Tensor, keep: impl Fn(NodeId) -> bool) -> Result<Trace> {
+        self.run(input, &mut Mode::Infer, keep)
+    }
+
+    /// A forward pass that keeps what some nodes gave, the last one among them.
+    pub(crate) fn run(
+        &self,
+        input: &Tensor,
+        mode: &mut Mode,
+        keep: impl Fn(NodeId) -> bool,
+    ) -> Result<Trace> {
+        let nodes = &self.architecture.nodes;
+        let mut readers = vec![0usize; nodes.len()];
+        for input in nodes.iter().flat_map(|node| &node.inputs) {
+            readers[input.0] += 1;
+        }
+        let mut trace = Trace {
+            nodes: self.architecture.clone(),
+            shapes: Vec::with_capacity(nodes.len()),
+            outputs: Vec::with_capacity(nodes.len()),
+            saved: Vec::with_capacity(nodes.len()),
+        };
+        for (index, node) in nodes.iter().enumerate() {
+            let output = self.node_forward(NodeId(index), input, &trace, mode)?;
+            for read in &node.inputs {
+                readers[read.0] -= 1;
+                if readers[read.0] == 0 && !keep(*read) {
+                    trace.forget(*read);
+                }
+            }
+            trace.shapes.push(output.shape().clone());
+            trace.outputs.push(Some(output));
+            trace.saved.push(mode.take_saved());
+        }
+        Ok(trace)
+    }
+
+    fn node_forward(
         &self,
         id: NodeId,
         input: &Tensor,
-        output: impl Fn(NodeId) -> Option<&'a Tensor>,
+        trace: &Trace,
         mode: &mut Mode,
     ) -> Result<Tensor> {
         let node = &self.architecture.nodes[id.0];
@@ -417,7 +448,7 @@ impl Graph {
         let inputs = node
             .inputs
             .iter()
-            .map(|read| output(*read).ok_or_else(|| self.unread(read.0)))
+            .map(|read| trace.output(*read))
             .collect::<Result<Vec<_>>>()?;
         let before = mode.updates().len();
         let output =
@@ -434,13 +465,5 @@ impl Graph {
             *name = format!("{}.{name}", node.name);
         }
         Ok(output)
-    }
-
-    fn unread(&self, index: usize) -> Error {
-        let node = self.architecture.nodes[index].name.clone();
-        Error::Graph {
-            node,
-            problem: "was read before it was computed".into(),
-        }
     }
 }

@@ -89,6 +89,14 @@ pub enum Mode<'a> {
 }
 
 impl Mode<'_> {
+    /// What the op that was computed last has saved.
+    pub(crate) fn take_saved(&mut self) -> Vec<Tensor> {
+        match self {
+            Mode::Infer => Vec::new(),
+            Mode::Train(training) => std::mem::take(&mut training.saved),
+        }
+    }
+
     /// What a training pass has set so far.
     pub(crate) fn updates(&mut self) -> &mut [(String, Tensor)] {
         match self {
@@ -183,7 +191,10 @@ pub trait Op: Debug + Send + Sync {
             Structure::Routing(op) => vec![op.route(pass.inputs[0], pass.gradient)?],
             Structure::PassThrough => vec![pass.gradient.reshape(pass.inputs[0].shape())?],
             Structure::Sum => vec![pass.gradient.clone(); pass.inputs.len()],
-            Structure::Concat => parts(pass.gradient, pass.inputs)?,
+            Structure::Concat => {
+                let shapes: Vec<_> = pass.inputs.iter().map(|input| input.shape()).collect();
+                parts(pass.gradient, &shapes)?
+            }
         };
         Ok(Gradients { inputs, params: Vec::new() })
     }
@@ -233,15 +244,15 @@ pub struct Gradients {
     pub params: Vec<(&'static str, Tensor)>,
 }
 
-/// What belongs to each of some tensors of a tensor of their shapes behind each other along the second axis.
-pub fn parts(whole: &Tensor, of: &[&Tensor]) -> Result<Vec<Tensor>> {
+/// What belongs to each of some tensors of these shapes of one that holds them behind each other along the second axis.
+pub fn parts(whole: &Tensor, shapes: &[&Shape]) -> Result<Vec<Tensor>> {
     let mut start = 0;
-    let part = |tensor: &&Tensor| {
-        let (from, length) = (start, tensor.dim(1)?);
+    let part = |shape: &&Shape| {
+        let (from, length) = (start, shape.dim(1)?);
         start += length;
         Ok(whole.narrow(1, from, length)?.contiguous()?)
     };
-    of.iter().map(part).collect()
+    shapes.iter().map(part).collect()
 }
 
 /// What an op is to a sweep that walks the graph backwards.
@@ -265,6 +276,16 @@ pub trait LinearOp {
 
     /// `L(a; w)`, without bias.
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor>;
+
+    /// `L(a; w) + b`, with a bias as [`LinearOp::weights`] gives it.
+    fn affine(&self, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        Ok(self.apply(input, weight)?.broadcast_add(bias)?)
+    }
+
+    /// Whether the weights are the same for every input.
+    fn has_fixed_weights(&self) -> bool {
+        true
+    }
 
     /// The transposed map, from the shape of the output to `input`'s: `⟨apply(a, w), s⟩ = ⟨a, transpose(s, w)⟩`.
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor>;

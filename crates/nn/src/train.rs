@@ -11,7 +11,7 @@ use crate::loss::Loss;
 use crate::optim::Optimizer;
 use crate::random::{Stream, generator};
 use crate::tensor_file::{self, Metadata};
-use crate::{Error, Graph, Result, Training};
+use crate::{Error, Graph, Mode, Result, Training};
 
 /// Inputs with labels, as training and evaluation read them.
 pub trait Samples {
@@ -136,8 +136,9 @@ impl Trainer {
     /// One step on a batch `[N, …]`. Gives the loss before it.
     pub fn step(&mut self, input: &Tensor, labels: &[u32]) -> Result<f64> {
         let mut training = Training::new(generator(self.config.seed, Stream::Dropout, self.step));
-        let tape = self.compute.record(&input.detach(), &mut training)?;
-        let logits = Var::from_tensor(tape.logits()?)?;
+        let mut mode = Mode::Train(&mut training);
+        let trace = self.compute.run(&input.detach(), &mut mode, |_| true)?;
+        let logits = Var::from_tensor(trace.logits()?)?;
         let loss = self.config.loss.of(&logits, labels)?;
         let value = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
         if !value.is_finite() {
@@ -148,7 +149,7 @@ impl Trainer {
         }
         let by_logits = loss.backward()?.remove(&logits);
         let by_logits = by_logits.map_or_else(|| logits.zeros_like(), Ok)?;
-        let gradients = self.compute.backward(tape, by_logits)?;
+        let gradients = self.compute.backward(trace, by_logits)?;
         self.step += 1;
         for (name, gradient) in &gradients {
             self.config

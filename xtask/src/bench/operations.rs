@@ -19,7 +19,7 @@ pub fn forward(arch: Arch) -> Result<f64> {
         let weight = graph.params(id).get("weight");
         if let (Kind::Conv | Kind::Linear, Some(weight)) = (node.op.kind(), weight) {
             // Of `[outputs, …]`: every output value takes one multiply-add with each weight of its channel.
-            multiply_adds += trace.output(id).elem_count() * weight.elem_count() / weight.dim(0)?;
+            multiply_adds += trace.shape(id).elem_count() * weight.elem_count() / weight.dim(0)?;
         }
     }
     Ok(2.0 * multiply_adds as f64)

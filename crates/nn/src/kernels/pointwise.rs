@@ -15,10 +15,23 @@ pub trait Zip: Send + Sync {
 }
 
 /// Applies `op` to every pair of values of two tensors of one shape on the CPU. Not differentiable.
+///
+/// # Errors
+/// If the shapes differ.
 pub fn zip(op: &impl Zip, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let aligned = Aligned::new([a, b])?;
     let [first, second] = &aligned.tensors;
     aligned.restore(&first.apply_op2_no_bwd(second, &Pairs(op))?)
+}
+
+/// `a + b`, of one shape. Not differentiable on the CPU.
+pub fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if a.device().is_cpu() { zip(&Sum, a, b) } else { a + b }
+}
+
+/// `a · b`, value by value, of one shape. Not differentiable on the CPU.
+pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if a.device().is_cpu() { zip(&Product, a, b) } else { a * b }
 }
 
 struct Pairs<'a, Z>(&'a Z);
@@ -51,7 +64,7 @@ impl<Z: Zip> CustomOp2 for Pairs<'_, Z> {
 }
 
 /// `a + b`.
-pub struct Sum;
+pub(crate) struct Sum;
 
 impl Zip for Sum {
     fn name(&self) -> &'static str {
@@ -60,6 +73,19 @@ impl Zip for Sum {
 
     fn of<T: WithDType>(&self, a: T, b: T) -> T {
         a + b
+    }
+}
+
+/// `a · b`.
+struct Product;
+
+impl Zip for Product {
+    fn name(&self) -> &'static str {
+        "product"
+    }
+
+    fn of<T: WithDType>(&self, a: T, b: T) -> T {
+        a * b
     }
 }
 

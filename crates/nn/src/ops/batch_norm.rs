@@ -111,10 +111,15 @@ impl LinearOp for BatchNorm {
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        Ok(input.broadcast_mul(weight)?)
+        let scale = weight.flatten_all()?;
+        batch_norm::scale(input, &scale, &scale.zeros_like()?, false)
+    }
+
+    fn affine(&self, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        batch_norm::scale(input, &weight.flatten_all()?, &bias.flatten_all()?, false)
     }
 
     fn transpose(&self, output: &Tensor, weight: &Tensor, _: &Shape) -> Result<Tensor> {
-        Ok(output.broadcast_mul(weight)?)
+        self.apply(output, weight)
     }
 }

@@ -138,6 +138,10 @@ impl LinearOp for Conv2d {
         conv2d::forward(input, weight, None, false, self.geometry)
     }
 
+    fn affine(&self, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        conv2d::forward(input, weight, Some(&bias.flatten_all()?), false, self.geometry)
+    }
+
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
         conv2d::input_gradient(output, weight, input, self.geometry)
     }

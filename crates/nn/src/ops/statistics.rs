@@ -80,6 +80,10 @@ impl LinearOp for TimeDeviation {
         ))
     }
 
+    fn has_fixed_weights(&self) -> bool {
+        false
+    }
+
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
         Ok(input.broadcast_mul(weight)?.sum(D::Minus1)?)
     }
