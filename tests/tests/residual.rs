@@ -105,10 +105,11 @@ fn training_follows_pytorch() {
             "step {step}: {loss}, not {expected}"
         );
     }
-    // Running statistics too.
+    // Running statistics too, of which one is near 30: PyTorch's own is 8e-5 from what training in f64 gives.
     for (name, expected) in of_prefix(&golden, "trained/") {
         let apart = furthest(&trainer.graph().weights()[&name], &expected);
-        assert!(apart < 1e-4, "{name}: {apart} apart");
+        let largest = furthest(&expected, &expected.zeros_like().unwrap());
+        assert!(apart < 1e-5 * (1.0 + largest), "{name}: {apart} apart");
     }
 }
 
