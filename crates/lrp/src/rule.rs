@@ -89,14 +89,19 @@ impl Rule {
     pub(crate) fn on_non_negative(&self) -> Rule {
         let term = |term: &Term| match term.input {
             Part::Negative => None,
-            Part::Positive | Part::Whole => Some(Term { input: Part::Whole, ..*term }),
+            Part::Positive | Part::Whole => Some(Term {
+                input: Part::Whole,
+                ..*term
+            }),
         };
         let share = |share: &Share| Share {
             terms: share.terms.iter().filter_map(term).collect(),
             ..share.clone()
         };
         let shares = self.shares.iter().map(share);
-        Rule { shares: shares.filter(|share| !share.terms.is_empty()).collect() }
+        Rule {
+            shares: shares.filter(|share| !share.terms.is_empty()).collect(),
+        }
     }
 
     /// Whether a denominator is what the layer gave.
@@ -166,6 +171,11 @@ impl Zip for Quotient {
 
     fn of<T: WithDType>(&self, z: T, relevance: T) -> T {
         let (epsilon, factor) = (T::from_f64(self.epsilon), T::from_f64(self.factor));
-        factor * relevance / if z >= T::zero() { z + epsilon } else { z - epsilon }
+        factor * relevance
+            / if z >= T::zero() {
+                z + epsilon
+            } else {
+                z - epsilon
+            }
     }
 }

@@ -76,7 +76,9 @@ impl Lrp {
     /// # Errors
     /// If there is not one target an input, or a target is no class.
     pub fn explain(&self, input: &Tensor, targets: &[u32]) -> Result<Explanation> {
-        let trace = self.graph.trace_of(&input.detach(), |node| self.read[node.index()])?;
+        let trace = self
+            .graph
+            .trace_of(&input.detach(), |node| self.read[node.index()])?;
         let logits = trace.logits()?.clone();
         let relevance = self.sweep(trace, self.start(&logits, targets)?)?;
         Ok(Explanation { logits, relevance })
@@ -170,9 +172,11 @@ fn non_negative_inputs(graph: &Graph) -> Vec<bool> {
     let mut outputs: Vec<bool> = Vec::new();
     let mut inputs = Vec::new();
     for (_, node) in graph.nodes() {
-        let of_inputs = !node.inputs.is_empty() && node.inputs.iter().all(|read| outputs[read.index()]);
+        let of_inputs =
+            !node.inputs.is_empty() && node.inputs.iter().all(|read| outputs[read.index()]);
         // A pool takes some of its inputs or their average.
-        let keeps = !matches!(node.op.structure(), Structure::Linear(_)) || node.op.kind() == Kind::Pool;
+        let keeps =
+            !matches!(node.op.structure(), Structure::Linear(_)) || node.op.kind() == Kind::Pool;
         outputs.push(node.op.is_relu() || (of_inputs && keeps));
         inputs.push(of_inputs);
     }
@@ -190,7 +194,9 @@ fn read_by_sweep(graph: &Graph, rules: &[Option<Rule>]) -> Vec<bool> {
             Structure::Linear(_) => (true, rule.as_ref().is_some_and(Rule::uses_output)),
         };
         read[id.index()] |= output;
-        node.inputs.iter().for_each(|input| read[input.index()] |= inputs);
+        node.inputs
+            .iter()
+            .for_each(|input| read[input.index()] |= inputs);
     }
     // Its shape is that of the relevance where no node on the way to the output reads it.
     read[graph.architecture().input().index()] = true;
@@ -264,7 +270,12 @@ impl<'a> Layer<'a> {
         // Each part of the input is multiplied once by the sum of what its terms spread.
         let mut spreads: BTreeMap<Part, Tensor> = BTreeMap::new();
         for share in &rule.shares {
-            let quotient = divide(output, &self.denominator(share)?, share.epsilon, share.factor)?;
+            let quotient = divide(
+                output,
+                &self.denominator(share)?,
+                share.epsilon,
+                share.factor,
+            )?;
             for term in &share.terms {
                 let weight = self.weight(term.weight)?;
                 let spread = self.op.transpose(&quotient, &weight, self.input.shape())?;
@@ -296,13 +307,19 @@ impl<'a> Layer<'a> {
         {
             return Ok(output.clone());
         }
-        let bias = self.bias.as_ref().map(|bias| share.bias.of(bias)).transpose()?;
+        let bias = self
+            .bias
+            .as_ref()
+            .map(|bias| share.bias.of(bias))
+            .transpose()?;
         let mut z: Option<Tensor> = None;
         for term in &share.terms {
             let (input, weight) = (term.input.of(&self.input)?, self.weight(term.weight)?);
             z = Some(match (z, &bias) {
                 (Some(z), _) => sum(&z, &self.op.apply(&input, &weight)?)?,
-                (None, Some(bias)) if !self.of_reference => self.op.affine(&input, &weight, bias)?,
+                (None, Some(bias)) if !self.of_reference => {
+                    self.op.affine(&input, &weight, bias)?
+                }
                 (None, Some(bias)) => self.op.apply(&input, &weight)?.broadcast_add(bias)?,
                 (None, None) => self.op.apply(&input, &weight)?,
             });
@@ -318,7 +335,11 @@ impl<'a> Layer<'a> {
         if part == Part::Whole || !self.op.has_fixed_weights() {
             return part.of(&self.weight);
         }
-        let mut weights = self.lrp.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut weights = self
+            .lrp
+            .weights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(weight) = weights.get(&(self.id, part)) {
             return Ok(weight.clone());
         }

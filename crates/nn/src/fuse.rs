@@ -19,7 +19,13 @@ impl Graph {
     pub(crate) fn with_relus_joined(&self) -> Graph {
         self.rewrite(|last, next| {
             let op = next.0.op.is_relu().then(|| last.0.op.with_relu())??;
-            Some(Ok((Node { op, ..last.0.clone() }, last.1.clone())))
+            Some(Ok((
+                Node {
+                    op,
+                    ..last.0.clone()
+                },
+                last.1.clone(),
+            )))
         })
         .unwrap_or_else(|_| self.clone())
     }
@@ -36,8 +42,15 @@ impl Graph {
                     None => shift,
                 };
                 let weight = params["weight"].broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?;
-                let params: BTreeMap<_, _> = [("bias".to_owned(), bias), ("weight".to_owned(), weight)].into();
-                Ok((Node { op: Arc::new(op.clone().with_bias()), ..conv.clone() }, params))
+                let params: BTreeMap<_, _> =
+                    [("bias".to_owned(), bias), ("weight".to_owned(), weight)].into();
+                Ok((
+                    Node {
+                        op: Arc::new(op.clone().with_bias()),
+                        ..conv.clone()
+                    },
+                    params,
+                ))
             };
             Some(merged())
         })
@@ -52,14 +65,19 @@ impl Graph {
         for input in self.nodes().flat_map(|(_, node)| &node.inputs) {
             readers[input.index()] += 1;
         }
-        let mut rewrite = Rewrite { nodes: Vec::new(), places: Vec::new() };
+        let mut rewrite = Rewrite {
+            nodes: Vec::new(),
+            places: Vec::new(),
+        };
         for (id, node) in self.nodes() {
             let params = self.params(id);
             let joined = match node.inputs.as_slice() {
                 [read] if readers[read.index()] == 1 => {
                     let place = rewrite.places[read.index()];
                     let (last, last_params) = &rewrite.nodes[place.index()];
-                    join((last, last_params), (node, params)).transpose()?.map(|node| (place, node))
+                    join((last, last_params), (node, params))
+                        .transpose()?
+                        .map(|node| (place, node))
                 }
                 _ => None,
             };
@@ -68,12 +86,25 @@ impl Graph {
                 rewrite.places.push(place);
                 continue;
             }
-            let inputs = node.inputs.iter().map(|read| rewrite.places[read.index()]).collect();
+            let inputs = node
+                .inputs
+                .iter()
+                .map(|read| rewrite.places[read.index()])
+                .collect();
             rewrite.places.push(NodeId::new(rewrite.nodes.len()));
-            rewrite.nodes.push((Node { inputs, ..node.clone() }, params.clone()));
+            rewrite.nodes.push((
+                Node {
+                    inputs,
+                    ..node.clone()
+                },
+                params.clone(),
+            ));
         }
         let (nodes, params) = rewrite.nodes.into_iter().unzip();
         let shape = self.architecture().input_shape().to_vec();
-        Ok(Graph::from_parts(Architecture::from_parts(shape, nodes), params))
+        Ok(Graph::from_parts(
+            Architecture::from_parts(shape, nodes),
+            params,
+        ))
     }
 }

@@ -12,7 +12,11 @@ use crate::{Backward, Result};
 impl Graph {
     /// The gradients by every trained parameter, by their full names, from that by the output. What has been used of the trace,
     /// one of training, is dropped on the way.
-    pub(crate) fn backward(&self, mut trace: Trace, gradient: Tensor) -> Result<BTreeMap<String, Tensor>> {
+    pub(crate) fn backward(
+        &self,
+        mut trace: Trace,
+        gradient: Tensor,
+    ) -> Result<BTreeMap<String, Tensor>> {
         let wanted = self.on_the_way_to_parameters();
         let mut gradients: Vec<Option<Tensor>> = vec![None; wanted.len()];
         if let Some(last) = gradients.last_mut() {
@@ -23,7 +27,11 @@ impl Graph {
             let (Some(gradient), true) = (gradients[id.index()].take(), wanted[id.index()]) else {
                 continue;
             };
-            let inputs: Vec<&Tensor> = node.inputs.iter().map(|read| trace.output(*read)).collect::<Result<_>>()?;
+            let inputs: Vec<&Tensor> = node
+                .inputs
+                .iter()
+                .map(|read| trace.output(*read))
+                .collect::<Result<_>>()?;
             let found = node.op.backward(&Backward {
                 params: self.params(id),
                 inputs: &inputs,
@@ -55,5 +63,156 @@ impl Graph {
             wanted.push(own || node.inputs.iter().any(|read| wanted[read.index()]));
         }
         wanted
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use candle_core::{DType, Device, Var};
+
+    use crate::ops::{
+        Add, AvgPool2d, BatchNorm, Concat, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Relu,
+        TimeDeviation, TimeMean,
+    };
+    use crate::random::{Stream, generator};
+    use crate::{Architecture, Mode, Training};
+
+    use super::*;
+
+    /// One of every op; branches that meet again, and a ReLU that is not the only reader of what it reads.
+    fn every_op() -> Architecture {
+        let mut net = Architecture::new([2, 12, 11]);
+        let x = net.input();
+        let x = net
+            .add("conv1", Conv2d::new(2, 9, 5).padding(2), [x])
+            .unwrap();
+        let x = net.add("bn1", BatchNorm { channels: 9 }, [x]).unwrap();
+        let x = net.add("relu1", Relu, [x]).unwrap();
+        let y = net
+            .add("conv2", Conv2d::new(9, 9, 3).padding(1).without_bias(), [x])
+            .unwrap();
+        let y = net.add("bn2", BatchNorm { channels: 9 }, [y]).unwrap();
+        let x = net.add("sum", Add, [y, x]).unwrap();
+        let y = net.add("relu2", Relu, [x]).unwrap();
+        let x = net.add("sum2", Add, [y, x]).unwrap();
+        let x = net
+            .add(
+                "pool1",
+                MaxPool2d {
+                    kernel: 3,
+                    stride: 2,
+                },
+                [x],
+            )
+            .unwrap();
+        let x = net
+            .add("conv3", Conv2d::new(9, 8, 3).padding(1).stride(2), [x])
+            .unwrap();
+        let x = net.add("relu3", Relu, [x]).unwrap();
+        let x = net
+            .add(
+                "pool2",
+                AvgPool2d {
+                    kernel: 2,
+                    stride: 1,
+                },
+                [x],
+            )
+            .unwrap();
+        let mean = net.add("mean", TimeMean, [x]).unwrap();
+        let mean = net.add("mean.flatten", Flatten, [mean]).unwrap();
+        let deviation = net.add("std", TimeDeviation, [x]).unwrap();
+        let deviation = net.add("std.flatten", Flatten, [deviation]).unwrap();
+        let x = net.add("pool", Concat, [mean, deviation]).unwrap();
+        let x = net.add("dropout", Dropout { p: 0.5 }, [x]).unwrap();
+        let x = net.add("hidden", Linear::new(32, 6), [x]).unwrap();
+        let x = net.add("bn3", BatchNorm { channels: 6 }, [x]).unwrap();
+        let x = net.add("relu4", Relu, [x]).unwrap();
+        net.add("head", Linear::new(6, 3), [x]).unwrap();
+        net
+    }
+
+    fn furthest(a: &Tensor, b: &Tensor) -> f64 {
+        let apart = (a - b).unwrap().abs().unwrap().flatten_all().unwrap();
+        apart
+            .max(0)
+            .unwrap()
+            .to_dtype(DType::F64)
+            .unwrap()
+            .to_scalar()
+            .unwrap()
+    }
+
+    /// candle differentiates the same ops: the sweep gives what it gives, with ReLUs joined to what they read and without.
+    #[test]
+    fn the_sweep_gives_what_candle_gives() {
+        for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 1e-4)] {
+            let graph = every_op()
+                .random(5, &Device::Cpu)
+                .unwrap()
+                .to_dtype(dtype)
+                .unwrap();
+            let input = Tensor::randn(0f64, 1.0, (4, 2, 12, 11), &Device::Cpu).unwrap();
+            let input = input.to_dtype(dtype).unwrap();
+            let weigh = Tensor::randn(0f64, 1.0, (4, 3), &Device::Cpu)
+                .unwrap()
+                .to_dtype(dtype)
+                .unwrap();
+            let training = || Training::new(generator(1, Stream::Dropout, 2));
+
+            let (tracked, variables): (_, BTreeMap<String, Var>) = graph.to_variables().unwrap();
+            let logits = tracked
+                .forward_in(&input, &mut Mode::Train(&mut training()))
+                .unwrap();
+            let expected = (&logits * &weigh)
+                .unwrap()
+                .sum_all()
+                .unwrap()
+                .backward()
+                .unwrap();
+
+            for graph in [graph.clone(), graph.with_relus_joined()] {
+                let mut training = training();
+                let trace = graph
+                    .run(&input, &mut Mode::Train(&mut training), |_| true)
+                    .unwrap();
+                assert!(furthest(trace.logits().unwrap(), &logits.detach()) < tolerance);
+                let gradients = graph.backward(trace, weigh.clone()).unwrap();
+                assert_eq!(gradients.len(), variables.len());
+                for (name, gradient) in &gradients {
+                    let expected = expected.get(&variables[name]).unwrap();
+                    assert_eq!(gradient.shape(), expected.shape());
+                    let apart = furthest(gradient, expected);
+                    assert!(apart < tolerance * 10.0, "{name} {dtype:?}: {apart} apart");
+                }
+            }
+        }
+    }
+
+    /// In inference the graph that is run has fewer nodes and the same logits.
+    #[test]
+    fn what_runs_in_inference_gives_the_same_logits() {
+        let graph = every_op().random(6, &Device::Cpu).unwrap();
+        // Running statistics and scales that are not those of the start.
+        let graph = graph
+            .map_weights(|name, tensor| {
+                let noise = Tensor::rand(0.5f32, 1.5, tensor.shape(), &Device::Cpu)?;
+                Ok(if name.starts_with("bn") {
+                    (tensor + noise)?
+                } else {
+                    tensor.clone()
+                })
+            })
+            .unwrap()
+            .to_dtype(DType::F64)
+            .unwrap();
+        let merged = graph.with_batch_norm_merged().unwrap().with_relus_joined();
+        let names: Vec<&str> = merged.nodes().map(|(_, node)| node.name.as_str()).collect();
+        assert!(!names.contains(&"bn1") && !names.contains(&"bn2") && names.contains(&"bn3"));
+        assert!(!names.contains(&"relu1") && names.contains(&"relu2") && !names.contains(&"relu4"));
+        let input = Tensor::randn(0f64, 1.0, (3, 2, 12, 11), &Device::Cpu).unwrap();
+        let plain = graph.forward_in(&input, &mut Mode::Infer).unwrap();
+        assert!(furthest(&graph.forward(&input).unwrap(), &plain) < 1e-12);
     }
 }

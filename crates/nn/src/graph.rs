@@ -251,7 +251,12 @@ impl Trace {
 
 impl Graph {
     pub(crate) fn from_parts(architecture: Architecture, params: Vec<Params>) -> Self {
-        Graph { architecture: Arc::new(architecture), params, shared: false, inference: Arc::default() }
+        Graph {
+            architecture: Arc::new(architecture),
+            params,
+            shared: false,
+            inference: Arc::default(),
+        }
     }
 
     /// The nodes.
@@ -289,7 +294,12 @@ impl Graph {
     }
 
     fn with_params(&self, params: Vec<Params>) -> Graph {
-        Graph { architecture: self.architecture.clone(), params, shared: false, inference: Arc::default() }
+        Graph {
+            architecture: self.architecture.clone(),
+            params,
+            shared: false,
+            inference: Arc::default(),
+        }
     }
 
     /// The same graph with every parameter mapped.
@@ -329,7 +339,10 @@ impl Graph {
                     .collect()
             })
             .collect();
-        Graph { shared: true, ..self.with_params(params) }
+        Graph {
+            shared: true,
+            ..self.with_params(params)
+        }
     }
 
     /// The same graph with what is trained on variables of its own, and these by their full names.
@@ -363,7 +376,11 @@ impl Graph {
 
     /// The logits of a batch `[N, …]`. What no later node reads is dropped on the way.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let tracked = self.params.iter().flat_map(BTreeMap::values).any(Tensor::track_op);
+        let tracked = self
+            .params
+            .iter()
+            .flat_map(BTreeMap::values)
+            .any(Tensor::track_op);
         if tracked || input.track_op() {
             return self.forward_in(input, &mut Mode::Infer);
         }
@@ -371,7 +388,11 @@ impl Graph {
             Some(graph) => graph,
             None => {
                 // What is computed from parameters would not follow them.
-                let merged = if self.shared { None } else { Some(self.with_batch_norm_merged()?) };
+                let merged = if self.shared {
+                    None
+                } else {
+                    Some(self.with_batch_norm_merged()?)
+                };
                 let graph = merged.as_ref().unwrap_or(self).with_relus_joined();
                 self.inference.get_or_init(|| graph)
             }

@@ -196,7 +196,10 @@ pub trait Op: Debug + Send + Sync {
                 parts(pass.gradient, &shapes)?
             }
         };
-        Ok(Gradients { inputs, params: Vec::new() })
+        Ok(Gradients {
+            inputs,
+            params: Vec::new(),
+        })
     }
 
     /// The op that does the same and then sets negative values to 0, in one pass, if there is one.

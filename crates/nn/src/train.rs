@@ -152,9 +152,12 @@ impl Trainer {
         let gradients = self.compute.backward(trace, by_logits)?;
         self.step += 1;
         for (name, gradient) in &gradients {
-            self.config
-                .optimizer
-                .update(self.step, &self.variables[name], gradient, &self.slots[name])?;
+            self.config.optimizer.update(
+                self.step,
+                &self.variables[name],
+                gradient,
+                &self.slots[name],
+            )?;
         }
         self.graph.update(&training.updates);
         self.compute.update(&training.updates);

@@ -46,8 +46,12 @@ pub(crate) fn forward(
     relu: bool,
 ) -> Result<Tensor> {
     if input.device().is_cpu() {
-        let op = Normalize { batch: Batch::new(statistics, epsilon)?, relu };
-        let output = channels_last(input)?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)?;
+        let op = Normalize {
+            batch: Batch::new(statistics, epsilon)?,
+            relu,
+        };
+        let output =
+            channels_last(input)?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)?;
         return Ok(channels_first(&output)?);
     }
     let values = input
@@ -62,7 +66,11 @@ pub(crate) fn forward(
         .broadcast_mul(&column(weight)?)?
         .broadcast_add(&column(bias)?)?
         .reshape(input.shape())?;
-    if relu { relu::forward(&output) } else { Ok(output) }
+    if relu {
+        relu::forward(&output)
+    } else {
+        Ok(output)
+    }
 }
 
 /// `scale · x + shift` with a number each for every channel, and negative values set to 0 if `relu`: what batch normalization
@@ -78,7 +86,11 @@ pub(crate) fn scale(input: &Tensor, scale: &Tensor, shift: &Tensor, relu: bool) 
     let output = input
         .broadcast_mul(&scale.reshape(column.clone())?)?
         .broadcast_add(&shift.reshape(column)?)?;
-    if relu { relu::forward(&output) } else { Ok(output) }
+    if relu {
+        relu::forward(&output)
+    } else {
+        Ok(output)
+    }
 }
 
 /// The gradients of [`normalize`] by the input, γ and β, on the CPU. Not differentiable.
@@ -158,16 +170,27 @@ type Line<T> = Vec<(T, T)>;
 impl Batch {
     fn new(statistics: &Tensor, epsilon: f64) -> candle_core::Result<Self> {
         let rows = statistics.to_vec2::<f64>()?;
-        let inverse = rows[1].iter().map(|variance| (variance + epsilon).sqrt().recip());
-        Ok(Batch { inverse: inverse.collect(), mean: rows[0].clone() })
+        let inverse = rows[1]
+            .iter()
+            .map(|variance| (variance + epsilon).sqrt().recip());
+        Ok(Batch {
+            inverse: inverse.collect(),
+            mean: rows[0].clone(),
+        })
     }
 
     fn line<T: WithDType>(&self, weight: &[T], bias: &[T]) -> Line<T> {
-        let lines = weight.iter().zip(bias).zip(self.mean.iter().zip(&self.inverse));
+        let lines = weight
+            .iter()
+            .zip(bias)
+            .zip(self.mean.iter().zip(&self.inverse));
         lines
             .map(|((weight, bias), (mean, inverse))| {
                 let scale = weight.to_f64() * inverse;
-                (T::from_f64(scale), T::from_f64(bias.to_f64() - scale * mean))
+                (
+                    T::from_f64(scale),
+                    T::from_f64(bias.to_f64() - scale * mean),
+                )
             })
             .collect()
     }
@@ -187,11 +210,19 @@ impl Batch {
         let channel = |c: usize| {
             let scale = weights[c] * self.inverse[c];
             let slope = scale * rows[1][c] / count * self.inverse[c];
-            [scale, -slope, slope * self.mean[c] - scale * rows[0][c] / count]
+            [
+                scale,
+                -slope,
+                slope * self.mean[c] - scale * rows[0][c] / count,
+            ]
         };
         let combine = Combine((0..weights.len()).map(channel).collect());
         let of_parameter = |row: usize| sums.get(row)?.to_dtype(weight.dtype());
-        Ok([input.apply_op2_no_bwd(gradient, &combine)?, of_parameter(1)?, of_parameter(0)?])
+        Ok([
+            input.apply_op2_no_bwd(gradient, &combine)?,
+            of_parameter(1)?,
+            of_parameter(0)?,
+        ])
     }
 }
 

@@ -41,13 +41,16 @@ pub(crate) fn in_blocks<T: WithDType>(
             block
         })
         .collect();
-    blocks.into_par_iter().enumerate().for_each(|(index, block)| {
-        block.iter_mut().for_each(|value| {
-            value.write(T::zero());
+    blocks
+        .into_par_iter()
+        .enumerate()
+        .for_each(|(index, block)| {
+            block.iter_mut().for_each(|value| {
+                value.write(T::zero());
+            });
+            // SAFETY: every value of the block was written just above.
+            work(index, unsafe { block.assume_init_mut() });
         });
-        // SAFETY: every value of the block was written just above.
-        work(index, unsafe { block.assume_init_mut() });
-    });
     // SAFETY: the capacity is at least `length`; the blocks are the first `length` values, since their lengths sum to it, and
     // each value was written before its block was worked on. A panic in one leaves before this line.
     unsafe { values.set_len(length) };
@@ -56,7 +59,9 @@ pub(crate) fn in_blocks<T: WithDType>(
 
 /// The lengths of blocks of `size` values that make up `length`; the last may be shorter.
 pub(crate) fn lengths(length: usize, size: usize) -> impl Iterator<Item = usize> + Clone {
-    (0..length).step_by(size.max(1)).map(move |start| size.min(length - start))
+    (0..length)
+        .step_by(size.max(1))
+        .map(move |start| size.min(length - start))
 }
 
 /// Runs `$body` with `$T` the storage's type, f32 or f64.

@@ -11,7 +11,10 @@ pub(crate) fn channels_last(tensor: &Tensor) -> Result<Tensor> {
 
 /// The `[N, C, …]` of a kernel's `[N, …, C]`.
 pub(crate) fn channels_first(tensor: &Tensor) -> Result<Tensor> {
-    let axes: Vec<usize> = [0, tensor.rank() - 1].into_iter().chain(1..tensor.rank() - 1).collect();
+    let axes: Vec<usize> = [0, tensor.rank() - 1]
+        .into_iter()
+        .chain(1..tensor.rank() - 1)
+        .collect();
     tensor.permute(axes)
 }
 
@@ -34,7 +37,10 @@ impl<const N: usize> Aligned<N> {
                 false => tensor.contiguous()?,
             };
         }
-        Ok(Aligned { tensors: aligned, channels_last })
+        Ok(Aligned {
+            tensors: aligned,
+            channels_last,
+        })
     }
 
     /// A tensor in the same order, as one of the first one's shape.

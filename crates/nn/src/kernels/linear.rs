@@ -33,9 +33,12 @@ pub fn input_gradient(output: &Tensor, weight: &Tensor) -> Result<Tensor> {
 /// Not differentiable on the CPU.
 pub fn weight_gradient(input: &Tensor, gradient: &Tensor) -> Result<Tensor> {
     Ok(match input.device().is_cpu() {
-        true => gradient
-            .contiguous()?
-            .apply_op2_no_bwd(&input.contiguous()?, &Product { transpose_left: true })?,
+        true => gradient.contiguous()?.apply_op2_no_bwd(
+            &input.contiguous()?,
+            &Product {
+                transpose_left: true,
+            },
+        )?,
         false => gradient.t()?.matmul(input)?,
     })
 }

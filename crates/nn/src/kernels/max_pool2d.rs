@@ -46,12 +46,19 @@ pub fn route(input: &Tensor, output: &Tensor, kernel: usize, stride: usize) -> R
 }
 
 /// [`route`] by candle's own operations.
-fn route_by_operations(input: &Tensor, output: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
+fn route_by_operations(
+    input: &Tensor,
+    output: &Tensor,
+    kernel: usize,
+    stride: usize,
+) -> Result<Tensor> {
     let (n, c, h, w) = input.dims4()?;
     let winners = winners(&input.detach(), kernel, stride)?;
     let zeros = Tensor::zeros((n * c, h * w), output.dtype(), output.device())?;
     let values = output.contiguous()?.reshape(winners.shape())?;
-    Ok(zeros.scatter_add(&winners, &values, 1)?.reshape((n, c, h, w))?)
+    Ok(zeros
+        .scatter_add(&winners, &values, 1)?
+        .reshape((n, c, h, w))?)
 }
 
 /// The place of each window's largest value in its `H × W` plane, first in scan order on a tie, by candle's own operations:
@@ -195,7 +202,12 @@ impl CustomOp1 for MaxPool {
         layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let windows = Windows::new(layout.shape(), self.kernel, self.stride)?;
-        let Windows { channels, out_height, out_width, .. } = windows;
+        let Windows {
+            channels,
+            out_height,
+            out_width,
+            ..
+        } = windows;
         let (n, row) = (layout.dims()[0], out_width * channels);
         let storage = cpu::dispatch!(storage, "max pooling", T => {
             let input = cpu::slice::<T>(storage, layout)?;

@@ -26,12 +26,20 @@ pub fn zip(op: &impl Zip, a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// `a + b`, of one shape. Not differentiable on the CPU.
 pub fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if a.device().is_cpu() { zip(&Sum, a, b) } else { a + b }
+    if a.device().is_cpu() {
+        zip(&Sum, a, b)
+    } else {
+        a + b
+    }
 }
 
 /// `a · b`, value by value, of one shape. Not differentiable on the CPU.
 pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if a.device().is_cpu() { zip(&Product, a, b) } else { a * b }
+    if a.device().is_cpu() {
+        zip(&Product, a, b)
+    } else {
+        a * b
+    }
 }
 
 struct Pairs<'a, Z>(&'a Z);
@@ -49,7 +57,12 @@ impl<Z: Zip> CustomOp2 for Pairs<'_, Z> {
         b_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         if a_layout.shape() != b_layout.shape() {
-            candle_core::bail!("{}: {:?} and {:?}", self.0.name(), a_layout.shape(), b_layout.shape());
+            candle_core::bail!(
+                "{}: {:?} and {:?}",
+                self.0.name(),
+                a_layout.shape(),
+                b_layout.shape()
+            );
         }
         let output = cpu::dispatch!(a, "an operation on pairs", T => {
             let (a, b) = (cpu::slice::<T>(a, a_layout)?, cpu::slice::<T>(b, b_layout)?);

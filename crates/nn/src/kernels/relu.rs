@@ -2,9 +2,9 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
 
+use super::cpu;
 use super::layout::Aligned;
 use super::pointwise::{Zip, zip};
-use super::cpu;
 use crate::Result;
 
 /// Of any shape; differentiable.
@@ -70,6 +70,10 @@ impl Zip for Mask {
     }
 
     fn of<T: WithDType>(&self, output: T, gradient: T) -> T {
-        if output > T::zero() { gradient } else { T::zero() }
+        if output > T::zero() {
+            gradient
+        } else {
+            T::zero()
+        }
     }
 }

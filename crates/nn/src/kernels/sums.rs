@@ -12,7 +12,10 @@ pub fn sum_by_channel(tensor: &Tensor) -> Result<Tensor> {
     if tensor.device().is_cpu() {
         return Ok(channels_last(tensor)?.apply_op1_no_bwd(&ByChannel)?);
     }
-    Ok(tensor.flatten_from(1)?.reshape((tensor.dim(0)?, tensor.dim(1)?, ()))?.sum((0, 2))?)
+    Ok(tensor
+        .flatten_from(1)?
+        .reshape((tensor.dim(0)?, tensor.dim(1)?, ()))?
+        .sum((0, 2))?)
 }
 
 /// Values that one thread sums at a time.
@@ -30,16 +33,23 @@ pub(super) fn sum_rows<const K: usize>(
     let of_part = |part: usize| {
         let mut sums = zeros();
         let past = length.min((part + 1) * part_length);
-        (part * part_length..past).step_by(channels).for_each(|row| add(row, &mut sums));
+        (part * part_length..past)
+            .step_by(channels)
+            .for_each(|row| add(row, &mut sums));
         sums
     };
-    let parts: Vec<_> = (0..length.div_ceil(part_length)).into_par_iter().map(of_part).collect();
-    parts.iter().fold(zeros(), |mut total: [Vec<f64>; K], part| {
-        for (total, part) in total.iter_mut().flatten().zip(part.iter().flatten()) {
-            *total += part;
-        }
-        total
-    })
+    let parts: Vec<_> = (0..length.div_ceil(part_length))
+        .into_par_iter()
+        .map(of_part)
+        .collect();
+    parts
+        .iter()
+        .fold(zeros(), |mut total: [Vec<f64>; K], part| {
+            for (total, part) in total.iter_mut().flatten().zip(part.iter().flatten()) {
+                *total += part;
+            }
+            total
+        })
 }
 
 struct ByChannel;

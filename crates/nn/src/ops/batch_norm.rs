@@ -4,7 +4,9 @@ use candle_core::{Shape, Tensor};
 
 use super::rectified::{Rectified, Rectify};
 use crate::kernels::batch_norm;
-use crate::{Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
+use crate::{
+    Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure,
+};
 
 /// Added to the variance (PyTorch's default).
 const EPSILON: f64 = 1e-5;
@@ -49,12 +51,22 @@ impl Op for BatchNorm {
 
     fn backward(&self, pass: &Backward) -> Result<Gradients> {
         let [statistics] = pass.saved else {
-            return Err(candle_core::Error::Msg("batch normalization was not computed in training".into()).into());
+            return Err(candle_core::Error::Msg(
+                "batch normalization was not computed in training".into(),
+            )
+            .into());
         };
         let [of_input, of_weight, of_bias] = batch_norm::gradients(
-            pass.inputs[0], &pass.params["weight"], statistics, EPSILON, pass.gradient,
+            pass.inputs[0],
+            &pass.params["weight"],
+            statistics,
+            EPSILON,
+            pass.gradient,
         )?;
-        Ok(Gradients { inputs: vec![of_input], params: vec![("weight", of_weight), ("bias", of_bias)] })
+        Ok(Gradients {
+            inputs: vec![of_input],
+            params: vec![("weight", of_weight), ("bias", of_bias)],
+        })
     }
 
     fn with_relu(&self) -> Option<Arc<dyn Op>> {

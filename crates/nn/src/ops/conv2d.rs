@@ -2,10 +2,12 @@ use std::sync::Arc;
 
 use candle_core::{Shape, Tensor};
 
+use super::rectified::{Rectified, Rectify};
 use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::sums::sum_by_channel;
-use super::rectified::{Rectified, Rectify};
-use crate::{Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
+use crate::{
+    Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure,
+};
 
 /// 2-D convolution: `[N, C, H, W]` to `[N, outputs, H', W']`, weight `[outputs, C, k, k]`, with a bias or without.
 #[derive(Clone, Debug)]
@@ -122,7 +124,13 @@ impl Rectify for Conv2d {
         _: &mut Mode,
         relu: bool,
     ) -> Result<Tensor> {
-        conv2d::forward(inputs[0], &params["weight"], params.get("bias"), relu, self.geometry)
+        conv2d::forward(
+            inputs[0],
+            &params["weight"],
+            params.get("bias"),
+            relu,
+            self.geometry,
+        )
     }
 }
 
@@ -139,7 +147,13 @@ impl LinearOp for Conv2d {
     }
 
     fn affine(&self, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        conv2d::forward(input, weight, Some(&bias.flatten_all()?), false, self.geometry)
+        conv2d::forward(
+            input,
+            weight,
+            Some(&bias.flatten_all()?),
+            false,
+            self.geometry,
+        )
     }
 
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {

@@ -46,6 +46,9 @@ impl Op for Dropout {
             [mask, ..] => (pass.gradient * mask)?,
             [] => pass.gradient.clone(),
         };
-        Ok(Gradients { inputs: vec![gradient], params: Vec::new() })
+        Ok(Gradients {
+            inputs: vec![gradient],
+            params: Vec::new(),
+        })
     }
 }

@@ -1,7 +1,9 @@
 use candle_core::{Shape, Tensor};
 
 use crate::kernels::linear;
-use crate::{Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
+use crate::{
+    Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure,
+};
 
 /// Dense layer: `[N, inputs]` to `[N, outputs]`, weight `[outputs, inputs]`, with a bias.
 #[derive(Clone, Debug)]
@@ -65,7 +67,10 @@ impl Op for Linear {
             inputs.push(linear::input_gradient(gradient, &pass.params["weight"])?);
         }
         let of_weight = linear::weight_gradient(pass.inputs[0], gradient)?;
-        Ok(Gradients { inputs, params: vec![("weight", of_weight), ("bias", gradient.sum(0)?)] })
+        Ok(Gradients {
+            inputs,
+            params: vec![("weight", of_weight), ("bias", gradient.sum(0)?)],
+        })
     }
 }
 

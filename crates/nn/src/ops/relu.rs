@@ -22,7 +22,10 @@ impl Op for Relu {
 
     fn backward(&self, pass: &Backward) -> Result<Gradients> {
         let inputs = vec![relu::gradient(pass.output, pass.gradient)?];
-        Ok(Gradients { inputs, params: Vec::new() })
+        Ok(Gradients {
+            inputs,
+            params: Vec::new(),
+        })
     }
 
     fn is_relu(&self) -> bool {

@@ -26,7 +26,9 @@ fn each_run(sizes: &Sizes, rows: Range<usize>, mut each: impl FnMut(usize, usize
     for (oy, ox) in rows.flat_map(|y| (0..sizes.out_width).map(move |x| (y, x))) {
         // The window's columns that hold a value of the image.
         let first = padding.saturating_sub(ox * stride);
-        let past = (sizes.width + padding).saturating_sub(ox * stride).min(sizes.kernel);
+        let past = (sizes.width + padding)
+            .saturating_sub(ox * stride)
+            .min(sizes.kernel);
         for ky in 0..sizes.kernel {
             let y = oy * stride + ky;
             if y >= padding && y - padding < sizes.height && first < past {
@@ -46,7 +48,10 @@ fn each_run(sizes: &Sizes, rows: Range<usize>, mut each: impl FnMut(usize, usize
 fn in_window_order<T: WithDType>(weight: &[T], sizes: &Sizes) -> Vec<T> {
     let square = sizes.kernel * sizes.kernel;
     let mut ordered = vec![T::zero(); weight.len()];
-    for (from, to) in weight.chunks(sizes.window()).zip(ordered.chunks_mut(sizes.window())) {
+    for (from, to) in weight
+        .chunks(sizes.window())
+        .zip(ordered.chunks_mut(sizes.window()))
+    {
         for (c, from) in from.chunks(square).enumerate() {
             for (place, value) in from.iter().enumerate() {
                 to[place * sizes.inputs + c] = *value;
@@ -69,18 +74,27 @@ pub(super) fn forward<T: WithDType>(
     let row = sizes.out_width * sizes.outputs;
     let of_image = cpu::lengths(sizes.out_image(), rows * row);
     let blocks = sizes.out_height.div_ceil(rows);
-    cpu::in_blocks((0..sizes.batch).flat_map(|_| of_image.clone()), |block, output| {
-        let (image, first) = (block / blocks, block % blocks * rows);
-        let image = &input[image * sizes.image()..(image + 1) * sizes.image()];
-        let count = output.len() / sizes.outputs;
-        let mut windows = vec![T::zero(); count * sizes.window()];
-        each_run(sizes, first..first + output.len() / row, |to, from, length| {
-            windows[to..to + length].copy_from_slice(&image[from..from + length]);
-        });
-        let windows = Matrix::new(&windows, count, sizes.window());
-        multiply(Threads::One, output, false, windows, weight);
-        output.chunks_mut(sizes.outputs).for_each(|pixel| epilogue.apply(pixel));
-    })
+    cpu::in_blocks(
+        (0..sizes.batch).flat_map(|_| of_image.clone()),
+        |block, output| {
+            let (image, first) = (block / blocks, block % blocks * rows);
+            let image = &input[image * sizes.image()..(image + 1) * sizes.image()];
+            let count = output.len() / sizes.outputs;
+            let mut windows = vec![T::zero(); count * sizes.window()];
+            each_run(
+                sizes,
+                first..first + output.len() / row,
+                |to, from, length| {
+                    windows[to..to + length].copy_from_slice(&image[from..from + length]);
+                },
+            );
+            let windows = Matrix::new(&windows, count, sizes.window());
+            multiply(Threads::One, output, false, windows, weight);
+            output
+                .chunks_mut(sizes.outputs)
+                .for_each(|pixel| epilogue.apply(pixel));
+        },
+    )
 }
 
 /// The transposed map, from `[N, H', W', outputs]` to `[N, H, W, inputs]`.
@@ -88,17 +102,26 @@ pub(super) fn input_gradient<T: WithDType>(output: &[T], weight: &[T], sizes: &S
     let weight = in_window_order(weight, sizes);
     let weight = Matrix::new(&weight, sizes.outputs, sizes.window());
     let pixels = sizes.out_height * sizes.out_width;
-    cpu::in_blocks(cpu::lengths(sizes.batch * sizes.image(), sizes.image()), |n, image| {
-        let output = &output[n * sizes.out_image()..(n + 1) * sizes.out_image()];
-        let mut windows = vec![T::zero(); pixels * sizes.window()];
-        multiply(Threads::One, &mut windows, false, Matrix::new(output, pixels, sizes.outputs), weight);
-        each_run(sizes, 0..sizes.out_height, |from, to, length| {
-            image[to..to + length]
-                .iter_mut()
-                .zip(&windows[from..from + length])
-                .for_each(|(to, from)| *to += *from);
-        });
-    })
+    cpu::in_blocks(
+        cpu::lengths(sizes.batch * sizes.image(), sizes.image()),
+        |n, image| {
+            let output = &output[n * sizes.out_image()..(n + 1) * sizes.out_image()];
+            let mut windows = vec![T::zero(); pixels * sizes.window()];
+            multiply(
+                Threads::One,
+                &mut windows,
+                false,
+                Matrix::new(output, pixels, sizes.outputs),
+                weight,
+            );
+            each_run(sizes, 0..sizes.out_height, |from, to, length| {
+                image[to..to + length]
+                    .iter_mut()
+                    .zip(&windows[from..from + length])
+                    .for_each(|(to, from)| *to += *from);
+            });
+        },
+    )
 }
 
 /// The gradient by the weights, `[outputs, inputs, k, k]`.
@@ -110,19 +133,34 @@ pub(super) fn weight_gradient<T: WithDType>(input: &[T], output: &[T], sizes: &S
         .map(|(images, outputs)| {
             let mut windows = vec![T::zero(); pixels * sizes.window()];
             let mut sum = vec![T::zero(); sizes.weights()];
-            for (image, output) in images.chunks(sizes.image()).zip(outputs.chunks(sizes.out_image())) {
+            for (image, output) in images
+                .chunks(sizes.image())
+                .zip(outputs.chunks(sizes.out_image()))
+            {
                 each_run(sizes, 0..sizes.out_height, |to, from, length| {
                     windows[to..to + length].copy_from_slice(&image[from..from + length]);
                 });
                 let output = Matrix::new(output, pixels, sizes.outputs).t();
-                multiply(Threads::One, &mut sum, true, output, Matrix::new(&windows, pixels, sizes.window()));
+                multiply(
+                    Threads::One,
+                    &mut sum,
+                    true,
+                    output,
+                    Matrix::new(&windows, pixels, sizes.window()),
+                );
             }
             sum
         })
         .collect();
     let sum = super::sum_in_order(parts, sizes);
-    let (square, mut weight) = (sizes.kernel * sizes.kernel, vec![T::zero(); sizes.weights()]);
-    for (from, to) in sum.chunks(sizes.window()).zip(weight.chunks_mut(sizes.window())) {
+    let (square, mut weight) = (
+        sizes.kernel * sizes.kernel,
+        vec![T::zero(); sizes.weights()],
+    );
+    for (from, to) in sum
+        .chunks(sizes.window())
+        .zip(weight.chunks_mut(sizes.window()))
+    {
         for (place, from) in from.chunks(sizes.inputs).enumerate() {
             for (c, value) in from.iter().enumerate() {
                 to[c * square + place] = *value;

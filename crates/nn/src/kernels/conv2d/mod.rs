@@ -4,6 +4,9 @@
 
 mod columns;
 mod sizes;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 mod winograd;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor, WithDType};
@@ -37,7 +40,11 @@ pub fn forward(
     if let Some(bias) = bias {
         output = output.broadcast_add(&bias.reshape(((), 1, 1))?)?;
     }
-    if relu { relu::forward(&output) } else { Ok(output) }
+    if relu {
+        relu::forward(&output)
+    } else {
+        Ok(output)
+    }
 }
 
 /// The transposed map: `[N, K, H', W']` and weight `[K, C, k, k]` to the input's shape `[N, C, H, W]`. Not differentiable.
@@ -49,7 +56,10 @@ pub fn input_gradient(
 ) -> Result<Tensor> {
     if output.device().is_cpu() {
         let (n, c, h, w) = input.dims4()?;
-        let op = InputGradient { geometry, input: Shape::from((n, h, w, c)) };
+        let op = InputGradient {
+            geometry,
+            input: Shape::from((n, h, w, c)),
+        };
         let gradient = channels_last(output)?.apply_op2_no_bwd(&weight.contiguous()?, &op)?;
         return Ok(channels_first(&gradient)?);
     }
@@ -78,9 +88,16 @@ pub fn weight_gradient(
         return Ok(channels_last(input)?.apply_op2_no_bwd(&channels_last(gradient)?, &op)?);
     }
     // A convolution over the batch: images and channels change places, and the windows' steps become those within the kernel.
-    let (images, kernels) = (input.transpose(0, 1)?.contiguous()?, gradient.transpose(0, 1)?.contiguous()?);
+    let (images, kernels) = (
+        input.transpose(0, 1)?.contiguous()?,
+        gradient.transpose(0, 1)?.contiguous()?,
+    );
     let sums = images.conv2d(&kernels, geometry.padding, 1, geometry.stride, 1)?;
-    Ok(sums.transpose(0, 1)?.narrow(2, 0, kernel)?.narrow(3, 0, kernel)?.contiguous()?)
+    Ok(sums
+        .transpose(0, 1)?
+        .narrow(2, 0, kernel)?
+        .narrow(3, 0, kernel)?
+        .contiguous()?)
 }
 
 /// What is done to an output before it is written.
@@ -92,7 +109,10 @@ struct Epilogue<'a, T> {
 impl<T: WithDType> Epilogue<'_, T> {
     /// To the channels of a pixel.
     fn apply(&self, pixel: &mut [T]) {
-        pixel.iter_mut().zip(self.bias).for_each(|(value, bias)| *value += *bias);
+        pixel
+            .iter_mut()
+            .zip(self.bias)
+            .for_each(|(value, bias)| *value += *bias);
         if self.relu {
             pixel.iter_mut().for_each(|value| *value = relu::of(*value));
         }
@@ -102,9 +122,14 @@ impl<T: WithDType> Epilogue<'_, T> {
 /// The sum of partial gradients by the weights, in order.
 fn sum_in_order<T: WithDType>(parts: Vec<Vec<T>>, sizes: &Sizes) -> Vec<T> {
     let mut parts = parts.into_iter();
-    let mut total = parts.next().unwrap_or_else(|| vec![T::zero(); sizes.weights()]);
+    let mut total = parts
+        .next()
+        .unwrap_or_else(|| vec![T::zero(); sizes.weights()]);
     for part in parts {
-        total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
+        total
+            .iter_mut()
+            .zip(part)
+            .for_each(|(total, part)| *total += part);
     }
     total
 }
@@ -136,9 +161,21 @@ impl CustomOp3 for Forward {
         let shape = Shape::from((sizes.batch, sizes.out_height, sizes.out_width, outputs));
         let storage = match input {
             CpuStorage::F32(_) if winograd::suits(&sizes) => {
-                let epilogue = Epilogue { bias: cpu::slice(bias, bias_layout)?, relu: self.relu };
-                let (input, weight) = (cpu::slice(input, input_layout)?, cpu::slice(weight, weight_layout)?);
-                CpuStorage::F32(winograd::forward(Arch::new(), input, weight, &epilogue, &sizes))
+                let epilogue = Epilogue {
+                    bias: cpu::slice(bias, bias_layout)?,
+                    relu: self.relu,
+                };
+                let (input, weight) = (
+                    cpu::slice(input, input_layout)?,
+                    cpu::slice(weight, weight_layout)?,
+                );
+                CpuStorage::F32(winograd::forward(
+                    Arch::new(),
+                    input,
+                    weight,
+                    &epilogue,
+                    &sizes,
+                ))
             }
             _ => cpu::dispatch!(input, "conv2d", T => {
                 let epilogue = Epilogue::<T> { bias: cpu::slice(bias, bias_layout)?, relu: self.relu };
@@ -162,17 +199,25 @@ impl CustomOp3 for Forward {
             gradient = relu::gradient(output, &gradient)?;
         }
         let of_input = || {
-            let op = InputGradient { geometry: self.geometry, input: input.shape().clone() };
+            let op = InputGradient {
+                geometry: self.geometry,
+                input: input.shape().clone(),
+            };
             gradient.apply_op2_no_bwd(&weight.contiguous()?, &op)
         };
         let of_weight = || {
-            let op = WeightGradient { geometry: self.geometry, kernel: weight.dim(2)? };
+            let op = WeightGradient {
+                geometry: self.geometry,
+                kernel: weight.dim(2)?,
+            };
             input.apply_op2_no_bwd(&gradient, &op)
         };
         Ok((
             input.track_op().then(of_input).transpose()?,
             weight.track_op().then(of_weight).transpose()?,
-            bias.track_op().then(|| gradient.sum((0, 1, 2))).transpose()?,
+            bias.track_op()
+                .then(|| gradient.sum((0, 1, 2)))
+                .transpose()?,
         ))
     }
 }
@@ -199,8 +244,16 @@ impl CustomOp2 for InputGradient {
         let sizes = Sizes::new(&self.input, outputs, kernel, self.geometry)?;
         let storage = match output {
             CpuStorage::F32(_) if winograd::suits(&sizes) => {
-                let (output, weight) = (cpu::slice(output, output_layout)?, cpu::slice(weight, weight_layout)?);
-                CpuStorage::F32(winograd::input_gradient(Arch::new(), output, weight, &sizes))
+                let (output, weight) = (
+                    cpu::slice(output, output_layout)?,
+                    cpu::slice(weight, weight_layout)?,
+                );
+                CpuStorage::F32(winograd::input_gradient(
+                    Arch::new(),
+                    output,
+                    weight,
+                    &sizes,
+                ))
             }
             _ => cpu::dispatch!(output, "conv2d", T => {
                 let (output, weight) = (cpu::slice(output, output_layout)?, cpu::slice(weight, weight_layout)?);
@@ -233,8 +286,16 @@ impl CustomOp2 for WeightGradient {
         let shape = Shape::from((outputs, sizes.inputs, self.kernel, self.kernel));
         let storage = match input {
             CpuStorage::F32(_) if winograd::suits(&sizes) => {
-                let (input, output) = (cpu::slice(input, input_layout)?, cpu::slice(output, output_layout)?);
-                CpuStorage::F32(winograd::weight_gradient(Arch::new(), input, output, &sizes))
+                let (input, output) = (
+                    cpu::slice(input, input_layout)?,
+                    cpu::slice(output, output_layout)?,
+                );
+                CpuStorage::F32(winograd::weight_gradient(
+                    Arch::new(),
+                    input,
+                    output,
+                    &sizes,
+                ))
             }
             _ => cpu::dispatch!(input, "conv2d", T => {
                 let (input, output) = (cpu::slice(input, input_layout)?, cpu::slice(output, output_layout)?);

@@ -78,7 +78,10 @@ impl Sizes {
     /// The transposed map of a convolution of stride 1: a convolution from the outputs to the inputs.
     pub fn transposed(&self) -> Sizes {
         Sizes {
-            geometry: Geometry { padding: self.kernel - 1 - self.geometry.padding, ..self.geometry },
+            geometry: Geometry {
+                padding: self.kernel - 1 - self.geometry.padding,
+                ..self.geometry
+            },
             height: self.out_height,
             width: self.out_width,
             inputs: self.outputs,

@@ -60,13 +60,22 @@ impl Filters {
     /// Of weights `[outputs, inputs, r, r]`, or for the transposed convolution (`sizes` are its own) of `[inputs, outputs, r, r]`.
     fn new(arch: Arch, weight: &[f32], sizes: &Sizes, transposed: bool) -> Self {
         let mut filters = vec![0.0; panels(sizes) * PLACES * sizes.inputs * PANEL];
-        filters.par_chunks_mut(PLACES * sizes.inputs * PANEL).enumerate().for_each(|(panel, filters)| {
-            let panel = FilterPanel { sizes, weight, transposed, panel, filters };
-            match sizes.kernel {
-                3 => arch.dispatch(Kernel::<_, 3>(panel)),
-                _ => arch.dispatch(Kernel::<_, 5>(panel)),
-            }
-        });
+        filters
+            .par_chunks_mut(PLACES * sizes.inputs * PANEL)
+            .enumerate()
+            .for_each(|(panel, filters)| {
+                let panel = FilterPanel {
+                    sizes,
+                    weight,
+                    transposed,
+                    panel,
+                    filters,
+                };
+                match sizes.kernel {
+                    3 => arch.dispatch(Kernel::<_, 3>(panel)),
+                    _ => arch.dispatch(Kernel::<_, 5>(panel)),
+                }
+            });
         Filters(filters)
     }
 }
@@ -87,12 +96,22 @@ impl<const R: usize> WithSimd for Kernel<FilterPanel<'_>, R> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let FilterPanel { sizes, weight, transposed, panel, filters } = self.0;
+        let FilterPanel {
+            sizes,
+            weight,
+            transposed,
+            panel,
+            filters,
+        } = self.0;
         let first = panel * PANEL;
         let mut kernels = vec![0.0; R * R * PANEL];
         for input in 0..sizes.inputs {
             for output in first..sizes.outputs.min(first + PANEL) {
-                let at = if transposed { input * sizes.outputs + output } else { output * sizes.inputs + input };
+                let at = if transposed {
+                    input * sizes.outputs + output
+                } else {
+                    output * sizes.inputs + input
+                };
                 for (i, value) in weight[at * R * R..(at + 1) * R * R].iter().enumerate() {
                     let i = if transposed { R * R - 1 - i } else { i };
                     kernels[i * PANEL + output - first] = *value;
@@ -106,7 +125,13 @@ impl<const R: usize> WithSimd for Kernel<FilterPanel<'_>, R> {
                     #[inline(always)]
                     |g| scale::<S>(simd, evaluate::<S, R>(simd, g)),
                     #[inline(always)]
-                    |y, x, u| store::<S>(filters, ((y * SIDE + x) * sizes.inputs + input) * PANEL + lane, u),
+                    |y, x, u| {
+                        store::<S>(
+                            filters,
+                            ((y * SIDE + x) * sizes.inputs + input) * PANEL + lane,
+                            u,
+                        )
+                    },
                 );
             }
         }
@@ -114,33 +139,79 @@ impl<const R: usize> WithSimd for Kernel<FilterPanel<'_>, R> {
 }
 
 /// The convolution `[N, H, W, inputs]` to `[N, H', W', outputs]`.
-pub(super) fn forward(arch: Arch, input: &[f32], weight: &[f32], epilogue: &Epilogue<f32>, sizes: &Sizes) -> Vec<f32> {
-    convolve(arch, input, &Filters::new(arch, weight, sizes, false), epilogue, sizes)
+pub(super) fn forward(
+    arch: Arch,
+    input: &[f32],
+    weight: &[f32],
+    epilogue: &Epilogue<f32>,
+    sizes: &Sizes,
+) -> Vec<f32> {
+    convolve(
+        arch,
+        input,
+        &Filters::new(arch, weight, sizes, false),
+        epilogue,
+        sizes,
+    )
 }
 
 /// The transposed map, from `[N, H', W', outputs]` to `[N, H, W, inputs]`: a convolution with the kernels turned round.
-pub(super) fn input_gradient(arch: Arch, output: &[f32], weight: &[f32], sizes: &Sizes) -> Vec<f32> {
+pub(super) fn input_gradient(
+    arch: Arch,
+    output: &[f32],
+    weight: &[f32],
+    sizes: &Sizes,
+) -> Vec<f32> {
     let sizes = sizes.transposed();
-    let nothing = Epilogue { bias: &[], relu: false };
-    convolve(arch, output, &Filters::new(arch, weight, &sizes, true), &nothing, &sizes)
+    let nothing = Epilogue {
+        bias: &[],
+        relu: false,
+    };
+    convolve(
+        arch,
+        output,
+        &Filters::new(arch, weight, &sizes, true),
+        &nothing,
+        &sizes,
+    )
 }
 
-fn convolve(arch: Arch, input: &[f32], filters: &Filters, epilogue: &Epilogue<f32>, sizes: &Sizes) -> Vec<f32> {
+fn convolve(
+    arch: Arch,
+    input: &[f32],
+    filters: &Filters,
+    epilogue: &Epilogue<f32>,
+    sizes: &Sizes,
+) -> Vec<f32> {
     let mut bias = epilogue.bias.to_vec();
     bias.resize(panels(sizes) * PANEL, 0.0);
-    let epilogue = Epilogue { bias: &bias, relu: epilogue.relu };
+    let epilogue = Epilogue {
+        bias: &bias,
+        relu: epilogue.relu,
+    };
     let all = Rows::all(sizes);
-    let rows_a_block = Rows::of_block(sizes).min(all.count().div_ceil(rayon::current_num_threads()));
+    let rows_a_block =
+        Rows::of_block(sizes).min(all.count().div_ceil(rayon::current_num_threads()));
     let blocks: Vec<Rows> = all.split(rows_a_block).collect();
     let row = sizes.out_width * sizes.outputs;
     let length = |rows: &Rows| {
-        let heights = rows.each(sizes).map(|(_, y)| step(sizes).min(sizes.out_height - y * step(sizes)));
+        let heights = rows
+            .each(sizes)
+            .map(|(_, y)| step(sizes).min(sizes.out_height - y * step(sizes)));
         heights.sum::<usize>() * row
     };
     cpu::in_blocks(blocks.iter().map(length), |block, output| {
         Scratch::with(sizes, rows_a_block, |scratch| {
             let rows = blocks[block];
-            let block = Convolve { sizes, input, filters, epilogue: &epilogue, rows, scratch, output };
+            let block = Convolve {
+                sizes,
+                input,
+                filters,
+                epilogue: &epilogue,
+                rows,
+                scratch,
+                output,
+            };
             match sizes.kernel {
                 3 => arch.dispatch(Tile::<_, 4>(block)),
                 _ => arch.dispatch(Tile::<_, 2>(block)),
@@ -167,23 +238,57 @@ impl<const M: usize> WithSimd for Tile<Convolve<'_>, M> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Convolve { sizes, input, filters, epilogue, rows, scratch, output } = self.0;
-        let Scratch { strip, tiles, out_tiles, .. } = scratch;
+        let Convolve {
+            sizes,
+            input,
+            filters,
+            epilogue,
+            rows,
+            scratch,
+            output,
+        } = self.0;
+        let Scratch {
+            strip,
+            tiles,
+            out_tiles,
+            ..
+        } = scratch;
         transform_input::<S, M>(simd, sizes, input, rows, strip, tiles);
         let size = (rows.count() * Rows::tiles(sizes), sizes.inputs, tiles.depth);
         let place_size = sizes.inputs * PANEL;
         for (panel, filters) in filters.0.chunks_exact(PLACES * place_size).enumerate() {
             for (place, filter) in filters.chunks_exact(place_size).enumerate() {
-                multiply::<S>(simd, tiles.place(place), size, filter, out_tiles.place_mut(place));
+                multiply::<S>(
+                    simd,
+                    tiles.place(place),
+                    size,
+                    filter,
+                    out_tiles.place_mut(place),
+                );
             }
-            transform_results::<S, M>(simd, sizes, rows, out_tiles, panel * PANEL, epilogue, output);
+            transform_results::<S, M>(
+                simd,
+                sizes,
+                rows,
+                out_tiles,
+                panel * PANEL,
+                epilogue,
+                output,
+            );
         }
     }
 }
 
 /// `Bᵀ d B` of every tile of the block.
 #[inline(always)]
-fn transform_input<S: Simd, const M: usize>(simd: S, sizes: &Sizes, input: &[f32], rows: Rows, strip: &mut Strip, tiles: &mut Tiles) {
+fn transform_input<S: Simd, const M: usize>(
+    simd: S,
+    sizes: &Sizes,
+    input: &[f32],
+    rows: Rows,
+    strip: &mut Strip,
+    tiles: &mut Tiles,
+) {
     let (stride, mut to) = (tiles.stride, 0);
     for (n, y) in rows.each(sizes) {
         let image = Image {
@@ -214,7 +319,15 @@ fn transform_input<S: Simd, const M: usize>(simd: S, sizes: &Sizes, input: &[f32
 
 /// `Aᵀ m A` of the block's tiles, to the outputs from channel `first` on.
 #[inline(always)]
-fn transform_results<S: Simd, const M: usize>(simd: S, sizes: &Sizes, rows: Rows, tiles: &Tiles, first: usize, epilogue: &Epilogue<f32>, output: &mut [f32]) {
+fn transform_results<S: Simd, const M: usize>(
+    simd: S,
+    sizes: &Sizes,
+    rows: Rows,
+    tiles: &Tiles,
+    first: usize,
+    epilogue: &Epilogue<f32>,
+    output: &mut [f32],
+) {
     let zero = simd.splat_f32s(0.0);
     let (mut from, mut top) = (0, 0);
     for (_, y) in rows.each(sizes) {
@@ -257,12 +370,26 @@ fn transform_results<S: Simd, const M: usize>(simd: S, sizes: &Sizes, rows: Rows
 }
 
 /// The gradient by the weights, `[outputs, inputs, r, r]`, from the input and the gradient by the output.
-pub(super) fn weight_gradient(arch: Arch, input: &[f32], gradient: &[f32], sizes: &Sizes) -> Vec<f32> {
-    let parts: Vec<Rows> = Rows::all(sizes).split(IMAGES_A_PART * Rows::of_image(sizes)).collect();
+pub(super) fn weight_gradient(
+    arch: Arch,
+    input: &[f32],
+    gradient: &[f32],
+    sizes: &Sizes,
+) -> Vec<f32> {
+    let parts: Vec<Rows> = Rows::all(sizes)
+        .split(IMAGES_A_PART * Rows::of_image(sizes))
+        .collect();
     let parts = parts.into_par_iter().map(|rows| {
         let rows_a_block = Rows::of_block(sizes).min(rows.count());
         Scratch::with(sizes, rows_a_block, |scratch| {
-            let part = WeightGradient { sizes, input, gradient, rows, rows_a_block, scratch };
+            let part = WeightGradient {
+                sizes,
+                input,
+                gradient,
+                rows,
+                rows_a_block,
+                scratch,
+            };
             match sizes.kernel {
                 3 => arch.dispatch(KernelAndTile::<_, 3, 4>(part)),
                 _ => arch.dispatch(KernelAndTile::<_, 5, 2>(part)),
@@ -289,8 +416,21 @@ impl<const R: usize, const M: usize> WithSimd for KernelAndTile<WeightGradient<'
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let WeightGradient { sizes, input, gradient, rows, rows_a_block, scratch } = self.0;
-        let Scratch { strip, tiles, out_strip, out_tiles, sums } = scratch;
+        let WeightGradient {
+            sizes,
+            input,
+            gradient,
+            rows,
+            rows_a_block,
+            scratch,
+        } = self.0;
+        let Scratch {
+            strip,
+            tiles,
+            out_strip,
+            out_tiles,
+            sums,
+        } = scratch;
         let place_size = sizes.inputs * PANEL;
         sums.clear();
         sums.resize(panels(sizes) * PLACES * place_size, 0.0);
@@ -298,9 +438,23 @@ impl<const R: usize, const M: usize> WithSimd for KernelAndTile<WeightGradient<'
             transform_input::<S, M>(simd, sizes, input, rows, strip, tiles);
             let size = (sizes.inputs, rows.count() * Rows::tiles(sizes), tiles.depth);
             for (panel, sums) in sums.chunks_exact_mut(PLACES * place_size).enumerate() {
-                transform_gradient::<S, M>(simd, sizes, gradient, rows, panel * PANEL, out_strip, out_tiles);
+                transform_gradient::<S, M>(
+                    simd,
+                    sizes,
+                    gradient,
+                    rows,
+                    panel * PANEL,
+                    out_strip,
+                    out_tiles,
+                );
                 for (place, sums) in sums.chunks_exact_mut(place_size).enumerate() {
-                    multiply_transposed::<S>(simd, tiles.place(place), size, out_tiles.place(place), sums);
+                    multiply_transposed::<S>(
+                        simd,
+                        tiles.place(place),
+                        size,
+                        out_tiles.place(place),
+                        sums,
+                    );
                 }
             }
         }
@@ -314,7 +468,15 @@ impl<const R: usize, const M: usize> WithSimd for KernelAndTile<WeightGradient<'
 
 /// `A y Aᵀ` of every tile of the block, for a panel of channels from `first` on.
 #[inline(always)]
-fn transform_gradient<S: Simd, const M: usize>(simd: S, sizes: &Sizes, gradient: &[f32], rows: Rows, first: usize, strip: &mut Strip, tiles: &mut Tiles) {
+fn transform_gradient<S: Simd, const M: usize>(
+    simd: S,
+    sizes: &Sizes,
+    gradient: &[f32],
+    rows: Rows,
+    first: usize,
+    strip: &mut Strip,
+    tiles: &mut Tiles,
+) {
     let (stride, mut to) = (tiles.stride, 0);
     for (n, y) in rows.each(sizes) {
         let image = Image {
@@ -345,7 +507,13 @@ fn transform_gradient<S: Simd, const M: usize>(simd: S, sizes: &Sizes, gradient:
 
 /// `Gᵀ u G` of the sums `[place, input, PANEL]`, to the weights of the outputs from `first` on.
 #[inline(always)]
-fn kernels_of_sums<S: Simd, const R: usize>(simd: S, sizes: &Sizes, sums: &[f32], first: usize, weight: &mut [f32]) {
+fn kernels_of_sums<S: Simd, const R: usize>(
+    simd: S,
+    sizes: &Sizes,
+    sums: &[f32],
+    first: usize,
+    weight: &mut [f32],
+) {
     let square = R * R;
     let mut kernels = vec![0.0; square * PANEL];
     for input in 0..sizes.inputs {

@@ -113,5 +113,8 @@ fn pair<S: Simd>(values: &[f32]) -> [S::f32s; VECTORS] {
 #[inline(always)]
 fn pair_mut<S: Simd>(values: &mut [f32]) -> &mut [S::f32s; VECTORS] {
     let values = S::as_mut_simd_f32s(&mut values[..VECTORS * S::F32_LANES]).0;
-    pulp::as_arrays_mut::<VECTORS, _>(values).0.first_mut().expect("a panel is a multiple of this")
+    pulp::as_arrays_mut::<VECTORS, _>(values)
+        .0
+        .first_mut()
+        .expect("a panel is a multiple of this")
 }

@@ -23,7 +23,10 @@ pub(super) struct Rows {
 impl Rows {
     /// All of a batch.
     pub fn all(sizes: &Sizes) -> Self {
-        Rows { first: 0, past: sizes.batch * Rows::of_image(sizes) }
+        Rows {
+            first: 0,
+            past: sizes.batch * Rows::of_image(sizes),
+        }
     }
 
     /// How many an image has.
@@ -52,7 +55,10 @@ impl Rows {
     pub fn split(self, rows: usize) -> impl Iterator<Item = Rows> {
         (self.first..self.past)
             .step_by(rows)
-            .map(move |first| Rows { first, past: self.past.min(first + rows) })
+            .map(move |first| Rows {
+                first,
+                past: self.past.min(first + rows),
+            })
     }
 
     pub fn count(self) -> usize {
@@ -71,7 +77,11 @@ impl Lines {
     fn resize(&mut self, length: usize) {
         if self.values.len() < length + LANES {
             self.values.resize(length + LANES, 0.0);
-            self.start = self.values.as_ptr().align_offset(size_of::<f32>() * LANES).min(LANES);
+            self.start = self
+                .values
+                .as_ptr()
+                .align_offset(size_of::<f32>() * LANES)
+                .min(LANES);
         }
     }
 }
@@ -112,10 +122,15 @@ impl Strip {
     /// Copies the rows of an image from `first − padding` on, of its channels as many as fit.
     pub fn fill(&mut self, image: Image, first: usize, padding: usize) {
         let (depth, row) = (self.depth, image.width * image.channels);
-        let (count, channels) = (image.width.min(self.width - padding), image.past - image.first);
+        let (count, channels) = (
+            image.width.min(self.width - padding),
+            image.past - image.first,
+        );
         let rows = self.values.chunks_exact_mut(self.width * depth);
         for (y, to) in rows.take(self.rows).enumerate() {
-            let from = (first + y).checked_sub(padding).and_then(|y| image.values.get(y * row..(y + 1) * row));
+            let from = (first + y)
+                .checked_sub(padding)
+                .and_then(|y| image.values.get(y * row..(y + 1) * row));
             let Some(from) = from else {
                 to.fill(0.0);
                 continue;
@@ -128,7 +143,10 @@ impl Strip {
                 inner.copy_from_slice(&from[..count * depth]);
                 continue;
             }
-            for (to, from) in inner.chunks_exact_mut(depth).zip(from.chunks_exact(image.channels)) {
+            for (to, from) in inner
+                .chunks_exact_mut(depth)
+                .zip(from.chunks_exact(image.channels))
+            {
                 to[..channels].copy_from_slice(&from[image.first..image.past]);
                 to[channels..].fill(0.0);
             }
@@ -202,7 +220,9 @@ impl Scratch {
     pub fn with<T>(sizes: &Sizes, rows: usize, work: impl FnOnce(&mut Scratch) -> T) -> T {
         let (across, step) = (Rows::tiles(sizes), step(sizes));
         SCRATCH.with_borrow_mut(|scratch| {
-            scratch.strip.reset(SIDE, (across - 1) * step + SIDE, sizes.inputs);
+            scratch
+                .strip
+                .reset(SIDE, (across - 1) * step + SIDE, sizes.inputs);
             scratch.tiles.reset(rows * across, sizes.inputs);
             scratch.out_strip.reset(step, across * step, PANEL);
             scratch.out_tiles.reset(rows * across, PANEL);
