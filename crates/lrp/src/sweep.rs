@@ -3,7 +3,7 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::Tensor;
 use speechlens_nn::kernels::pointwise::{product, sum};
-use speechlens_nn::{Graph, Kind, LinearOp, Node, NodeId, Structure, Trace, parts};
+use speechlens_nn::{Graph, Kind, LinearOp, Node, NodeId, Structure, Trace, parts, reshaped};
 
 use crate::rule::{STABILIZER, divide};
 use crate::{Bias, Composite, Error, Options, Part, Result, Rule, Share, Start};
@@ -139,7 +139,7 @@ impl Lrp {
     fn pass(&self, trace: &Trace, id: NodeId, node: &Node, output: Tensor) -> Result<Vec<Tensor>> {
         let read = |place: usize| -> Result<&Tensor> { Ok(trace.output(node.inputs[place])?) };
         Ok(match node.op.structure() {
-            Structure::PassThrough => vec![output.reshape(trace.shape(node.inputs[0]))?],
+            Structure::PassThrough => vec![reshaped(&output, trace.shape(node.inputs[0]))?],
             Structure::Routing(op) => vec![op.route(read(0)?, &output)?],
             Structure::Sum => {
                 let quotient = divide(&output, trace.output(id)?, STABILIZER, 1.0)?;

@@ -46,6 +46,6 @@ pub use error::{Error, Result};
 pub use graph::{Architecture, Graph, Node, NodeId, Trace};
 pub use op::{
     Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, RoutingOp, Structure,
-    Training, parts,
+    Training, parts, reshaped,
 };
 pub use train::Trainer;

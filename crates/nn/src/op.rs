@@ -189,7 +189,7 @@ pub trait Op: Debug + Send + Sync {
                 vec![op.transpose(pass.gradient, &weight, pass.inputs[0].shape())?]
             }
             Structure::Routing(op) => vec![op.route(pass.inputs[0], pass.gradient)?],
-            Structure::PassThrough => vec![pass.gradient.reshape(pass.inputs[0].shape())?],
+            Structure::PassThrough => vec![reshaped(pass.gradient, pass.inputs[0].shape())?],
             Structure::Sum => vec![pass.gradient.clone(); pass.inputs.len()],
             Structure::Concat => {
                 let shapes: Vec<_> = pass.inputs.iter().map(|input| input.shape()).collect();
@@ -245,6 +245,14 @@ pub struct Gradients {
     pub inputs: Vec<Tensor>,
     /// By each trained parameter, with its name.
     pub params: Vec<(&'static str, Tensor)>,
+}
+
+/// A tensor in another shape. One that has it already is left as it lies in memory, which candle's own does not do.
+pub fn reshaped(tensor: &Tensor, shape: &Shape) -> Result<Tensor> {
+    match tensor.shape() == shape {
+        true => Ok(tensor.clone()),
+        false => Ok(tensor.reshape(shape)?),
+    }
 }
 
 /// What belongs to each of some tensors of these shapes of one that holds them behind each other along the second axis.
