@@ -162,25 +162,25 @@ impl Windows {
 
     /// Adds every output's value to the image at the place of its window's largest one.
     fn route<T: WithDType>(&self, image: &[T], output: &[T], routed: &mut [T]) {
-        let mut most = vec![T::zero(); self.channels];
-        let mut winners = vec![0u32; self.channels];
-        for (index, output) in output.chunks_exact(self.channels).enumerate() {
-            let (y, x) = (index / self.out_width, index % self.out_width);
-            for (place, at) in self.pixels(y, x).enumerate() {
-                let pixel = &image[at..at + self.channels];
-                if place == 0 {
-                    most.copy_from_slice(pixel);
-                    winners.fill(at as u32);
-                    continue;
+        let mut most = vec![T::zero(); self.out_width * self.channels];
+        // What is still to be added: nothing once a place was found, so that the first of equal values gets it.
+        let mut left = vec![T::zero(); self.channels];
+        for (y, output) in output.chunks_exact(most.len()).enumerate() {
+            self.largest(image, y, &mut most);
+            let pixels = most
+                .chunks_exact(self.channels)
+                .zip(output.chunks_exact(self.channels));
+            for (x, (most, output)) in pixels.enumerate() {
+                left.copy_from_slice(output);
+                for at in self.pixels(y, x) {
+                    let values = image[at..at + self.channels].iter().zip(most);
+                    let routed = routed[at..at + self.channels].iter_mut();
+                    for ((routed, left), (value, most)) in routed.zip(&mut left).zip(values) {
+                        let here = *value == *most;
+                        *routed += if here { *left } else { T::zero() };
+                        *left = if here { T::zero() } else { *left };
+                    }
                 }
-                for ((most, winner), value) in most.iter_mut().zip(&mut winners).zip(pixel) {
-                    let larger = *value > *most;
-                    *most = if larger { *value } else { *most };
-                    *winner = if larger { at as u32 } else { *winner };
-                }
-            }
-            for (channel, (winner, value)) in winners.iter().zip(output).enumerate() {
-                routed[*winner as usize + channel] += *value;
             }
         }
     }

@@ -7,6 +7,7 @@ pub(crate) mod cpu;
 mod layout;
 pub mod linear;
 pub mod max_pool2d;
+mod panel;
 pub mod pointwise;
 mod product;
 pub mod relu;

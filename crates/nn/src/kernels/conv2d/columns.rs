@@ -152,7 +152,7 @@ pub(super) fn weight_gradient<T: WithDType>(input: &[T], output: &[T], sizes: &S
             sum
         })
         .collect();
-    let sum = super::sum_in_order(parts, sizes);
+    let sum = super::sum_in_order(parts);
     let (square, mut weight) = (
         sizes.kernel * sizes.kernel,
         vec![T::zero(); sizes.weights()],

@@ -11,6 +11,7 @@ mod winograd;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor, WithDType};
 use pulp::Arch;
+use rayon::prelude::*;
 
 use super::layout::{channels_first, channels_last};
 use super::{cpu, relu};
@@ -119,17 +120,20 @@ impl<T: WithDType> Epilogue<'_, T> {
     }
 }
 
-/// The sum of partial gradients by the weights, in order.
-fn sum_in_order<T: WithDType>(parts: Vec<Vec<T>>, sizes: &Sizes) -> Vec<T> {
+/// The sum of partial gradients by the weights, in order; nothing of no parts.
+fn sum_in_order<T: WithDType>(parts: Vec<Vec<T>>) -> Vec<T> {
     let mut parts = parts.into_iter();
-    let mut total = parts
-        .next()
-        .unwrap_or_else(|| vec![T::zero(); sizes.weights()]);
+    let mut total = parts.next().unwrap_or_default();
     for part in parts {
-        total
-            .iter_mut()
-            .zip(part)
-            .for_each(|(total, part)| *total += part);
+        let pairs = total
+            .par_chunks_mut(cpu::CHUNK)
+            .zip(part.par_chunks(cpu::CHUNK));
+        pairs.for_each(|(total, part)| {
+            total
+                .iter_mut()
+                .zip(part)
+                .for_each(|(total, part)| *total += *part)
+        });
     }
     total
 }

@@ -8,7 +8,6 @@
 //! Images are `[N, H, W, C]`, and vectors hold neighbouring channels, so that every step works on whole vectors whatever the
 //! image's width. Some rows of tiles are transformed, multiplied and transformed back while they are in the cache.
 
-mod product;
 mod scratch;
 mod transform;
 
@@ -19,7 +18,7 @@ use super::columns::IMAGES_A_PART;
 use super::sizes::Sizes;
 use super::{Epilogue, sum_in_order};
 use crate::kernels::cpu;
-use product::{PANEL, multiply, multiply_transposed};
+use crate::kernels::panel::{PANEL, Panel, Size, multiply, multiply_transposed};
 use scratch::{Image, Rows, Scratch, Strip, Tiles};
 use transform::{PLACES, SCALES, SIDE, analyse, both_ways, evaluate, interpolate};
 
@@ -254,17 +253,23 @@ impl<const M: usize> WithSimd for Tile<Convolve<'_>, M> {
             ..
         } = scratch;
         transform_input::<S, M>(simd, sizes, input, rows, strip, tiles);
-        let size = (rows.count() * Rows::tiles(sizes), sizes.inputs, tiles.depth);
+        let size = Size {
+            rows: rows.count() * Rows::tiles(sizes),
+            columns: sizes.inputs,
+            stride: tiles.depth,
+        };
         let place_size = sizes.inputs * PANEL;
         for (panel, filters) in filters.0.chunks_exact(PLACES * place_size).enumerate() {
             for (place, filter) in filters.chunks_exact(place_size).enumerate() {
-                multiply::<S>(
-                    simd,
-                    tiles.place(place),
-                    size,
-                    filter,
-                    out_tiles.place_mut(place),
-                );
+                let filter = Panel {
+                    values: filter,
+                    stride: PANEL,
+                };
+                let out = Panel {
+                    values: out_tiles.place_mut(place),
+                    stride: PANEL,
+                };
+                multiply::<S>(simd, tiles.place(place), size, filter, out, false);
             }
             transform_results::<S, M>(
                 simd,
@@ -319,7 +324,10 @@ fn transform_input<S: Simd, const M: usize>(
 
 /// `Aᵀ m A` of the block's tiles, to the outputs from channel `first` on.
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "over iterators it takes an eighth longer")]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "over iterators it takes an eighth longer"
+)]
 fn transform_results<S: Simd, const M: usize>(
     simd: S,
     sizes: &Sizes,
@@ -397,7 +405,12 @@ pub(super) fn weight_gradient(
             }
         })
     });
-    sum_in_order(parts.collect(), sizes)
+    let kernels = sum_in_order(parts.collect());
+    if kernels.is_empty() {
+        vec![0.0; sizes.weights()]
+    } else {
+        by_output(&kernels, sizes)
+    }
 }
 
 /// A piece of work for kernels of side R and output tiles of side M.
@@ -433,11 +446,15 @@ impl<const R: usize, const M: usize> WithSimd for KernelAndTile<WeightGradient<'
             sums,
         } = scratch;
         let place_size = sizes.inputs * PANEL;
-        sums.clear();
         sums.resize(panels(sizes) * PLACES * place_size, 0.0);
+        let first = rows.first;
         for rows in rows.split(rows_a_block) {
             transform_input::<S, M>(simd, sizes, input, rows, strip, tiles);
-            let size = (sizes.inputs, rows.count() * Rows::tiles(sizes), tiles.depth);
+            let size = Size {
+                rows: rows.count() * Rows::tiles(sizes),
+                columns: sizes.inputs,
+                stride: tiles.depth,
+            };
             for (panel, sums) in sums.chunks_exact_mut(PLACES * place_size).enumerate() {
                 transform_gradient::<S, M>(
                     simd,
@@ -449,21 +466,27 @@ impl<const R: usize, const M: usize> WithSimd for KernelAndTile<WeightGradient<'
                     out_tiles,
                 );
                 for (place, sums) in sums.chunks_exact_mut(place_size).enumerate() {
+                    let values = Panel {
+                        values: out_tiles.place(place),
+                        stride: PANEL,
+                    };
                     multiply_transposed::<S>(
                         simd,
                         tiles.place(place),
                         size,
-                        out_tiles.place(place),
+                        values,
                         sums,
+                        rows.first > first,
                     );
                 }
             }
         }
-        let mut weight = vec![0.0; sizes.weights()];
-        for (panel, sums) in sums.chunks_exact(PLACES * place_size).enumerate() {
-            kernels_of_sums::<S, R>(simd, sizes, sums, panel * PANEL, &mut weight);
+        let mut kernels = vec![0.0; panels(sizes) * sizes.inputs * R * R * PANEL];
+        let of_panels = kernels.chunks_exact_mut(sizes.inputs * R * R * PANEL);
+        for (kernels, sums) in of_panels.zip(sums.chunks_exact(PLACES * place_size)) {
+            kernels_of_sums::<S, R>(simd, sums, kernels);
         }
-        weight
+        kernels
     }
 }
 
@@ -506,36 +529,41 @@ fn transform_gradient<S: Simd, const M: usize>(
     }
 }
 
-/// `Gᵀ u G` of the sums `[place, input, PANEL]`, to the weights of the outputs from `first` on.
+/// `Gᵀ u G` of a panel's sums `[place, input, PANEL]`, as `[input, r, r, PANEL]`.
 #[inline(always)]
-fn kernels_of_sums<S: Simd, const R: usize>(
-    simd: S,
-    sizes: &Sizes,
-    sums: &[f32],
-    first: usize,
-    weight: &mut [f32],
-) {
-    let square = R * R;
-    let mut kernels = vec![0.0; square * PANEL];
-    for input in 0..sizes.inputs {
+fn kernels_of_sums<S: Simd, const R: usize>(simd: S, sums: &[f32], kernels: &mut [f32]) {
+    let place_size = sums.len() / PLACES;
+    for (input, kernel) in kernels.chunks_exact_mut(R * R * PANEL).enumerate() {
         for lane in (0..PANEL).step_by(S::F32_LANES) {
             both_ways::<S, SIDE, R>(
                 simd,
                 #[inline(always)]
-                |y, x| load::<S>(sums, ((y * SIDE + x) * sizes.inputs + input) * PANEL + lane),
+                |y, x| load::<S>(sums, (y * SIDE + x) * place_size + input * PANEL + lane),
                 #[inline(always)]
                 |u| interpolate::<S, R>(simd, scale::<S>(simd, u)),
                 #[inline(always)]
-                |y, x, g| store::<S>(&mut kernels, (y * R + x) * PANEL + lane, g),
+                |y, x, g| store::<S>(kernel, (y * R + x) * PANEL + lane, g),
             );
         }
-        for output in first..sizes.outputs.min(first + PANEL) {
-            let at = (output * sizes.inputs + input) * square;
-            for (i, value) in weight[at..at + square].iter_mut().enumerate() {
-                *value = kernels[i * PANEL + output - first];
-            }
-        }
     }
+}
+
+/// `[panel, input, r, r, PANEL]` as `[outputs, inputs, r, r]`.
+fn by_output(kernels: &[f32], sizes: &Sizes) -> Vec<f32> {
+    let square = sizes.kernel * sizes.kernel;
+    let of_panel = sizes.inputs * square * PANEL;
+    let of_output = sizes.inputs * square;
+    cpu::in_blocks(
+        cpu::lengths(sizes.weights(), of_output),
+        |output, weight| {
+            let kernels = &kernels[output / PANEL * of_panel..][..of_panel];
+            let values = kernels[output % PANEL..].iter().step_by(PANEL);
+            weight
+                .iter_mut()
+                .zip(values)
+                .for_each(|(weight, value)| *weight = *value);
+        },
+    )
 }
 
 /// Divides the values at the points by [`SCALES`]' products.

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
-use super::product::PANEL;
 use super::transform::{PLACES, SIDE};
 use super::{Sizes, step};
+use crate::kernels::panel::PANEL;
 
 /// Channels are padded with zeros to a multiple of this, the widest vector.
 pub(super) const LANES: usize = 16;

@@ -74,7 +74,10 @@ pub(super) fn evaluate<S: Simd, const N: usize>(simd: S, c: [S::f32s; SIDE]) -> 
 
 /// The transpose of [`evaluate`]: N values; what lies beyond them has no meaning.
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "over iterators it takes an eighth longer")]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "over iterators it takes an eighth longer"
+)]
 pub(super) fn interpolate<S: Simd, const N: usize>(simd: S, v: [S::f32s; SIDE]) -> [S::f32s; SIDE] {
     let sums = [simd.add_f32s(v[1], v[2]), simd.add_f32s(v[3], v[4])];
     let differences = [simd.sub_f32s(v[1], v[2]), simd.sub_f32s(v[3], v[4])];

@@ -1,10 +1,14 @@
 //! The dense product. candle's own gives the weight's gradient transposed, which costs another pass over a large matrix.
 
+mod dense;
+
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor, WithDType};
+use pulp::Arch;
 
 use super::cpu;
 use super::product::{Matrix, Threads, multiply};
 use crate::Result;
+use dense::Sizes;
 
 /// `[N, inputs]` and weight `[outputs, inputs]` to `[N, outputs]`; differentiable by both.
 pub fn forward(input: &Tensor, weight: &Tensor) -> Result<Tensor> {
@@ -64,10 +68,24 @@ impl CustomOp2 for Forward {
         if inputs != weight_inputs {
             candle_core::bail!("a dense layer of {weight_inputs} inputs got {inputs}");
         }
-        let storage = cpu::dispatch!(input, "linear", T => {
-            let input = Matrix::<T>::new(cpu::slice(input, input_layout)?, batch, inputs);
-            product(input, Matrix::new(cpu::slice(weight, weight_layout)?, outputs, inputs).t())
-        });
+        let sizes = Sizes {
+            batch,
+            inputs,
+            outputs,
+        };
+        let storage = match input {
+            CpuStorage::F32(_) if sizes.suits() => {
+                let (input, weight) = (
+                    cpu::slice(input, input_layout)?,
+                    cpu::slice(weight, weight_layout)?,
+                );
+                CpuStorage::F32(dense::forward(Arch::new(), input, weight, sizes))
+            }
+            _ => cpu::dispatch!(input, "linear", T => {
+                let input = Matrix::<T>::new(cpu::slice(input, input_layout)?, batch, inputs);
+                product(input, Matrix::new(cpu::slice(weight, weight_layout)?, outputs, inputs).t())
+            }),
+        };
         Ok((storage, Shape::from((batch, outputs))))
     }
 
@@ -115,6 +133,16 @@ impl CustomOp2 for Product {
         };
         if inner != b_rows {
             candle_core::bail!("a product over {inner} and {b_rows} terms");
+        }
+        let sizes = Sizes {
+            batch: rows,
+            inputs: b_columns,
+            outputs: inner,
+        };
+        if let (CpuStorage::F32(_), false, true) = (a, self.transpose_left, sizes.suits()) {
+            let (a, b) = (cpu::slice(a, a_layout)?, cpu::slice(b, b_layout)?);
+            let output = dense::input_gradient(Arch::new(), a, b, sizes);
+            return Ok((CpuStorage::F32(output), Shape::from((rows, b_columns))));
         }
         let storage = cpu::dispatch!(a, "linear", T => {
             let a = Matrix::<T>::new(cpu::slice(a, a_layout)?, a_rows, a_columns);

@@ -1,4 +1,4 @@
-//! The matrix products over the channels: a few rows at a time, kept in registers.
+//! Matrix products with panels of a few vectors in width: some rows at a time, their sums kept in registers.
 
 use pulp::Simd;
 
@@ -38,20 +38,41 @@ macro_rules! by_rows {
     };
 }
 
-/// `out [count, PANEL] = a [count, depth] · b [depth, PANEL]`; the rows of `a` lie `stride` apart.
+/// A matrix in row order: how many rows, how many columns, and how far apart the rows lie.
+#[derive(Clone, Copy)]
+pub(super) struct Size {
+    pub rows: usize,
+    pub columns: usize,
+    pub stride: usize,
+}
+
+/// A panel in memory: its rows, of [`PANEL`] columns each, lie `stride` apart.
+#[derive(Clone, Copy)]
+pub(super) struct Panel<T> {
+    pub values: T,
+    pub stride: usize,
+}
+
+/// `out = a · b`, or `out += a · b`.
 #[inline(always)]
 pub(super) fn multiply<S: Simd>(
     simd: S,
     a: &[f32],
-    (count, depth, stride): (usize, usize, usize),
-    b: &[f32],
-    out: &mut [f32],
+    size: Size,
+    b: Panel<&[f32]>,
+    out: Panel<&mut [f32]>,
+    add: bool,
 ) {
     for at in (0..PANEL).step_by(VECTORS * S::F32_LANES) {
-        by_rows!(simd: S, count, |first, ROWS| {
-            let rows = rows::<ROWS>(&a[first * stride..], depth, stride);
+        by_rows!(simd: S, size.rows, |first, ROWS| {
+            let rows = rows::<ROWS>(&a[first * size.stride..], size.columns, size.stride);
             let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-            for (d, b) in b.chunks_exact(PANEL).take(depth).enumerate() {
+            if add {
+                for r in 0..ROWS {
+                    sums[r] = *pair_mut::<S>(&mut out.values[(first + r) * out.stride + at..]);
+                }
+            }
+            for (d, b) in b.values.chunks(b.stride).take(size.columns).enumerate() {
                 let b = pair::<S>(&b[at..]);
                 for r in 0..ROWS {
                     let a = simd.splat_f32s(rows[r][d]);
@@ -62,28 +83,31 @@ pub(super) fn multiply<S: Simd>(
                 }
             }
             for r in 0..ROWS {
-                *pair_mut::<S>(&mut out[(first + r) * PANEL + at..]) = sums[r];
+                *pair_mut::<S>(&mut out.values[(first + r) * out.stride + at..]) = sums[r];
             }
         });
     }
 }
 
-/// `out [count, PANEL] += aᵀ · b`, with `a [depth, count]`, its rows `stride` apart, and `b [depth, PANEL]`.
+/// `out = aᵀ · b`, or `out += aᵀ · b`, where `out` has as many rows as `a` has columns.
 #[inline(always)]
 pub(super) fn multiply_transposed<S: Simd>(
     simd: S,
     a: &[f32],
-    (count, depth, stride): (usize, usize, usize),
-    b: &[f32],
+    size: Size,
+    b: Panel<&[f32]>,
     out: &mut [f32],
+    add: bool,
 ) {
     for at in (0..PANEL).step_by(VECTORS * S::F32_LANES) {
-        by_rows!(simd: S, count, |first, ROWS| {
+        by_rows!(simd: S, size.columns, |first, ROWS| {
             let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-            for r in 0..ROWS {
-                sums[r] = *pair_mut::<S>(&mut out[(first + r) * PANEL + at..]);
+            if add {
+                for r in 0..ROWS {
+                    sums[r] = *pair_mut::<S>(&mut out[(first + r) * PANEL + at..]);
+                }
             }
-            for (a, b) in a.chunks(stride).zip(b.chunks_exact(PANEL)).take(depth) {
+            for (a, b) in a.chunks(size.stride).zip(b.values.chunks(b.stride)).take(size.rows) {
                 let (a, b) = (&a[first..first + ROWS], pair::<S>(&b[at..]));
                 for r in 0..ROWS {
                     let a = simd.splat_f32s(a[r]);
