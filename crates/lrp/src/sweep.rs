@@ -24,6 +24,8 @@ pub struct Lrp {
     options: Options,
     /// The nodes whose outputs the sweep reads.
     read: Vec<bool>,
+    /// Whether the weights may change.
+    shared: bool,
     /// Parts of weights that have been computed, by node.
     weights: Mutex<BTreeMap<(NodeId, Part), Tensor>>,
 }
@@ -64,6 +66,7 @@ impl Lrp {
             .collect();
         Ok(Lrp {
             graph: graph.detach(),
+            shared: graph.is_shared(),
             read: read_by_sweep(graph, &rules),
             rules,
             options,
@@ -174,9 +177,11 @@ fn non_negative_inputs(graph: &Graph) -> Vec<bool> {
     for (_, node) in graph.nodes() {
         let of_inputs =
             !node.inputs.is_empty() && node.inputs.iter().all(|read| outputs[read.index()]);
-        // A pool takes some of its inputs or their average.
-        let keeps =
-            !matches!(node.op.structure(), Structure::Linear(_)) || node.op.kind() == Kind::Pool;
+        // These move values, add them, average them or scale them by what is not negative.
+        let keeps = matches!(
+            node.op.kind(),
+            Kind::Pool | Kind::Reshape | Kind::Dropout | Kind::Sum
+        );
         outputs.push(node.op.is_relu() || (of_inputs && keeps));
         inputs.push(of_inputs);
     }
@@ -332,19 +337,20 @@ impl<'a> Layer<'a> {
 
     /// A part of the weights, computed once where it is the same for every input.
     fn weight(&self, part: Part) -> Result<Tensor> {
-        if part == Part::Whole || !self.op.has_fixed_weights() {
+        if part == Part::Whole || !self.op.has_fixed_weights() || self.lrp.shared {
             return part.of(&self.weight);
         }
-        let mut weights = self
-            .lrp
-            .weights
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(weight) = weights.get(&(self.id, part)) {
+        let cache = || {
+            self.lrp
+                .weights
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(weight) = cache().get(&(self.id, part)) {
             return Ok(weight.clone());
         }
         let weight = part.of(&self.weight)?;
-        weights.insert((self.id, part), weight.clone());
+        cache().insert((self.id, part), weight.clone());
         Ok(weight)
     }
 }

@@ -6,28 +6,17 @@ use std::sync::Arc;
 use crate::graph::{Architecture, Graph, Node, NodeId};
 use crate::{Params, Result};
 
-/// A graph being rewritten: some of its nodes go, and others read what those read.
-struct Rewrite {
-    /// The nodes that stay, with their parameters.
-    nodes: Vec<(Node, Params)>,
-    /// Where each of the old nodes went.
-    places: Vec<NodeId>,
-}
-
 impl Graph {
     /// The same function with every ReLU computed by the op that it alone reads, where that can be.
-    pub(crate) fn with_relus_joined(&self) -> Graph {
+    pub(crate) fn with_relus_joined(&self) -> Result<Graph> {
         self.rewrite(|last, next| {
             let op = next.0.op.is_relu().then(|| last.0.op.with_relu())??;
-            Some(Ok((
-                Node {
-                    op,
-                    ..last.0.clone()
-                },
-                last.1.clone(),
-            )))
+            let node = Node {
+                op,
+                ..last.0.clone()
+            };
+            Some(Ok((node, last.1.clone())))
         })
-        .unwrap_or_else(|_| self.clone())
     }
 
     /// The same function in inference with batch normalization merged into the convolution that it alone reads:
@@ -65,34 +54,32 @@ impl Graph {
         for input in self.nodes().flat_map(|(_, node)| &node.inputs) {
             readers[input.index()] += 1;
         }
-        let mut rewrite = Rewrite {
-            nodes: Vec::new(),
-            places: Vec::new(),
-        };
+        // The nodes that stay, with their parameters, and where each of the old ones went.
+        let mut nodes: Vec<(Node, Params)> = Vec::new();
+        let mut places: Vec<NodeId> = Vec::new();
         for (id, node) in self.nodes() {
             let params = self.params(id);
             let joined = match node.inputs.as_slice() {
                 [read] if readers[read.index()] == 1 => {
-                    let place = rewrite.places[read.index()];
-                    let (last, last_params) = &rewrite.nodes[place.index()];
-                    join((last, last_params), (node, params))
-                        .transpose()?
-                        .map(|node| (place, node))
+                    let place = places[read.index()];
+                    let (last, last_params) = &nodes[place.index()];
+                    let joined = join((last, last_params), (node, params)).transpose()?;
+                    joined.map(|node| (place, node))
                 }
                 _ => None,
             };
             if let Some((place, joined)) = joined {
-                rewrite.nodes[place.index()] = joined;
-                rewrite.places.push(place);
+                nodes[place.index()] = joined;
+                places.push(place);
                 continue;
             }
             let inputs = node
                 .inputs
                 .iter()
-                .map(|read| rewrite.places[read.index()])
+                .map(|read| places[read.index()])
                 .collect();
-            rewrite.places.push(NodeId::new(rewrite.nodes.len()));
-            rewrite.nodes.push((
+            places.push(NodeId::new(nodes.len()));
+            nodes.push((
                 Node {
                     inputs,
                     ..node.clone()
@@ -100,11 +87,12 @@ impl Graph {
                 params.clone(),
             ));
         }
-        let (nodes, params) = rewrite.nodes.into_iter().unzip();
+        // The last node is the output: what stands behind where it went, nothing reads.
+        if let Some(output) = places.last() {
+            nodes.truncate(output.index() + 1);
+        }
+        let (nodes, params) = nodes.into_iter().unzip();
         let shape = self.architecture().input_shape().to_vec();
-        Ok(Graph::from_parts(
-            Architecture::from_parts(shape, nodes),
-            params,
-        ))
+        Ok(self.with_nodes(Architecture::from_parts(shape, nodes), params))
     }
 }

@@ -22,6 +22,7 @@ impl Graph {
         if let Some(last) = gradients.last_mut() {
             *last = Some(gradient);
         }
+        let mut saved = std::mem::take(&mut trace.saved);
         let mut by_parameter = BTreeMap::new();
         for (id, node) in self.nodes().rev() {
             let (Some(gradient), true) = (gradients[id.index()].take(), wanted[id.index()]) else {
@@ -36,7 +37,7 @@ impl Graph {
                 params: self.params(id),
                 inputs: &inputs,
                 output: trace.output(id)?,
-                saved: &trace.saved[id.index()],
+                saved: &std::mem::take(&mut saved[id.index()]),
                 gradient: &gradient,
                 wants_inputs: node.inputs.iter().any(|read| wanted[read.index()]),
             })?;
@@ -172,7 +173,7 @@ mod tests {
                 .backward()
                 .unwrap();
 
-            for graph in [graph.clone(), graph.with_relus_joined()] {
+            for graph in [graph.clone(), graph.with_relus_joined().unwrap()] {
                 let mut training = training();
                 let trace = graph
                     .run(&input, &mut Mode::Train(&mut training), |_| true)
@@ -207,7 +208,11 @@ mod tests {
             .unwrap()
             .to_dtype(DType::F64)
             .unwrap();
-        let merged = graph.with_batch_norm_merged().unwrap().with_relus_joined();
+        let merged = graph
+            .with_batch_norm_merged()
+            .unwrap()
+            .with_relus_joined()
+            .unwrap();
         let names: Vec<&str> = merged.nodes().map(|(_, node)| node.name.as_str()).collect();
         assert!(!names.contains(&"bn1") && !names.contains(&"bn2") && names.contains(&"bn3"));
         assert!(!names.contains(&"relu1") && names.contains(&"relu2") && !names.contains(&"relu4"));

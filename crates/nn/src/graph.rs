@@ -176,7 +176,7 @@ impl Architecture {
         }
         problems.extend(tensors.keys().map(|name| format!("`{name}` has no place")));
         if problems.is_empty() {
-            Ok(Graph::from_parts(self, params))
+            Ok(Graph::new(Arc::new(self), params, false))
         } else {
             Err(Error::Weights(problems.join(", ")))
         }
@@ -197,7 +197,7 @@ impl Architecture {
                     .collect()
             })
             .collect::<Result<_>>()?;
-        Ok(Graph::from_parts(self, params))
+        Ok(Graph::new(Arc::new(self), params, false))
     }
 }
 
@@ -250,13 +250,28 @@ impl Trace {
 }
 
 impl Graph {
-    pub(crate) fn from_parts(architecture: Architecture, params: Vec<Params>) -> Self {
+    fn new(architecture: Arc<Architecture>, params: Vec<Params>, shared: bool) -> Self {
         Graph {
-            architecture: Arc::new(architecture),
+            architecture,
             params,
-            shared: false,
+            shared,
             inference: Arc::default(),
         }
+    }
+
+    /// Another architecture with parameters made from this graph's.
+    pub(crate) fn with_nodes(&self, architecture: Architecture, params: Vec<Params>) -> Self {
+        Graph::new(Arc::new(architecture), params, self.shared)
+    }
+
+    /// Whether somebody else may change the parameters: a training that goes on. What is computed from them must not be kept.
+    pub fn is_shared(&self) -> bool {
+        self.shared
+            || self
+                .params
+                .iter()
+                .flat_map(BTreeMap::values)
+                .any(Tensor::track_op)
     }
 
     /// The nodes.
@@ -294,12 +309,7 @@ impl Graph {
     }
 
     fn with_params(&self, params: Vec<Params>) -> Graph {
-        Graph {
-            architecture: self.architecture.clone(),
-            params,
-            shared: false,
-            inference: Arc::default(),
-        }
+        Graph::new(self.architecture.clone(), params, self.shared)
     }
 
     /// The same graph with every parameter mapped.
@@ -372,6 +382,7 @@ impl Graph {
                 }
             }
         }
+        self.inference = Arc::default();
     }
 
     /// The logits of a batch `[N, …]`. What no later node reads is dropped on the way.
@@ -393,7 +404,7 @@ impl Graph {
                 } else {
                     Some(self.with_batch_norm_merged()?)
                 };
-                let graph = merged.as_ref().unwrap_or(self).with_relus_joined();
+                let graph = merged.as_ref().unwrap_or(self).with_relus_joined()?;
                 self.inference.get_or_init(|| graph)
             }
         };

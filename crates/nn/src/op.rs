@@ -202,22 +202,24 @@ pub trait Op: Debug + Send + Sync {
         })
     }
 
-    /// The op that does the same and then sets negative values to 0, in one pass, if there is one.
+    /// Of this crate's ops: the op that does the same and then sets negative values to 0, in one pass, if there is one.
     fn with_relu(&self) -> Option<Arc<dyn Op>> {
         None
     }
 
-    /// Whether it is `max(x, 0)`.
+    /// Of this crate's ops: whether it is `max(x, 0)`.
     fn is_relu(&self) -> bool {
         false
     }
 
     /// It, if it is a convolution.
+    #[doc(hidden)]
     fn as_conv(&self) -> Option<&Conv2d> {
         None
     }
 
     /// It, if it is batch normalization.
+    #[doc(hidden)]
     fn as_batch_norm(&self) -> Option<&BatchNorm> {
         None
     }

@@ -107,7 +107,7 @@ impl Trainer {
             .map(|(name, variable)| Ok((name.clone(), config.optimizer.start(variable)?)))
             .collect::<Result<_>>()?;
         Ok(Trainer {
-            compute: graph.detach().with_relus_joined(),
+            compute: graph.detach().with_relus_joined()?,
             graph,
             variables,
             slots,
@@ -128,7 +128,7 @@ impl Trainer {
         &self.history
     }
 
-    /// The graph as it is now; later steps change its parameters too.
+    /// The graph as it is now; later steps change its trained parameters too, but not its running statistics.
     pub fn graph(&self) -> Graph {
         self.graph.detach()
     }

@@ -76,7 +76,7 @@ pub(crate) fn forward(
 /// `scale · x + shift` with a number each for every channel, and negative values set to 0 if `relu`: what batch normalization
 /// is once it is trained.
 pub(crate) fn scale(input: &Tensor, scale: &Tensor, shift: &Tensor, relu: bool) -> Result<Tensor> {
-    if input.device().is_cpu() && !input.track_op() && !scale.track_op() {
+    if input.device().is_cpu() && ![input, scale, shift].iter().any(|tensor| tensor.track_op()) {
         let op = Scale { relu };
         let output = channels_last(input)?.apply_op3_no_bwd(scale, shift, &op)?;
         return Ok(channels_first(&output)?);
@@ -93,7 +93,7 @@ pub(crate) fn scale(input: &Tensor, scale: &Tensor, shift: &Tensor, relu: bool) 
     }
 }
 
-/// The gradients of [`normalize`] by the input, γ and β, on the CPU. Not differentiable.
+/// The gradients of [`normalize`] by the input, γ and β. Not differentiable on the CPU.
 pub(crate) fn gradients(
     input: &Tensor,
     weight: &Tensor,
@@ -101,10 +101,46 @@ pub(crate) fn gradients(
     epsilon: f64,
     gradient: &Tensor,
 ) -> Result<[Tensor; 3]> {
+    if !input.device().is_cpu() {
+        return gradients_by_operations(input, weight, statistics, epsilon, gradient);
+    }
     let batch = Batch::new(statistics, epsilon)?;
     let (input, gradient) = (channels_last(input)?, channels_last(gradient)?);
     let [of_input, of_weight, of_bias] = batch.gradients(&input, weight, &gradient)?;
     Ok([channels_first(&of_input)?, of_weight, of_bias])
+}
+
+/// [`gradients`] by candle's own operations.
+fn gradients_by_operations(
+    input: &Tensor,
+    weight: &Tensor,
+    statistics: &Tensor,
+    epsilon: f64,
+    gradient: &Tensor,
+) -> Result<[Tensor; 3]> {
+    let flat = |tensor: &Tensor| {
+        tensor
+            .flatten_from(1)?
+            .reshape((tensor.dim(0)?, tensor.dim(1)?, ()))
+    };
+    let (values, gradient) = (flat(input)?, flat(gradient)?);
+    let count = (values.elem_count() / values.dim(1)?) as f64;
+    let statistics = statistics.to_dtype(input.dtype())?;
+    let column = |tensor: &Tensor| tensor.reshape((1, tensor.elem_count(), 1));
+    let mean = column(&statistics.get(0)?)?;
+    let inverse = (column(&statistics.get(1)?)? + epsilon)?.sqrt()?.recip()?;
+    let unit = values.broadcast_sub(&mean)?.broadcast_mul(&inverse)?;
+    let of_bias = gradient.sum_keepdim((0, 2))?;
+    let of_weight = (&gradient * &unit)?.sum_keepdim((0, 2))?;
+    // γ/σ · (g − Σg/n − x̂ Σgx̂/n)
+    let centred = gradient.broadcast_sub(&(&of_bias / count)?)?;
+    let centred = (centred - unit.broadcast_mul(&(&of_weight / count)?)?)?;
+    let of_input = centred.broadcast_mul(&(column(weight)? * inverse)?)?;
+    Ok([
+        of_input.reshape(input.shape())?,
+        of_weight.flatten_all()?,
+        of_bias.flatten_all()?,
+    ])
 }
 
 /// `[2, C]`.
@@ -115,7 +151,7 @@ fn rows_of(sums: [Vec<f64>; 2]) -> (CpuStorage, Shape) {
 
 fn channels(layout: &Layout) -> candle_core::Result<usize> {
     match layout.dims() {
-        [_, .., channels] => Ok(*channels),
+        [_, .., channels] if *channels > 0 => Ok(*channels),
         _ => candle_core::bail!("batch normalization reads [N, C, …]"),
     }
 }
@@ -148,7 +184,11 @@ impl CustomOp1 for Statistics {
             let count = (data.len() / channels) as f64;
             for ((mean, variance), origin) in mean.iter_mut().zip(&mut variance).zip(origin) {
                 *mean /= count;
-                *variance = (*variance / count - *mean * *mean).max(0.0);
+                *variance = *variance / count - *mean * *mean;
+                // Not `max`: what is not a number stays so.
+                if *variance < 0.0 {
+                    *variance = 0.0;
+                }
                 *mean += origin;
             }
             [mean, variance]
@@ -226,20 +266,34 @@ impl Batch {
     }
 }
 
-fn along_lines<T: WithDType>(input: &[T], line: &Line<T>, relu: bool) -> Vec<T> {
-    let channels = line.len();
+/// `[…, channels]`, each channel along its line.
+fn along_lines<T: WithDType>(
+    input: &[T],
+    channels: usize,
+    line: &Line<T>,
+    relu: bool,
+) -> candle_core::Result<Vec<T>> {
+    if line.len() != channels {
+        candle_core::bail!(
+            "batch normalization of {} channels got {channels}",
+            line.len()
+        );
+    }
     let size = cpu::CHUNK.div_ceil(channels) * channels;
-    cpu::in_blocks(cpu::lengths(input.len(), size), |block, output| {
-        let rows = input[block * size..].chunks_exact(channels);
-        for (output, input) in output.chunks_exact_mut(channels).zip(rows) {
-            for ((y, x), (scale, shift)) in output.iter_mut().zip(input).zip(line) {
-                *y = *scale * *x + *shift;
+    Ok(cpu::in_blocks(
+        cpu::lengths(input.len(), size),
+        |block, output| {
+            let rows = input[block * size..].chunks_exact(channels);
+            for (output, input) in output.chunks_exact_mut(channels).zip(rows) {
+                for ((y, x), (scale, shift)) in output.iter_mut().zip(input).zip(line) {
+                    *y = *scale * *x + *shift;
+                }
+                if relu {
+                    output.iter_mut().for_each(|y| *y = relu::of(*y));
+                }
             }
-            if relu {
-                output.iter_mut().for_each(|y| *y = relu::of(*y));
-            }
-        }
-    })
+        },
+    ))
 }
 
 struct Scale {
@@ -263,7 +317,8 @@ impl CustomOp3 for Scale {
         let output = cpu::dispatch!(input, "batch normalization", T => {
             let (scale, shift) = (cpu::slice::<T>(scale, scale_layout)?, cpu::slice::<T>(shift, shift_layout)?);
             let line = scale.iter().copied().zip(shift.iter().copied()).collect();
-            T::to_cpu_storage_owned(along_lines(cpu::slice(input, input_layout)?, &line, self.relu))
+            let input = cpu::slice(input, input_layout)?;
+            T::to_cpu_storage_owned(along_lines(input, channels(input_layout)?, &line, self.relu)?)
         });
         Ok((output, input_layout.shape().clone()))
     }
@@ -291,7 +346,7 @@ impl CustomOp3 for Normalize {
         let output = cpu::dispatch!(input, "batch normalization", T => {
             let input = cpu::slice::<T>(input, input_layout)?;
             let line = self.batch.line::<T>(cpu::slice(weight, weight_layout)?, cpu::slice(bias, bias_layout)?);
-            T::to_cpu_storage_owned(along_lines(input, &line, self.relu))
+            T::to_cpu_storage_owned(along_lines(input, channels(input_layout)?, &line, self.relu)?)
         });
         Ok((output, input_layout.shape().clone()))
     }
@@ -378,5 +433,35 @@ impl CustomOp2 for Combine {
             }))
         });
         Ok((output, input_layout.shape().clone()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    /// What other devices compute, run on the CPU, against the CPU's own kernel.
+    #[test]
+    fn tensor_operations_give_the_same_gradients() {
+        let by_lot = |shape: &[usize]| Tensor::randn(0f64, 1.0, shape, &Device::Cpu).unwrap();
+        for shape in [&[5, 3][..], &[4, 3, 2, 6]] {
+            let (input, gradient, weight) = (by_lot(shape), by_lot(shape), by_lot(&[3]));
+            let statistics = statistics(&input).unwrap();
+            let own = gradients(&input, &weight, &statistics, 0.1, &gradient).unwrap();
+            let theirs =
+                gradients_by_operations(&input, &weight, &statistics, 0.1, &gradient).unwrap();
+            for (own, theirs) in own.iter().zip(&theirs) {
+                let apart = (own - theirs)
+                    .unwrap()
+                    .abs()
+                    .unwrap()
+                    .flatten_all()
+                    .unwrap();
+                assert!(apart.max(0).unwrap().to_scalar::<f64>().unwrap() < 1e-12);
+            }
+        }
     }
 }

@@ -41,6 +41,7 @@ pub(crate) fn in_blocks<T: WithDType>(
             block
         })
         .collect();
+    assert!(rest.is_empty());
     blocks
         .into_par_iter()
         .enumerate()
@@ -51,7 +52,7 @@ pub(crate) fn in_blocks<T: WithDType>(
             // SAFETY: every value of the block was written just above.
             work(index, unsafe { block.assume_init_mut() });
         });
-    // SAFETY: the capacity is at least `length`; the blocks are the first `length` values, since their lengths sum to it, and
+    // SAFETY: the capacity is at least `length`; the blocks are the first `length` values, since nothing was left behind them (asserted), and
     // each value was written before its block was worked on. A panic in one leaves before this line.
     unsafe { values.set_len(length) };
     values

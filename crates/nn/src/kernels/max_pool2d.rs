@@ -10,6 +10,9 @@ use super::layout::{channels_first, channels_last};
 use crate::Result;
 
 fn output_length(length: usize, kernel: usize, stride: usize) -> candle_core::Result<usize> {
+    if kernel == 0 || stride == 0 {
+        candle_core::bail!("a window of {kernel} with stride {stride}: neither may be 0");
+    }
     if length < kernel {
         candle_core::bail!("a window of {kernel} does not fit an input of {length}");
     }

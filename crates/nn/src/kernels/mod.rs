@@ -10,5 +10,5 @@ pub mod max_pool2d;
 mod panel;
 pub mod pointwise;
 mod product;
-pub mod relu;
-pub mod sums;
+pub(crate) mod relu;
+pub(crate) mod sums;

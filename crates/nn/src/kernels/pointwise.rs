@@ -107,7 +107,7 @@ pub(crate) struct SumRelu;
 
 impl Zip for SumRelu {
     fn name(&self) -> &'static str {
-        "sum"
+        "sum-relu"
     }
 
     fn of<T: WithDType>(&self, a: T, b: T) -> T {

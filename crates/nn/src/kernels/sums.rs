@@ -64,7 +64,7 @@ impl CustomOp1 for ByChannel {
         storage: &CpuStorage,
         layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let channels = layout.dims()[layout.dims().len() - 1];
+        let channels = layout.dims()[layout.dims().len() - 1].max(1);
         let sums = cpu::dispatch!(storage, "a sum", T => {
             let data = cpu::slice::<T>(storage, layout)?;
             let [sums] = sum_rows(data.len(), channels, |row, [sums]| {

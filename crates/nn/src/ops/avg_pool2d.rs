@@ -97,6 +97,32 @@ fn matrices(
     Ok((rows, columns))
 }
 
+/// Whether every window is one value, in order, as AlexNet's are.
+fn is_identity(pool: &impl Windows, height: usize, width: usize) -> Result<bool> {
+    let single = |windows: Vec<(usize, usize)>, length| {
+        windows.len() == length
+            && windows
+                .iter()
+                .enumerate()
+                .all(|(i, window)| *window == (i, i + 1))
+    };
+    Ok(single(pool.windows(D::Minus2, height)?, height)
+        && single(pool.windows(D::Minus1, width)?, width))
+}
+
+/// `tensor` times the single `weight`, where that is not 1.
+fn scaled(tensor: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let factor = weight
+        .to_dtype(candle_core::DType::F64)?
+        .sum_all()?
+        .to_scalar::<f64>()?;
+    Ok(if factor == 1.0 {
+        tensor.clone()
+    } else {
+        (tensor * factor)?
+    })
+}
+
 /// The averages are the layer; its `weight` is a single factor of 1, which stands for all of the (non-negative) weights 1/n
 /// where a rule maps them.
 impl<P: Windows> LinearOp for P {
@@ -106,12 +132,18 @@ impl<P: Windows> LinearOp for P {
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
         let (_, _, height, width) = input.dims4()?;
+        if is_identity(self, height, width)? {
+            return scaled(input, weight);
+        }
         let (rows, columns) = matrices(self, height, width, input)?;
         Ok(along_both_axes(input, &rows, &columns)?.broadcast_mul(weight)?)
     }
 
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
         let (_, _, height, width) = input.dims4()?;
+        if is_identity(self, height, width)? {
+            return scaled(output, weight);
+        }
         let (rows, columns) = matrices(self, height, width, output)?;
         Ok(along_both_axes(output, &rows.t()?, &columns.t()?)?.broadcast_mul(weight)?)
     }

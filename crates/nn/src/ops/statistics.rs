@@ -17,6 +17,8 @@ pub struct TimeMean;
 pub struct TimeDeviation;
 
 fn deviation(input: &Tensor) -> Result<(Tensor, Tensor)> {
+    // Channels last, candle's sums over time would take one value at a time.
+    let input = &input.contiguous()?;
     let centred = input.broadcast_sub(&input.mean_keepdim(D::Minus1)?)?;
     let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + FLOOR)?.sqrt()?;
     Ok((centred, deviation))
@@ -28,7 +30,7 @@ impl Op for TimeMean {
     }
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        Ok(inputs[0].mean(D::Minus1)?)
+        Ok(inputs[0].contiguous()?.mean(D::Minus1)?)
     }
 
     fn structure(&self) -> Structure<'_> {

@@ -16,7 +16,7 @@ const CACHE: usize = 1 << 17;
 
 /// Images whose gradients are summed on one thread, in order; the parts are added in order too, so that the result does not
 /// depend on the number of threads.
-pub(super) const IMAGES_A_PART: usize = 8;
+const IMAGES_A_PART: usize = 4;
 
 /// Calls `each` for every run of values that an image and the matrix of the windows of some output rows share: where it begins
 /// in the matrix, where in the image, and how long it is. Padding is in no run.

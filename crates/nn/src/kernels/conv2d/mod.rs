@@ -162,6 +162,12 @@ impl CustomOp3 for Forward {
         if inputs != sizes.inputs {
             candle_core::bail!("a convolution of {inputs} channels got {}", sizes.inputs);
         }
+        if bias_layout.shape().elem_count() != outputs {
+            candle_core::bail!(
+                "a convolution to {outputs} channels got a bias of {:?}",
+                bias_layout.shape()
+            );
+        }
         let shape = Shape::from((sizes.batch, sizes.out_height, sizes.out_width, outputs));
         let storage = match input {
             CpuStorage::F32(_) if winograd::suits(&sizes) => {
@@ -246,6 +252,7 @@ impl CustomOp2 for InputGradient {
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let (outputs, _, kernel, _) = weight_layout.shape().dims4()?;
         let sizes = Sizes::new(&self.input, outputs, kernel, self.geometry)?;
+        sizes.check_output(output_layout.shape())?;
         let storage = match output {
             CpuStorage::F32(_) if winograd::suits(&sizes) => {
                 let (output, weight) = (
@@ -287,6 +294,7 @@ impl CustomOp2 for WeightGradient {
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let outputs = output_layout.shape().dims4()?.3;
         let sizes = Sizes::new(input_layout.shape(), outputs, self.kernel, self.geometry)?;
+        sizes.check_output(output_layout.shape())?;
         let shape = Shape::from((outputs, sizes.inputs, self.kernel, self.kernel));
         let storage = match input {
             CpuStorage::F32(_) if winograd::suits(&sizes) => {

@@ -33,8 +33,10 @@ impl Sizes {
     ) -> candle_core::Result<Self> {
         let (batch, height, width, inputs) = input.dims4()?;
         let Geometry { stride, padding } = geometry;
-        if stride == 0 {
-            candle_core::bail!("a convolution's stride is at least 1");
+        if [stride, kernel, outputs, height, width, inputs].contains(&0) {
+            candle_core::bail!(
+                "a convolution of {inputs} to {outputs} channels on {height} × {width} with a kernel of {kernel} and stride {stride}: none of these may be 0"
+            );
         }
         if height + 2 * padding < kernel || width + 2 * padding < kernel {
             candle_core::bail!(
@@ -53,6 +55,18 @@ impl Sizes {
             out_height: out(height),
             out_width: out(width),
         })
+    }
+
+    /// That what is carried back is of the output's shape, `[N, H', W', K]`.
+    pub fn check_output(&self, shape: &Shape) -> candle_core::Result<()> {
+        let expected = [self.batch, self.out_height, self.out_width, self.outputs];
+        if shape.dims() != expected {
+            candle_core::bail!(
+                "a convolution's output is {expected:?}, not {:?}",
+                shape.dims()
+            );
+        }
+        Ok(())
     }
 
     /// Values of one image.

@@ -21,7 +21,7 @@ const LARGEST_BATCH: usize = 256;
 impl Sizes {
     /// Whether the weights are much the larger matrix.
     pub fn suits(&self) -> bool {
-        self.batch <= LARGEST_BATCH && self.outputs >= PANEL && self.inputs >= PANEL
+        (1..=LARGEST_BATCH).contains(&self.batch) && self.outputs >= PANEL && self.inputs >= PANEL
     }
 }
 
@@ -91,7 +91,7 @@ impl WithSimd for Forward<'_> {
             let mut o = 0;
             macro_rules! by {
                 ($WIDE:literal) => {
-                    while o * batch < output.len() && (o + $WIDE) * batch <= output.len() {
+                    while (o + $WIDE) * batch <= output.len() {
                         let weights: [&[f32]; $WIDE] = rows(&weight[o * inputs..], inputs, &depth);
                         let mut n = 0;
                         while n + 6 <= batch {

@@ -14,7 +14,6 @@ mod transform;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::columns::IMAGES_A_PART;
 use super::sizes::Sizes;
 use super::{Epilogue, sum_in_order};
 use crate::kernels::cpu;
@@ -25,7 +24,7 @@ use transform::{PLACES, SCALES, SIDE, analyse, both_ways, evaluate, interpolate}
 /// Fewer channels than this fill too little of a vector.
 const CHANNELS: usize = 8;
 
-/// Whether a convolution in f32 is faster this way.
+/// Whether a convolution in f32 can go this way, and is faster so.
 pub(super) fn suits(sizes: &Sizes) -> bool {
     sizes.geometry.stride == 1
         && matches!(sizes.kernel, 3 | 5)
@@ -190,7 +189,7 @@ fn convolve(
     };
     let all = Rows::all(sizes);
     let rows_a_block =
-        Rows::of_block(sizes).min(all.count().div_ceil(rayon::current_num_threads()));
+        Rows::of_block(sizes).min(all.count().div_ceil(rayon::current_num_threads()).max(1));
     let blocks: Vec<Rows> = all.split(rows_a_block).collect();
     let row = sizes.out_width * sizes.outputs;
     let length = |rows: &Rows| {
@@ -360,8 +359,9 @@ fn transform_results<S: Simd, const M: usize>(
                     for j in 0..wide {
                         let mut value = simd.add_f32s(values[i][j], bias);
                         if epilogue.relu {
-                            // In this order what is not a number stays so.
-                            value = simd.max_f32s(zero, value);
+                            // Not `max`: what is not a number stays so.
+                            let below = simd.less_than_or_equal_f32s(value, zero);
+                            value = simd.select_f32s(below, zero, value);
                         }
                         let at = ((top + i) * sizes.out_width + x * M + j) * sizes.outputs + k;
                         if k + S::F32_LANES <= sizes.outputs {
@@ -378,6 +378,10 @@ fn transform_results<S: Simd, const M: usize>(
     }
 }
 
+/// Parts of a batch whose gradients by the weights are summed on one thread each, in order; the parts are added in order too, so
+/// that the result does not depend on the number of threads.
+const PARTS: usize = 8;
+
 /// The gradient by the weights, `[outputs, inputs, r, r]`, from the input and the gradient by the output.
 pub(super) fn weight_gradient(
     arch: Arch,
@@ -385,9 +389,8 @@ pub(super) fn weight_gradient(
     gradient: &[f32],
     sizes: &Sizes,
 ) -> Vec<f32> {
-    let parts: Vec<Rows> = Rows::all(sizes)
-        .split(IMAGES_A_PART * Rows::of_image(sizes))
-        .collect();
+    let all = Rows::all(sizes);
+    let parts: Vec<Rows> = all.split(all.count().div_ceil(PARTS).max(1)).collect();
     let parts = parts.into_par_iter().map(|rows| {
         let rows_a_block = Rows::of_block(sizes).min(rows.count());
         Scratch::with(sizes, rows_a_block, |scratch| {
