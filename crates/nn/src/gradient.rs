@@ -191,6 +191,22 @@ mod tests {
         }
     }
 
+    /// A branch that nothing reads stands behind what the output is computed by.
+    #[test]
+    fn what_nothing_reads_does_not_become_the_output() {
+        let mut net = Architecture::new([1, 6, 6]);
+        let (input, conv) = (net.input(), |outputs| Conv2d::new(1, outputs, 3));
+        let x = net.add("conv", conv(2), [input]).unwrap();
+        net.add("dead", conv(3), [input]).unwrap();
+        net.add("relu", Relu, [x]).unwrap();
+        let graph = net.random(3, &Device::Cpu).unwrap();
+        let input = Tensor::randn(0f32, 1.0, (2, 1, 6, 6), &Device::Cpu).unwrap();
+        let plain = graph.forward_in(&input, &mut Mode::Infer).unwrap();
+        let output = graph.forward(&input).unwrap();
+        assert_eq!(output.dims(), [2, 2, 4, 4]);
+        assert!(furthest(&output, &plain) < 1e-6);
+    }
+
     /// In inference the graph that is run has fewer nodes and the same logits.
     #[test]
     fn what_runs_in_inference_gives_the_same_logits() {

@@ -91,6 +91,7 @@ impl Findings {
             "# Benchmarks".to_owned(),
             self.machine(),
             self.table(),
+            self.obstacles(),
             self.reading(),
             self.share(),
             self.peers(),
@@ -113,6 +114,29 @@ impl Findings {
             self.threads,
             self.peak.vector_bits,
         )
+    }
+
+    /// What stands between the rows that miss their goal and it.
+    fn obstacles(&self) -> String {
+        let missed = |outcome: &&Outcome| {
+            let ratio = ratio(&outcome.ours, &outcome.peer);
+            let missed = |goal: f64| ratio.is_some_and(|ratio| ratio.median < goal);
+            outcome.row.goal.is_some_and(missed)
+        };
+        let obstacle = |outcome: &Outcome| {
+            let obstacle = outcome.row.obstacle?;
+            let (title, id) = (outcome.row.title(), outcome.row.id());
+            Some(format!(
+                "Between \"{title}\" and its goal: {obstacle} (`perf record` of `xtask bench --only {id}`)."
+            ))
+        };
+        let obstacles: Vec<_> = self
+            .outcomes
+            .iter()
+            .filter(missed)
+            .filter_map(obstacle)
+            .collect();
+        obstacles.join("\n\n")
     }
 
     fn reading(&self) -> String {

@@ -9,6 +9,8 @@ pub struct Row {
     pub work: Work,
     /// How many times as fast as the peer it is meant to be.
     pub goal: Option<f64>,
+    /// What a profile says stands between it and the goal.
+    pub obstacle: Option<&'static str>,
 }
 
 /// What is done over and over.
@@ -71,6 +73,11 @@ pub const ROWS: [Row; 7] = [
     Row {
         work: Work::Spectrogram,
         goal: Some(5.0),
+        obstacle: Some(
+            "three fifths of the time are Fourier transforms in double precision, and a third of those is the 13-point step \
+             of the 455-point window (455 = 5 · 7 · 13), the only one that rustfft does without vectors. In single precision \
+             they would miss librosa's levels near −80 dB",
+        ),
     },
 ];
 
@@ -79,7 +86,11 @@ pub const MEMORY: Row = ROWS[2];
 
 const fn network(what: What, arch: Arch, batch: usize, goal: Option<f64>) -> Row {
     let work = Work::Network(Pass { what, arch, batch });
-    Row { work, goal }
+    Row {
+        work,
+        goal,
+        obstacle: None,
+    }
 }
 
 impl Row {

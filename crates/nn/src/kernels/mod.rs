@@ -12,3 +12,5 @@ pub mod pointwise;
 mod product;
 pub(crate) mod relu;
 pub(crate) mod sums;
+#[cfg(test)]
+mod testing;

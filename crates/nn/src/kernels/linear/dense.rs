@@ -284,3 +284,49 @@ impl WithSimd for InputGradient<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::kernels::testing::{apart, archs, by_lot, wide};
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Against the definition in f64, with every set of instructions; inputs that are more than one part of [`DEPTH`], and
+        /// columns more than one block, among them.
+        #[test]
+        fn of_any_shape(
+            batch in 1usize..20,
+            inputs in prop_oneof![1usize..200, 2000usize..2200],
+            outputs in prop_oneof![1usize..200, 250usize..300],
+            seed: u64,
+        ) {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let sizes = Sizes { batch, inputs, outputs };
+            let (input, weight) = (by_lot(batch * inputs, &mut rng), by_lot(outputs * inputs, &mut rng));
+            let gradient = by_lot(batch * outputs, &mut rng);
+            let mut product = vec![0.0; batch * outputs];
+            let mut back = vec![0.0; batch * inputs];
+            let (input64, weight64, gradient64) = (wide(&input), wide(&weight), wide(&gradient));
+            for (n, o) in (0..batch).flat_map(|n| (0..outputs).map(move |o| (n, o))) {
+                for i in 0..inputs {
+                    product[n * outputs + o] += input64[n * inputs + i] * weight64[o * inputs + i];
+                    back[n * inputs + i] += gradient64[n * outputs + o] * weight64[o * inputs + i];
+                }
+            }
+            for arch in archs() {
+                let own = forward(arch, &input, &weight, sizes);
+                let error = apart(&own, &product, inputs);
+                prop_assert!(error < 1e-5, "{:?}: {} apart", arch, error);
+                let own = input_gradient(arch, &gradient, &weight, sizes);
+                let error = apart(&own, &back, outputs);
+                prop_assert!(error < 1e-5, "{:?}: {} apart", arch, error);
+            }
+        }
+    }
+}

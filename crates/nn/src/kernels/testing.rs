@@ -1,0 +1,34 @@
+//! What the kernels' tests share.
+
+use pulp::Arch;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+/// All sets of instructions that there are here, the widest vectors first.
+pub(crate) fn archs() -> Vec<Arch> {
+    let mut archs = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        archs.extend(pulp::x86::V4::try_new().map(Arch::V4));
+        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+    }
+    archs.push(Arch::Scalar);
+    archs
+}
+
+pub(crate) fn by_lot(count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+pub(crate) fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|value| f64::from(*value)).collect()
+}
+
+/// The largest distance of sums of so many products of values by lot, as a part of what such a sum is by its deviation.
+pub(crate) fn apart(sums: &[f32], expected: &[f64], terms: usize) -> f64 {
+    assert_eq!(sums.len(), expected.len());
+    let pairs = sums.iter().zip(expected);
+    let furthest = pairs.map(|(a, b)| (f64::from(*a) - b).abs());
+    // The product of two values in ±1 deviates by 1/3.
+    furthest.fold(0.0, f64::max) / ((terms as f64).sqrt() / 3.0)
+}
