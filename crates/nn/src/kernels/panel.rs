@@ -1,5 +1,8 @@
 //! Matrix products with panels of a few vectors in width: some rows at a time, their sums kept in registers.
 
+// Over plain indices every loop is unrolled and the sums stay in registers.
+#![allow(clippy::needless_range_loop)]
+
 use pulp::Simd;
 
 /// Columns of the right matrix that lie together.
