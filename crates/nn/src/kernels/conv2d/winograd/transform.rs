@@ -2,8 +2,9 @@
 //!
 //! A tile's values, or a kernel's, are the coefficients of a polynomial. `evaluate` takes it to its values at six points: 0, ±P,
 //! ±Q and ∞ (where the value is the leading coefficient). `interpolate` is the transpose, and `analyse` the matrix `Bᵀ` that
-//! makes the whole an exact convolution. Two of the three directions are done with each pair of maps (Lavin & Gray 2016, Eq. 8;
-//! the points after Barabasz et al. 2020, who show that the usual 0, ±1, ±2, ∞ lose three times more digits).
+//! makes the whole an exact convolution. Two of the three directions are done with each pair of maps (Lavin & Gray 2016, Eq. 8).
+//! The points decide how many digits are lost (Barabasz et al. 2020, "Error analysis and improving the accuracy of Winograd
+//! convolution for deep neural networks"): these lose fewer than the usual ±1 and ±2, and are exact in binary as well.
 
 use pulp::Simd;
 
