@@ -1,19 +1,15 @@
-"""Makes training/ and relevance/: what PyTorch and zennit compute on a small network of AlexNet's kinds of layers.
+"""Makes training/ and residual/: what PyTorch computes on small networks of AlexNet's and ResNet34's kinds of layers.
 
     pip install -r requirements.txt
     python make_networks.py
-    python make_networks.py --alexnet FOLDER [--models ../../../shared/peers/models.py]
     python make_networks.py --resnet34 FOLDER [--models ../../../shared/peers/models.py]
 
 training/training.safetensors    f32: start/NAME, input [batches, N, 1, H, W], label [batches, N], and of each optimizer
                                  OPTIMIZER/loss [steps] (f64) and OPTIMIZER/NAME, the weights after the last step
-relevance/relevance.safetensors  f64: NAME, input [N, 1, H, W], target [N], logits, and relevance/COMPOSITE by zennit
 residual/residual.safetensors    f32: start/NAME, trained/NAME, input [batches, N, 1, H, W], label [batches, N]; f64: loss
                                  [steps] by SGD on cross entropy, logits of the first batch by the trained net
 
-`--resnet34` writes ResNet34 at full size to FOLDER/resnet34.safetensors, for SPEECHLENS_PEER_RESNET34=FOLDER; `--alexnet`
-writes AlexNet at full size to FOLDER, too large to keep: weights.safetensors (f32), and relevance.safetensors
-as above, logits in f32. `SPEECHLENS_PEER_ALEXNET=FOLDER cargo test --test relevance` reads it.
+`--resnet34` writes ResNet34 at full size to FOLDER/resnet34.safetensors, for SPEECHLENS_PEER_RESNET34=FOLDER.
 """
 
 import argparse
@@ -23,13 +19,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from zennit.attribution import Gradient
-from zennit.composites import Composite
-from zennit.rules import AlphaBeta, Epsilon, Pass, ZPlus
 
 HERE = Path(__file__).parent
 STEPS, BATCHES, SIZE = 20, 4, 8
-REFERENCE = -80.0
 
 
 class Net(nn.Module):
@@ -86,91 +78,8 @@ def make_training():
     write(tensors, HERE / "training/training.safetensors")
 
 
-class Shifted(nn.Module):
-    """The first convolution against a reference r: it reads x - r, and its bias is the map b + conv(r)."""
-
-    def __init__(self, conv, shape):
-        super().__init__()
-        self.conv = nn.Conv2d(1, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, bias=False)
-        self.conv.to(conv.weight.dtype).weight.data.copy_(conv.weight.data)
-        with torch.no_grad():
-            self.map = conv(torch.full((1, *shape), REFERENCE, dtype=conv.weight.dtype))
-
-    def forward(self, x):
-        return self.conv(x) + self.map
-
-
-def relevance(net, rules, x, targets):
-    """Of the targets' logits, by zennit; `rules` gives each linear layer its rule."""
-
-    def rule(_, name, module):
-        if isinstance(module, (nn.ReLU, nn.Dropout)):
-            return Pass()
-        # Max pooling has no rule: its gradient sends all to the winner. Nor has the convolution inside Shifted.
-        linear = isinstance(module, (nn.Conv2d, nn.Linear, nn.AvgPool2d, nn.AdaptiveAvgPool2d, Shifted))
-        return rules(module) if linear and not name.endswith(".conv") else None
-
-    one = nn.functional.one_hot(targets, net(x[:1]).shape[1]).to(x.dtype)
-    with Gradient(net, Composite(module_map=rule)) as attributor:
-        _, found = attributor(x, lambda logits: logits * one)
-    return found.detach()
-
-
-def conv_else_epsilon(rule):
-    return lambda module: rule() if isinstance(module, nn.Conv2d) else Epsilon(1e-6)
-
-
-RULES = {
-    "lrp-0": lambda _: Epsilon(1e-6),
-    "lrp-0-bias-zero": lambda _: Epsilon(1e-6, zero_params="bias"),
-    "thesis-gender": lambda module: Epsilon(1e-6 if isinstance(module, nn.Linear) else 0.8),
-    "epsilon-plus": conv_else_epsilon(ZPlus),
-    "epsilon-alpha2-beta1": conv_else_epsilon(lambda: AlphaBeta(2.0, 1.0)),
-    "z-plus": lambda _: ZPlus(),
-    # Pooling has no parameters for zennit to clamp, so that its AlphaBeta there is no alpha-beta rule on weights 1/n.
-    "alpha2-beta1": lambda module: AlphaBeta(2.0, 1.0) if hasattr(module, "weight") else Epsilon(1e-6),
-}
-
-
-def explain(net, x, targets):
-    found = {f"relevance/{name}": relevance(net, rules, x, targets) for name, rules in RULES.items()}
-    # The same network, whose first layer has the reference in its bias.
-    first = net.features[0]
-    net.features[0] = Shifted(first, x.shape[1:])
-    found["relevance/gender-silence"] = relevance(net, RULES["thesis-gender"], x - REFERENCE, targets)
-    net.features[0] = first
-    return found
-
-
-def make_relevance():
-    torch.manual_seed(2)
-    net = Net().double()
-    # Biases large enough to matter on decibels.
-    for name, parameter in net.named_parameters():
-        if name.endswith("bias"):
-            parameter.data.normal_()
-    x, targets = decibels(3, 19, 23), torch.tensor([0, 2, 1])
-    tensors = weights(net) | {"input": x, "target": targets, "logits": net(x).detach()}
-    write(tensors | explain(net, x, targets), HERE / "relevance/relevance.safetensors")
-
-
 def decibels(count, height, width):
     return (-40 + 20 * torch.randn(count, 1, height, width, dtype=torch.float64)).clamp(-80, 0)
-
-
-def make_alexnet(folder, models):
-    spec = importlib.util.spec_from_file_location("models", models)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    torch.manual_seed(3)
-    net = module.AlexNet().eval()
-    x, targets = decibels(2, 227, 227), torch.tensor([0, 1])
-    write(weights(net), folder / "weights.safetensors")
-    with torch.no_grad():
-        single = net(x.float())
-    net = net.double()
-    tensors = {"input": x, "target": targets, "logits-f32": single, "logits": net(x).detach()}
-    write(tensors | explain(net, x, targets), folder / "relevance.safetensors")
 
 
 class Residual(nn.Module):
@@ -242,16 +151,12 @@ def write(tensors, path):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--alexnet", type=Path)
     parser.add_argument("--resnet34", type=Path)
     parser.add_argument("--models", type=Path, default=HERE / "../../../shared/peers/models.py")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    if given.alexnet:
-        make_alexnet(given.alexnet, given.models)
-    elif given.resnet34:
+    if given.resnet34:
         make_resnet34(given.resnet34, given.models)
     else:
         make_training()
-        make_relevance()
         make_residual()

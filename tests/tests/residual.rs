@@ -2,55 +2,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod peer;
+
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
+use peer::residual;
 use speechlens_models::resnet34;
 use speechlens_nn::loss::Loss;
-use speechlens_nn::ops::{
-    Add, BatchNorm, Concat, Conv2d, Flatten, Linear, Relu, TimeDeviation, TimeMean,
-};
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::train::Config;
-use speechlens_nn::{Architecture, Graph, NodeId, Result, Trainer};
+use speechlens_nn::{Graph, Trainer};
 use speechlens_tests::{Tensors, golden};
-
-/// `Residual` of `goldens/make_networks.py`.
-fn residual() -> Result<Architecture> {
-    let mut net = Architecture::new([1, 16, 12]);
-    let conv = |net: &mut Architecture,
-                names: [&str; 2],
-                x: NodeId,
-                sizes: (usize, usize),
-                kernel,
-                stride| {
-        let op = Conv2d::new(sizes.0, sizes.1, kernel)
-            .stride(stride)
-            .padding(kernel / 2)
-            .without_bias();
-        let x = net.add(names[0], op, [x])?;
-        net.add(names[1], BatchNorm { channels: sizes.1 }, [x])
-    };
-    let x = net.input();
-    let x = conv(&mut net, ["conv1", "bn1"], x, (1, 4), 3, 1)?;
-    let x = net.add("relu1", Relu, [x])?;
-    let y = conv(&mut net, ["conv2", "bn2"], x, (4, 4), 3, 1)?;
-    let x = net.add("sum1", Add, [y, x])?;
-    let x = net.add("relu2", Relu, [x])?;
-    let y = conv(&mut net, ["conv3", "bn3"], x, (4, 6), 3, 2)?;
-    let z = conv(&mut net, ["shortcut.0", "shortcut.1"], x, (4, 6), 1, 2)?;
-    let x = net.add("sum2", Add, [y, z])?;
-    let x = net.add("relu3", Relu, [x])?;
-    let mean = net.add("mean", TimeMean, [x])?;
-    let mean = net.add("mean.flatten", Flatten, [mean])?;
-    let deviation = net.add("std", TimeDeviation, [x])?;
-    let deviation = net.add("std.flatten", Flatten, [deviation])?;
-    let x = net.add("pool", Concat, [mean, deviation])?;
-    let x = net.add("embedding", Linear::new(96, 5), [x])?;
-    let x = net.add("embedding_bn", BatchNorm { channels: 5 }, [x])?;
-    net.add("classifier", Linear::new(5, 3), [x])?;
-    Ok(net)
-}
 
 fn of_prefix(tensors: &Tensors, prefix: &str) -> Tensors {
     let weights = tensors

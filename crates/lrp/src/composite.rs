@@ -1,29 +1,44 @@
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
-use speechlens_nn::{Kind, Node};
+use speechlens_nn::{Graph, Kind, Structure};
 
-use crate::{Error, Result, Rule};
+use crate::{Error, Result, Rule, rules};
+
+macro_rules! presets {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../presets/", $name, ".toml")))),*]
+    };
+}
 
 /// The composites that come with the crate, by name; each is a file in `presets/`.
-pub const PRESETS: &[(&str, &str)] = &[
-    ("lrp-0", include_str!("../presets/lrp-0.toml")),
-    (
-        "thesis-gender",
-        include_str!("../presets/thesis-gender.toml"),
-    ),
-    (
-        "gender-silence",
-        include_str!("../presets/gender-silence.toml"),
-    ),
-    ("epsilon-plus", include_str!("../presets/epsilon-plus.toml")),
-    (
-        "epsilon-alpha2-beta1",
-        include_str!("../presets/epsilon-alpha2-beta1.toml"),
-    ),
+pub const PRESETS: &[(&str, &str)] = presets![
+    "lrp-0",
+    "thesis-gender",
+    "gender-silence",
+    "thesis-speaker-zero",
+    "thesis-speaker-epsilon",
+    "thesis-speaker-epsilon-gamma",
+    "epsilon-plus",
+    "epsilon-plus-flat",
+    "epsilon-gamma-box",
+    "epsilon-alpha2-beta1",
+    "epsilon-alpha2-beta1-flat",
 ];
+
+/// What batch normalization is to the sweep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchNormalization {
+    /// Part of the linear layer before it.
+    #[default]
+    Merge,
+    /// A layer of its own, with a rule of its own: under ε `x·s·R / (z + ε s(z))` with `s = γ/√(σ² + ε)` and z what it gave.
+    Ratio,
+}
 
 /// What happens to the share of relevance that falls to a bias.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -51,6 +66,8 @@ pub enum Start {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Options {
+    /// See [`BatchNormalization`].
+    pub batchnorm: BatchNormalization,
     /// See [`Bias`].
     pub bias: Bias,
     /// See [`Start`].
@@ -58,14 +75,74 @@ pub struct Options {
     /// The input value that stands for "nothing here": relevance tells how much an input matters against it. The layer that
     /// reads the input takes `a − reference` for its input and `b + Σ reference · w` for its bias.
     pub reference: f64,
+    /// The lowest and the highest value that the input can have, for the rule `z-box`.
+    pub bounds: Option<[f64; 2]>,
 }
 
-/// A row of a composite: which nodes it matches, and their rule.
+/// Which layers get a rule: all that match every condition given.
+///
+/// A row without a kind matches the layers that are linear in their input. Sums of branches need no rule: each branch takes
+/// its part in proportion to its value, stabilized by 1e-6. A row with the kind `sum` gives them another ε.
 #[derive(Clone, Debug)]
-struct Row {
-    kind: Option<Kind>,
+pub struct Row {
+    kinds: Option<Vec<Kind>>,
     name: Option<GlobMatcher>,
+    depth: Option<Depth>,
     rule: Rule,
+}
+
+/// How near the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    /// The layers that read the input.
+    First,
+    /// The third of the layers nearest the input.
+    FirstThird,
+}
+
+impl Row {
+    /// The rule for all layers.
+    pub fn new(rule: Rule) -> Self {
+        Row {
+            kinds: None,
+            name: None,
+            depth: None,
+            rule,
+        }
+    }
+
+    /// For layers of this kind alone.
+    pub fn of_kind(self, kind: Kind) -> Self {
+        Row {
+            kinds: Some(vec![kind]),
+            ..self
+        }
+    }
+
+    /// For layers whose name matches a glob alone, such as `layer1.*`.
+    pub fn named(self, glob: &str) -> Result<Self, globset::Error> {
+        Ok(Row {
+            name: Some(Glob::new(glob)?.compile_matcher()),
+            ..self
+        })
+    }
+
+    /// For the layers that read the input alone.
+    pub fn first(self) -> Self {
+        Row {
+            depth: Some(Depth::First),
+            ..self
+        }
+    }
+
+    /// For the third of the layers nearest the input alone: of the dense layers and convolutions in the graph's order, the
+    /// first third, rounded up, and all that stands before the next one.
+    pub fn first_third(self) -> Self {
+        Row {
+            depth: Some(Depth::FirstThird),
+            ..self
+        }
+    }
 }
 
 /// Which rule each layer gets (the first row that matches a node wins), and options for the sweep.
@@ -88,74 +165,71 @@ struct File {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 struct RawRow {
     kind: Option<String>,
     name: Option<String>,
+    #[serde(default)]
+    first: bool,
+    #[serde(default)]
+    first_third: bool,
     rule: String,
-    epsilon: Option<f64>,
-    alpha: Option<f64>,
-    beta: Option<f64>,
+    /// The rule's parameters.
+    #[serde(flatten)]
+    parameters: BTreeMap<String, toml::Value>,
 }
 
 impl RawRow {
     fn rule(&self) -> Result<Rule, String> {
-        let only = |allowed: &[&str]| {
-            let given = [
-                ("epsilon", self.epsilon),
-                ("alpha", self.alpha),
-                ("beta", self.beta),
-            ];
-            match given
-                .iter()
-                .find(|(name, value)| value.is_some() && !allowed.contains(name))
-            {
-                Some((name, _)) => Err(format!("the rule `{}` takes no `{name}`", self.rule)),
-                None => Ok(()),
-            }
-        };
-        let needed = |name: &str, value: Option<f64>| {
-            value
-                .filter(|v| v.is_finite())
-                .ok_or_else(|| format!("the rule `{}` needs a number `{name}`", self.rule))
-        };
-        match self.rule.as_str() {
-            "epsilon" => only(&["epsilon"]).and_then(|()| match needed("epsilon", self.epsilon)? {
-                epsilon if epsilon > 0.0 => Ok(Rule::epsilon(epsilon)),
-                epsilon => Err(format!("`epsilon` must be above 0, not {epsilon}")),
-            }),
-            "lrp-0" => only(&[]).map(|()| Rule::zero()),
-            "z-plus" => only(&[]).map(|()| Rule::alpha_beta(1.0, 0.0)),
-            "alpha-beta" => only(&["alpha", "beta"]).and_then(|()| {
-                let (alpha, beta) = (needed("alpha", self.alpha)?, needed("beta", self.beta)?);
-                match (alpha - beta - 1.0).abs() < 1e-9 && beta >= 0.0 {
-                    true => Ok(Rule::alpha_beta(alpha, beta)),
-                    false => Err(format!(
-                        "`alpha` − `beta` must be 1 and `beta` at least 0, not {alpha} and {beta}"
-                    )),
+        let number = |(name, value): (&String, &toml::Value)| {
+            let number = match value {
+                toml::Value::Float(number) => *number,
+                toml::Value::Integer(number) => *number as f64,
+                _ => {
+                    return Err(format!(
+                        "`{name}` is unknown: a row has kind, name, first, first-third, rule, and the rule's numbers"
+                    ));
                 }
-            }),
-            other => Err(format!(
-                "there is no rule `{other}`; there are epsilon, lrp-0, z-plus, alpha-beta"
-            )),
-        }
+            };
+            Ok((name.clone(), number))
+        };
+        let parameters = self.parameters.iter().map(number);
+        rules::named(&self.rule, &parameters.collect::<Result<_, String>>()?)
     }
 
     fn row(&self) -> Result<Row, String> {
-        let glob = |name: &String| {
-            Glob::new(name)
-                .map(|glob| glob.compile_matcher())
-                .map_err(|e| e.to_string())
-        };
-        Ok(Row {
-            kind: self.kind.as_ref().map(|kind| kind.parse()).transpose()?,
-            name: self.name.as_ref().map(glob).transpose()?,
-            rule: self.rule()?,
+        let mut row = Row::new(self.rule()?);
+        row.kinds = self.kind.as_deref().map(kinds).transpose()?;
+        if let Some(glob) = &self.name {
+            row = row.named(glob).map_err(|e| e.to_string())?;
+        }
+        Ok(match (self.first, self.first_third) {
+            (true, true) => return Err("say `first` or `first-third`, not both".into()),
+            (true, false) => row.first(),
+            (false, true) => row.first_third(),
+            (false, false) => row,
         })
     }
 }
 
+/// The kinds that a composite file means; `batchnorm` is that of one and of two dimensions.
+fn kinds(name: &str) -> Result<Vec<Kind>, String> {
+    match name {
+        "batchnorm" => Ok(vec![Kind::BatchNorm1d, Kind::BatchNorm2d]),
+        name => Ok(vec![name.parse()?]),
+    }
+}
+
 impl Composite {
+    /// A composite of these rows.
+    pub fn new(name: impl Into<PathBuf>, rows: impl Into<Vec<Row>>, options: Options) -> Self {
+        Composite {
+            name: name.into(),
+            rows: rows.into(),
+            options,
+        }
+    }
+
     /// A preset by name, or else a TOML file.
     pub fn load(name: &str) -> Result<Self> {
         if PRESETS.iter().any(|(preset, _)| *preset == name) {
@@ -198,21 +272,23 @@ impl Composite {
         if !file.options.reference.is_finite() {
             return Err(wrong("`reference` must be a finite number".into()));
         }
+        if let Some([low, high]) = file.options.bounds
+            && !(low.is_finite() && high.is_finite() && low < high)
+        {
+            return Err(wrong(
+                "`bounds` must be two finite numbers, the lower first".into(),
+            ));
+        }
         let row = |(index, row): (usize, &RawRow)| {
             row.row()
                 .map_err(|problem| wrong(format!("row {}: {problem}", index + 1)))
         };
-        let rows = file
-            .rule
-            .iter()
-            .enumerate()
-            .map(row)
-            .collect::<Result<_>>()?;
-        Ok(Composite {
-            name: path.to_owned(),
-            rows,
-            options: file.options,
-        })
+        let rows = file.rule.iter().enumerate().map(row);
+        Ok(Composite::new(
+            path,
+            rows.collect::<Result<Vec<_>>>()?,
+            file.options,
+        ))
     }
 
     /// The options.
@@ -220,16 +296,47 @@ impl Composite {
         &self.options
     }
 
-    /// The rule of the first row that matches the node.
-    pub fn rule(&self, node: &Node) -> Option<&Rule> {
-        let matches = |row: &&Row| {
-            row.kind.is_none_or(|kind| kind == node.op.kind())
-                && row
+    /// The same composite where the input lies between these bounds, unless it says so itself.
+    pub fn with_bounds(mut self, bounds: [f64; 2]) -> Self {
+        self.options.bounds.get_or_insert(bounds);
+        self
+    }
+
+    /// For every node of the graph, the rule of the first row that matches it.
+    pub(crate) fn assign(&self, graph: &Graph) -> Vec<Option<&Rule>> {
+        let input = graph.architecture().input();
+        let is_weighted = |kind| matches!(kind, Kind::Linear | Kind::Conv);
+        let layers = graph
+            .nodes()
+            .filter(|(_, node)| is_weighted(node.op.kind()));
+        let third = layers.count().div_ceil(3);
+        let (mut passed, mut of_input) = (0, Vec::new());
+        let assigned = graph.nodes().map(|(id, node)| {
+            let (kind, structure) = (node.op.kind(), node.op.structure());
+            passed += usize::from(is_weighted(kind));
+            let reads_input = node.inputs.iter().any(|read| of_input[read.index()]);
+            of_input
+                .push(id == input || (reads_input && matches!(structure, Structure::PassThrough)));
+            let matches = |row: &&Row| {
+                let by_kind = match &row.kinds {
+                    Some(kinds) => kinds.contains(&kind),
+                    None => matches!(structure, Structure::Linear(_)),
+                };
+                let by_name = row
                     .name
                     .as_ref()
-                    .is_none_or(|glob| glob.is_match(&node.name))
-        };
-        self.rows.iter().find(matches).map(|row| &row.rule)
+                    .is_none_or(|glob| glob.is_match(&node.name));
+                by_kind
+                    && by_name
+                    && match row.depth {
+                        None => true,
+                        Some(Depth::First) => reads_input,
+                        Some(Depth::FirstThird) => passed <= third,
+                    }
+            };
+            self.rows.iter().find(matches).map(|row| &row.rule)
+        });
+        assigned.collect()
     }
 }
 
@@ -276,7 +383,19 @@ mod tests {
                 "[[rule]]\nkind = \"cnv\"\nrule = \"lrp-0\"",
                 "no kind of layer",
             ),
-            ("[[rule]]\nrule = \"lrp-0\"\nepsilonn = 1", "unknown field"),
+            (
+                "[[rule]]\nrule = \"lrp-0\"\nepsilonn = 1",
+                "takes no `epsilonn`",
+            ),
+            (
+                "[[rule]]\nrule = \"lrp-0\"\nkinds = \"conv\"",
+                "`kinds` is unknown",
+            ),
+            (
+                "[[rule]]\nrule = \"lrp-0\"\nfirst = true\nfirst-third = true",
+                "not both",
+            ),
+            ("[options]\nbounds = [0.0, -80.0]", "the lower first"),
             ("[options]\nreference = nan", "finite"),
             ("[options]\nbias = \"keep\"", "unknown variant"),
         ] {

@@ -35,6 +35,22 @@ pub enum Error {
         /// Its kind.
         kind: speechlens_nn::Kind,
     },
+    /// A rule or an option that does not fit a node.
+    #[error("`{node}`: {problem}")]
+    Misfit {
+        /// The node's name.
+        node: String,
+        /// Why not, and what to do.
+        problem: String,
+    },
+    /// No such layer.
+    #[error("there is no layer `{name}`; there are {}", layers.join(", "))]
+    NoLayer {
+        /// What was asked for.
+        name: String,
+        /// The layers there are.
+        layers: Vec<String>,
+    },
     /// A reference where there is no linear layer to take it.
     #[error(
         "the reference {reference} needs a linear layer that reads the input; `{node}` is none"

@@ -1,60 +1,184 @@
-use candle_core::{Tensor, WithDType};
-use speechlens_nn::kernels::pointwise::{Zip, zip};
+//! What a rule is made of.
+
+use std::fmt::{self, Display};
+
+use candle_core::Tensor;
 
 use crate::Result;
 
 /// The smallest denominator of a rule without an ε of its own.
-pub(crate) const STABILIZER: f64 = 1e-6;
+pub const STABILIZER: f64 = 1e-6;
 
-/// A part of a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    /// All of it.
+/// What a term makes of the input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum InputMap {
+    /// `a`
     Whole,
-    /// `max(x, 0)`.
+    /// `max(a, 0)`
     Positive,
-    /// `min(x, 0)`.
+    /// `min(a, 0)`
     Negative,
+    /// The same number everywhere.
+    Constant(f64),
+    /// The lowest value that the input can have, from the composite's options.
+    Low,
+    /// The highest value that the input can have, from the composite's options.
+    High,
 }
 
-impl Part {
-    pub(crate) fn of(self, tensor: &Tensor) -> Result<Tensor> {
+impl InputMap {
+    /// Whether an input of 0 is mapped to 0.
+    fn keeps_zero(self) -> bool {
+        matches!(
+            self,
+            InputMap::Whole | InputMap::Positive | InputMap::Negative
+        )
+    }
+
+    pub(crate) fn of(self, input: &Tensor) -> Result<Tensor> {
         Ok(match self {
-            Part::Whole => tensor.clone(),
-            Part::Positive => tensor.relu()?,
-            Part::Negative => tensor.neg()?.relu()?.neg()?,
+            InputMap::Whole => input.clone(),
+            InputMap::Positive => input.relu()?,
+            InputMap::Negative => input.neg()?.relu()?.neg()?,
+            InputMap::Constant(value) => input.ones_like()?.affine(value, 0.0)?,
+            InputMap::Low | InputMap::High => {
+                return Err(candle_core::Error::Msg("a bound without a value".into()).into());
+            }
         })
     }
 }
 
-/// `input(a_j) · weight(w_jk)`: a product that takes part in the relevance of input j.
+/// What a term makes of the weights, and a share of the bias.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Term {
-    /// The part of the input.
-    pub input: Part,
-    /// The part of the weights.
-    pub weight: Part,
+pub enum WeightMap {
+    /// `w`
+    Whole,
+    /// `max(w, 0)`
+    Positive,
+    /// `min(w, 0)`
+    Negative,
+    /// `w + γ max(w, 0)`
+    PlusPositive(f64),
+    /// `w + γ min(w, 0)`
+    PlusNegative(f64),
+    /// `w²`
+    Squared,
+    /// 1
+    One,
 }
 
-/// Relevance shared out by some terms: `factor · Σ_terms input(a_j) weight(w_jk) / (z_k + ε s(z_k)) · R_k`, where `z_k` is the
-/// sum of the terms over j and of the bias's part.
+impl WeightMap {
+    pub(crate) fn of(self, weight: &Tensor) -> Result<Tensor> {
+        let negative = || weight.neg()?.relu()?.neg();
+        Ok(match self {
+            WeightMap::Whole => weight.clone(),
+            WeightMap::Positive => weight.relu()?,
+            WeightMap::Negative => negative()?,
+            WeightMap::PlusPositive(gamma) => (weight + (weight.relu()? * gamma)?)?,
+            WeightMap::PlusNegative(gamma) => (weight + (negative()? * gamma)?)?,
+            WeightMap::Squared => weight.sqr()?,
+            WeightMap::One => weight.ones_like()?,
+        })
+    }
+}
+
+/// The sign of a layer's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// Above 0.
+    Positive,
+    /// Below 0.
+    Negative,
+}
+
+/// `factor · input(a_j) · weight(w_jk)`: a product that takes part in the relevance of input j.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Term {
+    /// Mostly 1, or −1.
+    pub factor: f64,
+    /// What it makes of the input.
+    pub input: InputMap,
+    /// What it makes of the weights.
+    pub weight: WeightMap,
+}
+
+impl Term {
+    /// `input(a_j) · weight(w_jk)`
+    pub fn new(input: InputMap, weight: WeightMap) -> Self {
+        Term {
+            factor: 1.0,
+            input,
+            weight,
+        }
+    }
+
+    /// `−input(a_j) · weight(w_jk)`
+    pub fn minus(input: InputMap, weight: WeightMap) -> Self {
+        Term {
+            factor: -1.0,
+            ..Term::new(input, weight)
+        }
+    }
+}
+
+/// Relevance shared out by some terms: `factor · Σ_terms term_jk / (z_k + ε s(z_k)) · R_k`, where `z_k` is the sum of the terms
+/// over j and of the mapped bias.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Share {
     /// How much of the relevance it shares out.
     pub factor: f64,
     /// What it shares it out by.
     pub terms: Vec<Term>,
-    /// The part of the bias in the denominator.
-    pub bias: Part,
+    /// What of the bias is in the denominator; none leaves it out.
+    pub bias: Option<WeightMap>,
     /// ε.
     pub epsilon: f64,
+    /// The outputs whose relevance it shares out, by the sign of what the layer gave; none takes all.
+    pub only: Option<Sign>,
 }
 
 impl Share {
-    /// Whether `z` is what the layer gave.
+    /// All relevance by these terms, the bias left out, stabilized by [`STABILIZER`].
+    pub fn new(terms: impl Into<Vec<Term>>) -> Self {
+        Share {
+            factor: 1.0,
+            terms: terms.into(),
+            bias: None,
+            epsilon: STABILIZER,
+            only: None,
+        }
+    }
+
+    /// With this of the bias in the denominator.
+    pub fn with_bias(self, bias: WeightMap) -> Self {
+        Share {
+            bias: Some(bias),
+            ..self
+        }
+    }
+
+    /// Times a factor.
+    pub fn times(self, factor: f64) -> Self {
+        Share { factor, ..self }
+    }
+
+    /// With this ε.
+    pub fn stabilized_by(self, epsilon: f64) -> Self {
+        Share { epsilon, ..self }
+    }
+
+    /// Of outputs of one sign alone.
+    pub fn only(self, sign: Sign) -> Self {
+        Share {
+            only: Some(sign),
+            ..self
+        }
+    }
+
+    /// Whether `z` is what the layer gave, with its bias or without.
     pub(crate) fn is_of_output(&self) -> bool {
-        let whole = |term: &Term| term.input == Part::Whole && term.weight == Part::Whole;
-        matches!(self.terms.as_slice(), [term] if whole(term)) && self.bias == Part::Whole
+        self.terms == [Term::new(InputMap::Whole, WeightMap::Whole)]
+            && self.bias.is_none_or(|map| map == WeightMap::Whole)
     }
 }
 
@@ -64,118 +188,96 @@ impl Share {
 /// layer's transposed map with each term's weights and multiplies by its input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
+    /// What it is called, with its parameters.
+    pub name: String,
     /// What is added up.
     pub shares: Vec<Share>,
+    /// Whether it is defined only where no input is negative.
+    pub needs_non_negative: bool,
 }
 
 impl Rule {
-    /// `a_j w_jk / (z_k + ε s(z_k)) · R_k` (Bach et al. 2015, Eq. 58).
-    pub fn epsilon(epsilon: f64) -> Self {
-        let terms = vec![Term {
-            input: Part::Whole,
-            weight: Part::Whole,
-        }];
+    /// A rule for inputs of any sign.
+    pub fn new(name: impl Into<String>, shares: impl Into<Vec<Share>>) -> Self {
         Rule {
-            shares: vec![Share {
-                factor: 1.0,
-                terms,
-                bias: Part::Whole,
-                epsilon,
-            }],
+            name: name.into(),
+            shares: shares.into(),
+            needs_non_negative: false,
         }
+    }
+
+    /// The same, as a rule for inputs that are nowhere negative.
+    pub fn for_non_negative(self) -> Self {
+        Rule {
+            needs_non_negative: true,
+            ..self
+        }
+    }
+
+    fn terms(&self) -> impl Iterator<Item = &Term> {
+        self.shares.iter().flat_map(|share| &share.terms)
+    }
+
+    /// Whether it asks for the lowest and the highest value of the input.
+    pub(crate) fn needs_bounds(&self) -> bool {
+        self.terms()
+            .any(|term| matches!(term.input, InputMap::Low | InputMap::High))
+    }
+
+    /// Whether an input of 0 has no relevance.
+    pub(crate) fn keeps_zero(&self) -> bool {
+        self.terms().all(|term| term.input.keeps_zero())
+    }
+
+    /// Whether it reads what the layer gave.
+    pub(crate) fn uses_output(&self) -> bool {
+        let uses = |share: &Share| share.only.is_some() || share.is_of_output();
+        self.shares.iter().any(uses)
+    }
+
+    /// The same with the bounds of the input.
+    pub(crate) fn between(mut self, [low, high]: [f64; 2]) -> Self {
+        for term in self.shares.iter_mut().flat_map(|share| &mut share.terms) {
+            match term.input {
+                InputMap::Low => term.input = InputMap::Constant(low),
+                InputMap::High => term.input = InputMap::Constant(high),
+                _ => {}
+            }
+        }
+        self
+    }
+
+    /// The same without the bias.
+    pub(crate) fn without_bias(mut self) -> Self {
+        self.shares.iter_mut().for_each(|share| share.bias = None);
+        self
     }
 
     /// The same for an input that is nowhere negative: such an input is its positive part, and its negative part is 0.
-    pub(crate) fn on_non_negative(&self) -> Rule {
-        let term = |term: &Term| match term.input {
-            Part::Negative => None,
-            Part::Positive | Part::Whole => Some(Term {
-                input: Part::Whole,
-                ..*term
-            }),
-        };
-        let share = |share: &Share| Share {
-            terms: share.terms.iter().filter_map(term).collect(),
-            ..share.clone()
-        };
-        let shares = self.shares.iter().map(share);
-        Rule {
-            shares: shares.filter(|share| !share.terms.is_empty()).collect(),
-        }
-    }
-
-    /// Whether a denominator is what the layer gave.
-    pub(crate) fn uses_output(&self) -> bool {
-        self.shares.iter().any(Share::is_of_output)
-    }
-
-    /// LRP-0: ε = 1e-6, a stabilizer only.
-    pub fn zero() -> Self {
-        Rule::epsilon(STABILIZER)
-    }
-
-    /// `α (a_j w_jk)⁺/(z_k)⁺ · R_k − β (a_j w_jk)⁻/(z_k)⁻ · R_k` (Bach et al. 2015, Eq. 60), α − β = 1.
-    pub fn alpha_beta(alpha: f64, beta: f64) -> Self {
-        let share = |factor, weights: [Part; 2], bias| Share {
-            factor,
-            terms: vec![
-                Term {
-                    input: Part::Positive,
-                    weight: weights[0],
-                },
-                Term {
-                    input: Part::Negative,
-                    weight: weights[1],
-                },
-            ],
-            bias,
-            epsilon: STABILIZER,
-        };
-        let mut shares = vec![share(
-            alpha,
-            [Part::Positive, Part::Negative],
-            Part::Positive,
-        )];
-        if beta != 0.0 {
-            shares.push(share(
-                -beta,
-                [Part::Negative, Part::Positive],
-                Part::Negative,
-            ));
-        }
-        Rule { shares }
-    }
-}
-
-/// `factor · relevance / (z + ε s(z))` with s(0) = +1.
-pub(crate) fn divide(relevance: &Tensor, z: &Tensor, epsilon: f64, factor: f64) -> Result<Tensor> {
-    if relevance.device().is_cpu() {
-        return Ok(zip(&Quotient { epsilon, factor }, z, relevance)?);
-    }
-    let sign = z
-        .ge(0.0)?
-        .to_dtype(z.dtype())?
-        .affine(2.0 * epsilon, -epsilon)?;
-    Ok(((relevance * factor)? / (z + sign)?)?)
-}
-
-struct Quotient {
-    epsilon: f64,
-    factor: f64,
-}
-
-impl Zip for Quotient {
-    fn name(&self) -> &'static str {
-        "a relevance's quotient"
-    }
-
-    fn of<T: WithDType>(&self, z: T, relevance: T) -> T {
-        let (epsilon, factor) = (T::from_f64(self.epsilon), T::from_f64(self.factor));
-        factor * relevance
-            / if z >= T::zero() {
-                z + epsilon
-            } else {
-                z - epsilon
+    pub(crate) fn on_non_negative(mut self) -> Self {
+        for share in &mut self.shares {
+            share.terms.retain(|term| term.input != InputMap::Negative);
+            for term in &mut share.terms {
+                if term.input == InputMap::Positive {
+                    term.input = InputMap::Whole;
+                }
             }
+        }
+        self.shares.retain(|share| !share.terms.is_empty());
+        self
+    }
+
+    /// The same where outputs that are not positive have no relevance.
+    pub(crate) fn of_positive_outputs(mut self) -> Self {
+        let keep = |share: &Share| share.only != Some(Sign::Negative);
+        self.shares.retain(keep);
+        self.shares.iter_mut().for_each(|share| share.only = None);
+        self
+    }
+}
+
+impl Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
     }
 }

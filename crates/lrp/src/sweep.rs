@@ -1,12 +1,15 @@
+//! The sweep: relevance from the output back to the input.
+
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 use candle_core::Tensor;
 use speechlens_nn::kernels::pointwise::{product, sum};
-use speechlens_nn::{Graph, Kind, LinearOp, Node, NodeId, Structure, Trace, parts, reshaped};
+use speechlens_nn::{Graph, Node, NodeId, Structure, Trace, parts, reshaped};
 
-use crate::rule::{STABILIZER, divide};
-use crate::{Bias, Composite, Error, Options, Part, Result, Rule, Share, Start};
+use crate::conservation::{Balance, Ledger, totals};
+use crate::layer::{Layer, WeightMaps, divide};
+use crate::plan::Plan;
+use crate::{Composite, Error, Result, Start};
 
 /// Relevance of a batch's inputs.
 pub struct Explanation {
@@ -16,62 +19,76 @@ pub struct Explanation {
     pub relevance: Tensor,
 }
 
+/// An explanation and how it came about.
+pub struct Detail {
+    /// The explanation.
+    pub explanation: Explanation,
+    /// The relevance of the outputs of the layers asked for, by their names, each of its output's shape `[N, …]`.
+    pub layers: BTreeMap<String, Tensor>,
+    /// What became of the relevance at every node on the way, the output's first.
+    pub conservation: Vec<Balance>,
+}
+
+/// Which rule a layer got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The layer's nodes: one, or a linear layer and the batch normalization that is merged into it.
+    pub nodes: Vec<String>,
+    /// What a composite calls the first of them.
+    pub kind: speechlens_nn::Kind,
+    /// Its rule; none if relevance passes through, or each output takes all from one input.
+    pub rule: Option<String>,
+}
+
 /// A network with a rule for every layer, ready to explain.
 pub struct Lrp {
-    graph: Graph,
-    /// By node; those that need no rule have none.
-    rules: Vec<Option<Rule>>,
-    options: Options,
-    /// The nodes whose outputs the sweep reads.
-    read: Vec<bool>,
-    /// Whether the weights may change.
-    shared: bool,
-    /// Parts of weights that have been computed, by node.
-    weights: Mutex<BTreeMap<(NodeId, Part), Tensor>>,
+    plan: Plan,
+    maps: WeightMaps,
+}
+
+/// What a detailed sweep writes down.
+struct Record {
+    /// The nodes asked for, with the names that they were asked by.
+    wanted: BTreeMap<NodeId, Vec<String>>,
+    layers: BTreeMap<String, Tensor>,
+    conservation: Vec<Balance>,
 }
 
 impl Lrp {
-    /// Gives each layer its rule. The network is shared, not copied.
+    /// Gives each layer its rule. Parameters are shared, not copied, unless a training may change them: the network is explained
+    /// as it is now.
     ///
     /// # Errors
-    /// If a layer is covered by no rule, or a reference finds no linear layer that reads the input; it is named.
+    /// If a layer is covered by no rule or its rule does not fit, if batch normalization has no layer to be merged into, or a
+    /// reference finds no linear layer that reads the input; the node is named.
     pub fn new(graph: &Graph, composite: &Composite) -> Result<Self> {
-        let options = *composite.options();
-        let input = graph.architecture().input();
-        let rule = |(_, node): (NodeId, &Node)| {
-            let linear = matches!(node.op.structure(), Structure::Linear(_));
-            if options.reference != 0.0 && node.inputs.contains(&input) && !linear {
-                return Err(Error::Reference {
-                    reference: options.reference,
-                    node: node.name.clone(),
-                });
-            }
-            match (linear, composite.rule(node)) {
-                (false, _) => Ok(None),
-                (true, Some(rule)) => Ok(Some(rule.clone())),
-                (true, None) => Err(Error::Uncovered {
-                    node: node.name.clone(),
-                    kind: node.op.kind(),
-                }),
-            }
-        };
-        let rules: Vec<Option<Rule>> = graph.nodes().map(rule).collect::<Result<_>>()?;
-        let rules: Vec<_> = rules
-            .into_iter()
-            .zip(non_negative_inputs(graph))
-            .map(|(rule, non_negative)| match rule {
-                Some(rule) if non_negative => Some(rule.on_non_negative()),
-                rule => rule,
-            })
-            .collect();
+        let plan = Plan::new(graph, composite)?;
         Ok(Lrp {
-            graph: graph.detach(),
-            shared: graph.is_shared(),
-            read: read_by_sweep(graph, &rules),
-            rules,
-            options,
-            weights: Mutex::default(),
+            maps: WeightMaps::new(plan.steps.len()),
+            plan,
         })
+    }
+
+    /// Which rule each layer got, in the graph's order.
+    pub fn assignments(&self) -> Vec<Assignment> {
+        let input = self.plan.graph.architecture().input();
+        let nodes = self.plan.graph.nodes().filter(|(id, _)| *id != input);
+        let assignment = |(id, node): (NodeId, &Node)| Assignment {
+            nodes: self.plan.names(id).map(str::to_owned).collect(),
+            kind: node.op.kind(),
+            rule: self.rule_text(id, node),
+        };
+        nodes.map(assignment).collect()
+    }
+
+    fn rule_text(&self, id: NodeId, node: &Node) -> Option<String> {
+        let step = &self.plan.steps[id.index()];
+        match node.op.structure() {
+            Structure::Linear(_) => step.rule.as_ref().map(ToString::to_string),
+            Structure::Sum => Some(format!("in proportion (ε = {})", step.epsilon)),
+            Structure::Routing(_) => Some("winner takes all".into()),
+            Structure::PassThrough | Structure::Concat => None,
+        }
     }
 
     /// Explains a batch `[N, …]`, each input for its target class.
@@ -79,11 +96,60 @@ impl Lrp {
     /// # Errors
     /// If there is not one target an input, or a target is no class.
     pub fn explain(&self, input: &Tensor, targets: &[u32]) -> Result<Explanation> {
-        let trace = self
-            .graph
-            .trace_of(&input.detach(), |node| self.read[node.index()])?;
+        self.run(input, targets, None)
+    }
+
+    /// [`Lrp::explain`], with the relevance of some layers' outputs and with what became of relevance at every node. Takes
+    /// longer.
+    ///
+    /// A layer is named as its node. A linear layer and the batch normalization that is merged into it have one output. A layer
+    /// that nothing on the way to the output reads has no relevance and is left out.
+    ///
+    /// # Errors
+    /// If the network has no such layer.
+    pub fn explain_in_detail(
+        &self,
+        input: &Tensor,
+        targets: &[u32],
+        layers: &[&str],
+    ) -> Result<Detail> {
+        let mut wanted = BTreeMap::<NodeId, Vec<String>>::new();
+        for layer in layers {
+            let is_layer = |place: &NodeId| *place != self.plan.graph.architecture().input();
+            let place = self.plan.place(layer).filter(is_layer);
+            let place = place.ok_or_else(|| Error::NoLayer {
+                name: (*layer).to_owned(),
+                layers: self
+                    .assignments()
+                    .iter()
+                    .flat_map(|a| a.nodes.clone())
+                    .collect(),
+            })?;
+            wanted.entry(place).or_default().push((*layer).to_owned());
+        }
+        let mut record = Record {
+            wanted,
+            layers: BTreeMap::new(),
+            conservation: Vec::new(),
+        };
+        let explanation = self.run(input, targets, Some(&mut record))?;
+        Ok(Detail {
+            explanation,
+            layers: record.layers,
+            conservation: record.conservation,
+        })
+    }
+
+    fn run(
+        &self,
+        input: &Tensor,
+        targets: &[u32],
+        record: Option<&mut Record>,
+    ) -> Result<Explanation> {
+        let is_read = |node: NodeId| self.plan.steps[node.index()].is_read;
+        let trace = self.plan.graph.trace_of(&input.detach(), is_read)?;
         let logits = trace.logits()?.clone();
-        let relevance = self.sweep(trace, self.start(&logits, targets)?)?;
+        let relevance = self.sweep(trace, self.start(&logits, targets)?, record)?;
         Ok(Explanation { logits, relevance })
     }
 
@@ -104,25 +170,34 @@ impl Lrp {
         let chosen = Tensor::from_slice(targets, (batch, 1), logits.device())?;
         let mask = Tensor::arange(0u32, classes as u32, logits.device())?.broadcast_eq(&chosen)?;
         let mask = mask.to_dtype(logits.dtype())?;
-        Ok(match self.options.start {
+        Ok(match self.plan.options.start {
             Start::Logit => (mask * logits)?,
             Start::One => mask,
         })
     }
 
     /// Carries the output's relevance back to the input, and forgets what it has passed.
-    fn sweep(&self, mut trace: Trace, start: Tensor) -> Result<Tensor> {
-        let input = self.graph.architecture().input();
-        let mut relevance: Vec<Option<Tensor>> = vec![None; self.rules.len()];
+    fn sweep(
+        &self,
+        mut trace: Trace,
+        start: Tensor,
+        mut record: Option<&mut Record>,
+    ) -> Result<Tensor> {
+        let graph = &self.plan.graph;
+        let input = graph.architecture().input();
+        let mut relevance: Vec<Option<Tensor>> = vec![None; self.plan.steps.len()];
         if let Some(last) = relevance.last_mut() {
             *last = Some(start);
         }
-        for (id, node) in self.graph.nodes().rev().filter(|(id, _)| *id != input) {
+        for (id, node) in graph.nodes().rev().filter(|(id, _)| *id != input) {
             // A node that nothing on the way to the output reads has no relevance to pass on.
             let Some(output) = relevance[id.index()].take() else {
                 continue;
             };
-            let passed = self.pass(&trace, id, node, output)?;
+            let passed = match record.as_deref_mut() {
+                None => self.pass(&trace, id, node, &output, None)?,
+                Some(record) => self.pass_recorded(&trace, id, node, &output, record)?,
+            };
             trace.forget(id);
             for (read, passed) in node.inputs.iter().zip(passed) {
                 let total = &mut relevance[read.index()];
@@ -139,218 +214,77 @@ impl Lrp {
     }
 
     /// The relevance of what a node reads from that of its output.
-    fn pass(&self, trace: &Trace, id: NodeId, node: &Node, output: Tensor) -> Result<Vec<Tensor>> {
+    fn pass(
+        &self,
+        trace: &Trace,
+        id: NodeId,
+        node: &Node,
+        output: &Tensor,
+        ledger: Option<&mut Ledger>,
+    ) -> Result<Vec<Tensor>> {
         let read = |place: usize| -> Result<&Tensor> { Ok(trace.output(node.inputs[place])?) };
+        let step = &self.plan.steps[id.index()];
         Ok(match node.op.structure() {
-            Structure::PassThrough => vec![reshaped(&output, trace.shape(node.inputs[0]))?],
-            Structure::Routing(op) => vec![op.route(read(0)?, &output)?],
+            Structure::PassThrough => vec![reshaped(output, trace.shape(node.inputs[0]))?],
+            Structure::Routing(op) => vec![op.route(read(0)?, output)?],
             Structure::Sum => {
-                let quotient = divide(&output, trace.output(id)?, STABILIZER, 1.0)?;
+                let z = trace.output(id)?;
+                let quotient = divide(output, z, step.epsilon, 1.0)?;
+                if let Some(ledger) = ledger {
+                    ledger.share(&quotient, z, None, step.epsilon)?;
+                }
                 (0..node.inputs.len())
                     .map(|branch| Ok(product(read(branch)?, &quotient)?))
                     .collect::<Result<_>>()?
             }
             Structure::Concat => {
                 let shapes: Vec<_> = node.inputs.iter().map(|read| trace.shape(*read)).collect();
-                parts(&output, &shapes)?
+                parts(output, &shapes)?
             }
-            Structure::Linear(op) => match &self.rules[id.index()] {
-                Some(rule) => {
-                    let layer = Layer::new(op, self, trace, id, node.inputs[0], rule)?;
-                    vec![layer.relevance(rule, &output)?]
-                }
-                None => {
-                    return Err(Error::Uncovered {
-                        node: node.name.clone(),
-                        kind: node.op.kind(),
-                    });
-                }
-            },
+            Structure::Linear(op) => {
+                let rule = step.lean.as_ref().ok_or_else(|| Error::Uncovered {
+                    node: node.name.clone(),
+                    kind: node.op.kind(),
+                })?;
+                let layer = Layer::new(op, &self.maps, &self.plan, trace, id, rule)?;
+                vec![layer.relevance(rule, output, ledger)?]
+            }
         })
     }
-}
 
-/// For every node, whether what it reads is nowhere negative, whatever the network's input is.
-fn non_negative_inputs(graph: &Graph) -> Vec<bool> {
-    let mut outputs: Vec<bool> = Vec::new();
-    let mut inputs = Vec::new();
-    for (_, node) in graph.nodes() {
-        let of_inputs =
-            !node.inputs.is_empty() && node.inputs.iter().all(|read| outputs[read.index()]);
-        // These move values, add them, average them or scale them by what is not negative.
-        let keeps = matches!(
-            node.op.kind(),
-            Kind::Pool | Kind::Reshape | Kind::Dropout | Kind::Sum
-        );
-        outputs.push(node.op.is_relu() || (of_inputs && keeps));
-        inputs.push(of_inputs);
-    }
-    inputs
-}
-
-/// The nodes whose outputs a sweep by these rules reads.
-fn read_by_sweep(graph: &Graph, rules: &[Option<Rule>]) -> Vec<bool> {
-    let mut read = vec![false; rules.len()];
-    for ((id, node), rule) in graph.nodes().zip(rules) {
-        let (inputs, output) = match node.op.structure() {
-            Structure::PassThrough | Structure::Concat => (false, false),
-            Structure::Routing(_) => (true, false),
-            Structure::Sum => (true, true),
-            Structure::Linear(_) => (true, rule.as_ref().is_some_and(Rule::uses_output)),
-        };
-        read[id.index()] |= output;
-        node.inputs
-            .iter()
-            .for_each(|input| read[input.index()] |= inputs);
-    }
-    // Its shape is that of the relevance where no node on the way to the output reads it.
-    read[graph.architecture().input().index()] = true;
-    read
-}
-
-/// A linear layer in the middle of a sweep.
-struct Layer<'a> {
-    op: &'a dyn LinearOp,
-    lrp: &'a Lrp,
-    id: NodeId,
-    input: Tensor,
-    weight: Tensor,
-    bias: Option<Tensor>,
-    /// Whether the bias holds a reference's output, so that it differs from place to place.
-    of_reference: bool,
-    /// `Σ_j a_j w_jk + b_k`, as traced, without the bias where that is left out; if a rule asks for it.
-    output: Option<Tensor>,
-}
-
-impl<'a> Layer<'a> {
-    fn new(
-        op: &'a dyn LinearOp,
-        lrp: &'a Lrp,
+    /// [`Lrp::pass`], with what becomes of the relevance.
+    fn pass_recorded(
+        &self,
         trace: &Trace,
         id: NodeId,
-        read: NodeId,
-        rule: &Rule,
-    ) -> Result<Self> {
-        let reads_input = read == lrp.graph.architecture().input();
-        let reference = if reads_input {
-            lrp.options.reference
-        } else {
-            0.0
-        };
-        let mut input = trace.output(read)?.clone();
-        let mut output = None;
-        if rule.uses_output() {
-            output = Some(trace.output(id)?.clone());
+        node: &Node,
+        output: &Tensor,
+        record: &mut Record,
+    ) -> Result<Vec<Tensor>> {
+        let mut ledger = Ledger::default();
+        let passed = self.pass(trace, id, node, output, Some(&mut ledger))?;
+        let arrived = totals(output)?;
+        let mut total = vec![0.0; arrived.len()];
+        for passed in &passed {
+            let of_branch = totals(passed)?;
+            total
+                .iter_mut()
+                .zip(of_branch)
+                .for_each(|(total, of)| *total += of);
         }
-        let (weight, mut bias) = op.weights(lrp.graph.params(id), &input)?;
-        if reference != 0.0 {
-            // Σ (a − r) w + (b + Σ r w) is the output it was.
-            let constant = input.narrow(0, 0, 1)?.affine(0.0, reference)?;
-            bias = Some(match bias {
-                Some(bias) => op.affine(&constant, &weight, &bias)?,
-                None => op.apply(&constant, &weight)?,
-            });
-            input = (input - reference)?;
-        }
-        if lrp.options.bias == Bias::Zero
-            && let Some(bias) = bias.take()
-            && let Some(output) = &mut output
-        {
-            *output = output.broadcast_sub(&bias)?;
-        }
-        Ok(Layer {
-            op,
-            lrp,
-            id,
-            input,
-            weight,
+        let [bias, epsilon] = ledger.close(arrived.len());
+        record.conservation.push(Balance {
+            node: node.name.clone(),
+            kind: node.op.kind(),
+            rule: self.rule_text(id, node),
+            arrived,
+            passed: total,
             bias,
-            of_reference: reference != 0.0,
-            output,
-        })
-    }
-
-    /// The relevance of the layer's input from that of its output.
-    fn relevance(&self, rule: &Rule, output: &Tensor) -> Result<Tensor> {
-        // Each part of the input is multiplied once by the sum of what its terms spread.
-        let mut spreads: BTreeMap<Part, Tensor> = BTreeMap::new();
-        for share in &rule.shares {
-            let quotient = divide(
-                output,
-                &self.denominator(share)?,
-                share.epsilon,
-                share.factor,
-            )?;
-            for term in &share.terms {
-                let weight = self.weight(term.weight)?;
-                let spread = self.op.transpose(&quotient, &weight, self.input.shape())?;
-                let spread = match spreads.remove(&term.input) {
-                    Some(before) => sum(&before, &spread)?,
-                    None => spread,
-                };
-                spreads.insert(term.input, spread);
-            }
+            epsilon,
+        });
+        for name in record.wanted.get(&id).into_iter().flatten() {
+            record.layers.insert(name.clone(), output.clone());
         }
-        let mut total: Option<Tensor> = None;
-        for (part, spread) in spreads {
-            let relevance = product(&part.of(&self.input)?, &spread)?;
-            total = Some(match total {
-                Some(total) => sum(&total, &relevance)?,
-                None => relevance,
-            });
-        }
-        Ok(match total {
-            Some(total) => total,
-            None => self.input.zeros_like()?,
-        })
-    }
-
-    /// `z_k` of a share, before ε.
-    fn denominator(&self, share: &Share) -> Result<Tensor> {
-        if share.is_of_output()
-            && let Some(output) = &self.output
-        {
-            return Ok(output.clone());
-        }
-        let bias = self
-            .bias
-            .as_ref()
-            .map(|bias| share.bias.of(bias))
-            .transpose()?;
-        let mut z: Option<Tensor> = None;
-        for term in &share.terms {
-            let (input, weight) = (term.input.of(&self.input)?, self.weight(term.weight)?);
-            z = Some(match (z, &bias) {
-                (Some(z), _) => sum(&z, &self.op.apply(&input, &weight)?)?,
-                (None, Some(bias)) if !self.of_reference => {
-                    self.op.affine(&input, &weight, bias)?
-                }
-                (None, Some(bias)) => self.op.apply(&input, &weight)?.broadcast_add(bias)?,
-                (None, None) => self.op.apply(&input, &weight)?,
-            });
-        }
-        match z {
-            Some(z) => Ok(z),
-            None => Ok(self.op.apply(&self.input, &self.weight)?.zeros_like()?),
-        }
-    }
-
-    /// A part of the weights, computed once where it is the same for every input.
-    fn weight(&self, part: Part) -> Result<Tensor> {
-        if part == Part::Whole || !self.op.has_fixed_weights() || self.lrp.shared {
-            return part.of(&self.weight);
-        }
-        let cache = || {
-            self.lrp
-                .weights
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        if let Some(weight) = cache().get(&(self.id, part)) {
-            return Ok(weight.clone());
-        }
-        let weight = part.of(&self.weight)?;
-        cache().insert((self.id, part), weight.clone());
-        Ok(weight)
+        Ok(passed)
     }
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use speechlens_lrp::{Composite, Lrp};
-use speechlens_nn::ops::{AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Relu};
+use speechlens_nn::ops::{
+    Add, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Relu,
+};
 use speechlens_nn::{Architecture, Graph, Op};
 
 const A: [f64; 4] = [2.0, -1.0, 0.5, 3.0];
@@ -141,6 +143,143 @@ fn alpha_beta() {
             &expected,
         );
     }
+}
+
+/// `a (w + γ w⁺) / Σ`, on inputs that are nowhere negative; whatever the sign of the output.
+#[test]
+fn gamma() {
+    let mut net = Architecture::new([4]);
+    let x = net.add("relu", Relu, [net.input()]).unwrap();
+    net.add("dense", Linear::new(4, 2), [x]).unwrap();
+    let graph = net.with_weights(dense().weights()).unwrap();
+    let input = tensor(&A, (1, 4));
+    let text = "[[rule]]\nrule = \"gamma\"\ngamma = 0.5";
+    for (k, bias) in B.iter().enumerate() {
+        let favoured = |w: f64| w + 0.5 * w.max(0.0);
+        let terms = by_hand(k, |a, w| a.max(0.0) * favoured(w));
+        let z: f64 = by_hand(k, |a, w| a.max(0.0) * w).iter().sum::<f64>() + bias;
+        let denominator = terms.iter().sum::<f64>() + favoured(*bias);
+        let stable = denominator + 1e-6 * denominator.signum();
+        let expected: Vec<f64> = terms.iter().map(|term| term / stable * z).collect();
+        close(&explain(&graph, text, &input, k as u32), &expected);
+    }
+}
+
+/// What raises an output is favoured where it is positive, what lowers it where it is negative.
+#[test]
+fn gamma_generalized() {
+    let input = tensor(&A, (1, 4));
+    assert!(logit(0) > 0.0 && logit(1) < 0.0);
+    let gamma = 0.5;
+    let text = "[[rule]]\nrule = \"gamma-generalized\"\ngamma = 0.5";
+    for (k, sign) in [(0, 1.0), (1, -1.0)] {
+        // `x` and γ times what of it has the output's sign.
+        let favoured = |x: f64| if x * sign > 0.0 { (1.0 + gamma) * x } else { x };
+        let terms = by_hand(k, |a, w| favoured(a * w));
+        let denominator = terms.iter().sum::<f64>() + favoured(B[k]) + sign * 1e-6;
+        let expected: Vec<f64> = terms.iter().map(|t| t / denominator * logit(k)).collect();
+        close(&explain(&dense(), text, &input, k as u32), &expected);
+    }
+}
+
+/// `(a w − l w⁺ − h w⁻) / Σ`, without the bias; against a reference r the bounds move with the input.
+#[test]
+fn z_box() {
+    let input = tensor(&A, (1, 4));
+    for (low, high, reference) in [(-1.5, 4.0, 0.0), (-1.5, 4.0, -1.0)] {
+        let text = format!(
+            "[[rule]]\nrule = \"z-box\"\n[options]\nbounds = [{low:?}, {high:?}]\nreference = {reference:?}"
+        );
+        for k in 0..2 {
+            let terms = by_hand(k, |a, w| a * w - low * w.max(0.0) - high * w.min(0.0));
+            let denominator = terms.iter().sum::<f64>() + 1e-6;
+            assert!(terms.iter().all(|term| *term >= 0.0));
+            let expected: Vec<f64> = terms.iter().map(|t| t / denominator * logit(k)).collect();
+            close(&explain(&dense(), &text, &input, k as u32), &expected);
+        }
+    }
+}
+
+/// `w² / Σ`, with the bias's square in the denominator unless biases are left out, and `1 / n`, whatever the input.
+#[test]
+fn w_square_and_flat() {
+    let input = tensor(&A, (1, 4));
+    for (k, bias) in B.iter().enumerate() {
+        let squares: f64 = W[k].iter().map(|w| w * w).sum();
+        for (options, of_bias) in [("", bias * bias), ("[options]\nbias = \"zero\"", 0.0)] {
+            let text = format!("[[rule]]\nrule = \"w-square\"\n{options}");
+            let expected = by_hand(k, |_, w| w * w / (squares + of_bias + 1e-6) * logit(k));
+            close(&explain(&dense(), &text, &input, k as u32), &expected);
+            let text = format!("[[rule]]\nrule = \"flat\"\n{options}");
+            let expected = by_hand(k, |_, _| logit(k) / (4.0 + 1e-6));
+            close(&explain(&dense(), &text, &input, k as u32), &expected);
+        }
+    }
+}
+
+/// A dense layer and batch normalization: as one layer, and as two of which the second takes `x·s·R / z` (the thesis, Eq.
+/// 3.16).
+#[test]
+fn batch_normalization() {
+    let mut net = Architecture::new([4]);
+    let x = net.add("dense", Linear::new(4, 2), [net.input()]).unwrap();
+    net.add("norm", BatchNorm::new_1d(2), [x]).unwrap();
+    let mut weights = dense().weights();
+    let (scale, shift) = ([1.5, -0.5], [0.25, 2.0]);
+    let (mean, variance) = ([0.5, -1.0], [4.0, 0.25]);
+    for (name, values) in [
+        ("weight", &scale),
+        ("bias", &shift),
+        ("running_mean", &mean),
+        ("running_var", &variance),
+    ] {
+        weights.insert(format!("norm.{name}"), tensor(values, 2));
+    }
+    let graph = net.with_weights(weights).unwrap();
+    let input = tensor(&A, (1, 4));
+    for k in 0..2 {
+        let s = scale[k] / (variance[k] + 1e-5f64).sqrt();
+        let z = s * (logit(k) - mean[k]) + shift[k];
+        let stable = |z: f64| z + 1e-6 * z.signum();
+        let merged = by_hand(k, |a, w| a * w * s / stable(z) * z);
+        let text = "[[rule]]\nrule = \"lrp-0\"";
+        close(&explain(&graph, text, &input, k as u32), &merged);
+        let arrives = logit(k) * s / stable(z) * z;
+        let ratio = by_hand(k, |a, w| a * w / stable(logit(k)) * arrives);
+        let text = format!("{text}\n[options]\nbatchnorm = \"ratio\"");
+        close(&explain(&graph, &text, &input, k as u32), &ratio);
+    }
+}
+
+/// Each branch of a sum in proportion to its value, by the ε of the row for sums.
+#[test]
+fn sums_of_branches() {
+    let mut net = Architecture::new([4]);
+    let x = net.add("dense", Linear::new(4, 4), [net.input()]).unwrap();
+    let x = net.add("sum", Add, [x, net.input()]).unwrap();
+    net.add("head", Linear::new(4, 1), [x]).unwrap();
+    let twice: Vec<f64> = (0..16)
+        .map(|i| if i % 5 == 0 { 2.0 } else { 0.0 })
+        .collect();
+    let weights = [
+        ("dense.weight", tensor(&twice, (4, 4))),
+        ("dense.bias", tensor(&[0.0; 4], 4)),
+        ("head.weight", tensor(&[1.0; 4], (1, 4))),
+        ("head.bias", tensor(&[0.0], 1)),
+    ];
+    let weights = weights.map(|(name, tensor)| (name.to_owned(), tensor));
+    let graph = net.with_weights(weights.into()).unwrap();
+    let text =
+        "[[rule]]\nkind = \"sum\"\nrule = \"epsilon\"\nepsilon = 0.5\n[[rule]]\nrule = \"lrp-0\"";
+    let stable = |z: f64, epsilon: f64| z + epsilon * z.signum();
+    let z: f64 = A.iter().map(|a| 3.0 * a).sum();
+    let expected = A.map(|a| {
+        let arrives = 3.0 * a / stable(z, 1e-6) * z;
+        let (doubled, same) = (2.0 * a, a);
+        let to = |branch: f64| branch / stable(3.0 * a, 0.5) * arrives;
+        to(doubled) * doubled / stable(doubled, 1e-6) + to(same)
+    });
+    close(&explain(&graph, text, &tensor(&A, (1, 4)), 0), &expected);
 }
 
 /// Against a reference r: the input a − r, the bias b + Σ r w, then the rule.
@@ -325,7 +464,57 @@ fn what_cannot_be_explained_is_named_before_any_work() {
         "{error}"
     );
 
-    let lrp = Lrp::new(&dense(), &parse("[[rule]]\nrule = \"lrp-0\"")).unwrap();
+    let zero = "[[rule]]\nrule = \"lrp-0\"";
+    let alone = {
+        let mut net = Architecture::new([2]);
+        let x = net
+            .add("norm", BatchNorm::new_1d(2), [net.input()])
+            .unwrap();
+        let x = net.add("relu", Relu, [x]).unwrap();
+        let x = net.add("sum", Add, [x, x]).unwrap();
+        net.add("head", Linear::new(2, 2), [x]).unwrap();
+        net.random(1, &Device::Cpu).unwrap()
+    };
+    for (rules, node, problem) in [
+        (zero.to_owned(), "norm", "batchnorm = \"ratio\""),
+        (
+            format!(
+                "[[rule]]\nkind = \"sum\"\nrule = \"flat\"\n{zero}\n[options]\nbatchnorm = \"ratio\""
+            ),
+            "sum",
+            "takes the rules epsilon and lrp-0",
+        ),
+        (
+            format!(
+                "[[rule]]\nkind = \"activation\"\nrule = \"flat\"\n{zero}\n[options]\nbatchnorm = \"ratio\""
+            ),
+            "relu",
+            "takes no rule",
+        ),
+        (
+            format!(
+                "[[rule]]\nkind = \"linear\"\nrule = \"z-box\"\n{zero}\n[options]\nbatchnorm = \"ratio\"\nbounds = [0, 1]"
+            ),
+            "head",
+            "first = true",
+        ),
+        (
+            "[[rule]]\nrule = \"z-box\"\n[options]\nbatchnorm = \"ratio\"".to_owned(),
+            "norm",
+            "bounds = [low, high]",
+        ),
+        (
+            "[[rule]]\nrule = \"gamma\"\ngamma = 1\n[options]\nbatchnorm = \"ratio\"".to_owned(),
+            "norm",
+            "gamma-generalized",
+        ),
+    ] {
+        let error = refused(&alone, &rules);
+        let named = error.contains(&format!("`{node}`")) && error.contains(problem);
+        assert!(named, "{rules}: {error}");
+    }
+
+    let lrp = Lrp::new(&dense(), &parse(zero)).unwrap();
     let input = tensor(&A, (1, 4));
     assert!(lrp.explain(&input, &[2]).is_err());
     assert!(lrp.explain(&input, &[0, 1]).is_err());
@@ -345,5 +534,122 @@ fn rows_are_tried_in_order() {
     close(
         &explain(&dense(), &other, &input, 0),
         &explain(&dense(), "[[rule]]\nrule = \"lrp-0\"", &input, 0),
+    );
+}
+
+/// Depth: the layers that read the input, and the third of the layers nearest it.
+#[test]
+fn rows_match_by_depth() {
+    let mut net = Architecture::new([1, 8, 8]);
+    let mut x = net.input();
+    for (layer, channels) in (0..5).zip([1, 2, 2, 2, 2]) {
+        let conv = Conv2d::new(channels, 2, 3).padding(1);
+        x = net.add(format!("conv{layer}"), conv, [x]).unwrap();
+        x = net
+            .add(format!("bn{layer}"), BatchNorm::new_2d(2), [x])
+            .unwrap();
+        x = net.add(format!("relu{layer}"), Relu, [x]).unwrap();
+    }
+    x = net.add("flatten", Flatten, [x]).unwrap();
+    net.add("head", Linear::new(128, 2), [x]).unwrap();
+    let graph = net.random(1, &Device::Cpu).unwrap();
+    let rules = |text: &str| -> Vec<String> {
+        let lrp = Lrp::new(&graph, &Composite::parse(text, Path::new("test")).unwrap()).unwrap();
+        let assigned = lrp.assignments().into_iter();
+        let named = assigned.filter_map(|a| Some(format!("{}: {}", a.nodes.join("+"), a.rule?)));
+        named.collect()
+    };
+    let text = "[[rule]]\nfirst = true\nrule = \"flat\"\n[[rule]]\nfirst-third = true\nrule = \"z-plus\"\n\
+                [[rule]]\nrule = \"lrp-0\"";
+    let merged = [
+        "conv0+bn0: flat",
+        "conv1+bn1: z-plus",
+        "conv2+bn2: lrp-0",
+        "conv3+bn3: lrp-0",
+        "conv4+bn4: lrp-0",
+        "head: lrp-0",
+    ];
+    assert_eq!(rules(text), merged);
+    let apart = rules(&format!("{text}\n[options]\nbatchnorm = \"ratio\""));
+    assert_eq!(
+        apart[..5],
+        [
+            "conv0: flat",
+            "bn0: z-plus",
+            "conv1: z-plus",
+            "bn1: z-plus",
+            "conv2: lrp-0"
+        ]
+    );
+}
+
+/// The relevance of a layer's output, by the layer's name; that of the input's reader sums to what its output has.
+#[test]
+fn relevance_is_read_at_any_layer() {
+    let mut net = Architecture::new([4]);
+    let x = net.add("hidden", Linear::new(4, 3), [net.input()]).unwrap();
+    let x = net.add("norm", BatchNorm::new_1d(3), [x]).unwrap();
+    let x = net.add("relu", Relu, [x]).unwrap();
+    net.add("head", Linear::new(3, 2), [x]).unwrap();
+    let graph = net
+        .random(3, &Device::Cpu)
+        .unwrap()
+        .to_dtype(DType::F64)
+        .unwrap();
+    let lrp = Lrp::new(&graph, &Composite::preset("lrp-0").unwrap()).unwrap();
+    let input = tensor(&A, (1, 4));
+    let detail = lrp
+        .explain_in_detail(&input, &[1], &["norm", "hidden", "relu", "head"])
+        .unwrap();
+    let values = |name: &str| {
+        detail.layers[name]
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f64>()
+            .unwrap()
+    };
+    assert_eq!(values("norm"), values("hidden"));
+    assert_eq!(values("norm"), values("relu"));
+    let logits = detail
+        .explanation
+        .logits
+        .flatten_all()
+        .unwrap()
+        .to_vec1::<f64>()
+        .unwrap();
+    assert_eq!(values("head"), [0.0, logits[1]]);
+    let [head, .., hidden] = detail.conservation.as_slice() else {
+        panic!("a node is missing");
+    };
+    assert_eq!(
+        (head.node.as_str(), hidden.node.as_str()),
+        ("head", "hidden")
+    );
+    let bias = graph.weights()["head.bias"].to_vec1::<f64>().unwrap()[1];
+    // But for ε.
+    assert!((head.bias[0] - bias).abs() < 1e-4 * bias.abs());
+    let passed: f64 = values("relu").iter().sum();
+    close(&head.passed, &[passed]);
+    let of_input: f64 = detail
+        .explanation
+        .relevance
+        .sum_all()
+        .unwrap()
+        .to_scalar()
+        .unwrap();
+    close(&hidden.passed, &[of_input]);
+    let plain = lrp.explain(&input, &[1]).unwrap();
+    assert_eq!(
+        plain.relevance.to_vec2::<f64>().unwrap(),
+        detail.explanation.relevance.to_vec2::<f64>().unwrap()
+    );
+    let error = lrp
+        .explain_in_detail(&input, &[1], &["nose"])
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("`nose`") && error.contains("norm"),
+        "{error}"
     );
 }

@@ -45,9 +45,7 @@ pub fn architecture(speakers: usize) -> Result<Architecture> {
     )?;
     let x = net.add(
         "embedding_bn",
-        BatchNorm {
-            channels: EMBEDDING,
-        },
+        BatchNorm::new_1d(EMBEDDING),
         [x],
     )?;
     net.add("classifier", Linear::new(EMBEDDING, speakers), [x])?;
@@ -67,7 +65,7 @@ fn convolution(
         .padding(kernel / 2)
         .without_bias();
     let x = net.add(conv, op, [x])?;
-    net.add(norm, BatchNorm { channels: outputs }, [x])
+    net.add(norm, BatchNorm::new_2d(outputs), [x])
 }
 
 fn basic_block(

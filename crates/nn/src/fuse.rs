@@ -1,47 +1,47 @@
 //! Graphs that compute the same in fewer passes over memory.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use crate::graph::{Architecture, Graph, Node, NodeId};
 use crate::{Params, Result};
+
+/// A graph some of whose nodes compute what several did.
+pub struct Joined {
+    /// The graph.
+    pub graph: Graph,
+    /// For each of the nodes that were, the one whose output is now what its output went into; none if nothing reads it.
+    pub places: Vec<Option<NodeId>>,
+}
 
 impl Graph {
     /// The same function with every ReLU computed by the op that it alone reads, where that can be.
     pub(crate) fn with_relus_joined(&self) -> Result<Graph> {
-        self.rewrite(|last, next| {
+        let joined = self.rewrite(|last, next| {
             let op = next.0.op.is_relu().then(|| last.0.op.with_relu())??;
             let node = Node {
                 op,
                 ..last.0.clone()
             };
             Some(Ok((node, last.1.clone())))
-        })
+        })?;
+        Ok(joined.graph)
     }
 
-    /// The same function in inference with batch normalization merged into the convolution that it alone reads:
-    /// `w ← s w` and `b ← s b + β − s μ`, where `s = γ / √(σ² + ε)`.
-    pub(crate) fn with_batch_norm_merged(&self) -> Result<Graph> {
-        self.rewrite(|(conv, params), (norm, norm_params)| {
-            let (op, norm) = (conv.op.as_conv()?, norm.op.as_batch_norm()?);
-            let merged = || {
-                let (scale, shift) = norm.scale_and_shift(norm_params)?;
-                let bias = match params.get("bias") {
-                    Some(bias) => ((bias * &scale)? + shift)?,
-                    None => shift,
+    /// The same function in inference with batch normalization merged into the dense layer or convolution that it alone
+    /// reads: `w ← s w` and `b ← s b + β − s μ`, where `s = γ / √(σ² + ε)`. A merged layer has the name of the layer before.
+    pub fn with_batch_norm_merged(&self) -> Result<Joined> {
+        self.rewrite(|(layer, params), (norm, norm_params)| {
+            let affine = norm.op.scale_and_shift(norm_params)?;
+            let scaled = affine.and_then(|(scale, shift)| {
+                let scaled = layer.op.scaled(params, &scale, &shift);
+                scaled.transpose()
+            });
+            let node = |(op, params)| {
+                let node = Node {
+                    op,
+                    ..layer.clone()
                 };
-                let weight = params["weight"].broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?;
-                let params: BTreeMap<_, _> =
-                    [("bias".to_owned(), bias), ("weight".to_owned(), weight)].into();
-                Ok((
-                    Node {
-                        op: Arc::new(op.clone().with_bias()),
-                        ..conv.clone()
-                    },
-                    params,
-                ))
+                (node, params)
             };
-            Some(merged())
+            Some(scaled.transpose()?.map(node))
         })
     }
 
@@ -49,7 +49,7 @@ impl Graph {
     fn rewrite(
         &self,
         join: impl Fn((&Node, &Params), (&Node, &Params)) -> Option<Result<(Node, Params)>>,
-    ) -> Result<Graph> {
+    ) -> Result<Joined> {
         let mut readers = vec![0usize; self.architecture().nodes().len()];
         for input in self.nodes().flat_map(|(_, node)| &node.inputs) {
             readers[input.index()] += 1;
@@ -91,8 +91,13 @@ impl Graph {
         if let Some(output) = places.last() {
             nodes.truncate(output.index() + 1);
         }
+        let stays = |place: NodeId| (place.index() < nodes.len()).then_some(place);
+        let places = places.into_iter().map(stays).collect();
         let (nodes, params) = nodes.into_iter().unzip();
         let shape = self.architecture().input_shape().to_vec();
-        Ok(self.with_nodes(Architecture::from_parts(shape, nodes), params))
+        Ok(Joined {
+            graph: self.with_nodes(Architecture::from_parts(shape, nodes), params),
+            places,
+        })
     }
 }

@@ -402,7 +402,7 @@ impl Graph {
                 let merged = if self.shared {
                     None
                 } else {
-                    Some(self.with_batch_norm_merged()?)
+                    Some(self.with_batch_norm_merged()?.graph)
                 };
                 let graph = merged.as_ref().unwrap_or(self).with_relus_joined()?;
                 self.inference.get_or_init(|| graph)

@@ -7,7 +7,6 @@ use candle_core::{Shape, Tensor};
 use rand_chacha::ChaCha8Rng;
 
 use crate::Result;
-use crate::ops::{BatchNorm, Conv2d};
 
 /// A node's parameters by their PyTorch names (`weight`, `bias`, …).
 pub type Params = BTreeMap<String, Tensor>;
@@ -29,8 +28,10 @@ pub enum Kind {
     Dropout,
     /// A change of shape.
     Reshape,
-    /// Batch normalization.
-    BatchNorm,
+    /// Batch normalization of dense layers and 1-D convolutions.
+    BatchNorm1d,
+    /// Batch normalization of 2-D convolutions.
+    BatchNorm2d,
     /// The sum of branches.
     Sum,
     /// Statistics over time.
@@ -38,7 +39,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const NAMES: [(Kind, &'static str); 10] = [
+    const NAMES: [(Kind, &'static str); 11] = [
         (Kind::Input, "input"),
         (Kind::Linear, "linear"),
         (Kind::Conv, "conv"),
@@ -46,7 +47,8 @@ impl Kind {
         (Kind::Activation, "activation"),
         (Kind::Dropout, "dropout"),
         (Kind::Reshape, "reshape"),
-        (Kind::BatchNorm, "batchnorm"),
+        (Kind::BatchNorm1d, "batchnorm1d"),
+        (Kind::BatchNorm2d, "batchnorm2d"),
         (Kind::Sum, "sum"),
         (Kind::StatsPool, "statspool"),
     ];
@@ -212,15 +214,13 @@ pub trait Op: Debug + Send + Sync {
         false
     }
 
-    /// It, if it is a convolution.
-    #[doc(hidden)]
-    fn as_conv(&self) -> Option<&Conv2d> {
+    /// Of an op that scales and shifts channels, `y = s x + t`: `(s, t)`, `[C]` each.
+    fn scale_and_shift(&self, _: &Params) -> Option<Result<(Tensor, Tensor)>> {
         None
     }
 
-    /// It, if it is batch normalization.
-    #[doc(hidden)]
-    fn as_batch_norm(&self) -> Option<&BatchNorm> {
+    /// It with its output's channels scaled and shifted, `y ← s y + t` (`[C]` each), if that is an op of its kind.
+    fn scaled(&self, _: &Params, _: &Tensor, _: &Tensor) -> Option<Result<(Arc<dyn Op>, Params)>> {
         None
     }
 }

@@ -1,10 +1,24 @@
-//! The small network of `goldens/make_networks.py`.
+//! The small networks of `goldens/make_networks.py`. Each test uses some of them.
 
-use speechlens_nn::ops::{AdaptiveAvgPool2d, AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, Relu};
-use speechlens_nn::{Architecture, Graph};
+#![allow(dead_code)]
+
+use speechlens_nn::ops::{
+    AdaptiveAvgPool2d, Add, AvgPool2d, BatchNorm, Concat, Conv2d, Flatten, Linear, MaxPool2d, Relu,
+    TimeDeviation, TimeMean,
+};
+use speechlens_nn::{Architecture, Graph, NodeId, Result};
 use speechlens_tests::Tensors;
 
-/// The network with the weights in `tensors` whose names are `prefix` and a parameter's name.
+/// The weights among a golden's tensors: those of a layer's names.
+pub fn of_graph(tensors: &Tensors) -> Tensors {
+    let is_weight = |name: &str| name.contains('.') && !name.contains('/');
+    let weights = tensors.iter().filter(|(name, _)| is_weight(name));
+    weights
+        .map(|(name, tensor)| (name.clone(), tensor.clone()))
+        .collect()
+}
+
+/// `Net`, with the weights in `tensors` whose names are `prefix` and a parameter's name.
 pub fn net(tensors: &Tensors, prefix: &str) -> Graph {
     let mut net = Architecture::new([1, 19, 23]);
     let mut x = net.input();
@@ -39,4 +53,41 @@ pub fn net(tensors: &Tensors, prefix: &str) -> Graph {
         of_the_net.then(|| (name.to_owned(), tensor.clone()))
     });
     net.with_weights(weights.collect()).unwrap()
+}
+
+/// `Residual`.
+pub fn residual() -> Result<Architecture> {
+    let mut net = Architecture::new([1, 16, 12]);
+    let conv = |net: &mut Architecture,
+                names: [&str; 2],
+                x: NodeId,
+                sizes: (usize, usize),
+                kernel,
+                stride| {
+        let op = Conv2d::new(sizes.0, sizes.1, kernel)
+            .stride(stride)
+            .padding(kernel / 2)
+            .without_bias();
+        let x = net.add(names[0], op, [x])?;
+        net.add(names[1], BatchNorm::new_2d(sizes.1), [x])
+    };
+    let x = net.input();
+    let x = conv(&mut net, ["conv1", "bn1"], x, (1, 4), 3, 1)?;
+    let x = net.add("relu1", Relu, [x])?;
+    let y = conv(&mut net, ["conv2", "bn2"], x, (4, 4), 3, 1)?;
+    let x = net.add("sum1", Add, [y, x])?;
+    let x = net.add("relu2", Relu, [x])?;
+    let y = conv(&mut net, ["conv3", "bn3"], x, (4, 6), 3, 2)?;
+    let z = conv(&mut net, ["shortcut.0", "shortcut.1"], x, (4, 6), 1, 2)?;
+    let x = net.add("sum2", Add, [y, z])?;
+    let x = net.add("relu3", Relu, [x])?;
+    let mean = net.add("mean", TimeMean, [x])?;
+    let mean = net.add("mean.flatten", Flatten, [mean])?;
+    let deviation = net.add("std", TimeDeviation, [x])?;
+    let deviation = net.add("std.flatten", Flatten, [deviation])?;
+    let x = net.add("pool", Concat, [mean, deviation])?;
+    let x = net.add("embedding", Linear::new(96, 5), [x])?;
+    let x = net.add("embedding_bn", BatchNorm::new_1d(5), [x])?;
+    net.add("classifier", Linear::new(5, 3), [x])?;
+    Ok(net)
 }

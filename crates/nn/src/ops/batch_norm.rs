@@ -17,13 +17,31 @@ const MOMENTUM: f64 = 0.1;
 /// batch's statistics, and moves the running ones a tenth of the way; else it takes the running ones.
 #[derive(Clone, Debug)]
 pub struct BatchNorm {
-    /// C.
-    pub channels: usize,
+    channels: usize,
+    kind: Kind,
+}
+
+impl BatchNorm {
+    /// PyTorch's `BatchNorm1d`: of `[N, channels]` or `[N, channels, T]`.
+    pub fn new_1d(channels: usize) -> Self {
+        BatchNorm {
+            channels,
+            kind: Kind::BatchNorm1d,
+        }
+    }
+
+    /// PyTorch's `BatchNorm2d`: of `[N, channels, H, W]`.
+    pub fn new_2d(channels: usize) -> Self {
+        BatchNorm {
+            channels,
+            kind: Kind::BatchNorm2d,
+        }
+    }
 }
 
 impl Op for BatchNorm {
     fn kind(&self) -> Kind {
-        Kind::BatchNorm
+        self.kind
     }
 
     fn params(&self) -> Vec<ParamSpec> {
@@ -73,14 +91,14 @@ impl Op for BatchNorm {
         Some(Arc::new(Rectified(self.clone())))
     }
 
-    fn as_batch_norm(&self) -> Option<&BatchNorm> {
-        Some(self)
+    fn scale_and_shift(&self, params: &Params) -> Option<Result<(Tensor, Tensor)>> {
+        Some(self.of_statistics(params))
     }
 }
 
 impl BatchNorm {
     /// `s = γ / √(σ² + ε)` and `β − s μ` of the running statistics, `[C]`.
-    pub(crate) fn scale_and_shift(&self, params: &Params) -> Result<(Tensor, Tensor)> {
+    fn of_statistics(&self, params: &Params) -> Result<(Tensor, Tensor)> {
         let scale = (&params["weight"] / (&params["running_var"] + EPSILON)?.sqrt()?)?;
         let shift = (&params["bias"] - (&scale * &params["running_mean"])?)?;
         Ok((scale, shift))
@@ -96,7 +114,7 @@ impl Rectify for BatchNorm {
         relu: bool,
     ) -> Result<Tensor> {
         let Mode::Train(training) = mode else {
-            let (scale, shift) = self.scale_and_shift(params)?;
+            let (scale, shift) = self.of_statistics(params)?;
             return batch_norm::scale(inputs[0], &scale, &shift, relu);
         };
         let statistics = batch_norm::statistics(inputs[0])?;
@@ -116,7 +134,7 @@ impl Rectify for BatchNorm {
 impl LinearOp for BatchNorm {
     /// `s = γ / √(σ² + ε)` and `β − s μ`, shaped `[C, 1, …]` for the input's rank.
     fn weights(&self, params: &Params, input: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
-        let (scale, shift) = self.scale_and_shift(params)?;
+        let (scale, shift) = self.of_statistics(params)?;
         let mut shape = vec![1; input.rank() - 1];
         shape[0] = self.channels;
         Ok((scale.reshape(shape.clone())?, Some(shift.reshape(shape)?)))

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use candle_core::{Shape, Tensor};
 
+use super::linear::scaled;
 use super::rectified::{Rectified, Rectify};
 use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::sums::sum_by_channel;
@@ -53,7 +54,7 @@ impl Conv2d {
     }
 
     /// With a bias.
-    pub(crate) fn with_bias(mut self) -> Self {
+    fn with_bias(mut self) -> Self {
         self.bias = true;
         self
     }
@@ -111,8 +112,16 @@ impl Op for Conv2d {
         Some(Arc::new(Rectified(self.clone())))
     }
 
-    fn as_conv(&self) -> Option<&Conv2d> {
-        Some(self)
+    fn scaled(
+        &self,
+        params: &Params,
+        scale: &Tensor,
+        shift: &Tensor,
+    ) -> Option<Result<(Arc<dyn Op>, Params)>> {
+        Some(scaled(params, scale, shift).map(|params| {
+            let op: Arc<dyn Op> = Arc::new(self.clone().with_bias());
+            (op, params)
+        }))
     }
 }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use candle_core::{Shape, Tensor};
 
 use crate::kernels::linear;
@@ -27,6 +29,19 @@ pub(super) fn affine(op: &impl LinearOp, params: &Params, input: &Tensor) -> Res
         Some(bias) => output.broadcast_add(&bias)?,
         None => output,
     })
+}
+
+/// Weights `[outputs, …]` and a bias, if any, whose outputs are scaled and shifted: `w ← s w`, `b ← s b + t`.
+pub(super) fn scaled(params: &Params, scale: &Tensor, shift: &Tensor) -> Result<Params> {
+    let bias = match params.get("bias") {
+        Some(bias) => ((bias * scale)? + shift)?,
+        None => shift.clone(),
+    };
+    let weight = &params["weight"];
+    let mut rows = vec![1; weight.rank()];
+    rows[0] = weight.dim(0)?;
+    let weight = weight.broadcast_mul(&scale.reshape(rows)?)?;
+    Ok([("bias".to_owned(), bias), ("weight".to_owned(), weight)].into())
 }
 
 impl Op for Linear {
@@ -71,6 +86,18 @@ impl Op for Linear {
             inputs,
             params: vec![("weight", of_weight), ("bias", gradient.sum(0)?)],
         })
+    }
+
+    fn scaled(
+        &self,
+        params: &Params,
+        scale: &Tensor,
+        shift: &Tensor,
+    ) -> Option<Result<(Arc<dyn Op>, Params)>> {
+        Some(scaled(params, scale, shift).map(|params| {
+            let op: Arc<dyn Op> = Arc::new(self.clone());
+            (op, params)
+        }))
     }
 }
 

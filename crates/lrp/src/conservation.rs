@@ -1,0 +1,83 @@
+//! Where relevance went: what each layer passed on, and what it kept.
+
+use candle_core::{DType, Tensor};
+use speechlens_nn::Kind;
+
+use crate::Result;
+use crate::layer::stabilizer;
+
+/// What became of the relevance that arrived at a node, for each input of the batch. All that arrived is passed on, kept by
+/// the bias, lost to ε, or in the remainder.
+#[derive(Clone, Debug)]
+pub struct Balance {
+    /// The node.
+    pub node: String,
+    /// What a composite calls it.
+    pub kind: Kind,
+    /// Its rule, if it needs one.
+    pub rule: Option<String>,
+    /// The relevance of its output.
+    pub arrived: Vec<f64>,
+    /// The relevance of what it reads.
+    pub passed: Vec<f64>,
+    /// What the bias took.
+    pub bias: Vec<f64>,
+    /// What ε took.
+    pub epsilon: Vec<f64>,
+}
+
+impl Balance {
+    /// What is left: rounding, and where a rule shares out only the relevance of some outputs, that of all others.
+    pub fn remainder(&self) -> Vec<f64> {
+        let left = |i: usize| self.arrived[i] - self.passed[i] - self.bias[i] - self.epsilon[i];
+        (0..self.arrived.len()).map(left).collect()
+    }
+}
+
+/// What a layer's shares did not pass on.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    bias: Option<Vec<f64>>,
+    epsilon: Option<Vec<f64>>,
+}
+
+impl Ledger {
+    /// Books a share: `R_k / (z_k + ε s(z_k))` times the bias, and times `ε s(z_k)`.
+    pub fn share(
+        &mut self,
+        quotient: &Tensor,
+        z: &Tensor,
+        bias: Option<&Tensor>,
+        epsilon: f64,
+    ) -> Result<()> {
+        let quotient = quotient.to_dtype(DType::F64)?;
+        if let Some(bias) = bias {
+            let bias = bias.to_dtype(DType::F64)?;
+            add(&mut self.bias, totals(&quotient.broadcast_mul(&bias)?)?);
+        }
+        let stabilizer = stabilizer(&z.to_dtype(DType::F64)?, epsilon)?;
+        add(&mut self.epsilon, totals(&(quotient * stabilizer)?)?);
+        Ok(())
+    }
+
+    /// What the bias and ε took of each of `batch` inputs.
+    pub fn close(self, batch: usize) -> [Vec<f64>; 2] {
+        [self.bias, self.epsilon].map(|taken| taken.unwrap_or(vec![0.0; batch]))
+    }
+}
+
+fn add(total: &mut Option<Vec<f64>>, values: Vec<f64>) {
+    match total {
+        Some(total) => total
+            .iter_mut()
+            .zip(values)
+            .for_each(|(total, value)| *total += value),
+        None => *total = Some(values),
+    }
+}
+
+/// The sum over each input's values.
+pub(crate) fn totals(relevance: &Tensor) -> Result<Vec<f64>> {
+    let relevance = relevance.to_dtype(DType::F64)?.flatten_from(1)?;
+    Ok(relevance.sum(1)?.to_vec1()?)
+}

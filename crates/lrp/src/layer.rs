@@ -1,0 +1,256 @@
+//! One linear layer in the middle of a sweep: the function that runs every rule.
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{Tensor, WithDType};
+use speechlens_nn::kernels::pointwise::{Zip, product, sum, zip};
+use speechlens_nn::{LinearOp, NodeId, Trace};
+
+use crate::conservation::Ledger;
+use crate::plan::Plan;
+use crate::{InputMap, Result, Rule, Share, Sign, WeightMap};
+
+/// Maps of weights that have been computed, by node.
+pub(crate) struct WeightMaps(Vec<Mutex<Vec<(WeightMap, Tensor)>>>);
+
+impl WeightMaps {
+    pub fn new(nodes: usize) -> Self {
+        WeightMaps((0..nodes).map(|_| Mutex::default()).collect())
+    }
+
+    fn of(&self, node: NodeId, map: WeightMap, weight: &Tensor) -> Result<Tensor> {
+        if map == WeightMap::Whole {
+            return Ok(weight.clone());
+        }
+        let mut known = self.0[node.index()]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, weight)) = known.iter().find(|(other, _)| *other == map) {
+            return Ok(weight.clone());
+        }
+        let mapped = map.of(weight)?;
+        known.push((map, mapped.clone()));
+        Ok(mapped)
+    }
+}
+
+/// A linear layer with what it read.
+pub(crate) struct Layer<'a> {
+    op: &'a dyn LinearOp,
+    maps: &'a WeightMaps,
+    id: NodeId,
+    input: Tensor,
+    weight: Tensor,
+    bias: Option<Tensor>,
+    /// Whether the bias holds a reference's output, so that it differs from place to place.
+    of_reference: bool,
+    /// What the layer gave; if a rule asks for it.
+    output: Option<Tensor>,
+}
+
+impl<'a> Layer<'a> {
+    pub fn new(
+        op: &'a dyn LinearOp,
+        maps: &'a WeightMaps,
+        plan: &Plan,
+        trace: &Trace,
+        id: NodeId,
+        rule: &Rule,
+    ) -> Result<Self> {
+        let read = plan.graph.architecture().nodes()[id.index()].inputs[0];
+        let reads_input = read == plan.graph.architecture().input();
+        let reference = if reads_input {
+            plan.options.reference
+        } else {
+            0.0
+        };
+        let mut input = trace.output(read)?.clone();
+        let output = match rule.uses_output() {
+            true => Some(trace.output(id)?.clone()),
+            false => None,
+        };
+        let (weight, mut bias) = op.weights(plan.graph.params(id), &input)?;
+        if reference != 0.0 {
+            // Σ (a − r) w + (b + Σ r w) is the output it was.
+            let constant = input.narrow(0, 0, 1)?.affine(0.0, reference)?;
+            bias = Some(match bias {
+                Some(bias) => op.affine(&constant, &weight, &bias)?,
+                None => op.apply(&constant, &weight)?,
+            });
+            input = (input - reference)?;
+        }
+        Ok(Layer {
+            op,
+            maps,
+            id,
+            input,
+            weight,
+            bias,
+            of_reference: reference != 0.0,
+            output,
+        })
+    }
+
+    /// The relevance of the layer's input from that of its output.
+    pub fn relevance(
+        &self,
+        rule: &Rule,
+        output: &Tensor,
+        mut ledger: Option<&mut Ledger>,
+    ) -> Result<Tensor> {
+        // Each map of the input is multiplied once by the sum of what its terms spread.
+        let mut spreads: Vec<(InputMap, Tensor)> = Vec::new();
+        for share in &rule.shares {
+            let own = match (share.only, &self.output) {
+                (Some(sign), Some(z)) => only(output, z, sign)?,
+                _ => output.clone(),
+            };
+            let (z, bias) = (self.denominator(share)?, self.bias_of(share)?);
+            let quotient = divide(&own, &z, share.epsilon, share.factor)?;
+            if let Some(ledger) = ledger.as_deref_mut() {
+                ledger.share(&quotient, &z, bias.as_ref(), share.epsilon)?;
+            }
+            for term in &share.terms {
+                let weight = self.weight(term.weight)?;
+                let mut spread = self.op.transpose(&quotient, &weight, self.input.shape())?;
+                if term.factor != 1.0 {
+                    spread = (spread * term.factor)?;
+                }
+                match spreads.iter_mut().find(|(map, _)| *map == term.input) {
+                    Some((_, total)) => *total = sum(total, &spread)?,
+                    None => spreads.push((term.input, spread)),
+                }
+            }
+        }
+        let mut total: Option<Tensor> = None;
+        for (map, spread) in spreads {
+            let relevance = match map {
+                InputMap::Constant(value) => spread.affine(value, 0.0)?,
+                map => product(&map.of(&self.input)?, &spread)?,
+            };
+            total = Some(match total {
+                Some(total) => sum(&total, &relevance)?,
+                None => relevance,
+            });
+        }
+        Ok(match total {
+            Some(total) => total,
+            None => self.input.zeros_like()?,
+        })
+    }
+
+    /// What of the bias is in a share's denominator.
+    fn bias_of(&self, share: &Share) -> Result<Option<Tensor>> {
+        match (&self.bias, share.bias) {
+            (Some(bias), Some(map)) => map.of(bias).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// `z_k` of a share, before ε.
+    fn denominator(&self, share: &Share) -> Result<Tensor> {
+        if let Some(output) = &self.output
+            && share.is_of_output()
+        {
+            return Ok(match (&self.bias, share.bias) {
+                // Without the bias that it holds.
+                (Some(bias), None) => output.broadcast_sub(bias)?,
+                _ => output.clone(),
+            });
+        }
+        let bias = self.bias_of(share)?;
+        let mut z: Option<Tensor> = None;
+        for term in &share.terms {
+            let (input, weight) = (term.input.of(&self.input)?, self.weight(term.weight)?);
+            let times = |tensor: Tensor| match term.factor {
+                1.0 => Ok(tensor),
+                factor => tensor * factor,
+            };
+            z = Some(match (z, &bias) {
+                (Some(z), _) => sum(&z, &times(self.op.apply(&input, &weight)?)?)?,
+                (None, Some(bias)) if !self.of_reference && term.factor == 1.0 => {
+                    self.op.affine(&input, &weight, bias)?
+                }
+                (None, Some(bias)) => {
+                    times(self.op.apply(&input, &weight)?)?.broadcast_add(bias)?
+                }
+                (None, None) => times(self.op.apply(&input, &weight)?)?,
+            });
+        }
+        match z {
+            Some(z) => Ok(z),
+            None => Ok(self.op.apply(&self.input, &self.weight)?.zeros_like()?),
+        }
+    }
+
+    /// A map of the weights, computed once where it is the same for every input.
+    fn weight(&self, map: WeightMap) -> Result<Tensor> {
+        match self.op.has_fixed_weights() {
+            true => self.maps.of(self.id, map, &self.weight),
+            false => map.of(&self.weight),
+        }
+    }
+}
+
+/// The relevance of outputs of one sign; 0 elsewhere.
+fn only(relevance: &Tensor, z: &Tensor, sign: Sign) -> Result<Tensor> {
+    if relevance.device().is_cpu() {
+        return Ok(zip(&Only(sign), z, relevance)?);
+    }
+    let chosen = match sign {
+        Sign::Positive => z.gt(0.0)?,
+        Sign::Negative => z.lt(0.0)?,
+    };
+    Ok((relevance * chosen.to_dtype(relevance.dtype())?)?)
+}
+
+struct Only(Sign);
+
+impl Zip for Only {
+    fn name(&self) -> &'static str {
+        "relevance of outputs of one sign"
+    }
+
+    fn of<T: WithDType>(&self, z: T, relevance: T) -> T {
+        let chosen = match self.0 {
+            Sign::Positive => z > T::zero(),
+            Sign::Negative => z < T::zero(),
+        };
+        if chosen { relevance } else { T::zero() }
+    }
+}
+
+/// `factor · relevance / (z + ε s(z))` with s(0) = +1.
+pub(crate) fn divide(relevance: &Tensor, z: &Tensor, epsilon: f64, factor: f64) -> Result<Tensor> {
+    if relevance.device().is_cpu() {
+        return Ok(zip(&Quotient { epsilon, factor }, z, relevance)?);
+    }
+    Ok(((relevance * factor)? / (z + stabilizer(z, epsilon)?)?)?)
+}
+
+/// `ε s(z)`
+pub(crate) fn stabilizer(z: &Tensor, epsilon: f64) -> Result<Tensor> {
+    let positive = z.ge(0.0)?.to_dtype(z.dtype())?;
+    Ok(positive.affine(2.0 * epsilon, -epsilon)?)
+}
+
+struct Quotient {
+    epsilon: f64,
+    factor: f64,
+}
+
+impl Zip for Quotient {
+    fn name(&self) -> &'static str {
+        "a relevance's quotient"
+    }
+
+    fn of<T: WithDType>(&self, z: T, relevance: T) -> T {
+        let (epsilon, factor) = (T::from_f64(self.epsilon), T::from_f64(self.factor));
+        factor * relevance
+            / if z >= T::zero() {
+                z + epsilon
+            } else {
+                z - epsilon
+            }
+    }
+}

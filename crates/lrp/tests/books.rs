@@ -1,0 +1,314 @@
+//! Node by node, over graphs by lot with sums, concatenations and statistics pooling: what arrives at a node is passed on,
+//! kept by its bias, or lost to ε.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use speechlens_lrp::{Balance, Composite, Detail, Lrp};
+use speechlens_nn::ops::{
+    Add, AvgPool2d, BatchNorm, Concat, Conv2d, Flatten, Linear, MaxPool2d, Relu, TimeDeviation,
+    TimeMean,
+};
+use speechlens_nn::{Architecture, Graph, NodeId};
+
+const SHAPE: [usize; 3] = [2, 12, 16];
+const TARGETS: [u32; 3] = [0, 2, 1];
+
+/// A graph that is being built: names, sizes and dice.
+struct Builder {
+    net: Architecture,
+    rng: ChaCha8Rng,
+    names: usize,
+    channels: usize,
+    /// Height and width.
+    size: [usize; 2],
+}
+
+impl Builder {
+    fn name(&mut self, what: &str) -> String {
+        self.names += 1;
+        format!("{what}{}", self.names)
+    }
+
+    /// A convolution that keeps the size but for its stride, sometimes normalized, always followed by nothing.
+    fn conv(&mut self, x: NodeId, inputs: usize, outputs: usize, stride: usize) -> NodeId {
+        let kernel = [1, 3][self.rng.random_range(0..2)];
+        let op = Conv2d::new(inputs, outputs, kernel)
+            .padding(kernel / 2)
+            .stride(stride);
+        let name = self.name("conv");
+        let x = self.net.add(name, op, [x]).unwrap();
+        if self.rng.random_bool(0.5) {
+            let name = self.name("bn");
+            return self.net.add(name, BatchNorm::new_2d(outputs), [x]).unwrap();
+        }
+        x
+    }
+
+    fn relu(&mut self, x: NodeId) -> NodeId {
+        let name = self.name("relu");
+        self.net.add(name, Relu, [x]).unwrap()
+    }
+
+    /// One to three convolutions with ReLUs between, the first with the stride.
+    fn branch(&mut self, x: NodeId, inputs: usize, outputs: usize, stride: usize) -> NodeId {
+        let mut x = self.conv(x, inputs, outputs, stride);
+        for _ in 0..self.rng.random_range(0..3) {
+            x = self.relu(x);
+            x = self.conv(x, outputs, outputs, 1);
+        }
+        x
+    }
+
+    fn block(&mut self, x: NodeId) -> NodeId {
+        let inputs = self.channels;
+        let stride = if self.size[0] > 4 {
+            self.rng.random_range(1..3)
+        } else {
+            1
+        };
+        let outputs = self.rng.random_range(2..6);
+        let x = match self.rng.random_range(0..5) {
+            // Residual, with the identity or a convolution beside.
+            0 | 1 => {
+                let identity = self.rng.random_bool(0.5);
+                let (outputs, stride) = if identity {
+                    (inputs, 1)
+                } else {
+                    (outputs, stride)
+                };
+                let y = self.branch(x, inputs, outputs, stride);
+                let x = match identity {
+                    true => x,
+                    false => self.conv(x, inputs, outputs, stride),
+                };
+                let name = self.name("sum");
+                (self.channels, self.size) = (outputs, self.size.map(|s| s.div_ceil(stride)));
+                self.net.add(name, Add, [y, x]).unwrap()
+            }
+            2 => {
+                let other = self.rng.random_range(2..6);
+                let y = self.branch(x, inputs, outputs, stride);
+                let z = self.branch(x, inputs, other, stride);
+                let name = self.name("concat");
+                (self.channels, self.size) =
+                    (outputs + other, self.size.map(|s| s.div_ceil(stride)));
+                self.net.add(name, Concat, [y, z]).unwrap()
+            }
+            3 if self.size[0] > 4 => {
+                let (kernel, stride) = (self.rng.random_range(2..4), self.rng.random_range(1..3));
+                self.size = self.size.map(|s| (s - kernel) / stride + 1);
+                let name = self.name("pool");
+                return match self.rng.random_bool(0.5) {
+                    true => self
+                        .net
+                        .add(name, MaxPool2d { kernel, stride }, [x])
+                        .unwrap(),
+                    false => self
+                        .net
+                        .add(name, AvgPool2d { kernel, stride }, [x])
+                        .unwrap(),
+                };
+            }
+            _ => {
+                (self.channels, self.size) = (outputs, self.size.map(|s| s.div_ceil(stride)));
+                self.branch(x, inputs, outputs, stride)
+            }
+        };
+        self.relu(x)
+    }
+
+    fn dense(mut self, x: NodeId, inputs: usize) -> Graph {
+        let x = self.net.add("hidden", Linear::new(inputs, 9), [x]).unwrap();
+        let x = match self.rng.random_bool(0.5) {
+            true => self
+                .net
+                .add("hidden_bn", BatchNorm::new_1d(9), [x])
+                .unwrap(),
+            false => x,
+        };
+        let x = self.net.add("hidden_relu", Relu, [x]).unwrap();
+        self.net.add("head", Linear::new(9, 3), [x]).unwrap();
+        self.net.random(self.rng.random(), &Device::Cpu).unwrap()
+    }
+}
+
+/// One to six blocks, statistics over time or all values, two dense layers; parameters in f64, batch-norm statistics off
+/// their defaults.
+fn by_lot(seed: u64) -> Graph {
+    let mut builder = Builder {
+        net: Architecture::new(SHAPE),
+        rng: ChaCha8Rng::seed_from_u64(seed),
+        names: 0,
+        channels: SHAPE[0],
+        size: [SHAPE[1], SHAPE[2]],
+    };
+    let mut x = builder.net.input();
+    for _ in 0..builder.rng.random_range(1..7) {
+        x = builder.block(x);
+    }
+    let (channels, [height, width]) = (builder.channels, builder.size);
+    let graph = if builder.rng.random_bool(0.5) {
+        let net = &mut builder.net;
+        let mean = net.add("mean", TimeMean, [x]).unwrap();
+        let mean = net.add("mean.flatten", Flatten, [mean]).unwrap();
+        let deviation = net.add("std", TimeDeviation, [x]).unwrap();
+        let deviation = net.add("std.flatten", Flatten, [deviation]).unwrap();
+        let x = net.add("statistics", Concat, [mean, deviation]).unwrap();
+        builder.dense(x, 2 * channels * height)
+    } else {
+        let x = builder.net.add("flatten", Flatten, [x]).unwrap();
+        builder.dense(x, channels * height * width)
+    };
+    let graph = graph.to_dtype(DType::F64).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 1);
+    let unkind = graph.map_weights(|name, tensor| {
+        let layer = name.split('.').next().unwrap_or_default();
+        if !(layer.starts_with("bn") || layer.ends_with("_bn")) {
+            return Ok(tensor.clone());
+        }
+        let range = match name.rsplit('.').next() {
+            Some("weight" | "running_var") => 0.5..2.0,
+            _ => -0.5..0.5,
+        };
+        let values: Vec<f64> = (0..tensor.elem_count())
+            .map(|_| rng.random_range(range.clone()))
+            .collect();
+        Ok(Tensor::from_vec(values, tensor.shape(), &Device::Cpu)?)
+    });
+    unkind.unwrap()
+}
+
+/// Nothing is added anywhere.
+fn without_biases(graph: &Graph) -> Graph {
+    let zero = |name: &str| name.ends_with(".bias") || name.ends_with(".running_mean");
+    let map = |name: &str, tensor: &Tensor| match zero(name) {
+        true => Ok(tensor.zeros_like()?),
+        false => Ok(tensor.clone()),
+    };
+    graph.map_weights(map).unwrap()
+}
+
+fn input(seed: u64) -> Tensor {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 2);
+    let shape = (TARGETS.len(), SHAPE[0], SHAPE[1], SHAPE[2]);
+    let values: Vec<f64> = (0..TARGETS.len() * SHAPE.iter().product::<usize>())
+        .map(|_| rng.random_range(-3.0..3.0))
+        .collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// What became of relevance at a node, for each input.
+struct Entry {
+    balance: Balance,
+    /// The sum of the absolute values that arrived.
+    absolute: Vec<f64>,
+    /// The share of that which rounding may take.
+    tolerance: f64,
+    /// What the floor of a standard deviation took, of the relevance R of `σ = √(v + 1e-10)`: `1e-10 / σ² · R`.
+    floor: Vec<f64>,
+}
+
+fn sums(tensor: &Tensor) -> Vec<f64> {
+    tensor
+        .flatten_from(1)
+        .unwrap()
+        .sum(1)
+        .unwrap()
+        .to_vec1()
+        .unwrap()
+}
+
+fn books(graph: &Graph, rules: &str, seed: u64) -> Vec<Entry> {
+    let lrp = Lrp::new(graph, &Composite::parse(rules, Path::new("test")).unwrap()).unwrap();
+    let names: Vec<String> = lrp
+        .assignments()
+        .into_iter()
+        .flat_map(|a| a.nodes)
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let detail = lrp
+        .explain_in_detail(&input(seed), &TARGETS, &names)
+        .unwrap();
+    let Detail {
+        layers,
+        conservation,
+        ..
+    } = detail;
+    let trace = graph.trace(&input(seed)).unwrap();
+    let entry = |balance: Balance| {
+        let relevance = &layers[&balance.node];
+        let floor = match balance.node.as_str() {
+            "std" => {
+                let (id, _) = graph.nodes().find(|(_, node)| node.name == "std").unwrap();
+                let variance = trace.output(id).unwrap().sqr().unwrap();
+                sums(&((relevance / variance).unwrap() * 1e-10).unwrap())
+            }
+            _ => vec![0.0; TARGETS.len()],
+        };
+        Entry {
+            // Where a channel hardly varies, x − μ is little more than rounding.
+            tolerance: if balance.node == "std" { 1e-4 } else { 1e-6 },
+            absolute: sums(&relevance.abs().unwrap()),
+            floor,
+            balance,
+        }
+    };
+    conservation.into_iter().map(entry).collect()
+}
+
+fn options(seed: u64) -> &'static str {
+    [
+        "[options]\nbatchnorm = \"merge\"",
+        "[options]\nbatchnorm = \"ratio\"",
+    ][(seed % 2) as usize]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn without_biases_every_node_passes_on_what_arrives(seed: u64) {
+        let graph = without_biases(&by_lot(seed));
+        let rules = format!(
+            "[[rule]]\nkind = \"sum\"\nrule = \"epsilon\"\nepsilon = 1e-13\n[[rule]]\nrule = \"epsilon\"\nepsilon = 1e-13\n{}",
+            options(seed)
+        );
+        for Entry { balance, absolute, tolerance, floor } in books(&graph, &rules, seed) {
+            for (i, absolute) in absolute.iter().enumerate() {
+                let apart = balance.arrived[i] - balance.passed[i] - floor[i] - balance.epsilon[i];
+                prop_assert!(balance.epsilon[i].abs() <= 1e-12 + 1e-6 * absolute, "{:?}", balance);
+                prop_assert!(apart.abs() <= tolerance * absolute, "{}: {} of {:?}", balance.node, apart, balance);
+            }
+        }
+    }
+
+    /// Under every rule, with biases: what is not passed on stands in the books.
+    #[test]
+    fn nothing_is_lost_that_the_books_do_not_show(seed: u64, rule in 0usize..6) {
+        let graph = by_lot(seed);
+        let rule = [
+            "rule = \"epsilon\"\nepsilon = 0.3",
+            "rule = \"gamma-generalized\"\ngamma = 0.5",
+            "rule = \"alpha-beta\"\nalpha = 1.75\nbeta = 0.75",
+            "rule = \"z-plus\"",
+            "rule = \"w-square\"",
+            "rule = \"flat\"",
+        ][rule];
+        let rules = format!(
+            "[[rule]]\nkind = \"conv\"\n{rule}\n[[rule]]\nkind = \"linear\"\n{rule}\n[[rule]]\nrule = \"epsilon\"\nepsilon = 1e-13\n{}",
+            options(seed)
+        );
+        for Entry { balance, absolute, tolerance, floor } in books(&graph, &rules, seed) {
+            let remainders = balance.remainder();
+            for ((remainder, floor), absolute) in remainders.iter().zip(&floor).zip(&absolute) {
+                prop_assert!((remainder - floor).abs() <= tolerance * absolute, "{}: {} of {} for {}: {:?}", balance.node, remainder, absolute, floor, balance);
+            }
+        }
+    }
+}
