@@ -15,6 +15,7 @@
 
 pub mod dataset;
 pub mod flip;
+pub mod heatmap;
 
 pub use dataset::Dataset;
 
