@@ -44,6 +44,7 @@ pub mod train;
 pub use device::{device, device_name};
 pub use error::{Error, Result};
 pub use graph::{Architecture, Graph, Node, NodeId, Trace};
+pub use kernels::Pair;
 pub use op::{
     Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, RoutingOp, Structure,
     Training, parts, reshaped,

@@ -7,6 +7,7 @@ pub(crate) mod cpu;
 mod layout;
 pub mod linear;
 pub mod max_pool2d;
+mod pair;
 mod panel;
 pub mod pointwise;
 mod product;
@@ -14,3 +15,5 @@ pub(crate) mod relu;
 pub(crate) mod sums;
 #[cfg(test)]
 mod testing;
+
+pub use pair::Pair;
