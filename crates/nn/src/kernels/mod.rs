@@ -4,6 +4,7 @@
 pub mod batch_norm;
 pub mod conv2d;
 pub(crate) mod cpu;
+pub(crate) mod elementwise;
 mod layout;
 pub mod linear;
 pub mod max_pool2d;

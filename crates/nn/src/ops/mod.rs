@@ -8,7 +8,8 @@
 //! | [`MaxPool2d`], [`MaxPool1d`] | `nn.MaxPool2d`, `nn.MaxPool1d`, without dilation | `[N, C, H, W]`, `[N, C, T]` |
 //! | [`AvgPool2d`], [`AvgPool1d`] | `nn.AvgPool2d`, `nn.AvgPool1d`, padding counted | `[N, C, H, W]`, `[N, C, T]` |
 //! | [`AdaptiveAvgPool2d`], [`AdaptiveAvgPool1d`] | `nn.AdaptiveAvgPool2d`, `nn.AdaptiveAvgPool1d` | `[N, C, H, W]`, `[N, C, T]` |
-//! | [`Relu`] | `nn.ReLU` | any |
+//! | [`Relu`], [`LeakyRelu`], [`PRelu`] | `nn.ReLU`, `nn.LeakyReLU`, `nn.PReLU` | any; `PRelu` `[N, C, …]` |
+//! | [`Sigmoid`], [`Tanh`] | `nn.Sigmoid`, `nn.Tanh` | any |
 //! | [`Dropout`] | `nn.Dropout` | any |
 //! | [`Flatten`] | `nn.Flatten` | `[N, …]` |
 //! | [`Add`], [`Concat`] | `+`, `torch.cat(…, 1)` | several of one shape; several `[N, C, …]` |
@@ -22,11 +23,15 @@ mod conv1d;
 mod conv2d;
 mod dropout;
 mod flatten;
+mod leaky_relu;
 mod linear;
 mod max_pool;
+mod prelu;
 mod rectified;
 mod relu;
+mod sigmoid;
 mod statistics;
+mod tanh;
 
 pub use add::Add;
 pub use avg_pool::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d};
@@ -36,7 +41,11 @@ pub use conv1d::Conv1d;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
+pub use leaky_relu::LeakyRelu;
 pub use linear::Linear;
 pub use max_pool::{MaxPool1d, MaxPool2d};
+pub use prelu::PRelu;
 pub use relu::Relu;
+pub use sigmoid::Sigmoid;
 pub use statistics::{TimeDeviation, TimeMean};
+pub use tanh::Tanh;
