@@ -22,6 +22,8 @@
 //! # }
 //! ```
 //!
+//! * [`ops`] has the layers, and what PyTorch calls them: dense ones, convolutions and pooling of images and over time,
+//!   normalization, activations, branches, statistics over time.
 //! * [`Graph::forward`] computes the logits, [`Graph::trace`] also keeps what every node gave.
 //! * [`Op::structure`] tells a sweep that walks the graph backwards what a node is: linear in its input, a choice among its
 //!   inputs, or a pass-through. Layer-wise relevance propagation needs no more.

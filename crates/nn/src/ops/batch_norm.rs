@@ -8,7 +8,7 @@ use crate::{
     Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure,
 };
 
-/// Added to the variance (PyTorch's default).
+/// Added to the variance unless another is asked for (PyTorch's default).
 const EPSILON: f64 = 1e-5;
 /// How much of the running statistics a batch replaces (PyTorch's default).
 const MOMENTUM: f64 = 0.1;
@@ -21,7 +21,84 @@ pub struct BatchNorm {
     pub channels: usize,
 }
 
+impl BatchNorm {
+    /// The same with another number added to the variance than 1e-5.
+    pub fn epsilon(self, epsilon: f64) -> impl Op + Clone {
+        Normalization {
+            channels: self.channels,
+            epsilon,
+        }
+    }
+
+    fn normalization(&self) -> Normalization {
+        Normalization {
+            channels: self.channels,
+            epsilon: EPSILON,
+        }
+    }
+
+    /// `s = γ / √(σ² + ε)` and `β − s μ` of the running statistics, `[C]`.
+    pub(crate) fn scale_and_shift(&self, params: &Params) -> Result<(Tensor, Tensor)> {
+        self.normalization().scale_and_shift(params)
+    }
+}
+
 impl Op for BatchNorm {
+    fn kind(&self) -> Kind {
+        Kind::BatchNorm
+    }
+
+    fn params(&self) -> Vec<ParamSpec> {
+        self.normalization().params()
+    }
+
+    fn forward(&self, params: &Params, inputs: &[&Tensor], mode: &mut Mode) -> Result<Tensor> {
+        self.normalization().forward(params, inputs, mode)
+    }
+
+    fn structure(&self) -> Structure<'_> {
+        Structure::Linear(self)
+    }
+
+    fn backward(&self, pass: &Backward) -> Result<Gradients> {
+        self.normalization().backward(pass)
+    }
+
+    fn with_relu(&self) -> Option<Arc<dyn Op>> {
+        self.normalization().with_relu()
+    }
+
+    fn as_batch_norm(&self) -> Option<&BatchNorm> {
+        Some(self)
+    }
+}
+
+impl LinearOp for BatchNorm {
+    fn weights(&self, params: &Params, input: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        self.normalization().weights(params, input)
+    }
+
+    fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        self.normalization().apply(input, weight)
+    }
+
+    fn affine(&self, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        self.normalization().affine(input, weight, bias)
+    }
+
+    fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
+        self.normalization().transpose(output, weight, input)
+    }
+}
+
+/// It with its ε.
+#[derive(Clone, Debug)]
+struct Normalization {
+    channels: usize,
+    epsilon: f64,
+}
+
+impl Op for Normalization {
     fn kind(&self) -> Kind {
         Kind::BatchNorm
     }
@@ -60,7 +137,7 @@ impl Op for BatchNorm {
             pass.inputs[0],
             &pass.params["weight"],
             statistics,
-            EPSILON,
+            self.epsilon,
             pass.gradient,
         )?;
         Ok(Gradients {
@@ -72,22 +149,18 @@ impl Op for BatchNorm {
     fn with_relu(&self) -> Option<Arc<dyn Op>> {
         Some(Arc::new(Rectified(self.clone())))
     }
-
-    fn as_batch_norm(&self) -> Option<&BatchNorm> {
-        Some(self)
-    }
 }
 
-impl BatchNorm {
+impl Normalization {
     /// `s = γ / √(σ² + ε)` and `β − s μ` of the running statistics, `[C]`.
-    pub(crate) fn scale_and_shift(&self, params: &Params) -> Result<(Tensor, Tensor)> {
-        let scale = (&params["weight"] / (&params["running_var"] + EPSILON)?.sqrt()?)?;
+    fn scale_and_shift(&self, params: &Params) -> Result<(Tensor, Tensor)> {
+        let scale = (&params["weight"] / (&params["running_var"] + self.epsilon)?.sqrt()?)?;
         let shift = (&params["bias"] - (&scale * &params["running_mean"])?)?;
         Ok((scale, shift))
     }
 }
 
-impl Rectify for BatchNorm {
+impl Rectify for Normalization {
     fn forward_then(
         &self,
         params: &Params,
@@ -109,11 +182,11 @@ impl Rectify for BatchNorm {
         }
         training.save(&statistics);
         let parameters = [&params["weight"], &params["bias"]];
-        batch_norm::forward(inputs[0], parameters, &statistics, EPSILON, relu)
+        batch_norm::forward(inputs[0], parameters, &statistics, self.epsilon, relu)
     }
 }
 
-impl LinearOp for BatchNorm {
+impl LinearOp for Normalization {
     /// `s = γ / √(σ² + ε)` and `β − s μ`, shaped `[C, 1, …]` for the input's rank.
     fn weights(&self, params: &Params, input: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
         let (scale, shift) = self.scale_and_shift(params)?;
