@@ -7,7 +7,8 @@ use std::hint::black_box;
 use candle_core::{Device, Result, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use speechlens_nn::kernels::conv2d::{self, Geometry};
-use speechlens_nn::kernels::{batch_norm, linear, max_pool2d};
+use speechlens_nn::kernels::max_pool2d::{self, Window};
+use speechlens_nn::kernels::{batch_norm, linear};
 
 const BATCH: usize = 8;
 
@@ -35,7 +36,11 @@ const CONVOLUTIONS: [Layer; 11] = [
 fn convolution(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("conv2d");
     for (name, [height, width], [inputs, outputs], kernel, stride, padding) in CONVOLUTIONS {
-        let geometry = Geometry { stride, padding };
+        let geometry = Geometry {
+            stride: stride.into(),
+            padding: padding.into(),
+            ..Geometry::default()
+        };
         let (input, weight) = (
             by_lot((BATCH, inputs, height, width)),
             by_lot((outputs, inputs, kernel, kernel)),
@@ -50,7 +55,7 @@ fn convolution(criterion: &mut Criterion) {
             b.iter(|| conv2d::input_gradient(black_box(&output), &weight, input.shape(), geometry))
         });
         group.bench_function(BenchmarkId::new("weight gradient", name), |b| {
-            b.iter(|| conv2d::weight_gradient(black_box(&input), &output, kernel, geometry))
+            b.iter(|| conv2d::weight_gradient(black_box(&input), &output, kernel.into(), geometry))
         });
     }
 }
@@ -80,13 +85,18 @@ fn others(criterion: &mut Criterion) {
     };
     let mut group = criterion.benchmark_group("others");
     let input = channels_last([BATCH, 64, 56, 56]).expect("a view");
-    let output = max_pool2d::forward(&input, 3, 2).expect("fits");
+    let window = Window {
+        kernel: 3.into(),
+        stride: 2.into(),
+        padding: 0.into(),
+    };
+    let output = max_pool2d::forward(&input, window).expect("fits");
     group.throughput(Throughput::Elements(input.elem_count() as u64));
     group.bench_function("max pooling", |b| {
-        b.iter(|| max_pool2d::forward(black_box(&input), 3, 2))
+        b.iter(|| max_pool2d::forward(black_box(&input), window))
     });
     group.bench_function("max pooling back", |b| {
-        b.iter(|| max_pool2d::route(black_box(&input), &output, 3, 2))
+        b.iter(|| max_pool2d::route(black_box(&input), &output, window))
     });
     let input = channels_last([BATCH, 32, 64, 200]).expect("a view");
     let (weight, bias) = (by_lot(32), by_lot(32));

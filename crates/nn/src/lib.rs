@@ -22,6 +22,8 @@
 //! # }
 //! ```
 //!
+//! * [`ops`] has the layers, and what PyTorch calls them: dense ones, convolutions and pooling of images and over time,
+//!   normalization, activations, branches, statistics over time.
 //! * [`Graph::forward`] computes the logits, [`Graph::trace`] also keeps what every node gave.
 //! * [`Op::structure`] tells a sweep that walks the graph backwards what a node is: linear in its input, a choice among its
 //!   inputs, or a pass-through. Layer-wise relevance propagation needs no more.
@@ -45,6 +47,7 @@ pub use device::{device, device_name};
 pub use error::{Error, Result};
 pub use fuse::Joined;
 pub use graph::{Architecture, Graph, Node, NodeId, Trace};
+pub use kernels::Pair;
 pub use op::{
     Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, RoutingOp, Structure,
     Training, parts, reshaped,

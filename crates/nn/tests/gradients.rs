@@ -10,9 +10,10 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use speechlens_nn::ops::{
-    AdaptiveAvgPool2d, AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Relu,
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, Add, AvgPool1d, AvgPool2d, Concat, Conv1d, Conv2d,
+    Dropout, Flatten, LeakyRelu, Linear, MaxPool1d, MaxPool2d, PRelu, Relu, Sigmoid, Tanh,
 };
-use speechlens_nn::{Architecture, Mode, Op, Params, Result, Training, loss};
+use speechlens_nn::{Architecture, Backward, Mode, Op, Params, Result, Training, loss};
 
 /// Values in ±1, none of them near another or 0, so that a small step changes no winner and no sign.
 fn values(shape: &[usize], rng: &mut ChaCha8Rng) -> Tensor {
@@ -83,15 +84,81 @@ fn gradients_hold(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor], se
     }
 }
 
-/// An op with its parameters among the inputs: the first is what it reads.
+/// An op with its parameters behind what it reads.
 fn of_op(op: &dyn Op, inputs: &[Tensor]) -> Result<Tensor> {
+    let (read, given) = inputs.split_at(op.arity());
+    let read: Vec<&Tensor> = read.iter().collect();
+    op.forward(&params(op, given), &read, &mut Mode::Infer)
+}
+
+fn params(op: &dyn Op, given: &[Tensor]) -> Params {
     let names = op.params();
-    let params: Params = names
+    assert_eq!(names.len(), given.len());
+    let given = given.iter().cloned();
+    let named = names.iter().map(|spec| spec.name.to_owned()).zip(given);
+    named.collect()
+}
+
+/// Both gradients of an op: candle's against differences, and its own, which training takes, against candle's.
+fn gradients_of_op_hold(op: &dyn Op, tensors: &[Tensor], seed: u64) {
+    gradients_hold(|x| of_op(op, x), tensors, seed);
+    let (read, given) = tensors.split_at(op.arity());
+    let variables: Vec<Var> = tensors
         .iter()
-        .map(|spec| spec.name.to_owned())
-        .zip(inputs[1..].iter().cloned())
+        .map(|x| Var::from_tensor(x).unwrap())
         .collect();
-    op.forward(&params, &[&inputs[0]], &mut Mode::Infer)
+    let tracked: Vec<Tensor> = variables.iter().map(|v| v.as_tensor().clone()).collect();
+    let output = of_op(op, &tracked).unwrap();
+    let gradient = by_lot(output.dims(), &mut ChaCha8Rng::seed_from_u64(seed));
+    let weighed = (&output * &gradient).unwrap();
+    let expected = weighed.sum_all().unwrap().backward().unwrap();
+    let own = op
+        .backward(&Backward {
+            params: &params(op, given),
+            inputs: &read.iter().collect::<Vec<_>>(),
+            output: &output.detach(),
+            saved: &[],
+            gradient: &gradient,
+            wants_inputs: true,
+        })
+        .unwrap();
+    let names: Vec<&str> = own.params.iter().map(|(name, _)| *name).collect();
+    let specs = op.params();
+    assert_eq!(
+        names,
+        specs.iter().map(|spec| spec.name).collect::<Vec<_>>()
+    );
+    let of_params = own.params.into_iter().map(|(_, gradient)| gradient);
+    let own: Vec<Tensor> = own.inputs.into_iter().chain(of_params).collect();
+    assert_eq!(own.len(), variables.len());
+    for (own, variable) in own.iter().zip(&variables) {
+        let apart = (own - expected.get(variable).unwrap())
+            .unwrap()
+            .abs()
+            .unwrap();
+        let apart: f64 = apart.max_all().unwrap().to_scalar().unwrap();
+        assert!(apart < 1e-11, "{op:?}: {apart} apart");
+    }
+}
+
+/// Kernel, stride, padding, dilation and a length that they fit.
+fn axis() -> impl Strategy<Value = [usize; 5]> {
+    (1usize..5, 1usize..4, 0usize..3, 1usize..4, 0usize..6).prop_map(
+        |(kernel, stride, padding, dilation, more)| {
+            let least = ((kernel - 1) * dilation + 1).saturating_sub(2 * padding);
+            [kernel, stride, padding, dilation, least.max(1) + more]
+        },
+    )
+}
+
+/// A square window, its padding, and height and width of an input that it fits.
+fn pooling() -> impl Strategy<Value = (usize, [usize; 2], [usize; 2])> {
+    (1usize..5)
+        .prop_flat_map(|k| (Just(k), [0..=k / 2, 0..=k / 2], [k..k + 7, k..k + 7]))
+        .prop_map(|(k, padding, [h, w])| {
+            let length = |most: usize, padding: usize| (most - 2 * padding).max(1);
+            (k, padding, [length(h, padding[0]), length(w, padding[1])])
+        })
 }
 
 proptest! {
@@ -116,13 +183,41 @@ proptest! {
             by_lot(&[outputs, inputs, kernel, kernel], &mut rng),
             by_lot(&[outputs], &mut rng),
         ];
-        gradients_hold(|x| of_op(&op, x), &tensors, seed);
+        gradients_of_op_hold(&op, &tensors, seed);
+    }
+
+    /// Every axis by itself, dilated and in groups; and over time.
+    #[test]
+    fn convolution_of_any_geometry(
+        [kh, sh, ph, dh, h] in axis(),
+        [kw, sw, pw, dw, w] in axis(),
+        batch in 1usize..4,
+        (inputs, outputs) in (1usize..3, 1usize..3),
+        groups in 1usize..4,
+        seed: u64,
+    ) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (all, given) = (groups * inputs, groups * outputs);
+        let op = Conv2d::new(all, given, (kh, kw)).stride((sh, sw)).padding((ph, pw)).dilation((dh, dw));
+        let tensors = [
+            by_lot(&[batch, all, h, w], &mut rng),
+            by_lot(&[given, inputs, kh, kw], &mut rng),
+        ];
+        gradients_of_op_hold(&op.groups(groups).without_bias(), &tensors, seed);
+
+        let op = Conv1d::new(all, given, kw).stride(sw).padding(pw).dilation(dw).groups(groups);
+        let tensors = [
+            by_lot(&[batch, all, w], &mut rng),
+            by_lot(&[given, inputs, kw], &mut rng),
+            by_lot(&[given], &mut rng),
+        ];
+        gradients_of_op_hold(&op, &tensors, seed);
     }
 
     /// Overlapping windows, gaps between windows, and everything between.
     #[test]
     fn max_pooling(
-        (kernel, height, width) in (1usize..5).prop_flat_map(|k| (Just(k), k..k + 7, k..k + 7)),
+        (kernel, padding, [height, width]) in pooling(),
         stride in 1usize..5,
         batch in 1usize..4,
         channels in 1usize..4,
@@ -130,30 +225,72 @@ proptest! {
     ) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let input = values(&[batch, channels, height, width], &mut rng);
-        gradients_hold(|x| of_op(&MaxPool2d { kernel, stride }, x), &[input], seed);
+        let pool = MaxPool2d { kernel, stride }.padding((padding[0], padding[1]));
+        gradients_of_op_hold(&pool, &[input], seed);
+        let input = values(&[batch, channels, width], &mut rng);
+        gradients_of_op_hold(&MaxPool1d { kernel, stride }.padding(padding[1]), &[input], seed);
     }
 
     #[test]
     fn average_pooling(
-        (kernel, height, width) in (1usize..5).prop_flat_map(|k| (Just(k), k..k + 7, k..k + 7)),
+        (kernel, padding, [height, width]) in pooling(),
         stride in 1usize..5,
         size in (1usize..8, 1usize..8),
         batch in 1usize..4,
         seed: u64,
     ) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let input = by_lot(&[batch, 2, height, width], &mut rng);
-        gradients_hold(|x| of_op(&AvgPool2d { kernel, stride }, x), std::slice::from_ref(&input), seed);
-        gradients_hold(|x| of_op(&AdaptiveAvgPool2d { size }, x), &[input], seed);
+        let input = [by_lot(&[batch, 2, height, width], &mut rng)];
+        let pool = AvgPool2d { kernel, stride }.padding((padding[0], padding[1]));
+        gradients_of_op_hold(&pool, &input, seed);
+        gradients_of_op_hold(&AdaptiveAvgPool2d { size }, &input, seed);
+        let input = [by_lot(&[batch, 2, width], &mut rng)];
+        gradients_of_op_hold(&AvgPool1d { kernel, stride }.padding(padding[1]), &input, seed);
+        gradients_of_op_hold(&AdaptiveAvgPool1d { size: size.1 }, &input, seed);
     }
 
     #[test]
-    fn relu_dense_and_the_loss(batch in 1usize..10, inputs in 1usize..9, outputs in 1usize..9, seed: u64) {
+    fn activations(
+        batch in 1usize..4,
+        channels in 1usize..4,
+        rest in proptest::collection::vec(1usize..5, 0..3),
+        slope in -1.0..1.0,
+        seed: u64,
+    ) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let shape = [vec![batch, channels], rest].concat();
+        let input = values(&shape, &mut rng);
+        for op in [&Relu as &dyn Op, &LeakyRelu { slope }, &Sigmoid, &Tanh] {
+            gradients_of_op_hold(op, std::slice::from_ref(&input), seed);
+        }
+        for parameters in [1, channels] {
+            let tensors = [input.clone(), by_lot(&[parameters], &mut rng)];
+            gradients_of_op_hold(&PRelu { parameters }, &tensors, seed);
+        }
+    }
+
+    #[test]
+    fn branches(
+        widths in proptest::collection::vec(1usize..4, 1..5),
+        rest in proptest::collection::vec(1usize..4, 0..3),
+        seed: u64,
+    ) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let shape = |width: usize| [vec![2, width], rest.clone()].concat();
+        let parts: Vec<Tensor> = widths.iter().map(|width| by_lot(&shape(*width), &mut rng)).collect();
+        gradients_of_op_hold(&Concat::of(parts.len()), &parts, seed);
+        let terms: Vec<Tensor> = widths.iter().map(|_| by_lot(&shape(3), &mut rng)).collect();
+        gradients_of_op_hold(&Add::of(terms.len()), &terms, seed);
+    }
+
+    #[test]
+    fn dense_and_the_loss(batch in 1usize..10, inputs in 1usize..9, outputs in 1usize..9, seed: u64) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let input = values(&[batch, inputs], &mut rng);
-        gradients_hold(|x| of_op(&Relu, x), std::slice::from_ref(&input), seed);
         let dense = [input.clone(), by_lot(&[outputs, inputs], &mut rng), by_lot(&[outputs], &mut rng)];
-        gradients_hold(|x| of_op(&Linear::new(inputs, outputs), x), &dense, seed);
+        let op = Linear::new(inputs, outputs);
+        gradients_of_op_hold(&op, &dense, seed);
+        gradients_of_op_hold(&op.without_bias(), &dense[..2], seed);
         let logits = (input * 6.0).unwrap();
         let targets = by_lot(&[batch, inputs], &mut rng).ge(0.0).unwrap();
         let targets = targets.to_dtype(candle_core::DType::F64).unwrap();

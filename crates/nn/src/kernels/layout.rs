@@ -5,8 +5,13 @@ use candle_core::{Result, Tensor};
 
 /// `[N, C, …]` as contiguous `[N, …, C]`: free of cost for what a kernel gave.
 pub(crate) fn channels_last(tensor: &Tensor) -> Result<Tensor> {
+    in_pixels(tensor)?.contiguous()
+}
+
+/// A view of `[N, C, …]` as `[N, …, C]`.
+fn in_pixels(tensor: &Tensor) -> Result<Tensor> {
     let axes: Vec<usize> = [0].into_iter().chain(2..tensor.rank()).chain([1]).collect();
-    tensor.permute(axes)?.contiguous()
+    tensor.permute(axes)
 }
 
 /// The `[N, C, …]` of a kernel's `[N, …, C]`.
@@ -27,9 +32,8 @@ pub(crate) struct Aligned<const N: usize> {
 impl<const N: usize> Aligned<N> {
     pub fn new(tensors: [&Tensor; N]) -> Result<Self> {
         let first = tensors[0];
-        let channels_last = !first.is_contiguous()
-            && first.rank() == 4
-            && first.permute((0, 2, 3, 1))?.is_contiguous();
+        let channels_last =
+            first.rank() > 2 && !first.is_contiguous() && in_pixels(first)?.is_contiguous();
         let mut aligned = tensors.map(Tensor::clone);
         for tensor in &mut aligned {
             *tensor = match channels_last {

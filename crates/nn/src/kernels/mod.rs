@@ -4,9 +4,11 @@
 pub mod batch_norm;
 pub mod conv2d;
 pub(crate) mod cpu;
+pub(crate) mod elementwise;
 mod layout;
 pub mod linear;
 pub mod max_pool2d;
+mod pair;
 mod panel;
 pub mod pointwise;
 mod product;
@@ -14,3 +16,5 @@ pub(crate) mod relu;
 pub(crate) mod sums;
 #[cfg(test)]
 mod testing;
+
+pub use pair::Pair;

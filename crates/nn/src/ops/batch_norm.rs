@@ -18,6 +18,7 @@ const MOMENTUM: f64 = 0.1;
 #[derive(Clone, Debug)]
 pub struct BatchNorm {
     channels: usize,
+    epsilon: f64,
     kind: Kind,
 }
 
@@ -26,6 +27,7 @@ impl BatchNorm {
     pub fn new_1d(channels: usize) -> Self {
         BatchNorm {
             channels,
+            epsilon: EPSILON,
             kind: Kind::BatchNorm1d,
         }
     }
@@ -34,8 +36,14 @@ impl BatchNorm {
     pub fn new_2d(channels: usize) -> Self {
         BatchNorm {
             channels,
+            epsilon: EPSILON,
             kind: Kind::BatchNorm2d,
         }
+    }
+
+    /// The same with another number added to the variance than 1e-5.
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        BatchNorm { epsilon, ..self }
     }
 }
 
@@ -78,7 +86,7 @@ impl Op for BatchNorm {
             pass.inputs[0],
             &pass.params["weight"],
             statistics,
-            EPSILON,
+            self.epsilon,
             pass.gradient,
         )?;
         Ok(Gradients {
@@ -99,7 +107,7 @@ impl Op for BatchNorm {
 impl BatchNorm {
     /// `s = γ / √(σ² + ε)` and `β − s μ` of the running statistics, `[C]`.
     fn of_statistics(&self, params: &Params) -> Result<(Tensor, Tensor)> {
-        let scale = (&params["weight"] / (&params["running_var"] + EPSILON)?.sqrt()?)?;
+        let scale = (&params["weight"] / (&params["running_var"] + self.epsilon)?.sqrt()?)?;
         let shift = (&params["bias"] - (&scale * &params["running_mean"])?)?;
         Ok((scale, shift))
     }
@@ -127,7 +135,7 @@ impl Rectify for BatchNorm {
         }
         training.save(&statistics);
         let parameters = [&params["weight"], &params["bias"]];
-        batch_norm::forward(inputs[0], parameters, &statistics, EPSILON, relu)
+        batch_norm::forward(inputs[0], parameters, &statistics, self.epsilon, relu)
     }
 }
 

@@ -7,43 +7,60 @@ use super::rectified::{Rectified, Rectify};
 use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::sums::sum_by_channel;
 use crate::{
-    Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure,
+    Backward, Gradients, Init, Kind, LinearOp, Mode, Op, Pair, ParamSpec, Params, Result, Structure,
 };
 
-/// 2-D convolution: `[N, C, H, W]` to `[N, outputs, H', W']`, weight `[outputs, C, k, k]`, with a bias or without.
+/// 2-D convolution: `[N, C, H, W]` to `[N, outputs, H', W']`, weight `[outputs, C/groups, kh, kw]`, with a bias or without. Sizes are
+/// one number for both axes, or one for the height and one for the width:
+///
+/// ```
+/// use speechlens_nn::ops::Conv2d;
+///
+/// Conv2d::new(1, 16, 3).padding(1);
+/// Conv2d::new(16, 16, (5, 3)).stride((2, 1)).padding((2, 1)).groups(16).without_bias();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     inputs: usize,
     outputs: usize,
-    kernel: usize,
+    kernel: Pair,
     geometry: Geometry,
     bias: bool,
 }
 
 impl Conv2d {
-    /// Stride 1, no padding.
-    pub fn new(inputs: usize, outputs: usize, kernel: usize) -> Self {
+    /// Stride and dilation 1, no padding, one group.
+    pub fn new(inputs: usize, outputs: usize, kernel: impl Into<Pair>) -> Self {
         Conv2d {
             inputs,
             outputs,
-            kernel,
-            geometry: Geometry {
-                stride: 1,
-                padding: 0,
-            },
+            kernel: kernel.into(),
+            geometry: Geometry::default(),
             bias: true,
         }
     }
 
-    /// Steps between windows, in both directions.
-    pub fn stride(mut self, stride: usize) -> Self {
-        self.geometry.stride = stride;
+    /// Steps between windows.
+    pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
+        self.geometry.stride = stride.into();
         self
     }
 
-    /// Zeros around the input, on every side.
-    pub fn padding(mut self, padding: usize) -> Self {
-        self.geometry.padding = padding;
+    /// Zeros around the input, on both sides of each axis.
+    pub fn padding(mut self, padding: impl Into<Pair>) -> Self {
+        self.geometry.padding = padding.into();
+        self
+    }
+
+    /// Steps between the values of a window.
+    pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
+        self.geometry.dilation = dilation.into();
+        self
+    }
+
+    /// Parts of equal size into which the channels of input and output fall, each read by its own part alone.
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.geometry.groups = groups;
         self
     }
 
@@ -54,7 +71,7 @@ impl Conv2d {
     }
 
     /// With a bias.
-    fn with_bias(mut self) -> Self {
+    pub(super) fn with_bias(mut self) -> Self {
         self.bias = true;
         self
     }
@@ -66,8 +83,11 @@ impl Op for Conv2d {
     }
 
     fn params(&self) -> Vec<ParamSpec> {
-        let init = Init::FanIn(self.inputs * self.kernel * self.kernel);
-        let weight = Shape::from((self.outputs, self.inputs, self.kernel, self.kernel));
+        let Pair { height, width } = self.kernel;
+        // That no groups are an error, the first forward pass says.
+        let inputs = self.inputs / self.geometry.groups.max(1);
+        let init = Init::FanIn(inputs * height * width);
+        let weight = Shape::from((self.outputs, inputs, height, width));
         let mut specs = vec![
             ParamSpec {
                 name: "weight",

@@ -7,17 +7,28 @@ use crate::{
     Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure,
 };
 
-/// Dense layer: `[N, inputs]` to `[N, outputs]`, weight `[outputs, inputs]`, with a bias.
+/// Dense layer: `[N, inputs]` to `[N, outputs]`, weight `[outputs, inputs]`, with a bias or without.
 #[derive(Clone, Debug)]
 pub struct Linear {
     inputs: usize,
     outputs: usize,
+    bias: bool,
 }
 
 impl Linear {
     /// A dense layer of this size.
     pub fn new(inputs: usize, outputs: usize) -> Self {
-        Linear { inputs, outputs }
+        Linear {
+            inputs,
+            outputs,
+            bias: true,
+        }
+    }
+
+    /// Without a bias.
+    pub fn without_bias(mut self) -> Self {
+        self.bias = false;
+        self
     }
 }
 
@@ -51,7 +62,7 @@ impl Op for Linear {
 
     fn params(&self) -> Vec<ParamSpec> {
         let init = Init::FanIn(self.inputs);
-        vec![
+        let mut specs = vec![
             ParamSpec {
                 name: "weight",
                 shape: Shape::from((self.outputs, self.inputs)),
@@ -64,7 +75,9 @@ impl Op for Linear {
                 init,
                 trained: true,
             },
-        ]
+        ];
+        specs.truncate(if self.bias { 2 } else { 1 });
+        specs
     }
 
     fn forward(&self, params: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
@@ -82,10 +95,11 @@ impl Op for Linear {
             inputs.push(linear::input_gradient(gradient, &pass.params["weight"])?);
         }
         let of_weight = linear::weight_gradient(pass.inputs[0], gradient)?;
-        Ok(Gradients {
-            inputs,
-            params: vec![("weight", of_weight), ("bias", gradient.sum(0)?)],
-        })
+        let mut params = vec![("weight", of_weight)];
+        if self.bias {
+            params.push(("bias", gradient.sum(0)?));
+        }
+        Ok(Gradients { inputs, params })
     }
 
     fn scaled(
@@ -95,7 +109,10 @@ impl Op for Linear {
         shift: &Tensor,
     ) -> Option<Result<(Arc<dyn Op>, Params)>> {
         Some(scaled(params, scale, shift).map(|params| {
-            let op: Arc<dyn Op> = Arc::new(self.clone());
+            let op: Arc<dyn Op> = Arc::new(Linear {
+                bias: true,
+                ..self.clone()
+            });
             (op, params)
         }))
     }
@@ -103,7 +120,7 @@ impl Op for Linear {
 
 impl LinearOp for Linear {
     fn weights(&self, params: &Params, _: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
-        Ok((params["weight"].clone(), Some(params["bias"].clone())))
+        Ok((params["weight"].clone(), params.get("bias").cloned()))
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {

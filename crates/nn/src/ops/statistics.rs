@@ -5,11 +5,11 @@ use crate::{Kind, LinearOp, Mode, Op, Params, Result, Structure};
 /// The smallest variance under the root.
 const FLOOR: f64 = 1e-10;
 
-/// The mean over time: `[N, C, H, T]` to `[N, C, H]`.
+/// The mean over time: `[N, C, H, T]` to `[N, C, H]`, `[N, C, T]` to `[N, C]`.
 #[derive(Clone, Debug)]
 pub struct TimeMean;
 
-/// The standard deviation over time, `√(E[(x − μ)²] + 1e-10)`: `[N, C, H, T]` to `[N, C, H]`.
+/// The standard deviation over time, `√(E[(x − μ)²] + 1e-10)`: `[N, C, H, T]` to `[N, C, H]`, `[N, C, T]` to `[N, C]`.
 ///
 /// It is homogeneous of degree one in its input, so that for a given input it is linear in it, with the weights
 /// `(x_t − μ) / (T σ)`: `Σ_t x_t (x_t − μ) / (T σ) = σ` (but for the floor).

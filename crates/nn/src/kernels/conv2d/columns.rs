@@ -1,5 +1,5 @@
 //! Convolution as matrix products: the windows of some rows of the output are laid out as the rows of a matrix, and the
-//! products run through the `gemm` crate. For any kernel, stride and type.
+//! products run through the `gemm` crate. For any kernel, geometry and type.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use candle_core::WithDType;
 use rayon::prelude::*;
 
 use super::Epilogue;
-use super::sizes::Sizes;
+use super::sizes::{Geometry, Sizes};
 use crate::kernels::cpu;
 use crate::kernels::product::{Matrix, Threads, multiply};
 
@@ -21,38 +21,49 @@ const IMAGES_A_PART: usize = 4;
 /// Calls `each` for every run of values that an image and the matrix of the windows of some output rows share: where it begins
 /// in the matrix, where in the image, and how long it is. Padding is in no run.
 fn each_run(sizes: &Sizes, rows: Range<usize>, mut each: impl FnMut(usize, usize, usize)) {
-    let (stride, padding) = (sizes.geometry.stride, sizes.geometry.padding);
+    let Geometry {
+        stride,
+        padding,
+        dilation,
+        ..
+    } = sizes.geometry;
+    let kernel = sizes.kernel;
+    // Columns of the kernel that lie side by side in the image.
+    let beside = if dilation.width == 1 { kernel.width } else { 1 };
     let mut window = 0;
     for (oy, ox) in rows.flat_map(|y| (0..sizes.out_width).map(move |x| (y, x))) {
-        // The window's columns that hold a value of the image.
-        let first = padding.saturating_sub(ox * stride);
-        let past = (sizes.width + padding)
-            .saturating_sub(ox * stride)
-            .min(sizes.kernel);
-        for ky in 0..sizes.kernel {
-            let y = oy * stride + ky;
-            if y >= padding && y - padding < sizes.height && first < past {
-                let image = (y - padding) * sizes.width + ox * stride + first - padding;
-                each(
-                    window + (ky * sizes.kernel + first) * sizes.inputs,
-                    image * sizes.inputs,
-                    (past - first) * sizes.inputs,
-                );
+        for column in (0..kernel.width).step_by(beside) {
+            let left = ox * stride.width + column * dilation.width;
+            // Those of them that hold a value of the image.
+            let first = padding.width.saturating_sub(left);
+            let past = (sizes.width + padding.width)
+                .saturating_sub(left)
+                .min(beside);
+            for row in 0..kernel.height {
+                let y = oy * stride.height + row * dilation.height;
+                if y >= padding.height && y - padding.height < sizes.height && first < past {
+                    let image = (y - padding.height) * sizes.width + left + first - padding.width;
+                    each(
+                        window + (row * kernel.width + column + first) * sizes.inputs,
+                        image * sizes.inputs,
+                        (past - first) * sizes.inputs,
+                    );
+                }
             }
         }
         window += sizes.window();
     }
 }
 
-/// `[outputs, inputs, k, k]` as `[outputs, k, k, inputs]`, the order of a window.
+/// `[outputs, inputs, kh, kw]` as `[outputs, kh, kw, inputs]`, the order of a window.
 fn in_window_order<T: WithDType>(weight: &[T], sizes: &Sizes) -> Vec<T> {
-    let square = sizes.kernel * sizes.kernel;
+    let places = sizes.kernel.area();
     let mut ordered = vec![T::zero(); weight.len()];
     for (from, to) in weight
         .chunks(sizes.window())
         .zip(ordered.chunks_mut(sizes.window()))
     {
-        for (c, from) in from.chunks(square).enumerate() {
+        for (c, from) in from.chunks(places).enumerate() {
             for (place, value) in from.iter().enumerate() {
                 to[place * sizes.inputs + c] = *value;
             }
@@ -124,7 +135,7 @@ pub(super) fn input_gradient<T: WithDType>(output: &[T], weight: &[T], sizes: &S
     )
 }
 
-/// The gradient by the weights, `[outputs, inputs, k, k]`.
+/// The gradient by the weights, `[outputs, inputs, kh, kw]`.
 pub(super) fn weight_gradient<T: WithDType>(input: &[T], output: &[T], sizes: &Sizes) -> Vec<T> {
     let pixels = sizes.out_height * sizes.out_width;
     let parts: Vec<Vec<T>> = input
@@ -153,17 +164,14 @@ pub(super) fn weight_gradient<T: WithDType>(input: &[T], output: &[T], sizes: &S
         })
         .collect();
     let sum = super::sum_in_order(parts);
-    let (square, mut weight) = (
-        sizes.kernel * sizes.kernel,
-        vec![T::zero(); sizes.weights()],
-    );
+    let (places, mut weight) = (sizes.kernel.area(), vec![T::zero(); sizes.weights()]);
     for (from, to) in sum
         .chunks(sizes.window())
         .zip(weight.chunks_mut(sizes.window()))
     {
         for (place, from) in from.chunks(sizes.inputs).enumerate() {
             for (c, value) in from.iter().enumerate() {
-                to[c * square + place] = *value;
+                to[c * places + place] = *value;
             }
         }
     }

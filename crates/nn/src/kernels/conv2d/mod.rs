@@ -1,8 +1,9 @@
 //! 2-D convolution. On the CPU, f32 and stride 1: Winograd's minimal filtering, where it has channels enough; else matrix
-//! products. Work is spread over blocks of rows; sums over the batch are taken in a fixed order, so that results do not depend
+//! products. Groups are convolutions one after another. Work is spread over blocks of rows; sums over the batch are taken in a fixed order, so that results do not depend
 //! on the number of threads. Other devices run candle's convolutions.
 
 mod columns;
+mod devices;
 mod sizes;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -14,12 +15,12 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::layout::{channels_first, channels_last};
-use super::{cpu, relu};
+use super::{Pair, cpu, relu};
 use crate::Result;
 pub use sizes::Geometry;
 use sizes::Sizes;
 
-/// `[N, C, H, W]`, weight `[K, C, k, k]` and bias `[K]` to `[N, K, H', W']`, with negative values set to 0 if `relu`;
+/// `[N, C, H, W]`, weight `[K, C/groups, kh, kw]` and bias `[K]` to `[N, K, H', W']`, with negative values set to 0 if `relu`;
 /// differentiable by all three.
 pub fn forward(
     input: &Tensor,
@@ -33,11 +34,16 @@ pub fn forward(
             Some(bias) => bias.contiguous()?,
             None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?,
         };
-        let op = Forward { geometry, relu };
-        let output = channels_last(input)?.apply_op3(&weight.contiguous()?, &bias, op)?;
+        let input = channels_last(input)?;
+        let output = joined(geometry.groups, 3, |group| {
+            let input = part(&input, 3, group, geometry.groups)?;
+            let weight = part(weight, 0, group, geometry.groups)?;
+            let bias = part(&bias, 0, group, geometry.groups)?;
+            Ok(input.apply_op3(&weight, &bias, Forward { geometry, relu })?)
+        })?;
         return Ok(channels_first(&output)?);
     }
-    let mut output = input.conv2d(weight, geometry.padding, geometry.stride, 1, 1)?;
+    let mut output = devices::forward(input, weight, geometry)?;
     if let Some(bias) = bias {
         output = output.broadcast_add(&bias.reshape(((), 1, 1))?)?;
     }
@@ -48,57 +54,73 @@ pub fn forward(
     }
 }
 
-/// The transposed map: `[N, K, H', W']` and weight `[K, C, k, k]` to the input's shape `[N, C, H, W]`. Not differentiable.
+/// The transposed map: `[N, K, H', W']` and weight `[K, C/groups, kh, kw]` to the input's shape `[N, C, H, W]`. Not
+/// differentiable.
 pub fn input_gradient(
     output: &Tensor,
     weight: &Tensor,
     input: &Shape,
     geometry: Geometry,
 ) -> Result<Tensor> {
-    if output.device().is_cpu() {
-        let (n, c, h, w) = input.dims4()?;
+    if !output.device().is_cpu() {
+        return devices::input_gradient(output, weight, input, geometry);
+    }
+    let (n, c, h, w) = input.dims4()?;
+    let output = channels_last(output)?;
+    let gradient = joined(geometry.groups, 3, |group| {
         let op = InputGradient {
             geometry,
-            input: Shape::from((n, h, w, c)),
+            input: Shape::from((n, h, w, c / geometry.groups)),
         };
-        let gradient = channels_last(output)?.apply_op2_no_bwd(&weight.contiguous()?, &op)?;
-        return Ok(channels_first(&gradient)?);
-    }
-    let (_, _, h, w) = input.dims4()?;
-    let (_, _, oh, ow) = output.dims4()?;
-    let kernel = weight.dim(2)?;
-    // Rows and columns that no window reaches get nothing: candle asks for their number, the same in both directions.
-    let rest = |length: usize, windows: usize| {
-        length + 2 * geometry.padding - (windows - 1) * geometry.stride - kernel
-    };
-    let extra = rest(h, oh).max(rest(w, ow));
-    let gradient = output.conv_transpose2d(weight, geometry.padding, extra, geometry.stride, 1)?;
-    Ok(gradient.narrow(2, 0, h)?.narrow(3, 0, w)?.contiguous()?)
+        let output = part(&output, 3, group, geometry.groups)?;
+        Ok(output.apply_op2_no_bwd(&part(weight, 0, group, geometry.groups)?, &op)?)
+    })?;
+    Ok(channels_first(&gradient)?)
 }
 
-/// The gradient by a weight of side `kernel`, `[K, C, k, k]`, from the input `[N, C, H, W]` and the gradient by the output
-/// `[N, K, H', W']`. Not differentiable.
+/// The gradient by a weight with this kernel, `[K, C/groups, kh, kw]`, from the input `[N, C, H, W]` and the gradient by the
+/// output `[N, K, H', W']`. Not differentiable.
 pub fn weight_gradient(
     input: &Tensor,
     gradient: &Tensor,
-    kernel: usize,
+    kernel: Pair,
     geometry: Geometry,
 ) -> Result<Tensor> {
-    if input.device().is_cpu() {
-        let op = WeightGradient { geometry, kernel };
-        return Ok(channels_last(input)?.apply_op2_no_bwd(&channels_last(gradient)?, &op)?);
+    if !input.device().is_cpu() {
+        return devices::weight_gradient(input, gradient, kernel, geometry);
     }
-    // A convolution over the batch: images and channels change places, and the windows' steps become those within the kernel.
-    let (images, kernels) = (
-        input.transpose(0, 1)?.contiguous()?,
-        gradient.transpose(0, 1)?.contiguous()?,
-    );
-    let sums = images.conv2d(&kernels, geometry.padding, 1, geometry.stride, 1)?;
-    Ok(sums
-        .transpose(0, 1)?
-        .narrow(2, 0, kernel)?
-        .narrow(3, 0, kernel)?
-        .contiguous()?)
+    let (input, gradient) = (channels_last(input)?, channels_last(gradient)?);
+    joined(geometry.groups, 0, |group| {
+        let gradient = part(&gradient, 3, group, geometry.groups)?;
+        let op = WeightGradient { geometry, kernel };
+        Ok(part(&input, 3, group, geometry.groups)?.apply_op2_no_bwd(&gradient, &op)?)
+    })
+}
+
+/// What belongs to one of the groups of the channels that lie along `axis`, contiguous.
+fn part(tensor: &Tensor, axis: usize, group: usize, groups: usize) -> Result<Tensor> {
+    let channels = tensor.dim(axis)?;
+    if channels % groups != 0 {
+        let problem = format!("{channels} channels do not fall into {groups} groups");
+        return Err(candle_core::Error::Msg(problem).into());
+    }
+    let size = channels / groups;
+    Ok(tensor.narrow(axis, group * size, size)?.contiguous()?)
+}
+
+/// What the groups give, behind each other along `axis`.
+fn joined(
+    groups: usize,
+    axis: usize,
+    of_group: impl Fn(usize) -> Result<Tensor>,
+) -> Result<Tensor> {
+    match groups {
+        0 => return Err(candle_core::Error::Msg("a convolution in 0 groups".into()).into()),
+        1 => return of_group(0),
+        _ => {}
+    }
+    let parts: Vec<Tensor> = (0..groups).map(of_group).collect::<Result<_>>()?;
+    Ok(Tensor::cat(&parts, axis)?)
 }
 
 /// What is done to an output before it is written.
@@ -157,7 +179,8 @@ impl CustomOp3 for Forward {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (outputs, inputs, kernel, _) = weight_layout.shape().dims4()?;
+        let (outputs, inputs, height, width) = weight_layout.shape().dims4()?;
+        let kernel = Pair { height, width };
         let sizes = Sizes::new(input_layout.shape(), outputs, kernel, self.geometry)?;
         if inputs != sizes.inputs {
             candle_core::bail!("a convolution of {inputs} channels got {}", sizes.inputs);
@@ -218,7 +241,7 @@ impl CustomOp3 for Forward {
         let of_weight = || {
             let op = WeightGradient {
                 geometry: self.geometry,
-                kernel: weight.dim(2)?,
+                kernel: (weight.dim(2)?, weight.dim(3)?).into(),
             };
             input.apply_op2_no_bwd(&gradient, &op)
         };
@@ -250,7 +273,8 @@ impl CustomOp2 for InputGradient {
         weight: &CpuStorage,
         weight_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (outputs, _, kernel, _) = weight_layout.shape().dims4()?;
+        let (outputs, _, height, width) = weight_layout.shape().dims4()?;
+        let kernel = Pair { height, width };
         let sizes = Sizes::new(&self.input, outputs, kernel, self.geometry)?;
         sizes.check_output(output_layout.shape())?;
         let storage = match output {
@@ -277,7 +301,7 @@ impl CustomOp2 for InputGradient {
 
 struct WeightGradient {
     geometry: Geometry,
-    kernel: usize,
+    kernel: Pair,
 }
 
 impl CustomOp2 for WeightGradient {
@@ -295,7 +319,7 @@ impl CustomOp2 for WeightGradient {
         let outputs = output_layout.shape().dims4()?.3;
         let sizes = Sizes::new(input_layout.shape(), outputs, self.kernel, self.geometry)?;
         sizes.check_output(output_layout.shape())?;
-        let shape = Shape::from((outputs, sizes.inputs, self.kernel, self.kernel));
+        let shape = Shape::from((outputs, sizes.inputs, self.kernel.height, self.kernel.width));
         let storage = match input {
             CpuStorage::F32(_) if winograd::suits(&sizes) => {
                 let (input, output) = (

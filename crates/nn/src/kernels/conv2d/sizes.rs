@@ -1,15 +1,33 @@
 use candle_core::Shape;
 
-/// How windows lie on the input, the same in both directions.
+use crate::kernels::Pair;
+
+/// How windows lie on the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     /// Steps between windows.
-    pub stride: usize,
-    /// Zeros on every side.
-    pub padding: usize,
+    pub stride: Pair,
+    /// Zeros on both sides of each axis.
+    pub padding: Pair,
+    /// Steps between the values of a window.
+    pub dilation: Pair,
+    /// Parts of equal size into which the channels of input and output fall, each read by its own part alone.
+    pub groups: usize,
 }
 
-/// The sizes of one convolution.
+impl Default for Geometry {
+    /// Stride and dilation 1, no padding, one group.
+    fn default() -> Self {
+        Geometry {
+            stride: 1.into(),
+            padding: 0.into(),
+            dilation: 1.into(),
+            groups: 1,
+        }
+    }
+}
+
+/// The sizes of one convolution, of one group.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub geometry: Geometry,
@@ -18,9 +36,29 @@ pub(super) struct Sizes {
     pub width: usize,
     pub inputs: usize,
     pub outputs: usize,
-    pub kernel: usize,
+    pub kernel: Pair,
     pub out_height: usize,
     pub out_width: usize,
+}
+
+/// The windows on an axis, with `padding` on both sides.
+fn windows(
+    length: usize,
+    kernel: usize,
+    [stride, padding, dilation]: [usize; 3],
+) -> candle_core::Result<usize> {
+    if [length, kernel, stride, dilation].contains(&0) {
+        candle_core::bail!(
+            "a convolution on {length} values with a kernel of {kernel}, stride {stride} and dilation {dilation}: none of these may be 0"
+        );
+    }
+    let extent = (kernel - 1) * dilation + 1;
+    if length + 2 * padding < extent {
+        candle_core::bail!(
+            "a kernel that spans {extent} does not fit an input of {length}, padding {padding}"
+        );
+    }
+    Ok((length + 2 * padding - extent) / stride + 1)
 }
 
 impl Sizes {
@@ -28,22 +66,19 @@ impl Sizes {
     pub fn new(
         input: &Shape,
         outputs: usize,
-        kernel: usize,
+        kernel: Pair,
         geometry: Geometry,
     ) -> candle_core::Result<Self> {
         let (batch, height, width, inputs) = input.dims4()?;
-        let Geometry { stride, padding } = geometry;
-        if [stride, kernel, outputs, height, width, inputs].contains(&0) {
-            candle_core::bail!(
-                "a convolution of {inputs} to {outputs} channels on {height} × {width} with a kernel of {kernel} and stride {stride}: none of these may be 0"
-            );
+        let Geometry {
+            stride,
+            padding,
+            dilation,
+            ..
+        } = geometry;
+        if inputs == 0 || outputs == 0 {
+            candle_core::bail!("a convolution of {inputs} to {outputs} channels: neither may be 0");
         }
-        if height + 2 * padding < kernel || width + 2 * padding < kernel {
-            candle_core::bail!(
-                "a kernel of {kernel} does not fit an input of {height} × {width}, padding {padding}"
-            );
-        }
-        let out = |length: usize| (length + 2 * padding - kernel) / stride + 1;
         Ok(Sizes {
             geometry,
             batch,
@@ -52,8 +87,16 @@ impl Sizes {
             inputs,
             outputs,
             kernel,
-            out_height: out(height),
-            out_width: out(width),
+            out_height: windows(
+                height,
+                kernel.height,
+                [stride.height, padding.height, dilation.height],
+            )?,
+            out_width: windows(
+                width,
+                kernel.width,
+                [stride.width, padding.width, dilation.width],
+            )?,
         })
     }
 
@@ -81,7 +124,7 @@ impl Sizes {
 
     /// Values in one window.
     pub fn window(&self) -> usize {
-        self.kernel * self.kernel * self.inputs
+        self.kernel.area() * self.inputs
     }
 
     /// Values of the weights.
@@ -89,11 +132,26 @@ impl Sizes {
         self.outputs * self.window()
     }
 
-    /// The transposed map of a convolution of stride 1: a convolution from the outputs to the inputs.
+    /// The side of a square kernel whose windows lie at every place, with equal padding that is less than the side: those
+    /// whose transposed map is a convolution of the same kind.
+    pub fn square(&self) -> Option<usize> {
+        let Geometry {
+            stride,
+            padding,
+            dilation,
+            ..
+        } = self.geometry;
+        let plain = [stride, dilation] == [1.into(); 2];
+        let (side, padding) = (self.kernel.single()?, padding.single()?);
+        (plain && padding < side).then_some(side)
+    }
+
+    /// The transposed map of a [`Sizes::square`] convolution: a convolution from the outputs to the inputs.
     pub fn transposed(&self) -> Sizes {
+        let padding = self.kernel.height - 1 - self.geometry.padding.height;
         Sizes {
             geometry: Geometry {
-                padding: self.kernel - 1 - self.geometry.padding,
+                padding: padding.into(),
                 ..self.geometry
             },
             height: self.out_height,

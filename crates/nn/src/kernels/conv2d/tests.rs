@@ -1,13 +1,14 @@
-//! Winograd's filtering against the products over windows, in f64, with every set of instructions that the processor has.
+//! Winograd's filtering against the products over windows, in f64, with every set of instructions that the processor has; and
+//! what other devices compute, run on the CPU, against its own kernels.
 
-use candle_core::Shape;
+use candle_core::{Device, Shape, Tensor};
 use proptest::prelude::*;
 use pulp::Arch;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::sizes::{Geometry, Sizes};
-use super::{Epilogue, columns, winograd};
+use super::{Epilogue, columns, devices, winograd};
 use crate::kernels::testing::{apart, archs, by_lot, wide};
 
 proptest! {
@@ -23,9 +24,9 @@ proptest! {
         seed: u64,
     ) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let geometry = Geometry { stride: 1, padding };
+        let geometry = Geometry { padding: padding.into(), ..Geometry::default() };
         let shape = Shape::from((batch, height, width, inputs));
-        let sizes = Sizes::new(&shape, outputs, kernel, geometry).unwrap();
+        let sizes = Sizes::new(&shape, outputs, kernel.into(), geometry).unwrap();
         let input = by_lot(batch * sizes.image(), &mut rng);
         let weight = by_lot(sizes.weights(), &mut rng);
         let bias = by_lot(outputs, &mut rng);
@@ -52,15 +53,74 @@ proptest! {
     }
 }
 
+/// Values in ±1, by lot.
+fn tensor(shape: (usize, usize, usize, usize), rng: &mut ChaCha8Rng) -> Tensor {
+    let count = Shape::from(shape).elem_count();
+    Tensor::from_vec(wide(&by_lot(count, rng)), shape, &Device::Cpu).unwrap()
+}
+
+fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
+    assert_eq!(a.shape(), b.shape());
+    let apart = (a - b).unwrap().abs().unwrap().flatten_all().unwrap();
+    apart.max(0).unwrap().to_scalar().unwrap()
+}
+
+/// Kernel, stride, padding, dilation and a length that they fit.
+fn axis() -> impl Strategy<Value = [usize; 5]> {
+    (1usize..4, 1usize..4, 0usize..3, 1usize..4, 0usize..7).prop_map(
+        |(kernel, stride, padding, dilation, more)| {
+            let least = ((kernel - 1) * dilation + 1).saturating_sub(2 * padding);
+            [kernel, stride, padding, dilation, least.max(1) + more]
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn other_devices_compute_the_same(
+        [kh, sh, ph, dh, h] in axis(),
+        [kw, sw, pw, dw, w] in axis(),
+        groups in 1usize..4,
+        (inputs, outputs) in (1usize..3, 1usize..3),
+        batch in 1usize..4,
+        seed: u64,
+    ) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let geometry = Geometry {
+            stride: (sh, sw).into(),
+            padding: (ph, pw).into(),
+            dilation: (dh, dw).into(),
+            groups,
+        };
+        let input = tensor((batch, groups * inputs, h, w), &mut rng);
+        let weight = tensor((groups * outputs, inputs, kh, kw), &mut rng);
+        let output = super::forward(&input, &weight, None, false, geometry).unwrap();
+        let theirs = devices::forward(&input, &weight, geometry).unwrap();
+        prop_assert!(largest_difference(&theirs, &output) < 1e-12);
+
+        let gradient = tensor(output.dims4().unwrap(), &mut rng);
+        let own = super::input_gradient(&gradient, &weight, input.shape(), geometry).unwrap();
+        let theirs = devices::input_gradient(&gradient, &weight, input.shape(), geometry).unwrap();
+        prop_assert!(largest_difference(&theirs, &own) < 1e-12);
+
+        let kernel = (kh, kw).into();
+        let own = super::weight_gradient(&input, &gradient, kernel, geometry).unwrap();
+        let theirs = devices::weight_gradient(&input, &gradient, kernel, geometry).unwrap();
+        prop_assert!(largest_difference(&theirs, &own) < 1e-12);
+    }
+}
+
 /// Neither the number of threads nor the company in the batch changes a bit.
 #[test]
 fn threads_change_nothing() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let geometry = Geometry {
-        stride: 1,
-        padding: 1,
+        padding: 1.into(),
+        ..Geometry::default()
     };
-    let sizes = Sizes::new(&Shape::from((19, 13, 9, 24)), 40, 3, geometry).unwrap();
+    let sizes = Sizes::new(&Shape::from((19, 13, 9, 24)), 40, 3.into(), geometry).unwrap();
     let input = by_lot(19 * sizes.image(), &mut rng);
     let (weight, bias) = (by_lot(sizes.weights(), &mut rng), by_lot(40, &mut rng));
     let gradient = by_lot(19 * sizes.out_image(), &mut rng);

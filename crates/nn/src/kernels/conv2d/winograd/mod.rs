@@ -26,15 +26,12 @@ const CHANNELS: usize = 8;
 
 /// Whether a convolution in f32 can go this way, and is faster so.
 pub(super) fn suits(sizes: &Sizes) -> bool {
-    sizes.geometry.stride == 1
-        && matches!(sizes.kernel, 3 | 5)
-        && sizes.geometry.padding < sizes.kernel
-        && sizes.inputs.min(sizes.outputs) >= CHANNELS
+    matches!(sizes.square(), Some(3 | 5)) && sizes.inputs.min(sizes.outputs) >= CHANNELS
 }
 
 /// The side of an output tile.
 fn step(sizes: &Sizes) -> usize {
-    SIDE + 1 - sizes.kernel
+    SIDE + 1 - sizes.kernel.height
 }
 
 fn panels(sizes: &Sizes) -> usize {
@@ -69,7 +66,7 @@ impl Filters {
                     panel,
                     filters,
                 };
-                match sizes.kernel {
+                match sizes.kernel.height {
                     3 => arch.dispatch(Kernel::<_, 3>(panel)),
                     _ => arch.dispatch(Kernel::<_, 5>(panel)),
                 }
@@ -210,7 +207,7 @@ fn convolve(
                 scratch,
                 output,
             };
-            match sizes.kernel {
+            match sizes.kernel.height {
                 3 => arch.dispatch(Tile::<_, 4>(block)),
                 _ => arch.dispatch(Tile::<_, 2>(block)),
             }
@@ -302,7 +299,7 @@ fn transform_input<S: Simd, const M: usize>(
             first: 0,
             past: sizes.inputs,
         };
-        strip.fill(image, y * M, sizes.geometry.padding);
+        strip.fill(image, y * M, sizes.geometry.padding.height);
         let values = strip.values();
         for x in 0..Rows::tiles(sizes) {
             for c in (0..tiles.depth).step_by(S::F32_LANES) {
@@ -402,7 +399,7 @@ pub(super) fn weight_gradient(
                 rows_a_block,
                 scratch,
             };
-            match sizes.kernel {
+            match sizes.kernel.height {
                 3 => arch.dispatch(KernelAndTile::<_, 3, 4>(part)),
                 _ => arch.dispatch(KernelAndTile::<_, 5, 2>(part)),
             }
@@ -553,7 +550,7 @@ fn kernels_of_sums<S: Simd, const R: usize>(simd: S, sums: &[f32], kernels: &mut
 
 /// `[panel, input, r, r, PANEL]` as `[outputs, inputs, r, r]`.
 fn by_output(kernels: &[f32], sizes: &Sizes) -> Vec<f32> {
-    let square = sizes.kernel * sizes.kernel;
+    let square = sizes.kernel.area();
     let of_panel = sizes.inputs * square * PANEL;
     let of_output = sizes.inputs * square;
     cpu::in_blocks(

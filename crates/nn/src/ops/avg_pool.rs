@@ -1,0 +1,258 @@
+use candle_core::{Shape, Tensor};
+
+use crate::{Kind, LinearOp, Mode, Op, Pair, Params, Result, Structure};
+
+/// Average pooling: `[N, C, H, W]` to `[N, C, H', W']`, windows that may overlap.
+#[derive(Clone, Debug)]
+pub struct AvgPool2d {
+    /// The window's side.
+    pub kernel: usize,
+    /// Steps between windows.
+    pub stride: usize,
+}
+
+/// Average pooling over time: `[N, C, T]` to `[N, C, T']`, windows that may overlap.
+#[derive(Clone, Debug)]
+pub struct AvgPool1d {
+    /// The window's length.
+    pub kernel: usize,
+    /// Steps between windows.
+    pub stride: usize,
+}
+
+/// Average pooling to a given size, with PyTorch's windows: output `i` of `n` averages inputs `⌊i·H/n⌋ .. ⌈(i+1)·H/n⌉`.
+#[derive(Clone, Debug)]
+pub struct AdaptiveAvgPool2d {
+    /// Height and width of the output.
+    pub size: (usize, usize),
+}
+
+/// Average pooling over time to a given length, with the windows of [`AdaptiveAvgPool2d`]: `[N, C, T]` to `[N, C, size]`.
+#[derive(Clone, Debug)]
+pub struct AdaptiveAvgPool1d {
+    /// The output's length.
+    pub size: usize,
+}
+
+impl AvgPool2d {
+    /// The same with zeros around the input, on both sides of each axis, which count in the averages: at most half a window.
+    pub fn padding(self, padding: impl Into<Pair>) -> impl Op + Clone {
+        let Pair { height, width } = padding.into();
+        Regular {
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: [height, width],
+        }
+    }
+}
+
+impl AvgPool1d {
+    /// The same with zeros before and after the input, which count in the averages: at most half a window.
+    pub fn padding(self, padding: usize) -> impl Op + Clone {
+        Regular {
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: [padding],
+        }
+    }
+}
+
+/// Windows of one size at regular steps, with zeros on both sides of each axis.
+#[derive(Clone, Debug)]
+struct Regular<const AXES: usize> {
+    kernel: usize,
+    stride: usize,
+    padding: [usize; AXES],
+}
+
+/// Inputs that one output averages.
+struct Window {
+    start: usize,
+    end: usize,
+    /// By how many the sum is divided: padding counts.
+    size: usize,
+}
+
+/// Average pooling is separable: windows along each of the axes behind the channels.
+trait Windows {
+    /// The number of these axes.
+    const AXES: usize;
+
+    /// The windows of one of them, counted from 0, by its length.
+    fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>>;
+}
+
+impl<const AXES: usize> Windows for Regular<AXES> {
+    const AXES: usize = AXES;
+
+    fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>> {
+        let (kernel, stride, padding) = (self.kernel, self.stride, self.padding[axis]);
+        let problem = if kernel == 0 || stride == 0 {
+            format!("an average over {kernel} with stride {stride}: neither may be 0")
+        } else if padding > kernel / 2 {
+            format!("padding {padding} is more than half a window of {kernel}")
+        } else if length == 0 || length + 2 * padding < kernel {
+            format!("an average over {kernel} does not fit an input of {length}, padding {padding}")
+        } else {
+            let count = (length + 2 * padding - kernel) / stride + 1;
+            let window = |i: usize| Window {
+                start: (i * stride).saturating_sub(padding),
+                end: (i * stride + kernel - padding).min(length),
+                size: kernel,
+            };
+            return Ok((0..count).map(window).collect());
+        };
+        Err(candle_core::Error::Msg(problem).into())
+    }
+}
+
+impl Windows for AvgPool2d {
+    const AXES: usize = 2;
+
+    fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>> {
+        let (kernel, stride) = (self.kernel, self.stride);
+        let padding = [0; Self::AXES];
+        Regular {
+            kernel,
+            stride,
+            padding,
+        }
+        .windows(axis, length)
+    }
+}
+
+impl Windows for AvgPool1d {
+    const AXES: usize = 1;
+
+    fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>> {
+        let (kernel, stride) = (self.kernel, self.stride);
+        let padding = [0; Self::AXES];
+        Regular {
+            kernel,
+            stride,
+            padding,
+        }
+        .windows(axis, length)
+    }
+}
+
+/// `count` windows that cover the axis.
+fn adaptive(length: usize, count: usize) -> Vec<Window> {
+    let window = |i: usize| {
+        let (start, end) = (i * length / count, ((i + 1) * length).div_ceil(count));
+        Window {
+            start,
+            end,
+            size: end - start,
+        }
+    };
+    (0..count).map(window).collect()
+}
+
+impl Windows for AdaptiveAvgPool2d {
+    const AXES: usize = 2;
+
+    fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>> {
+        Ok(adaptive(length, [self.size.0, self.size.1][axis]))
+    }
+}
+
+impl Windows for AdaptiveAvgPool1d {
+    const AXES: usize = 1;
+
+    fn windows(&self, _: usize, length: usize) -> Result<Vec<Window>> {
+        Ok(adaptive(length, self.size))
+    }
+}
+/// `[length, outputs]`, 1/size in each window; none if every window is one value, in order, as AlexNet's are.
+fn averaging_matrix(windows: &[Window], length: usize, like: &Tensor) -> Result<Option<Tensor>> {
+    let mut single = windows.iter().enumerate();
+    if windows.len() == length
+        && single.all(|(i, window)| (window.start, window.end, window.size) == (i, i + 1, 1))
+    {
+        return Ok(None);
+    }
+    let mut matrix = vec![0f64; length * windows.len()];
+    for (output, window) in windows.iter().enumerate() {
+        for input in window.start..window.end {
+            matrix[input * windows.len() + output] = 1.0 / window.size as f64;
+        }
+    }
+    let matrix = Tensor::from_vec(matrix, (length, windows.len()), &candle_core::Device::Cpu)?;
+    Ok(Some(
+        matrix.to_dtype(like.dtype())?.to_device(like.device())?,
+    ))
+}
+
+/// `x · m` over an axis, of a tensor of any rank.
+fn along_axis(x: &Tensor, axis: usize, matrix: &Tensor) -> Result<Tensor> {
+    let last = x.rank() - 1;
+    let x = x.transpose(axis, last)?.contiguous()?;
+    let mut dims = x.dims().to_vec();
+    dims[last] = matrix.dim(1)?;
+    let product = x.reshape(((), x.dim(last)?))?.matmul(matrix)?;
+    Ok(product.reshape(dims)?.transpose(axis, last)?.contiguous()?)
+}
+
+/// The averages of `x`, for an input of the given shape, or back from them by the transposed map.
+fn averages<P: Windows>(pool: &P, x: &Tensor, input: &[usize], back: bool) -> Result<Tensor> {
+    if input.len() != 2 + P::AXES {
+        let problem = format!(
+            "pooling over {} axes does not fit an input of {input:?}",
+            P::AXES
+        );
+        return Err(candle_core::Error::Msg(problem).into());
+    }
+    let mut x = x.clone();
+    for (axis, length) in input[2..].iter().enumerate().rev() {
+        let windows = pool.windows(axis, *length)?;
+        if let Some(matrix) = averaging_matrix(&windows, *length, &x)? {
+            let matrix = if back { matrix.t()? } else { matrix };
+            x = along_axis(&x, 2 + axis, &matrix)?;
+        }
+    }
+    Ok(x)
+}
+
+/// `tensor` times the single `weight`, where that is not 1.
+fn scaled(tensor: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let factor = weight
+        .to_dtype(candle_core::DType::F64)?
+        .sum_all()?
+        .to_scalar::<f64>()?;
+    Ok(if factor == 1.0 {
+        tensor.clone()
+    } else {
+        (tensor * factor)?
+    })
+}
+
+/// The averages are the layer; its `weight` is a single factor of 1, which stands for all of the (non-negative) weights 1/n
+/// where a rule maps them.
+impl<P: Windows> LinearOp for P {
+    fn weights(&self, _: &Params, like: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        Ok((Tensor::ones(1, like.dtype(), like.device())?, None))
+    }
+
+    fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        scaled(&averages(self, input, input.dims(), false)?, weight)
+    }
+
+    fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
+        scaled(&averages(self, output, input.dims(), true)?, weight)
+    }
+}
+
+impl<P: Windows + std::fmt::Debug + Send + Sync> Op for P {
+    fn kind(&self) -> Kind {
+        Kind::Pool
+    }
+
+    fn forward(&self, params: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
+        super::linear::affine(self, params, inputs[0])
+    }
+
+    fn structure(&self) -> Structure<'_> {
+        Structure::Linear(self)
+    }
+}

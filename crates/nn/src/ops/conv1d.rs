@@ -1,0 +1,156 @@
+use std::sync::Arc;
+
+use candle_core::{Shape, Tensor};
+
+use super::Conv2d;
+use super::linear::scaled;
+use super::rectified::{Rectified, Rectify};
+use crate::{Backward, Gradients, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
+
+/// Convolution over time: `[N, C, T]` to `[N, outputs, T']`, weight `[outputs, C/groups, k]`, with a bias or without. It is a
+/// [`Conv2d`] on images of height 1.
+#[derive(Clone, Debug)]
+pub struct Conv1d(Conv2d);
+
+impl Conv1d {
+    /// Stride and dilation 1, no padding, one group.
+    pub fn new(inputs: usize, outputs: usize, kernel: usize) -> Self {
+        Conv1d(Conv2d::new(inputs, outputs, (1, kernel)))
+    }
+
+    /// Steps between windows.
+    pub fn stride(self, stride: usize) -> Self {
+        Conv1d(self.0.stride((1, stride)))
+    }
+
+    /// Zeros before and after the input.
+    pub fn padding(self, padding: usize) -> Self {
+        Conv1d(self.0.padding((0, padding)))
+    }
+
+    /// Steps between the values of a window.
+    pub fn dilation(self, dilation: usize) -> Self {
+        Conv1d(self.0.dilation((1, dilation)))
+    }
+
+    /// Parts of equal size into which the channels of input and output fall, each read by its own part alone.
+    pub fn groups(self, groups: usize) -> Self {
+        Conv1d(self.0.groups(groups))
+    }
+
+    /// Without a bias.
+    pub fn without_bias(self) -> Self {
+        Conv1d(self.0.without_bias())
+    }
+}
+
+/// `[N, C, T]` as `[N, C, 1, T]`, of activations and of weights.
+pub(super) fn with_height(tensor: &Tensor) -> Result<Tensor> {
+    tensor.dims3()?;
+    Ok(tensor.unsqueeze(2)?)
+}
+
+/// The parameters of the convolution of images.
+fn of_images(params: &Params) -> Result<Params> {
+    let mut params = params.clone();
+    if let Some(weight) = params.get_mut("weight") {
+        *weight = with_height(weight)?;
+    }
+    Ok(params)
+}
+
+impl Op for Conv1d {
+    fn kind(&self) -> Kind {
+        Kind::Conv
+    }
+
+    fn params(&self) -> Vec<ParamSpec> {
+        let mut specs = self.0.params();
+        for spec in &mut specs {
+            if let [outputs, inputs, _, kernel] = *spec.shape.dims() {
+                spec.shape = Shape::from((outputs, inputs, kernel));
+            }
+        }
+        specs
+    }
+
+    fn forward(&self, params: &Params, inputs: &[&Tensor], mode: &mut Mode) -> Result<Tensor> {
+        self.forward_then(params, inputs, mode, false)
+    }
+
+    fn structure(&self) -> Structure<'_> {
+        Structure::Linear(self)
+    }
+
+    fn backward(&self, pass: &Backward) -> Result<Gradients> {
+        let mut found = self.0.backward(&Backward {
+            params: &of_images(pass.params)?,
+            inputs: &[&with_height(pass.inputs[0])?],
+            gradient: &with_height(pass.gradient)?,
+            ..*pass
+        })?;
+        for input in &mut found.inputs {
+            *input = input.squeeze(2)?;
+        }
+        for (name, gradient) in &mut found.params {
+            if *name == "weight" {
+                *gradient = gradient.squeeze(2)?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn with_relu(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Rectified(self.clone())))
+    }
+
+    fn scaled(
+        &self,
+        params: &Params,
+        scale: &Tensor,
+        shift: &Tensor,
+    ) -> Option<Result<(Arc<dyn Op>, Params)>> {
+        Some(scaled(params, scale, shift).map(|params| {
+            let op: Arc<dyn Op> = Arc::new(Conv1d(self.0.clone().with_bias()));
+            (op, params)
+        }))
+    }
+}
+
+impl Rectify for Conv1d {
+    fn forward_then(
+        &self,
+        params: &Params,
+        inputs: &[&Tensor],
+        mode: &mut Mode,
+        relu: bool,
+    ) -> Result<Tensor> {
+        let (params, input) = (of_images(params)?, with_height(inputs[0])?);
+        let output = self.0.forward_then(&params, &[&input], mode, relu)?;
+        Ok(output.squeeze(2)?)
+    }
+}
+
+impl LinearOp for Conv1d {
+    fn weights(&self, params: &Params, _: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        let bias = params.get("bias").map(|bias| bias.unsqueeze(1));
+        Ok((params["weight"].clone(), bias.transpose()?))
+    }
+
+    fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        let output = self.0.apply(&with_height(input)?, &with_height(weight)?)?;
+        Ok(output.squeeze(2)?)
+    }
+
+    fn affine(&self, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        let (input, weight) = (with_height(input)?, with_height(weight)?);
+        Ok(self.0.affine(&input, &weight, bias)?.squeeze(2)?)
+    }
+
+    fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
+        let (n, c, t) = input.dims3()?;
+        let (output, weight) = (with_height(output)?, with_height(weight)?);
+        let input = Shape::from((n, c, 1, t));
+        Ok(self.0.transpose(&output, &weight, &input)?.squeeze(2)?)
+    }
+}

@@ -1,0 +1,33 @@
+use candle_core::Tensor;
+
+use crate::kernels::elementwise::{map, map_pairs};
+use crate::{Backward, Gradients, Kind, Mode, Op, Params, Result, Structure};
+
+/// `1 / (1 + e⁻ˣ)`, of any shape.
+#[derive(Clone, Debug)]
+pub struct Sigmoid;
+
+impl Op for Sigmoid {
+    fn kind(&self) -> Kind {
+        Kind::Activation
+    }
+
+    fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
+        map(inputs[0], |x| Ok((x.neg()?.exp()? + 1.0)?.recip()?))
+    }
+
+    fn structure(&self) -> Structure<'_> {
+        Structure::PassThrough
+    }
+
+    /// `y (1 − y)` of the gradient.
+    fn backward(&self, pass: &Backward) -> Result<Gradients> {
+        let of_input = map_pairs(pass.output, pass.gradient, |y, gradient| {
+            Ok(((y - y.sqr()?)? * gradient)?)
+        })?;
+        Ok(Gradients {
+            inputs: vec![of_input],
+            params: Vec::new(),
+        })
+    }
+}
