@@ -24,10 +24,12 @@
 //! | what a corpus is, and opening one | [`corpus`] |
 //! | AudioMNIST, LibriSpeech, synthetic voices | [`audiomnist`], [`librispeech`], [`synthetic`] |
 //! | training, validation and test | [`split`] |
+//! | music and noise behind speech: MUSAN, or synthesized | [`background`] |
 //! | spectrograms on disk | [`store`] |
 //! | AudioMNIST's own preprocessed files | [`hdf5_layout`] |
 
 pub mod audiomnist;
+pub mod background;
 pub mod corpus;
 mod error;
 mod hdf5_file;
@@ -39,6 +41,7 @@ pub mod store;
 pub mod synthetic;
 
 pub use audiomnist::AudioMnist;
+pub use background::Background;
 pub use corpus::{Corpus, Recording, Sex, open};
 pub use error::{Error, Result};
 pub use librispeech::LibriSpeech;

@@ -5,7 +5,7 @@
 //! frequency, formants, breathiness ([`Speaker::draw`] has the sources). Length, level and background noise are drawn alike
 //! for both, so that they tell nothing.
 
-mod filters;
+pub(crate) mod filters;
 mod phones;
 mod speaker;
 mod voice;

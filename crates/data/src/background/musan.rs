@@ -1,0 +1,82 @@
+//! MUSAN's music and noise, as its authors publish it: `music/` and `noise/` with folders of .wav files, and `speech/`, which
+//! is not used.
+
+use std::path::{Path, PathBuf};
+
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+use speechlens_audio::Audio;
+
+use super::Kind;
+use crate::corpus::entries;
+use crate::{Error, Result};
+
+/// The files of each kind, in the order of their names.
+pub struct Musan {
+    folder: PathBuf,
+    files: [Vec<PathBuf>; 2],
+}
+
+/// A recording.
+pub struct Clip {
+    /// Its path in MUSAN's folder.
+    pub name: String,
+    /// Its sound.
+    pub audio: Audio,
+}
+
+impl Musan {
+    pub fn open(folder: &Path) -> Result<Musan> {
+        let mut files = [Vec::new(), Vec::new()];
+        for (kind, files) in Kind::ALL.into_iter().zip(&mut files) {
+            let of_kind = folder.join(kind.name());
+            if of_kind.is_dir() {
+                find_wavs(&of_kind, files)?;
+            }
+            if files.is_empty() {
+                let reason = format!(
+                    "no {kind}/ with .wav files; expected MUSAN as published, a folder of music/, noise/ and speech/ \
+                     (https://www.openslr.org/17)"
+                );
+                return Err(Error::malformed(folder, reason));
+            }
+        }
+        Ok(Musan {
+            folder: folder.to_owned(),
+            files,
+        })
+    }
+
+    /// Any recording of a kind.
+    pub fn draw(&self, kind: Kind, rng: &mut ChaCha8Rng) -> Result<Clip> {
+        let path = self.files[kind as usize]
+            .choose(rng)
+            .expect("checked when opened");
+        let audio = speechlens_audio::read(path)?;
+        if audio.rate == 0 {
+            let reason = "has a sampling rate of 0 Hz; download it again";
+            return Err(Error::malformed(path, reason));
+        }
+        let name = path.strip_prefix(&self.folder).unwrap_or(path);
+        let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
+        Ok(Clip {
+            name: parts.join("/"),
+            audio,
+        })
+    }
+}
+
+/// Every .wav file in a folder and those below it.
+fn find_wavs(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for path in entries(folder)? {
+        if path.is_dir() {
+            find_wavs(&path, files)?;
+        } else if path
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("wav"))
+        {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
