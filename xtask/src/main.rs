@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod fit;
 mod gender;
 mod repository;
 mod reproduce;
+mod speaker;
 
 /// Keeps freed memory for the next tensor, as in `speechlens`.
 #[global_allocator]

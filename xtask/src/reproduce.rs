@@ -4,26 +4,34 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use candle_core::Device;
 use clap::ValueEnum;
 use speechlens_report::page::{Page, Section};
 use speechlens_report::results::{Experiment, Results, Run};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 
-use crate::{gender, repository};
+use crate::{fit, gender, repository, speaker};
 
 /// Repeat the thesis's experiments.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// AudioMNIST, as its authors publish it; without data, the built-in synthetic corpus is used.
-    #[arg(long, value_name = "DIR", conflicts_with = "librispeech")]
+    /// AudioMNIST, as its authors publish it, for the gender network; without data, the built-in synthetic voices are used.
+    #[arg(long, value_name = "DIR")]
     audiomnist: Option<PathBuf>,
     /// Split AudioMNIST as its authors did for gender (0 to 3), and not by the seed.
     #[arg(long, value_name = "N", requires = "audiomnist", value_parser = clap::value_parser!(u8).range(0..=3))]
     pub fold: Option<u8>,
-    /// LibriSpeech: the folder that holds SPEAKERS.TXT.
+    /// VoxCeleb, as its archives unpack (idNNNNN/VIDEO/UTTERANCE), for the speaker network.
+    #[arg(long, value_name = "DIR")]
+    voxceleb: Option<PathBuf>,
+    /// LibriSpeech, the folder that holds SPEAKERS.TXT or one of its subsets, for the networks that are given no corpus of their
+    /// own.
     #[arg(long, value_name = "DIR")]
     librispeech: Option<PathBuf>,
+    /// MUSAN, the folder that holds music/ and noise/, to lay over speech; without it, both are synthesized.
+    #[arg(long, value_name = "DIR")]
+    pub musan: Option<PathBuf>,
     /// How much: `quick` takes minutes, `full` is the thesis's own setting and takes days on a CPU, `smoke` only shows that
     /// everything runs.
     #[arg(long, value_enum, default_value = "quick")]
@@ -64,41 +72,63 @@ impl Profile {
 }
 
 impl Arguments {
-    /// What `speechlens_data::open` is to open.
-    pub fn source(&self) -> Result<String> {
-        match self.audiomnist.as_ref().or(self.librispeech.as_ref()) {
-            None => Ok("synthetic".to_owned()),
-            Some(folder) => match folder.to_str() {
-                Some(source) => Ok(source.to_owned()),
-                None => bail!("{}: the folder's name must be Unicode", folder.display()),
-            },
-        }
+    /// What the gender network's recordings are to be opened from.
+    pub fn voices(&self) -> Result<String> {
+        source([&self.audiomnist, &self.librispeech])
+    }
+
+    /// What the speaker network's recordings are to be opened from.
+    pub fn speakers(&self) -> Result<String> {
+        source([&self.voxceleb, &self.librispeech])
     }
 
     /// The run's folder: one for each profile, data and seed.
     fn run_name(&self) -> String {
-        let data = match (&self.audiomnist, &self.librispeech, self.fold) {
-            (Some(_), _, Some(fold)) => format!("audiomnist-fold{fold}"),
-            (Some(_), _, None) => "audiomnist".into(),
-            (_, Some(_), _) => "librispeech".into(),
-            _ => "synthetic".into(),
+        let fold = self.fold.map(|fold| format!("-fold{fold}"));
+        let given = [
+            ("audiomnist", &self.audiomnist),
+            ("voxceleb", &self.voxceleb),
+            ("librispeech", &self.librispeech),
+            ("musan", &self.musan),
+        ];
+        let given = given.into_iter().filter(|(_, folder)| folder.is_some());
+        let names: Vec<String> = given
+            .map(|(name, _)| match name {
+                "audiomnist" => name.to_owned() + fold.as_deref().unwrap_or_default(),
+                name => name.to_owned(),
+            })
+            .collect();
+        let data = match names.as_slice() {
+            [] => "synthetic".to_owned(),
+            names => names.join("+"),
         };
         format!("{}-{data}-{}", self.profile.name(), self.seed)
     }
 
-    /// Whether the built-in voices are used.
-    pub fn is_synthetic(&self) -> bool {
+    /// Whether the gender network hears the built-in voices.
+    pub fn has_synthetic_voices(&self) -> bool {
         self.audiomnist.is_none() && self.librispeech.is_none()
     }
 
-    /// Whether LibriSpeech is used.
-    pub fn is_librispeech(&self) -> bool {
-        self.librispeech.is_some()
+    /// Whether the gender network hears LibriSpeech.
+    pub fn has_voices_of_librispeech(&self) -> bool {
+        self.audiomnist.is_none() && self.librispeech.is_some()
     }
 
     /// Whether a table or figure is asked for.
     fn wants(&self, id: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == id)
+    }
+}
+
+/// The first corpus that is given, or the built-in voices.
+fn source(folders: [&Option<PathBuf>; 2]) -> Result<String> {
+    match folders.into_iter().flatten().next() {
+        None => Ok("synthetic".to_owned()),
+        Some(folder) => match folder.to_str() {
+            Some(source) => Ok(source.to_owned()),
+            None => bail!("{}: the folder's name must be Unicode", folder.display()),
+        },
     }
 }
 
@@ -114,13 +144,64 @@ pub struct Findings {
     pub data: String,
 }
 
+impl Findings {
+    /// Those of several experiments as one.
+    fn joined(all: Vec<Findings>) -> Findings {
+        let mut joined = Findings {
+            experiments: Vec::new(),
+            sections: Vec::new(),
+            lead: String::new(),
+            data: String::new(),
+        };
+        for findings in all {
+            joined.experiments.extend(findings.experiments);
+            joined.sections.extend(findings.sections);
+            for (total, text, between) in [
+                (&mut joined.lead, findings.lead, " "),
+                (&mut joined.data, findings.data, "; "),
+            ] {
+                *total = [std::mem::take(total), text]
+                    .into_iter()
+                    .filter(|text| !text.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(between);
+            }
+        }
+        joined
+    }
+}
+
+/// An experiment of the thesis, and the network that it trains.
+struct Runner {
+    /// As the thesis's entries call it.
+    name: &'static str,
+    network: &'static str,
+    run: fn(&Arguments, &Path, &Device) -> Result<Findings>,
+}
+
+const EXPERIMENTS: [Runner; 2] = [
+    Runner {
+        name: "gender",
+        network: gender::NETWORK,
+        run: gender::run,
+    },
+    Runner {
+        name: "speaker",
+        network: speaker::NETWORK,
+        run: speaker::run,
+    },
+];
+
 /// What the end of a run prints; the page has it all.
-const IN_TERMINAL: [&str; 5] = [
+const IN_TERMINAL: [&str; 8] = [
     "accuracy",
     "table-6.1",
     "references",
     "references-area",
     "padding",
+    "speaker-accuracy",
+    "speaker-measures",
+    "speaker-bands",
 ];
 
 /// Runs the experiments and writes `target/reproduce/<run>/`.
@@ -142,16 +223,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             ids.join(", ")
         );
     }
-    let of_gender = |id: &str| {
-        thesis
-            .entry(id)
-            .is_ok_and(|entry| entry.experiment == "gender")
+    let wants = |experiment: &str| {
+        let mut entries = thesis.entries.iter();
+        entries.any(|entry| entry.experiment == experiment && arguments.wants(&entry.id))
     };
-    let asked = thesis
-        .entries
-        .iter()
-        .any(|entry| of_gender(&entry.id) && arguments.wants(&entry.id));
-    if !asked {
+    let asked: Vec<_> = EXPERIMENTS.iter().filter(|e| wants(e.name)).collect();
+    if asked.is_empty() {
         bail!(
             "{}: not part of this version; nothing was run",
             arguments.only.join(", ")
@@ -164,9 +241,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("{}: cannot be made", folder.display()))?;
 
-    let mut findings = gender::run(arguments, &folder, &device)?;
-    let measured = std::mem::take(&mut findings.experiments);
-    let experiments = account(thesis, measured);
+    let mut findings = Vec::new();
+    for experiment in &asked {
+        findings.push((experiment.run)(arguments, &folder, &device)?);
+    }
+    let findings = Findings::joined(findings);
+    let experiments = account(thesis, findings.experiments.clone());
 
     let run = Run {
         seed: arguments.seed,
@@ -180,8 +260,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     results.write(&folder.join("results.json"))?;
     page(&results, findings, thesis).write(&folder.join("index.html"))?;
     point_latest_to(&root, &name)?;
-    // Only now: until here a run that fails goes on from its trained network.
-    gender::finish(&folder)?;
+    // Only now: until here a run that fails goes on from its trained networks.
+    for experiment in &asked {
+        fit::finish(&folder, experiment.network)?;
+    }
 
     for experiment in results
         .experiments
@@ -208,6 +290,9 @@ fn account(thesis: &Thesis, mut measured: Vec<Experiment>) -> Vec<Experiment> {
             .position(|experiment| experiment.id == entry.id);
         all.push(match found {
             Some(index) => measured.remove(index),
+            None if EXPERIMENTS.iter().any(|e| e.name == entry.experiment) => {
+                entry.not_run(&format!("the {} experiment was not asked for", entry.experiment))
+            }
             None => entry.not_run(&format!(
                 "the {} experiment is not part of this version",
                 entry.experiment

@@ -47,7 +47,7 @@ impl Setting {
             ..thesis.clone()
         };
         // Twelve speakers of each sex have hours of speech in AudioMNIST, and minutes in LibriSpeech.
-        let of_real_corpus = if arguments.is_librispeech() {
+        let of_real_corpus = if arguments.has_voices_of_librispeech() {
             Speakers::All
         } else {
             Speakers::PerSex(12)
@@ -63,7 +63,7 @@ impl Setting {
                 },
                 flipped: 4,
             },
-            Profile::Quick if arguments.is_synthetic() => Setting {
+            Profile::Quick if arguments.has_synthetic_voices() => Setting {
                 speakers: Speakers::PerSex(12),
                 sizes: Sizes::at_most(1200, 200, 300),
                 config: Config { epochs: 4, ..fast },
@@ -77,7 +77,7 @@ impl Setting {
             },
             Profile::Full => Setting {
                 // Twelve speakers of each sex have hours of speech in AudioMNIST, and minutes in LibriSpeech.
-                speakers: if arguments.is_librispeech() {
+                speakers: if arguments.has_voices_of_librispeech() {
                     Speakers::All
                 } else {
                     Speakers::PerSex(12)
@@ -136,7 +136,7 @@ pub struct Data {
 impl Data {
     /// Opens the corpus, splits it, computes the spectrograms or takes them from the run's stores.
     pub fn prepare(arguments: &Arguments, setting: &Setting, folder: &Path) -> Result<Self> {
-        let source = arguments.source()?;
+        let source = arguments.voices()?;
         let reading = progress::counter("reading recordings", arguments.quiet);
         let corpus = speechlens_data::open(&source, arguments.seed, &|done| {
             reading.set_position(done as u64)

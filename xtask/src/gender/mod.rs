@@ -7,7 +7,7 @@ mod flipping;
 mod heatmaps;
 mod training;
 
-pub use training::finish;
+pub use training::NETWORK;
 
 use std::path::Path;
 
@@ -21,6 +21,7 @@ use speechlens_report::results::{Experiment, Row};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 
+use crate::fit;
 use crate::reproduce::{Arguments, Findings};
 use data::{Data, Setting};
 
@@ -77,7 +78,7 @@ pub fn run(arguments: &Arguments, folder: &Path, device: &Device) -> Result<Find
     let mut experiments = Vec::new();
     let mut sections = vec![trained.section(&setting, &data)?];
     experiments.extend(trained.experiments(&data)?);
-    trained.chart()?.write_png(&folder.join("training.png"))?;
+    fit::chart(&trained.history)?.write_png(&folder.join("training.png"))?;
 
     let heatmaps = heatmaps::draw(&explainers, &data, &trained, folder, device)?;
     sections.extend(heatmaps.sections);

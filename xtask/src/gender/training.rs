@@ -1,34 +1,32 @@
 //! Training the network, and how well it does.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::{Device, Tensor};
 use speechlens_data::Sex;
 use speechlens_models::{Arch, Model};
 use speechlens_nn::Graph;
 use speechlens_nn::optim::Optimizer;
-use speechlens_nn::train::{History, Samples, Score, Trainer, logits};
-use speechlens_report::axes::{Axes, Axis};
-use speechlens_report::curves::{Chart, Series};
+use speechlens_nn::train::{History, Samples, Score, logits};
 use speechlens_report::page::{Block, Section};
 use speechlens_report::results::{Cell, Experiment, Row};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
-use speechlens_report::{Picture, progress};
+use speechlens_report::progress;
 
 use super::data::{Data, Setting};
+use crate::fit::{chart, fit};
 use crate::reproduce::Arguments;
 
-/// How long training runs between checkpoints.
-const CHECKPOINT: Duration = Duration::from_secs(120);
+/// What its files are called.
+pub const NETWORK: &str = "gender";
 
 /// The trained network and how it did.
 pub struct Trained {
     /// The network.
     pub graph: Graph,
-    history: History,
+    pub history: History,
     per_epoch: u64,
     /// On the recordings it was trained on, and on those of speakers it never heard.
     train: Score,
@@ -36,21 +34,6 @@ pub struct Trained {
     pub test: Score,
     /// For each test recording, the predicted class and the sigmoid of its logit.
     pub predicted: Vec<(u32, f32)>,
-}
-
-fn checkpoint(folder: &Path) -> PathBuf {
-    folder.join("gender.checkpoint.safetensors")
-}
-
-/// A run that came to its end starts anew the next time.
-pub fn finish(folder: &Path) -> Result<()> {
-    let path = checkpoint(folder);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{}: cannot be removed; remove it", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Trains AlexNet, or takes up a run that was stopped, and writes `gender.safetensors`.
@@ -61,43 +44,13 @@ pub fn train(
     folder: &Path,
     device: &Device,
 ) -> Result<Trained> {
-    let path = checkpoint(folder);
-    speechlens_nn::tensor_file::remove_partial(&path)?;
     let graph = Arch::AlexNet
         .architecture(Sex::ALL.len())?
         .random(arguments.seed, device)?;
-    let mut trainer = match path.exists() {
-        true => Trainer::resume(&path, &graph, setting.config.clone(), device)
-            .with_context(|| format!("delete {} to start this run anew", path.display()))?,
-        false => Trainer::new(&graph, setting.config.clone())?,
-    };
+    let samples: [&dyn Samples; 2] = [&data.train.dataset, &data.validation.dataset];
+    let config = &setting.config;
+    let trainer = fit(arguments, NETWORK, &graph, config, samples, folder, device)?;
     let per_epoch = trainer.steps_per_epoch(&data.train.dataset)?;
-    let steps = per_epoch * setting.config.epochs;
-    let bar = progress::bar("training, steps", steps as usize, arguments.quiet);
-    bar.set_position(trainer.steps());
-    bar.reset_eta();
-    let mut saved = Instant::now();
-    trainer.run(
-        &data.train.dataset,
-        &data.validation.dataset,
-        device,
-        |trainer, ends_epoch| {
-            bar.set_position(trainer.steps());
-            if let Some(loss) = trainer.history().loss.last() {
-                let heard = trainer.history().validation.last();
-                let heard = heard.map_or(String::new(), |(_, score)| {
-                    format!(", {:.1} % right", 100.0 * score.accuracy)
-                });
-                bar.set_message(format!("loss {loss:.3}{heard}"));
-            }
-            if trainer.steps() == steps || (ends_epoch && saved.elapsed() > CHECKPOINT) {
-                trainer.save(&path)?;
-                saved = Instant::now();
-            }
-            Ok(true)
-        },
-    )?;
-    bar.finish_and_clear();
 
     let graph = trainer.graph();
     let model = Model {
@@ -140,49 +93,6 @@ impl Trained {
     /// Whether a test recording is classified right.
     pub fn is_right(&self, data: &Data, place: usize) -> bool {
         self.predicted[place].0 == data.test.label(place)
-    }
-
-    /// Loss and accuracy by step.
-    pub fn chart(&self) -> Result<Picture> {
-        let steps = self.history.loss.len() as f64;
-        // About two hundred points, each the mean of the steps around it.
-        let width = self.history.loss.len().div_ceil(200).max(1);
-        let mean = |(index, losses): (usize, &[f64])| {
-            (
-                (index * width) as f64 + losses.len() as f64 / 2.0,
-                losses.iter().sum::<f64>() / losses.len() as f64,
-            )
-        };
-        let loss = self
-            .history
-            .loss
-            .chunks(width)
-            .enumerate()
-            .map(mean)
-            .collect();
-        let validation = |pick: fn(&Score) -> f64| {
-            self.history
-                .validation
-                .iter()
-                .map(|(step, score)| (*step as f64, pick(score)))
-                .collect()
-        };
-        let chart = Chart {
-            title: "Training".into(),
-            axes: Axes {
-                x: Axis::linear("step", 0.0, steps),
-                y: Axis::linear("loss; share classified right", 0.0, 1.0),
-            },
-            series: vec![
-                Series::new("loss, training", loss),
-                Series::new("loss, validation", validation(|score| score.loss)),
-                Series::new(
-                    "classified right, validation",
-                    validation(|score| score.accuracy),
-                ),
-            ],
-        };
-        Ok(chart.picture()?)
     }
 
     /// Accuracy, and the recordings that were classified wrong.
@@ -270,7 +180,7 @@ impl Trained {
                 "Accuracy in percent, and the number of recordings it is taken over.",
             ),
             Block::figure(
-                self.chart()?,
+                chart(&self.history)?,
                 "Loss and accuracy over the steps of training",
                 "Training. The loss is binary cross entropy; validation follows every epoch.",
             ),

@@ -1,0 +1,111 @@
+//! Training with a bar, that goes on from its checkpoint when a run is started again.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use candle_core::Device;
+use speechlens_nn::train::{Config, History, Samples, Score, Trainer};
+use speechlens_nn::{Graph, tensor_file};
+use speechlens_report::axes::{Axes, Axis};
+use speechlens_report::curves::{Chart, Series};
+use speechlens_report::{Picture, progress};
+
+use crate::reproduce::Arguments;
+
+/// How long training runs between checkpoints.
+const CHECKPOINT: Duration = Duration::from_secs(120);
+
+/// Where a run keeps the checkpoint of a network.
+fn checkpoint(folder: &Path, network: &str) -> PathBuf {
+    folder.join(format!("{network}.checkpoint.safetensors"))
+}
+
+/// Forgets a network's checkpoint: a run that came to its end starts anew the next time.
+pub fn finish(folder: &Path, network: &str) -> Result<()> {
+    let path = checkpoint(folder, network);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}: cannot be removed; remove it", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Trains a network from the graph's weights, or takes up a run that was stopped.
+pub fn fit(
+    arguments: &Arguments,
+    network: &str,
+    graph: &Graph,
+    config: &Config,
+    [training, validation]: [&dyn Samples; 2],
+    folder: &Path,
+    device: &Device,
+) -> Result<Trainer> {
+    let path = checkpoint(folder, network);
+    tensor_file::remove_partial(&path)?;
+    let mut trainer = match path.exists() {
+        true => Trainer::resume(&path, graph, config.clone(), device)
+            .with_context(|| format!("delete {} to start this run anew", path.display()))?,
+        false => Trainer::new(graph, config.clone())?,
+    };
+    let steps = trainer.steps_per_epoch(training)? * config.epochs;
+    let label = format!("training the {network} network, steps");
+    let bar = progress::bar(&label, steps as usize, arguments.quiet);
+    bar.set_position(trainer.steps());
+    bar.reset_eta();
+    let mut saved = Instant::now();
+    trainer.run(training, validation, device, |trainer, ends_epoch| {
+        bar.set_position(trainer.steps());
+        if let Some(loss) = trainer.history().loss.last() {
+            let heard = trainer.history().validation.last();
+            let heard = heard.map_or(String::new(), |(_, score)| {
+                format!(", {:.1} % right", 100.0 * score.accuracy)
+            });
+            bar.set_message(format!("loss {loss:.3}{heard}"));
+        }
+        if trainer.steps() == steps || (ends_epoch && saved.elapsed() > CHECKPOINT) {
+            trainer.save(&path)?;
+            saved = Instant::now();
+        }
+        Ok(true)
+    })?;
+    bar.finish_and_clear();
+    Ok(trainer)
+}
+
+/// Loss and accuracy by step.
+pub fn chart(history: &History) -> Result<Picture> {
+    let steps = history.loss.len() as f64;
+    // About two hundred points, each the mean of the steps around it.
+    let width = history.loss.len().div_ceil(200).max(1);
+    let mean = |(index, losses): (usize, &[f64])| {
+        (
+            (index * width) as f64 + losses.len() as f64 / 2.0,
+            losses.iter().sum::<f64>() / losses.len() as f64,
+        )
+    };
+    let loss = history.loss.chunks(width).enumerate().map(mean).collect();
+    let validation = |pick: fn(&Score) -> f64| {
+        let scores = history.validation.iter();
+        scores
+            .map(|(step, score)| (*step as f64, pick(score)))
+            .collect()
+    };
+    let chart = Chart {
+        title: "Training".into(),
+        axes: Axes {
+            x: Axis::linear("step", 0.0, steps),
+            y: Axis::linear("loss; share classified right", 0.0, 1.0),
+        },
+        series: vec![
+            Series::new("loss, training", loss),
+            Series::new("loss, validation", validation(|score| score.loss)),
+            Series::new(
+                "classified right, validation",
+                validation(|score| score.accuracy),
+            ),
+        ],
+    };
+    Ok(chart.picture()?)
+}

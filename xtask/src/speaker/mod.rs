@@ -1,0 +1,106 @@
+//! The speaker experiment (thesis 4.2, 4.4, 6.3): ResNet34 tells speakers apart by mel filterbanks; three sets of rules, what
+//! their heatmaps look like, and whether they are true.
+
+mod data;
+mod flipping;
+mod heatmaps;
+mod story;
+mod training;
+
+pub use training::NETWORK;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use candle_core::Device;
+use speechlens_lrp::{Composite, Lrp, PRESETS};
+use speechlens_nn::Graph;
+
+use crate::fit;
+use crate::reproduce::{Arguments, Findings};
+use data::{Data, Setting};
+
+/// A set of rules: what it is called here, its preset, and the figures of its heatmaps and of its curves.
+struct RuleSet {
+    name: &'static str,
+    preset: &'static str,
+    figures: [&'static str; 2],
+}
+
+const RULES: [RuleSet; 3] = [
+    RuleSet {
+        name: "LRP-0",
+        preset: "thesis-speaker-zero",
+        figures: ["figure-6.10", "figure-6.11"],
+    },
+    RuleSet {
+        name: "ε",
+        preset: "thesis-speaker-epsilon",
+        figures: ["figure-6.12", "figure-6.13"],
+    },
+    RuleSet {
+        name: "ε and γ",
+        preset: "thesis-speaker-epsilon-gamma",
+        figures: ["figure-6.14", "figure-6.15"],
+    },
+];
+
+/// The network with one set of rules.
+struct Explainer {
+    name: String,
+    lrp: Lrp,
+}
+
+impl Explainer {
+    fn new(graph: &Graph, rules: &RuleSet) -> Result<Self> {
+        let composite = Composite::preset(rules.preset)?;
+        Ok(Explainer {
+            name: rules.name.into(),
+            lrp: Lrp::new(graph, &composite).context(rules.preset)?,
+        })
+    }
+
+    /// The ε rules with the captions' ε: the thesis prints 0.5 in its text and 0.8 in its captions.
+    fn of_captions(graph: &Graph) -> Result<Self> {
+        let name = "thesis-speaker-epsilon";
+        let preset = PRESETS.iter().find(|(preset, _)| *preset == name);
+        let (_, text) = preset.context("there is no preset for ε")?;
+        let text = text.replace("epsilon = 0.5", "epsilon = 0.8");
+        let composite = Composite::parse(&text, Path::new("thesis-speaker-epsilon, ε = 0.8"))?;
+        Ok(Explainer {
+            name: "ε = 0.8".into(),
+            lrp: Lrp::new(graph, &composite)?,
+        })
+    }
+}
+
+/// Trains, explains and tests.
+pub fn run(arguments: &Arguments, folder: &Path, device: &Device) -> Result<Findings> {
+    let setting = Setting::new(arguments);
+    let data = Data::prepare(arguments, &setting, folder)?;
+    let trained = training::train(arguments, &setting, &data, folder, device)?;
+    fit::chart(&trained.history)?.write_png(&folder.join("speaker-training.png"))?;
+    let explainers = RULES
+        .iter()
+        .map(|rules| Explainer::new(&trained.graph, rules))
+        .collect::<Result<Vec<_>>>()?;
+    let of_captions = Explainer::of_captions(&trained.graph)?;
+    let heatmaps = heatmaps::draw(&explainers, &data, &trained, folder, device)?;
+    let flips = flipping::measure(
+        arguments,
+        &setting,
+        [explainers.iter().collect(), vec![&of_captions]].concat(),
+        &trained.graph,
+        &data,
+        device,
+    )?;
+    let mut experiments = vec![trained.experiment()];
+    experiments.extend(heatmaps.iter().map(|heatmaps| heatmaps.experiment.clone()));
+    experiments.extend(flips.experiments()?);
+    Ok(Findings {
+        lead: story::lead(&flips, &data)?,
+        sections: story::sections(&trained, &setting, &data, heatmaps, &flips, folder)?,
+        experiments,
+        data: data.description,
+    })
+}
