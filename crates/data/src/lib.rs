@@ -1,13 +1,15 @@
-//! Speech corpora, splits by speaker, a synthetic corpus, and an HDF5 feature store.
+//! Speech corpora, splits, a synthetic corpus, and HDF5 feature stores.
 //!
 //! A [`Corpus`] lists [`Recording`]s and hands out their sound. [`open`] finds out what a folder holds; the word
-//! `synthetic` stands for the built-in voices, for a machine that has no data. A [`Split`] deals recordings to training,
-//! validation and test so that no speaker is in two of them, and a [`Store`] keeps their spectrograms on disk.
+//! `synthetic` stands for the built-in voices, for a machine that has no data. There are two tasks:
+//!
+//! **Gender**, of strangers: recordings of at most a second; a [`Split`] deals them to training, validation and test so that no
+//! speaker is in two of them, and a [`Store`] keeps their spectrograms on disk.
 //!
 //! ```
 //! use speechlens_data::{Corpus, Parameters, Sizes, Speakers, Split, Store, Synthetic};
 //!
-//! let corpus = Synthetic::new(4, 10, 1); // 4 voices of each sex, 10 recordings of each, seed 1
+//! let corpus = Synthetic::new(4, 10, 1); // 4 voices of each sex, 10 words of each, seed 1
 //! let split = Split::draw(corpus.recordings(), Speakers::All, Sizes::all(), 1)?;
 //! assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (40, 20, 20));
 //!
@@ -19,10 +21,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! **Speaker**, among known ones: whole utterances ([`open_utterances`]).
+//!
 //! | subject | module |
 //! | --- | --- |
 //! | what a corpus is, and opening one | [`corpus`] |
-//! | AudioMNIST, LibriSpeech, synthetic voices | [`audiomnist`], [`librispeech`], [`synthetic`] |
+//! | AudioMNIST, LibriSpeech, VoxCeleb, synthetic voices | [`audiomnist`], [`librispeech`], [`voxceleb`], [`synthetic`] |
+//! | utterances cut into pieces of a second | [`pieces`] |
 //! | training, validation and test | [`split`] |
 //! | spectrograms on disk | [`store`] |
 //! | AudioMNIST's own preprocessed files | [`hdf5_layout`] |
@@ -30,18 +35,23 @@
 pub mod audiomnist;
 pub mod corpus;
 mod error;
+mod feature_file;
 mod hdf5_file;
 pub mod hdf5_layout;
 pub mod librispeech;
+pub mod pieces;
 mod seed;
 pub mod split;
 pub mod store;
 pub mod synthetic;
+pub mod voxceleb;
 
 pub use audiomnist::AudioMnist;
-pub use corpus::{Corpus, Recording, Sex, open};
+pub use corpus::{Corpus, Recording, Sex, open, open_utterances};
 pub use error::{Error, Result};
 pub use librispeech::LibriSpeech;
+pub use pieces::Pieces;
 pub use split::{Sizes, Speakers, Split};
 pub use store::{Parameters, Store};
 pub use synthetic::Synthetic;
+pub use voxceleb::VoxCeleb;

@@ -103,7 +103,7 @@ impl Part {
         let recordings = self.dataset.recordings().iter();
         recordings
             .zip(&self.padding)
-            .map(|(recording, padding)| (recording.sex, *padding))
+            .filter_map(|(recording, padding)| Some((recording.sex?, *padding)))
     }
 
     /// How many speakers there are.
@@ -117,7 +117,7 @@ impl Part {
 
     /// The class of a recording.
     pub fn label(&self, place: usize) -> u32 {
-        self.dataset.recordings()[place].sex.index() as u32
+        self.dataset.labels()[place]
     }
 }
 
@@ -176,7 +176,7 @@ impl Data {
             let places: Vec<usize> = (0..store.len()).collect();
             Ok(Part {
                 padding,
-                dataset: Dataset::of_store(&Arc::new(store), &places),
+                dataset: Dataset::of_store(&Arc::new(store), &places)?,
             })
         };
         let mut data = Data {
