@@ -11,6 +11,7 @@ use speechlens_nn::ops::{
     Add, BatchNorm, Concat, Conv2d, Flatten, Linear, Relu, TimeDeviation, TimeMean,
 };
 use speechlens_nn::optim::Optimizer;
+use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::Config;
 use speechlens_nn::{Architecture, Graph, NodeId, Result, Trainer};
 use speechlens_tests::{Tensors, golden};
@@ -85,6 +86,7 @@ fn training_follows_pytorch() {
         epochs: 1,
         batch: 8,
         optimizer,
+        schedule: Schedule::Constant,
         seed: 0,
         loss: Loss::CrossEntropy,
     };

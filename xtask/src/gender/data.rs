@@ -11,6 +11,7 @@ use speechlens_data::{Corpus, Parameters, Sex, Sizes, Speakers, Split, Store};
 use speechlens_eval::Dataset;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
+use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::{Config, Samples};
 use speechlens_report::progress;
 
@@ -36,6 +37,7 @@ impl Setting {
                 lr: 1e-4,
                 momentum: 0.9,
             },
+            schedule: Schedule::Constant,
             seed: arguments.seed,
             loss: Loss::BinaryCrossEntropy,
         };
