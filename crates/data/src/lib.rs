@@ -21,23 +21,42 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Speaker**, among known ones: whole utterances ([`open_utterances`]).
+//! **Speaker**, among known ones: whole utterances ([`open_utterances`]); a [`FilterbankStore`] keeps their filterbanks, and
+//! [`HeldOut`] says which frames of each speaker are for training and which for test.
+//!
+//! ```
+//! use speechlens_data::{Corpus, FilterbankStore, HeldOut, Synthetic};
+//!
+//! let corpus = Synthetic::utterances(1, 3, 1); // a man and a woman, 3 utterances of each, seed 1
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("filterbanks.h5");
+//! let store = FilterbankStore::open_or_compute(&path, &corpus, &[0, 1, 2, 3, 4, 5], &|_done| {})?;
+//!
+//! let split = HeldOut::split(store.recordings(), &store.frames(), 200)?; // in segments of 200 frames: 2 s
+//! assert_eq!(split.speakers, ["01", "02"]);
+//! let held_out = &split.test[0];
+//! let filterbank = store.read(held_out.recording, held_out.frames.clone())?;
+//! assert_eq!(filterbank.dim(), (64, held_out.frames.len()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! | subject | module |
 //! | --- | --- |
 //! | what a corpus is, and opening one | [`corpus`] |
 //! | AudioMNIST, LibriSpeech, VoxCeleb, synthetic voices | [`audiomnist`], [`librispeech`], [`voxceleb`], [`synthetic`] |
 //! | utterances cut into pieces of a second | [`pieces`] |
-//! | training, validation and test | [`split`] |
-//! | spectrograms on disk | [`store`] |
+//! | training, validation and test: by speaker, and for each speaker | [`split`], [`held_out`] |
+//! | spectrograms and filterbanks on disk | [`store`], [`filterbank_store`] |
 //! | AudioMNIST's own preprocessed files | [`hdf5_layout`] |
 
 pub mod audiomnist;
 pub mod corpus;
 mod error;
 mod feature_file;
+pub mod filterbank_store;
 mod hdf5_file;
 pub mod hdf5_layout;
+pub mod held_out;
 pub mod librispeech;
 pub mod pieces;
 mod seed;
@@ -49,6 +68,8 @@ pub mod voxceleb;
 pub use audiomnist::AudioMnist;
 pub use corpus::{Corpus, Recording, Sex, open, open_utterances};
 pub use error::{Error, Result};
+pub use filterbank_store::FilterbankStore;
+pub use held_out::{HeldOut, Stretch};
 pub use librispeech::LibriSpeech;
 pub use pieces::Pieces;
 pub use split::{Sizes, Speakers, Split};
