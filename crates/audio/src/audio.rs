@@ -1,5 +1,7 @@
 //! One channel of sound.
 
+use crate::{Error, Result};
+
 /// A mono recording.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Audio {
@@ -13,6 +15,22 @@ impl Audio {
     /// How long it lasts, in seconds.
     pub fn seconds(&self) -> f64 {
         self.samples.len() as f64 / f64::from(self.rate)
+    }
+
+    /// Fails unless it has a rate, and samples that are all finite.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.rate == 0 {
+            return Err(Error::NoRate);
+        }
+        if self.samples.is_empty() {
+            return Err(Error::NoSamples);
+        }
+        // All of them first: without a way out, the loop is vectorized.
+        let finite = self.samples.iter().fold(true, |all, s| all & s.is_finite());
+        if !finite && let Some(index) = self.samples.iter().position(|s| !s.is_finite()) {
+            return Err(Error::NonFiniteSample(index));
+        }
+        Ok(())
     }
 
     /// The part of it in `range`, in samples.

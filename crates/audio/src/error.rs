@@ -73,7 +73,13 @@ pub enum Error {
         /// The recording's length, in samples at 8 kHz.
         samples: usize,
     },
-    /// A spectrogram of nothing.
+    /// The recording does not fill a frame of a filterbank.
+    #[error("the recording lasts {seconds:.3} s, but a frame takes 0.025 s; use a longer one")]
+    TooShort {
+        /// Its length in seconds.
+        seconds: f64,
+    },
+    /// Features of nothing.
     #[error("the recording holds no samples; use one that does")]
     NoSamples,
     /// A sampling rate of zero.

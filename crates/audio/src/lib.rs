@@ -2,7 +2,8 @@
 //!
 //! [`read`] takes WAV, FLAC, MP3, AAC in MP4 and Ogg Vorbis and mixes them down to one channel; [`write_wav`] writes.
 //! [`Spectrogram`] turns one second of sound into the 227 × 227 decibel image that the gender network reads: resampled
-//! to 8 kHz ([`resample`]), placed in a second of zeros, transformed ([`Stft`]), scaled to −80 … 0 dB. [`silence`] trims
+//! to 8 kHz ([`resample`]), placed in a second of zeros, transformed ([`Stft`]), scaled to −80 … 0 dB. [`Filterbank`] turns
+//! any length of it into the logarithmic mel bands that the speaker network reads, 64 every 10 ms. [`silence`] trims
 //! recordings and cuts long ones at their pauses.
 //!
 //! ```
@@ -24,6 +25,12 @@
 //! let ((row, _), level) = placed.values.indexed_iter().max_by(|a, b| a.1.total_cmp(b.1)).unwrap();
 //! assert_eq!(*level, 0.0);
 //! assert!((speechlens_audio::frequencies()[row] - 500.0).abs() < 10.0);
+//!
+//! // Kaldi's filterbank; what level and microphone do goes away with each band's mean.
+//! use speechlens_audio::{Filterbank, filterbank};
+//! let mut features = Filterbank::new().compute(&audio)?;
+//! assert_eq!(features.dim(), (64, 48)); // band × frame
+//! filterbank::subtract_mean(features.view_mut());
 //! # Ok(())
 //! # }
 //! ```
@@ -33,6 +40,7 @@
 mod audio;
 mod decibel;
 mod error;
+pub mod filterbank;
 mod fourier;
 mod read;
 mod resample;
@@ -43,6 +51,7 @@ mod write;
 
 pub use audio::Audio;
 pub use error::{Error, Result};
+pub use filterbank::Filterbank;
 pub use read::read;
 pub use resample::resample;
 pub use spectrogram::{

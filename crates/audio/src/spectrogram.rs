@@ -146,23 +146,11 @@ impl Spectrogram {
     /// # Errors
     /// If the recording is empty, longer than a second at 8 kHz, not finite, or does not fit at its place.
     pub fn compute(&self, audio: &Audio, placement: Placement) -> Result<Placed> {
-        if audio.rate == 0 {
-            return Err(Error::NoRate);
-        }
-        if audio.samples.is_empty() {
-            return Err(Error::NoSamples);
-        }
+        audio.check()?;
         if audio.samples.len() > audio.rate as usize {
             return Err(Error::TooLong {
                 seconds: audio.seconds(),
             });
-        }
-        let finite = audio
-            .samples
-            .iter()
-            .fold(true, |all, s| all & s.is_finite());
-        if !finite && let Some(index) = audio.samples.iter().position(|s| !s.is_finite()) {
-            return Err(Error::NonFiniteSample(index));
         }
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mut workspace = idle().pop().unwrap_or_default();
