@@ -11,6 +11,7 @@ use peer::residual;
 use speechlens_models::resnet34;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
+use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::Config;
 use speechlens_nn::{Graph, Trainer};
 use speechlens_tests::{Tensors, golden};
@@ -48,6 +49,7 @@ fn training_follows_pytorch() {
         epochs: 1,
         batch: 8,
         optimizer,
+        schedule: Schedule::Constant,
         seed: 0,
         loss: Loss::CrossEntropy,
     };

@@ -1,5 +1,5 @@
-//! Training against PyTorch: the same weights, batches and optimizer give the same losses and weights
-//! (`goldens/make_networks.py`).
+//! Training against PyTorch: the same weights, batches, optimizer and schedule give the same losses and weights
+//! (`goldens/make_networks.py`, `goldens/make_schedule.py`).
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,18 +8,26 @@ mod peer;
 use candle_core::DType;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
+use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::Config;
 use speechlens_nn::{Graph, Trainer};
-use speechlens_tests::golden;
+use speechlens_tests::{Tensors, golden};
 
 const STEPS: usize = 20;
 
-fn largest_difference(name: &str, optimizer: Optimizer) -> (f64, f64) {
-    let golden = golden("training/training.safetensors").unwrap();
+/// Learning rates of one cycle, and a training under one.
+fn cycle() -> Tensors {
+    golden("training/one-cycle.safetensors").unwrap()
+}
+
+fn largest_difference(name: &str, optimizer: Optimizer, schedule: Schedule) -> (f64, f64) {
+    let mut golden = golden("training/training.safetensors").unwrap();
+    golden.extend(cycle());
     let config = Config {
         epochs: 1,
         batch: 8,
         optimizer,
+        schedule,
         seed: 0,
         loss: Loss::BinaryCrossEntropy,
     };
@@ -73,6 +81,7 @@ fn sgd_follows_pytorch() {
             lr: 0.05,
             momentum: 0.9,
         },
+        Schedule::Constant,
     );
     assert!(losses < TOLERANCE && weights < 1e-5, "{losses} {weights}");
 }
@@ -86,6 +95,40 @@ fn adamw_follows_pytorch() {
             lr: 1e-3,
             weight_decay: 0.01,
         },
+        Schedule::Constant,
     );
     assert!(losses < TOLERANCE && weights < 1e-4, "{losses} {weights}");
+}
+
+#[test]
+fn one_cycle_follows_pytorch() {
+    let steps = STEPS as u64;
+    let (losses, weights) = largest_difference(
+        "one-cycle",
+        Optimizer::AdamW {
+            lr: 2e-3,
+            weight_decay: 0.01,
+        },
+        Schedule::OneCycle { steps },
+    );
+    assert!(losses < TOLERANCE && weights < 1e-4, "{losses} {weights}");
+
+    let mut lengths = 0;
+    for (name, rates) in cycle() {
+        let Some(steps) = name.strip_prefix("lr/") else {
+            continue;
+        };
+        let schedule = Schedule::OneCycle {
+            steps: steps.parse().unwrap(),
+        };
+        for (step, expected) in (0..).zip(rates.to_vec1::<f64>().unwrap()) {
+            let rate = 2e-3 * schedule.factor(step);
+            assert!(
+                (rate / expected - 1.0).abs() < 1e-12,
+                "step {step} of {steps}: {rate}, not {expected}"
+            );
+        }
+        lengths += 1;
+    }
+    assert_eq!(lengths, 6);
 }

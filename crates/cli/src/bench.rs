@@ -11,6 +11,7 @@ use speechlens_models::Arch;
 use speechlens_nn::Trainer;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
+use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::Config;
 
 use crate::common::{Common, at_least_one};
@@ -82,6 +83,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
                     lr: 1e-4,
                     momentum: 0.9,
                 },
+                schedule: Schedule::Constant,
                 seed: common.seed,
                 loss: Loss::CrossEntropy,
             };

@@ -99,7 +99,7 @@ impl AudioMnist {
             recordings.extend(of_speaker.into_iter().map(|(digit, repetition)| Recording {
                 id: format!("{digit}_{speaker}_{repetition}"),
                 speaker: speaker.clone(),
-                sex,
+                sex: Some(sex),
                 digit: Some(digit),
             }));
         }
@@ -202,8 +202,8 @@ mod tests {
             let corpus = AudioMnist::open(folder).unwrap();
             let ids: Vec<_> = corpus.recordings().iter().map(|r| r.id.as_str()).collect();
             assert_eq!(ids, ["3_01_9", "3_01_10", "0_12_0"]);
-            assert_eq!(corpus.recordings()[0].sex, Sex::Male);
-            assert_eq!(corpus.recordings()[2].sex, Sex::Female);
+            assert_eq!(corpus.recordings()[0].sex, Some(Sex::Male));
+            assert_eq!(corpus.recordings()[2].sex, Some(Sex::Female));
             assert_eq!(corpus.recordings()[0].digit, Some(3));
             assert_eq!(corpus.audio(2).unwrap().samples.len(), 800);
             assert_ne!(
@@ -239,11 +239,10 @@ mod tests {
             .map(|(speaker, repetition)| Recording {
                 id: format!("0_{speaker:02}_{repetition}"),
                 speaker: format!("{speaker:02}"),
-                sex: if women.contains(&speaker) {
-                    Sex::Female
-                } else {
-                    Sex::Male
-                },
+                sex: Some(match women.contains(&speaker) {
+                    true => Sex::Female,
+                    false => Sex::Male,
+                }),
                 digit: Some(0),
             })
             .collect();
@@ -257,7 +256,7 @@ mod tests {
             let female = split
                 .test
                 .iter()
-                .filter(|&&i| recordings[i].sex == Sex::Female)
+                .filter(|&&i| recordings[i].sex == Some(Sex::Female))
                 .count();
             assert_eq!(female, 12);
             tested.extend(split.test);

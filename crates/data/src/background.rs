@@ -18,12 +18,14 @@
 mod musan;
 mod music;
 mod noise;
+mod noisy;
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use musan::Musan;
+pub use noisy::Noisy;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use speechlens_audio::{Audio, resample};
@@ -31,6 +33,8 @@ use speechlens_audio::{Audio, resample};
 use crate::seed::rng;
 use crate::{Error, Result};
 
+/// Changes whenever the same seed gives another background.
+const VERSION: u32 = 1;
 /// Samples a second of what is synthesized.
 const RATE: u32 = 16_000;
 /// How long what is synthesized goes on before it repeats, in samples.
@@ -115,6 +119,15 @@ impl Background {
             Source::Musan(_) => "MUSAN",
             Source::Synthetic => "synthesized music and noise",
         }
+    }
+
+    /// A text that changes when what it gives may: the seed, and MUSAN's files by their names and sizes.
+    fn fingerprint(&self) -> String {
+        let source = match &self.source {
+            Source::Musan(musan) => musan.fingerprint(),
+            Source::Synthetic => format!("synthetic {VERSION}"),
+        };
+        format!("{source}, seed {}", self.seed)
     }
 
     /// Puts music or noise behind the recording that is called `id`: a clip that is shorter repeats, a longer one starts

@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use speechlens_audio::Audio;
 
-use crate::librispeech::Cut;
-use crate::{AudioMnist, Error, LibriSpeech, Result, Synthetic};
+use crate::pieces::Cut;
+use crate::{AudioMnist, Error, LibriSpeech, Pieces, Result, Synthetic, VoxCeleb};
 
 /// A speaker's sex as the corpora state it. The numbers are the class indices, those of AudioMNIST's own labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,13 +60,13 @@ impl FromStr for Sex {
 /// What is known of a recording without listening to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recording {
-    /// Unique in the corpus. AudioMNIST and the synthetic corpus: `DIGIT_SPEAKER_REPETITION`; LibriSpeech:
-    /// `UTTERANCE:FIRST-END`, the range in samples.
+    /// Unique in the corpus. AudioMNIST and the synthetic words: `DIGIT_SPEAKER_REPETITION`; VoxCeleb: `SPEAKER/VIDEO/UTTERANCE`;
+    /// a piece of an utterance: `UTTERANCE:FIRST-END`, the range in samples.
     pub id: String,
     /// The corpus's name for the speaker.
     pub speaker: String,
-    /// The speaker's sex.
-    pub sex: Sex,
+    /// The speaker's sex, if the corpus tells it.
+    pub sex: Option<Sex>,
     /// The digit that is spoken, in the corpora of digits.
     pub digit: Option<u8>,
 }
@@ -87,26 +87,65 @@ pub trait Corpus: Send + Sync {
     fn fingerprint(&self, index: usize) -> Result<String>;
 }
 
-/// Opens the corpus that `source` names: the folder of AudioMNIST or LibriSpeech, or the word `synthetic` (24 voices of 500
-/// recordings, drawn by `seed`).
+/// A boxed corpus is one too.
+impl Corpus for Box<dyn Corpus> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn recordings(&self) -> &[Recording] {
+        (**self).recordings()
+    }
+
+    fn audio(&self, index: usize) -> Result<Audio> {
+        (**self).audio(index)
+    }
+
+    fn fingerprint(&self, index: usize) -> Result<String> {
+        (**self).fingerprint(index)
+    }
+}
+
+/// Opens the corpus that `source` names, in recordings of at most a second: the folder of AudioMNIST, LibriSpeech or
+/// VoxCeleb, or the word `synthetic` (24 voices of 500 words, drawn by `seed`).
 ///
-/// LibriSpeech is cut at its pauses, for which every file is decoded; `progress` hears the number of files done so far.
+/// Utterances are cut at their pauses, for which every file is decoded; `progress` hears the number of files done so far.
 pub fn open(source: &str, seed: u64, progress: &(dyn Fn(usize) + Sync)) -> Result<Box<dyn Corpus>> {
     if source == "synthetic" {
         return Ok(Box::new(Synthetic::new(12, 500, seed)));
+    }
+    if AudioMnist::is_at(Path::new(source)) {
+        return Ok(Box::new(AudioMnist::open(Path::new(source))?));
+    }
+    let utterances = open_utterances(source, seed)?;
+    Ok(Box::new(Pieces::cut(utterances, Cut::Pauses, progress)?))
+}
+
+/// Opens the corpus that `source` names, in whole utterances: the folder of LibriSpeech, of one of its subsets, or of
+/// VoxCeleb, or the word `synthetic` (24 voices of 10 utterances, drawn by `seed`). No sound is read yet.
+pub fn open_utterances(source: &str, seed: u64) -> Result<Box<dyn Corpus>> {
+    if source == "synthetic" {
+        return Ok(Box::new(Synthetic::utterances(12, 10, seed)));
     }
     let folder = Path::new(source);
     if !folder.is_dir() {
         return Err(Error::UnknownSource(source.to_owned()));
     }
     if AudioMnist::is_at(folder) {
-        Ok(Box::new(AudioMnist::open(folder)?))
+        Err(Error::malformed(
+            folder,
+            "AudioMNIST's recordings are single words, and a speaker is told by two seconds of speech; give LibriSpeech, \
+             VoxCeleb or the word `synthetic`",
+        ))
     } else if LibriSpeech::is_at(folder) {
-        Ok(Box::new(LibriSpeech::open(folder, Cut::Pauses, progress)?))
+        Ok(Box::new(LibriSpeech::open(folder)?))
+    } else if VoxCeleb::is_at(folder) {
+        Ok(Box::new(VoxCeleb::open(folder)?))
     } else {
         Err(Error::malformed(
             folder,
-            "neither AudioMNIST (no audioMNIST_meta.txt, here or in data/) nor LibriSpeech (no SPEAKERS.TXT)",
+            "neither AudioMNIST (no audioMNIST_meta.txt, here or in data/) nor LibriSpeech (no SPEAKERS.TXT, here or above) \
+             nor VoxCeleb (no folders idNNNNN)",
         ))
     }
 }
@@ -132,6 +171,13 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
         .map_err(Error::io(folder))?;
     paths.sort();
     Ok(paths)
+}
+
+/// The folders in a folder, in the order of their names.
+pub(crate) fn folders(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let mut entries = entries(folder)?;
+    entries.retain(|path| path.is_dir());
+    Ok(entries)
 }
 
 #[cfg(test)]

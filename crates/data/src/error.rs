@@ -24,9 +24,9 @@ pub enum Error {
     /// A sound file cannot be read.
     #[error(transparent)]
     Audio(#[from] speechlens_audio::Error),
-    /// A recording has no spectrogram.
+    /// A recording has no features.
     #[error("recording {id}: {source}")]
-    Spectrogram {
+    Features {
         /// The recording.
         id: String,
         /// What the audio crate says.
@@ -43,15 +43,28 @@ pub enum Error {
     /// The corpus has not the speakers or recordings that were asked for.
     #[error("{0}")]
     TooFew(String),
+    /// Speakers of whom the corpus does not tell what a task is about.
+    #[error("{} of the speakers have no sex ({}): give the table that tells it (VoxCeleb's vox1_meta.csv or vox2_meta.csv) beside \
+             the recordings", .0.len(), few(.0))]
+    UnknownSex(Vec<String>),
+    /// A recording is not what it was when its corpus was opened.
+    #[error("recording {0}: shorter than when the corpus was opened; open it again")]
+    Changed(String),
     /// A source that is neither a word we know nor a folder.
     #[error(
-        "{0}: no such folder; give the folder of AudioMNIST or LibriSpeech, or the word `synthetic` for the built-in voices"
+        "{0}: no such folder; give the folder of AudioMNIST, LibriSpeech or VoxCeleb, or the word `synthetic` for the built-in voices"
     )]
     UnknownSource(String),
 }
 
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The first names of a list.
+fn few(names: &[String]) -> String {
+    let more = if names.len() > 3 { ", …" } else { "" };
+    names[..names.len().min(3)].join(", ") + more
+}
 
 impl Error {
     /// For `map_err`: names the file of an [`std::io::Error`].

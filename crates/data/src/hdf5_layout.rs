@@ -81,7 +81,7 @@ fn open(path: &Path) -> Result<(Recording, File)> {
     let recording = Recording {
         id: id.to_owned(),
         speaker: speaker.to_owned(),
-        sex,
+        sex: Some(sex),
         digit: Some(digit),
     };
     Ok((recording, file))
@@ -95,11 +95,10 @@ pub fn write(
     spectrogram: ArrayView2<'_, f32>,
 ) -> Result<PathBuf> {
     let path = folder.join(format!("{PREFIX}{}.hdf5", recording.id));
-    let Some(digit) = recording
-        .digit
-        .filter(|_| parse_stem(&recording.id).is_some())
+    let (Some(digit), Some(sex), Some(_)) =
+        (recording.digit, recording.sex, parse_stem(&recording.id))
     else {
-        let reason = "this layout is for digits, named DIGIT_SPEAKER_REPETITION";
+        let reason = "this layout is for digits of speakers whose sex is known, named DIGIT_SPEAKER_REPETITION";
         return Err(Error::malformed(&path, reason));
     };
     if spectrogram.dim() != (SIZE, SIZE) {
@@ -112,7 +111,7 @@ pub fn write(
     let data = spectrogram
         .to_shape((1, 1, SIZE, SIZE))
         .map_err(|e| Error::malformed(&path, e.to_string()))?;
-    let label = array![[i64::from(digit), recording.sex.index() as i64]];
+    let label = array![[i64::from(digit), sex.index() as i64]];
     crate::hdf5_file::write_atomically(&path, |file| {
         file.new_dataset_builder()
             .with_data(&data.view())
@@ -136,7 +135,7 @@ mod tests {
         let recording = Recording {
             id: "7_03_12".into(),
             speaker: "03".into(),
-            sex: Sex::Female,
+            sex: Some(Sex::Female),
             digit: Some(7),
         };
         let spectrogram =
@@ -163,7 +162,7 @@ mod tests {
         let (recording, values) = read(&theirs).unwrap();
         assert_eq!(
             (recording.speaker.as_str(), recording.sex, recording.digit),
-            ("60", Sex::Female, Some(0))
+            ("60", Some(Sex::Female), Some(0))
         );
         assert_eq!(values, spectrogram);
     }

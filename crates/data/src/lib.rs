@@ -1,13 +1,15 @@
-//! Speech corpora, splits by speaker, a synthetic corpus, and an HDF5 feature store.
+//! Speech corpora, splits, a synthetic corpus, and HDF5 feature stores.
 //!
 //! A [`Corpus`] lists [`Recording`]s and hands out their sound. [`open`] finds out what a folder holds; the word
-//! `synthetic` stands for the built-in voices, for a machine that has no data. A [`Split`] deals recordings to training,
-//! validation and test so that no speaker is in two of them, and a [`Store`] keeps their spectrograms on disk.
+//! `synthetic` stands for the built-in voices, for a machine that has no data. There are two tasks:
+//!
+//! **Gender**, of strangers: recordings of at most a second; a [`Split`] deals them to training, validation and test so that no
+//! speaker is in two of them, and a [`Store`] keeps their spectrograms on disk.
 //!
 //! ```
 //! use speechlens_data::{Corpus, Parameters, Sizes, Speakers, Split, Store, Synthetic};
 //!
-//! let corpus = Synthetic::new(4, 10, 1); // 4 voices of each sex, 10 recordings of each, seed 1
+//! let corpus = Synthetic::new(4, 10, 1); // 4 voices of each sex, 10 words of each, seed 1
 //! let split = Split::draw(corpus.recordings(), Speakers::All, Sizes::all(), 1)?;
 //! assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (40, 20, 20));
 //!
@@ -19,32 +21,61 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! **Speaker**, among known ones: whole utterances ([`open_utterances`]); a [`FilterbankStore`] keeps their filterbanks, and
+//! [`HeldOut`] says which frames of each speaker are for training and which for test.
+//!
+//! ```
+//! use speechlens_data::{Corpus, FilterbankStore, HeldOut, Synthetic};
+//!
+//! let corpus = Synthetic::utterances(1, 3, 1); // a man and a woman, 3 utterances of each, seed 1
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("filterbanks.h5");
+//! let store = FilterbankStore::open_or_compute(&path, &corpus, &[0, 1, 2, 3, 4, 5], &|_done| {})?;
+//!
+//! let split = HeldOut::split(store.recordings(), &store.frames(), 200)?; // in segments of 200 frames: 2 s
+//! assert_eq!(split.speakers, ["01", "02"]);
+//! let held_out = &split.test[0];
+//! let filterbank = store.read(held_out.recording, held_out.frames.clone())?;
+//! assert_eq!(filterbank.dim(), (64, held_out.frames.len()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! | subject | module |
 //! | --- | --- |
 //! | what a corpus is, and opening one | [`corpus`] |
-//! | AudioMNIST, LibriSpeech, synthetic voices | [`audiomnist`], [`librispeech`], [`synthetic`] |
-//! | training, validation and test | [`split`] |
+//! | AudioMNIST, LibriSpeech, VoxCeleb, synthetic voices | [`audiomnist`], [`librispeech`], [`voxceleb`], [`synthetic`] |
+//! | utterances cut into pieces of a second | [`pieces`] |
+//! | training, validation and test: by speaker, and for each speaker | [`split`], [`held_out`] |
 //! | music and noise behind speech: MUSAN, or synthesized | [`background`] |
-//! | spectrograms on disk | [`store`] |
+//! | spectrograms and filterbanks on disk | [`store`], [`filterbank_store`] |
 //! | AudioMNIST's own preprocessed files | [`hdf5_layout`] |
 
 pub mod audiomnist;
 pub mod background;
 pub mod corpus;
 mod error;
+mod feature_file;
+pub mod filterbank_store;
 mod hdf5_file;
 pub mod hdf5_layout;
+pub mod held_out;
 pub mod librispeech;
+pub mod pieces;
 mod seed;
 pub mod split;
 pub mod store;
 pub mod synthetic;
+pub mod voxceleb;
 
 pub use audiomnist::AudioMnist;
-pub use background::Background;
-pub use corpus::{Corpus, Recording, Sex, open};
+pub use background::{Background, Noisy};
+pub use corpus::{Corpus, Recording, Sex, open, open_utterances};
 pub use error::{Error, Result};
+pub use filterbank_store::FilterbankStore;
+pub use held_out::{HeldOut, Stretch};
 pub use librispeech::LibriSpeech;
+pub use pieces::Pieces;
 pub use split::{Sizes, Speakers, Split};
 pub use store::{Parameters, Store};
 pub use synthetic::Synthetic;
+pub use voxceleb::VoxCeleb;

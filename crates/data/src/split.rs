@@ -3,7 +3,7 @@
 //! No speaker is in two parts, each part has as many recordings of men as of women, and every prefix of a part is as
 //! balanced as it can be: its recordings alternate between the sexes, and within a sex go round the speakers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -82,10 +82,15 @@ impl Split {
             Speakers::PerSex(_) => &[0, 0, 1, 2],
             Speakers::All => &[0, 0, 0, 0, 1, 2],
         };
+        let unknown = recordings.iter().filter(|r| r.sex.is_none());
+        let unknown: BTreeSet<&String> = unknown.map(|r| &r.speaker).collect();
+        if !unknown.is_empty() {
+            return Err(Error::UnknownSex(unknown.into_iter().cloned().collect()));
+        }
         let mut parts = [const { Vec::new() }; 3];
         for sex in Sex::ALL {
             let mut counts = BTreeMap::<&str, usize>::new();
-            for recording in recordings.iter().filter(|r| r.sex == sex) {
+            for recording in recordings.iter().filter(|r| r.sex == Some(sex)) {
                 *counts.entry(&recording.speaker).or_default() += 1;
             }
             let mut names: Vec<&str> = counts.keys().copied().collect();
@@ -144,7 +149,9 @@ impl Split {
                     )));
                 };
                 own.shuffle(&mut rng(seed, &format!("split, recordings of {name}")));
-                of_sex[recordings[own[0]].sex.index()].push(own);
+                let sex = recordings[own[0]].sex;
+                let sex = sex.ok_or_else(|| Error::UnknownSex(vec![name.clone()]))?;
+                of_sex[sex.index()].push(own);
             }
             Ok(alternate(of_sex.map(round_robin), size, seed))
         };
@@ -164,7 +171,7 @@ impl Split {
 }
 
 /// The first of every list, then the second of every list, and so on.
-fn round_robin(lists: Vec<Vec<usize>>) -> Vec<usize> {
+pub(crate) fn round_robin(lists: Vec<Vec<usize>>) -> Vec<usize> {
     let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
     (0..longest)
         .flat_map(|turn| lists.iter().filter_map(move |list| list.get(turn).copied()))
@@ -200,7 +207,7 @@ mod tests {
                 (0..count).map(move |take| Recording {
                     id: format!("{speaker}-{take}"),
                     speaker: speaker.to_string(),
-                    sex,
+                    sex: Some(sex),
                     digit: None,
                 })
             })
@@ -236,6 +243,17 @@ mod tests {
             "{error}"
         );
         assert!(Split::draw(&corpus(&[5; 2], &[5; 9]), Speakers::All, Sizes::all(), 0).is_err());
+    }
+
+    #[test]
+    fn speakers_without_a_sex_are_named() {
+        let mut recordings = corpus(&[2; 12], &[2; 12]);
+        for recording in &mut recordings[..8] {
+            recording.sex = None;
+        }
+        let error = Split::draw(&recordings, Speakers::All, Sizes::all(), 0).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("4 of the speakers") && error.contains("(0, 1, 2, …)"), "{error}");
     }
 
     /// One speaker in twenty has ten times as many recordings, as in the part of LibriSpeech that is at hand.
@@ -286,7 +304,7 @@ mod tests {
                     prop_assert!(seen.insert(index), "a recording twice");
                     prop_assert_eq!(*owner.entry(&recording.speaker).or_insert(number), number);
                     *taken.entry(&recording.speaker).or_default() += 1;
-                    of_sex[recording.sex.index()] += 1;
+                    of_sex[recording.sex.unwrap().index()] += 1;
                     if place % 2 == 1 {
                         prop_assert_eq!(of_sex[0], of_sex[1]);
                     }

@@ -1,20 +1,18 @@
 //! The feature store: spectrograms of a list of recordings in one HDF5 file.
 //!
-//! `features` (N × 227 × 227, f32, in dB), and N each of `label` (0 male, 1 female), `digit` (−1 for none), `padding` (in
-//! frames), `offset` (in samples at 8 kHz), `id` and `speaker` (text); attributes `format`, `key`, `crop` and `seed`.
+//! `features` (N × 227 × 227, f32, in dB), and N each of `label` (0 male, 1 female, −1 unknown), `digit` (−1 for none), `padding`
+//! (in frames), `offset` (in samples at 8 kHz), `id` and `speaker` (text); attributes `format`, `key`, `crop` and `seed`.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hdf5::types::VarLenUnicode;
-use hdf5::{Dataset, File};
+use hdf5::Dataset;
 use ndarray::{Array3, Axis, Ix2, Ix3, s};
 use rand::Rng;
-use rayon::prelude::*;
-use speechlens_audio::{Crop, Placed, Placement, SIZE, Spectrogram, padding_frames};
+use speechlens_audio::{Crop, Placement, SIZE, Spectrogram, padding_frames};
 
-use crate::corpus::{Corpus, Recording, Sex};
-use crate::hdf5_file::{attribute, column, write_atomically, write_attribute, write_text};
+use crate::corpus::{Corpus, Recording};
+use crate::feature_file::{self, Job, read_recordings, write_column};
+use crate::hdf5_file::{attribute, column, write_attribute};
 use crate::seed::rng;
 use crate::{Error, Result};
 
@@ -66,67 +64,39 @@ impl Store {
         parameters: Parameters,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Store> {
-        let key = key(corpus, indices, parameters)?;
-        if path.exists() {
-            let store = Store::open(path)?;
-            if store.key == key {
-                return Ok(store);
-            }
-        }
-        compute(path, corpus, indices, parameters, &key, progress)?;
-        Store::open(path)
+        let job = Job {
+            corpus,
+            indices,
+            progress,
+        };
+        let key = job.key(
+            FORMAT,
+            &[parameters.crop.to_string(), parameters.seed.to_string()],
+        )?;
+        let compute = || compute(path, &job, parameters, &key);
+        feature_file::open_or_compute(path, &key, Store::open, Store::key, compute)
     }
 
     /// Opens a store whatever it holds.
     pub fn open(path: &Path) -> Result<Store> {
-        let error = |e: hdf5::Error| {
-            let reason = format!(
-                "not a whole SpeechLens feature store ({e}); delete it, and it will be computed again"
-            );
-            Error::malformed(path, reason)
-        };
-        if !path.exists() {
-            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(Error::io(path)(missing));
-        }
-        let file = File::open(path).map_err(error)?;
-        let read = || -> hdf5::Result<Store> {
-            if attribute(&file, "format")? != FORMAT {
-                return Err("another format".into());
-            }
+        feature_file::open(path, FORMAT, |file, key| {
             let features = file.dataset("features")?;
             let count = features.shape().first().copied().unwrap_or(0);
             if features.shape() != [count, SIZE, SIZE] {
                 return Err(format!("`features` is {:?}", features.shape()).into());
             }
-            let ids = column::<VarLenUnicode>(&file, "id", count)?;
-            let speakers = column::<VarLenUnicode>(&file, "speaker", count)?;
-            let labels = column::<u8>(&file, "label", count)?;
-            let digits = column::<i8>(&file, "digit", count)?;
-            let recordings = (0..count)
-                .map(|i| {
-                    Ok(Recording {
-                        id: ids[i].to_string(),
-                        speaker: speakers[i].to_string(),
-                        sex: Sex::from_index(labels[i].into())
-                            .ok_or("a label is neither 0 nor 1")?,
-                        digit: u8::try_from(digits[i]).ok(),
-                    })
-                })
-                .collect::<hdf5::Result<_>>()?;
             Ok(Store {
                 path: path.to_owned(),
-                key: attribute(&file, "key")?,
-                crop: attribute(&file, "crop")?
+                key,
+                crop: attribute(file, "crop")?
                     .parse()
                     .map_err(|_| "an unknown crop")?,
                 features,
-                recordings,
-                padding: column(&file, "padding", count)?,
-                offsets: column(&file, "offset", count)?,
+                recordings: read_recordings(file, count)?,
+                padding: column(file, "padding", count)?,
+                offsets: column(file, "offset", count)?,
             })
-        };
-        read().map_err(error)
+        })
     }
 
     /// How many recordings.
@@ -152,14 +122,6 @@ impl Store {
     /// The recordings, in the order of the spectrograms.
     pub fn recordings(&self) -> &[Recording] {
         &self.recordings
-    }
-
-    /// The classes: 0 male, 1 female.
-    pub fn labels(&self) -> Vec<u32> {
-        self.recordings
-            .iter()
-            .map(|r| r.sex.index() as u32)
-            .collect()
     }
 
     /// How many of the 227 frames of each spectrogram are centred outside of its recording.
@@ -190,106 +152,44 @@ impl Store {
     }
 }
 
-/// A hash over everything the store's content depends on, and over no path.
-fn key(corpus: &dyn Corpus, indices: &[usize], parameters: Parameters) -> Result<String> {
-    let mut hash = blake3::Hasher::new();
-    let mut add = |text: &str| {
-        hash.update(&(text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
-    };
-    add(FORMAT);
-    add(&parameters.crop.to_string());
-    add(&parameters.seed.to_string());
-    add(corpus.name());
-    for &index in indices {
-        let recording = &corpus.recordings()[index];
-        add(&recording.id);
-        add(&recording.speaker);
-        add(recording.sex.name());
-        add(&corpus.fingerprint(index)?);
-    }
-    Ok(hash.finalize().to_hex().to_string())
-}
-
-fn compute(
-    path: &Path,
-    corpus: &dyn Corpus,
-    indices: &[usize],
-    parameters: Parameters,
-    key: &str,
-    progress: &(dyn Fn(usize) + Sync),
-) -> Result<()> {
-    let recordings: Vec<_> = indices
-        .iter()
-        .map(|&index| &corpus.recordings()[index])
-        .collect();
+fn compute(path: &Path, job: &Job<'_>, parameters: Parameters, key: &str) -> Result<()> {
     let spectrogram = Spectrogram::new(parameters.crop);
-    let done = AtomicUsize::new(0);
-    let one = |&index: &usize| -> Result<Placed> {
-        let id = &corpus.recordings()[index].id;
-        let audio = corpus.audio(index)?;
-        let placed = spectrogram.compute(&audio, parameters.placement(id));
-        let placed = placed.map_err(|source| Error::Spectrogram {
-            id: id.clone(),
+    let one = |recording: &Recording, index: usize| {
+        let placement = parameters.placement(&recording.id);
+        let placed = spectrogram.compute(&job.corpus.audio(index)?, placement);
+        placed.map_err(|source| Error::Features {
+            id: recording.id.clone(),
             source,
-        })?;
-        progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-        Ok(placed)
+        })
     };
-    // In the corpus's order: neighbours may come from one file, which is decoded once.
-    let mut order: Vec<usize> = (0..indices.len()).collect();
-    order.sort_by_key(|&place| indices[place]);
-
-    write_atomically(path, |file| {
-        write_attribute(file, "format", FORMAT)?;
-        write_attribute(file, "key", key)?;
+    job.write(path, FORMAT, key, |file| {
         write_attribute(file, "crop", &parameters.crop.to_string())?;
         write_attribute(file, "seed", &parameters.seed.to_string())?;
-        write_text(file, "id", recordings.iter().map(|r| r.id.as_str()))?;
-        write_text(
-            file,
-            "speaker",
-            recordings.iter().map(|r| r.speaker.as_str()),
-        )?;
-        let labels: Vec<u8> = recordings.iter().map(|r| r.sex.index() as u8).collect();
-        let digits: Vec<i8> = recordings
-            .iter()
-            .map(|r| r.digit.map_or(-1, |d| d as i8))
-            .collect();
-        file.new_dataset_builder()
-            .with_data(&labels)
-            .create("label")?;
-        file.new_dataset_builder()
-            .with_data(&digits)
-            .create("digit")?;
-
-        let shape = (indices.len(), SIZE, SIZE);
+        let count = job.indices.len();
+        let shape = (count, SIZE, SIZE);
         let features = file.new_dataset::<f32>().shape(shape).create("features")?;
-        let mut padding = vec![0u32; indices.len()];
-        let mut offsets = vec![0u32; indices.len()];
-        for places in order.chunks(CHUNK) {
-            let chunk = places.par_iter().map(|&place| one(&indices[place]));
-            for (&place, placed) in places.iter().zip(chunk.collect::<Result<Vec<_>>>()?) {
-                features.write_slice(&placed.values, s![place, .., ..])?;
-                padding[place] =
-                    padding_frames(placed.offset, placed.samples, parameters.crop) as u32;
-                offsets[place] = placed.offset as u32;
-            }
-        }
-        file.new_dataset_builder()
-            .with_data(&padding)
-            .create("padding")?;
-        file.new_dataset_builder()
-            .with_data(&offsets)
-            .create("offset")?;
+        let mut padding = vec![0u32; count];
+        let mut offsets = vec![0u32; count];
+        job.compute(CHUNK, one, |place, placed| {
+            features.write_slice(&placed.values, s![place, .., ..])?;
+            padding[place] = padding_frames(placed.offset, placed.samples, parameters.crop) as u32;
+            offsets[place] = placed.offset as u32;
+            Ok(())
+        })?;
+        write_column(file, "padding", &padding)?;
+        write_column(file, "offset", &offsets)?;
         Ok(())
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use hdf5::File;
+
     use super::*;
-    use crate::Synthetic;
+    use crate::{Sex, Synthetic};
 
     fn no_progress(_: usize) {}
 
@@ -311,7 +211,8 @@ mod tests {
             Store::open_or_compute(&path, &corpus, &indices, parameters, &progress).unwrap();
         assert_eq!(heard.into_inner(), 4);
         assert_eq!(store.len(), 4);
-        assert_eq!(store.labels(), [1, 0, 0, 0]);
+        let sexes: Vec<_> = store.recordings().iter().map(|r| r.sex).collect();
+        assert_eq!(sexes, [Sex::Female, Sex::Male, Sex::Male, Sex::Male].map(Some));
         let all = store.read_all().unwrap();
         assert_eq!(store.read(&[2, 0]).unwrap(), all.select(Axis(0), &[2, 0]));
         for (place, &index) in indices.iter().enumerate() {
@@ -418,7 +319,7 @@ mod tests {
                     [Recording {
                         id: "too-long".into(),
                         speaker: "1".into(),
-                        sex: Sex::Male,
+                        sex: Some(Sex::Male),
                         digit: None,
                     }]
                 });

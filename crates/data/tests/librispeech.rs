@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use speechlens_data::librispeech::Cut;
-use speechlens_data::{Corpus, LibriSpeech, Parameters, Sex, Sizes, Speakers, Split, Store};
+use speechlens_data::pieces::Cut;
+use speechlens_data::{Corpus, LibriSpeech, Parameters, Pieces, Sex, Sizes, Speakers, Split, Store};
 
 fn librispeech() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
@@ -28,7 +28,8 @@ fn real_utterances_become_pieces_spectrograms_and_a_split() {
     let progress = |done| {
         utterances.fetch_max(done, Ordering::Relaxed);
     };
-    let corpus = LibriSpeech::open(&folder, Cut::Pauses, &progress).unwrap();
+    let utterances_of = |folder: &Path| LibriSpeech::open(folder).unwrap();
+    let corpus = Pieces::cut(utterances_of(&folder), Cut::Pauses, &progress).unwrap();
     let recordings = corpus.recordings();
     println!(
         "{} utterances, {} pieces",
@@ -67,13 +68,13 @@ fn real_utterances_become_pieces_spectrograms_and_a_split() {
         store
             .recordings()
             .iter()
-            .filter(|r| r.sex == Sex::Female)
+            .filter(|r| r.sex == Some(Sex::Female))
             .count(),
         10
     );
     let values = store.read_all().unwrap();
     assert!(values.iter().all(|db| (-80.0..=0.0).contains(db)));
 
-    let fixed = LibriSpeech::open(&folder, Cut::Fixed(1.0), &|_| ()).unwrap();
+    let fixed = Pieces::cut(utterances_of(&folder), Cut::Fixed(1.0), &|_| ()).unwrap();
     assert!(fixed.audio(0).unwrap().samples.len() == 16_000 && fixed.recordings().len() > 351);
 }

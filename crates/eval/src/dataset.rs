@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use ndarray::{Array2, Array3, Axis};
 use speechlens_audio::SIZE;
-use speechlens_data::{Recording, Store, hdf5_layout};
+use speechlens_data::{Error, Recording, Store, hdf5_layout};
 use speechlens_nn::train::Samples;
 
 use crate::Result;
@@ -16,6 +16,8 @@ use crate::Result;
 #[derive(Default)]
 pub struct Dataset {
     recordings: Vec<Recording>,
+    /// Of each recording.
+    labels: Vec<u32>,
     /// Of each recording.
     sources: Vec<Source>,
 }
@@ -28,38 +30,57 @@ enum Source {
 }
 
 impl Dataset {
+    fn new(recordings: Vec<Recording>, sources: Vec<Source>) -> Result<Self> {
+        let label = |recording: &Recording| match recording.sex {
+            Some(sex) => Ok(sex.index() as u32),
+            None => Err(Error::UnknownSex(vec![recording.speaker.clone()])),
+        };
+        let labels = recordings.iter().map(label).collect::<Result<_, _>>()?;
+        Ok(Dataset {
+            recordings,
+            labels,
+            sources,
+        })
+    }
+
     /// Some recordings of a feature store, by their places in it.
-    pub fn of_store(store: &Arc<Store>, places: &[usize]) -> Self {
-        Dataset {
-            recordings: places
-                .iter()
-                .map(|place| store.recordings()[*place].clone())
-                .collect(),
-            sources: places
-                .iter()
-                .map(|place| Source::Store(store.clone(), *place))
-                .collect(),
-        }
+    ///
+    /// # Errors
+    /// If the sex of a speaker is not known.
+    pub fn of_store(store: &Arc<Store>, places: &[usize]) -> Result<Self> {
+        let of = |place: &usize| {
+            let recording = store.recordings()[*place].clone();
+            (recording, Source::Store(store.clone(), *place))
+        };
+        let (recordings, sources) = places.iter().map(of).unzip();
+        Dataset::new(recordings, sources)
     }
 
     /// Files in the layout of AudioMNIST's preprocessing, with what they say of their recordings.
-    pub fn of_files(files: Vec<(PathBuf, Recording)>) -> Self {
-        let (files, recordings): (Vec<_>, _) = files.into_iter().unzip();
-        Dataset {
-            recordings,
-            sources: files.into_iter().map(Source::File).collect(),
-        }
+    ///
+    /// # Errors
+    /// If the sex of a speaker is not known.
+    pub fn of_files(files: Vec<(PathBuf, Recording)>) -> Result<Self> {
+        let of = |(file, recording)| (recording, Source::File(file));
+        let (recordings, sources) = files.into_iter().map(of).unzip();
+        Dataset::new(recordings, sources)
     }
 
     /// Puts another data set's recordings behind these.
     pub fn append(&mut self, mut other: Dataset) {
         self.recordings.append(&mut other.recordings);
+        self.labels.append(&mut other.labels);
         self.sources.append(&mut other.sources);
     }
 
     /// The recordings, in order.
     pub fn recordings(&self) -> &[Recording] {
         &self.recordings
+    }
+
+    /// The classes of the recordings: 0 male, 1 female.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
     }
 
     /// The spectrograms at these places, `[N, frequency, time]` in dB.
@@ -118,9 +139,7 @@ impl Samples for Dataset {
             .spectrograms(places)
             .and_then(|values| to_tensor(values, device))
             .map_err(|error| speechlens_nn::Error::Samples(error.to_string()))?;
-        let labels = places
-            .iter()
-            .map(|place| self.recordings[*place].sex.index() as u32);
+        let labels = places.iter().map(|place| self.labels[*place]);
         Ok((input, labels.collect()))
     }
 }

@@ -1,4 +1,7 @@
-//! Measures of an explanation.
+//! Labelled data sets, and measures of an explanation over them.
+//!
+//! [`Dataset`] has spectrograms with the speaker's sex, [`Segments`] filterbanks with the speaker; both are what training and
+//! the measures read.
 //!
 //! [`flip`] sets bins of the input to a value, in an order that an explanation gives, and watches the network's answer: if
 //! the explanation is true, the most relevant bins matter most, and the least relevant least.
@@ -16,8 +19,10 @@
 pub mod dataset;
 pub mod flip;
 pub mod heatmap;
+pub mod segments;
 
 pub use dataset::Dataset;
+pub use segments::Segments;
 
 /// What can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]

@@ -27,7 +27,8 @@
 //! * [`Graph::forward`] computes the logits, [`Graph::trace`] also keeps what every node gave.
 //! * [`Op::structure`] tells a sweep that walks the graph backwards what a node is: linear in its input, a choice among its
 //!   inputs, or a pass-through. Layer-wise relevance propagation needs no more.
-//! * [`Trainer`] differentiates the graph and steps its parameters; its checkpoints resume to the same bits.
+//! * [`Trainer`] differentiates the graph and steps its parameters, at a learning rate that may follow a
+//!   [`Schedule`](schedule::Schedule); its checkpoints resume to the same bits.
 
 mod device;
 mod error;
@@ -40,6 +41,7 @@ mod op;
 pub mod ops;
 pub mod optim;
 mod random;
+pub mod schedule;
 pub mod tensor_file;
 pub mod train;
 

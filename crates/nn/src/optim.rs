@@ -56,6 +56,20 @@ impl Optimizer {
             .collect()
     }
 
+    /// The same with its learning rate times `factor`.
+    pub fn scaled(self, factor: f64) -> Optimizer {
+        match self {
+            Optimizer::Sgd { lr, momentum } => Optimizer::Sgd {
+                lr: lr * factor,
+                momentum,
+            },
+            Optimizer::AdamW { lr, weight_decay } => Optimizer::AdamW {
+                lr: lr * factor,
+                weight_decay,
+            },
+        }
+    }
+
     /// Moves `parameter` along `gradient`, the `step`th time (counted from 1).
     pub fn update(
         &self,

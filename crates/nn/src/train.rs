@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::loss::Loss;
 use crate::optim::Optimizer;
 use crate::random::{Stream, generator};
+use crate::schedule::Schedule;
 use crate::tensor_file::{self, Metadata};
 use crate::{Error, Graph, Mode, Result, Training};
 
@@ -39,6 +40,10 @@ pub struct Config {
     pub batch: usize,
     /// How parameters follow their gradients.
     pub optimizer: Optimizer,
+    /// How the optimizer's learning rate changes on the way.
+    // Checkpoints from before there were schedules say nothing of one.
+    #[serde(default, skip_serializing_if = "Schedule::is_constant")]
+    pub schedule: Schedule,
     /// Decides the order of samples and what dropout drops.
     pub seed: u64,
     /// What is made small.
@@ -48,15 +53,11 @@ pub struct Config {
 impl Config {
     /// What must stay the same until the end, as text: a number read back from JSON may differ in its last bit.
     fn to_keep(&self) -> String {
-        let Config {
-            batch,
-            optimizer,
-            seed,
-            loss,
-            ..
-        } = self;
-        serde_json::json!({ "batch": batch, "optimizer": optimizer, "seed": seed, "loss": loss })
-            .to_string()
+        let mut kept = serde_json::json!(self);
+        if let Some(settings) = kept.as_object_mut() {
+            settings.remove("epochs");
+        }
+        kept.to_string()
     }
 }
 
@@ -150,9 +151,13 @@ impl Trainer {
         let by_logits = loss.backward()?.remove(&logits);
         let by_logits = by_logits.map_or_else(|| logits.zeros_like(), Ok)?;
         let gradients = self.compute.backward(trace, by_logits)?;
+        let optimizer = self
+            .config
+            .optimizer
+            .scaled(self.config.schedule.factor(self.step));
         self.step += 1;
         for (name, gradient) in &gradients {
-            self.config.optimizer.update(
+            optimizer.update(
                 self.step,
                 &self.variables[name],
                 gradient,

@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::ops::{AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Relu};
 use speechlens_nn::optim::Optimizer;
+use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::{Config, History, Samples};
 use speechlens_nn::{Architecture, Graph, Result, Trainer};
 
@@ -99,6 +100,7 @@ fn config(optimizer: Optimizer) -> Config {
         epochs: 3,
         batch: 10,
         optimizer,
+        schedule: Schedule::Constant,
         seed: 11,
         loss: Loss::BinaryCrossEntropy,
     }
@@ -140,13 +142,17 @@ fn resume(path: &Path, config: Config) -> Result<Trainer> {
 #[test]
 fn resumed_training_ends_in_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
-    for optimizer in [SGD, ADAMW] {
-        let (whole, history) = train(config(optimizer));
+    let cycle = Config {
+        schedule: Schedule::OneCycle { steps: STEPS },
+        ..config(ADAMW)
+    };
+    for config in [config(SGD), config(ADAMW), cycle] {
+        let (whole, history) = train(config.clone());
         assert_eq!((history.loss.len(), history.validation.len()), (12, 3));
         // In the middle of an epoch, at its end, before the first step, and twice.
         for stops in [vec![6], vec![4], vec![8], vec![0], vec![1, 7], vec![12]] {
             let path = folder.path().join(format!("{stops:?}.safetensors"));
-            let mut trainer = Trainer::new(&net(3), config(optimizer)).unwrap();
+            let mut trainer = Trainer::new(&net(3), config.clone()).unwrap();
             for stop in &stops {
                 if *stop > 0 {
                     run(&mut trainer, Some(*stop));
@@ -154,21 +160,37 @@ fn resumed_training_ends_in_the_same_bits() {
                 assert_eq!(trainer.steps(), *stop);
                 trainer.save(&path).unwrap();
                 drop(trainer);
-                trainer = resume(&path, config(optimizer)).unwrap();
+                trainer = resume(&path, config.clone()).unwrap();
                 assert_eq!(trainer.steps(), *stop);
             }
             run(&mut trainer, None);
             assert!(
                 bits(&trainer.graph()) == whole,
-                "{optimizer:?} stopped at {stops:?}"
+                "{config:?} stopped at {stops:?}"
             );
             assert_eq!(
                 trainer.history(),
                 &history,
-                "{optimizer:?} stopped at {stops:?}"
+                "{config:?} stopped at {stops:?}"
             );
         }
     }
+}
+
+/// A checkpoint from before there were schedules has none, and so has one without a schedule now.
+#[test]
+fn checkpoints_of_a_constant_rate_are_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    Trainer::new(&net(3), config(SGD))
+        .unwrap()
+        .save(&path)
+        .unwrap();
+    let (_, metadata) = speechlens_nn::tensor_file::read(&path, &Device::Cpu).unwrap();
+    assert_eq!(
+        metadata["speechlens.training"],
+        r#"{"batch":10,"loss":"binary-cross-entropy","optimizer":{"lr":0.05,"momentum":0.9,"optimizer":"sgd"},"seed":11}"#
+    );
 }
 
 /// More epochs than first meant continue from the end.
@@ -327,6 +349,10 @@ fn what_does_not_fit_is_refused() {
             batch: 9,
             ..config(ADAMW)
         },
+        Config {
+            schedule: Schedule::OneCycle { steps: STEPS },
+            ..config(ADAMW)
+        },
     ] {
         let error = refused(other);
         assert!(error.starts_with(&path.display().to_string()), "{error}");
@@ -409,7 +435,7 @@ proptest! {
         let mut net = Architecture::new([3]);
         net.add("dense", Linear::new(3, 2), [net.input()]).unwrap();
         let graph = net.random(1, &Device::Cpu).unwrap();
-        let config = Config { epochs: 1, batch: 1, optimizer: Optimizer::AdamW { lr, weight_decay: decay }, seed, loss: Loss::default() };
+        let config = Config { epochs: 1, batch: 1, optimizer: Optimizer::AdamW { lr, weight_decay: decay }, schedule: Schedule::OneCycle { steps: seed >> 32 }, seed, loss: Loss::default() };
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut trainer = Trainer::new(&graph, config.clone()).unwrap();
         trainer.step(&Tensor::new(&[[0.3f32, lr as f32, -1.0]], &Device::Cpu).unwrap(), &[1]).unwrap();

@@ -11,6 +11,7 @@ use speechlens_data::{Corpus, Parameters, Sex, Sizes, Speakers, Split, Store};
 use speechlens_eval::Dataset;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
+use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::{Config, Samples};
 use speechlens_report::progress;
 
@@ -36,6 +37,7 @@ impl Setting {
                 lr: 1e-4,
                 momentum: 0.9,
             },
+            schedule: Schedule::Constant,
             seed: arguments.seed,
             loss: Loss::BinaryCrossEntropy,
         };
@@ -103,7 +105,7 @@ impl Part {
         let recordings = self.dataset.recordings().iter();
         recordings
             .zip(&self.padding)
-            .map(|(recording, padding)| (recording.sex, *padding))
+            .filter_map(|(recording, padding)| Some((recording.sex?, *padding)))
     }
 
     /// How many speakers there are.
@@ -117,7 +119,7 @@ impl Part {
 
     /// The class of a recording.
     pub fn label(&self, place: usize) -> u32 {
-        self.dataset.recordings()[place].sex.index() as u32
+        self.dataset.labels()[place]
     }
 }
 
@@ -176,7 +178,7 @@ impl Data {
             let places: Vec<usize> = (0..store.len()).collect();
             Ok(Part {
                 padding,
-                dataset: Dataset::of_store(&Arc::new(store), &places),
+                dataset: Dataset::of_store(&Arc::new(store), &places)?,
             })
         };
         let mut data = Data {

@@ -84,7 +84,7 @@ pub fn draw(
     let recordings = data.test.dataset.recordings();
     let example = |sex: Sex| -> Result<Example> {
         let of_sex =
-            || (0..data.test.dataset.len()).filter(move |place| recordings[*place].sex == sex);
+            || (0..data.test.dataset.len()).filter(move |place| recordings[*place].sex == Some(sex));
         let place = of_sex()
             .find(|place| trained.is_right(data, *place))
             .or_else(|| of_sex().next());

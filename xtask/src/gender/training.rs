@@ -126,7 +126,7 @@ impl Trained {
             let said = Sex::from_index(class as usize).map_or("?", Sex::name);
             let cells: [Cell; 4] = [
                 recording.speaker.clone().into(),
-                recording.sex.name().into(),
+                recording.sex.map_or("?", Sex::name).into(),
                 said.into(),
                 f64::from(probability).into(),
             ];

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use ndarray::Array2;
-use speechlens_data::{Background, Corpus, FilterbankStore, HeldOut, Noisy, Overlay, Recording};
+use speechlens_data::background::{Background, Kind, Noisy};
+use speechlens_data::{Corpus, FilterbankStore, HeldOut, Recording};
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
@@ -103,10 +104,10 @@ impl Data {
     pub fn prepare(arguments: &Arguments, setting: &Setting, folder: &Path) -> Result<Self> {
         let corpus = speechlens_data::open_utterances(&arguments.speakers()?, arguments.seed)?;
         let chosen = most_recorded(corpus.recordings(), setting.speakers);
-        let background = Arc::new(match &arguments.musan {
-            Some(folder) => Background::musan(folder)?,
+        let background = match &arguments.musan {
+            Some(folder) => Background::musan(folder, arguments.seed)?,
             None => Background::synthetic(arguments.seed),
-        });
+        };
         let normalization = Normalization::Segment;
         let store = |name: &str, corpus: &dyn Corpus| -> Result<Arc<FilterbankStore>> {
             let bar = progress::bar(&format!("filterbanks, {name}"), chosen.len(), arguments.quiet);
@@ -121,16 +122,16 @@ impl Data {
         let mut training = Segments::new(normalization);
         training.append(&clean, &split.train, TRAINING_HOP, &split.speakers)?;
         let mut conditions = Vec::new();
-        for (name, overlay) in [
+        for (name, kind) in [
             ("as recorded", None),
-            ("with music", Some(Overlay::Music)),
-            ("with noise", Some(Overlay::Noise)),
+            ("with music", Some(Kind::Music)),
+            ("with noise", Some(Kind::Noise)),
         ] {
-            let store = match overlay {
+            let store = match kind {
                 None => clean.clone(),
-                Some(overlay) => {
-                    let noisy = Noisy::new(corpus.as_ref(), &background, overlay, arguments.seed);
-                    store(&format!("speakers-{overlay}"), &noisy)?
+                Some(kind) => {
+                    let noisy = Noisy::new(corpus.as_ref(), &background, kind);
+                    store(&format!("speakers-{kind}"), &noisy)?
                 }
             };
             let mut held_out = Segments::new(normalization);

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use speechlens_audio::Audio;
 
 use super::Kind;
-use crate::corpus::entries;
+use crate::corpus::{entries, file_stamp};
 use crate::{Error, Result};
 
 /// The files of each kind, in the order of their names.
@@ -45,6 +45,18 @@ impl Musan {
             folder: folder.to_owned(),
             files,
         })
+    }
+
+    /// A text that changes when the files do: a hash of their names, and of what they say of their sizes and times.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        for path in self.files.iter().flatten() {
+            let name = path.strip_prefix(&self.folder).unwrap_or(path);
+            // One that is gone is an error when it is drawn.
+            let stamp = file_stamp(path).unwrap_or_default();
+            hash.update(format!("{} {stamp}\n", name.display()).as_bytes());
+        }
+        format!("MUSAN {}", hash.finalize().to_hex())
     }
 
     /// Any recording of a kind.
