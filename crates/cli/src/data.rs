@@ -1,30 +1,54 @@
-//! What `train` and `evaluate` read: corpora split by speaker, feature stores, and AudioMNIST's preprocessed files.
+//! What `train` and `evaluate` read: corpora, split by speaker or for each speaker, feature stores, and AudioMNIST's
+//! preprocessed files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use speechlens_audio::Crop;
-use speechlens_data::{Parameters, Recording, Sizes, Speakers, Split, Store, hdf5_layout};
+use speechlens_data::{
+    FilterbankStore, HeldOut, Parameters, Recording, Sizes, Speakers, Split, Store, hdf5_layout,
+    held_out,
+};
+use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_eval::Dataset;
 use speechlens_report::progress;
 
 use crate::common::{Common, at_least_one};
 
+/// Frames between the starts of segments to train on: a speaker is heard at many places.
+const TRAINING_HOP: usize = 25;
+/// Frames between the starts of segments to test on: no sound counts twice.
+const TEST_HOP: usize = FRAMES;
+
 /// Where data come from.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Each the folder of AudioMNIST or LibriSpeech, the word `synthetic`, a feature store (.h5), or a folder of
-    /// AudioMNIST's preprocessed files (AlexNet_D_NN_R.hdf5). Each is split by speaker, by the seed: two thirds of the
-    /// speakers for training, a sixth each for validation and test.
+    /// Each the folder of AudioMNIST, LibriSpeech, one of its subsets, or VoxCeleb, the word `synthetic`, a feature store (.h5),
+    /// or a folder of AudioMNIST's preprocessed files (AlexNet_D_NN_R.hdf5).
+    ///
+    /// For the gender task each is split by speaker, by the seed: two thirds of the speakers for training, a sixth each for
+    /// validation and test. For the speaker task the last fifth of each speaker's recordings is held out, or the last third of
+    /// a single one.
     #[arg(required = true)]
     data: Vec<String>,
-    /// At most so many recordings for training, and half as many for validation and test.
+    /// At most so many recordings: gender, for training, and half as many for validation and test; speaker, in all, of each
+    /// speaker in turn.
     #[arg(long, value_parser = at_least_one, value_name = "N")]
     limit: Option<usize>,
-    /// Where spectrograms are kept; they are computed once.
+    /// Where spectrograms and filterbanks are kept; they are computed once.
     #[arg(long, value_name = "DIR", default_value = "features")]
     store: PathBuf,
+}
+
+/// The data of the speaker task.
+pub struct SpeakerData {
+    /// The speakers.
+    pub classes: Vec<String>,
+    /// For training.
+    pub training: Segments,
+    /// Speech of the same speakers that training does not hear.
+    pub held_out: Segments,
 }
 
 /// A part of the data.
@@ -75,8 +99,8 @@ impl Arguments {
             let store = Arc::new(Store::open(path)?);
             check_crop(data, store.crop(), crop)?;
             let split = self.split(data, store.recordings(), common)?;
-            let pick = |part: &Part| Dataset::of_store(&store, part.of(&split));
-            return Ok(parts.iter().map(pick).collect());
+            let pick = |part: &Part| Ok(Dataset::of_store(&store, part.of(&split))?);
+            return parts.iter().map(pick).collect();
         }
         if path.is_dir() && !hdf5_layout::list(path)?.is_empty() {
             // Its authors cut the spectrograms so.
@@ -111,7 +135,7 @@ impl Arguments {
             bar.finish_and_clear();
             let store = Arc::new(store?);
             let places: Vec<usize> = (0..store.len()).collect();
-            Ok(Dataset::of_store(&store, &places))
+            Ok(Dataset::of_store(&store, &places)?)
         };
         parts.iter().map(part).collect()
     }
@@ -140,14 +164,67 @@ impl Arguments {
             .collect();
         let split = self.split(folder, &recordings, common)?;
         let pick = |part: &Part| {
-            Dataset::of_files(
-                part.of(&split)
-                    .iter()
-                    .map(|index| labelled[*index].clone())
-                    .collect(),
-            )
+            let files = part.of(&split).iter();
+            Ok(Dataset::of_files(
+                files.map(|index| labelled[*index].clone()).collect(),
+            )?)
         };
-        Ok(parts.iter().map(pick).collect())
+        parts.iter().map(pick).collect()
+    }
+
+    /// Segments of known speakers. Each of the data is split by itself, and has speakers of its own.
+    pub fn speakers(&self, normalization: Normalization, common: &Common) -> Result<SpeakerData> {
+        let mut all = SpeakerData {
+            classes: Vec::new(),
+            training: Segments::new(normalization),
+            held_out: Segments::new(normalization),
+        };
+        for data in &self.data {
+            let store = Arc::new(self.filterbanks(data, common)?);
+            let split = HeldOut::split(store.recordings(), &store.frames(), FRAMES)
+                .with_context(|| data.to_owned())?;
+            let again = split.speakers.iter().find(|name| all.classes.contains(name));
+            if let Some(speaker) = again {
+                bail!("{data}: speaker {speaker} is in the data before it too: give each once");
+            }
+            if !split.too_short.is_empty() {
+                tracing::warn!(
+                    "{data}: {} of {} speakers are left out, who have no {FRAMES} frames in a row to train or to test on: {}",
+                    split.too_short.len(),
+                    split.too_short.len() + split.speakers.len(),
+                    split.too_short.join(", ")
+                );
+            }
+            all.classes.extend(split.speakers);
+            all.training
+                .append(&store, &split.train, TRAINING_HOP, &all.classes)?;
+            all.held_out
+                .append(&store, &split.test, TEST_HOP, &all.classes)?;
+        }
+        Ok(all)
+    }
+
+    fn filterbanks(&self, data: &str, common: &Common) -> Result<FilterbankStore> {
+        let path = Path::new(data);
+        if path.is_file() {
+            ensure!(self.limit.is_none(), "{data}: a store is read whole: leave --limit out");
+            return Ok(FilterbankStore::open(path)?);
+        }
+        let corpus = speechlens_data::open_utterances(data, common.seed)?;
+        let recordings = corpus.recordings();
+        let indices = held_out::in_turn(recordings, self.limit.unwrap_or(recordings.len()));
+        let bar = progress::bar("filterbanks", indices.len(), common.quiet);
+        // By the folder: subsets of one corpus are computed once each.
+        let folder = path.file_name().unwrap_or(corpus.name().as_ref());
+        let name = folder.to_string_lossy().to_lowercase() + "-filterbanks.h5";
+        let store = FilterbankStore::open_or_compute(
+            &self.store.join(name),
+            corpus.as_ref(),
+            &indices,
+            &|done| bar.set_position(done as u64),
+        );
+        bar.finish_and_clear();
+        Ok(store?)
     }
 }
 

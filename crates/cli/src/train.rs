@@ -1,9 +1,8 @@
 //! `speechlens train`
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use candle_core::Device;
@@ -11,16 +10,17 @@ use clap::ValueEnum;
 use serde_json::json;
 use speechlens_audio::Crop;
 use speechlens_data::Sex;
-use speechlens_eval::Dataset;
+use speechlens_eval::segments::Normalization;
 use speechlens_models::{Arch, Model, spectrogram_metadata};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
-use speechlens_nn::train::Config;
+use speechlens_nn::schedule::Schedule;
+use speechlens_nn::train::{Config, Samples};
 use speechlens_nn::{Graph, Trainer, tensor_file};
 use speechlens_report::progress;
 
 use crate::common::{Common, at_least_one, check_writable};
-use crate::data::{self, Part};
+use crate::data::{self, Part, SpeakerData};
 
 /// The key of a model's metadata under which stands how, and on whose voices, it was trained.
 pub const TRAINING: &str = "training";
@@ -39,15 +39,19 @@ pub struct Arguments {
     /// Where to write the model.
     #[arg(short, long, value_name = "MODEL.safetensors")]
     output: PathBuf,
-    /// Passes over the training recordings.
+    /// Passes over what is trained on.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     epochs: u64,
-    /// Recordings a step.
-    #[arg(long, default_value_t = 50, value_parser = at_least_one, value_name = "N")]
-    batch: usize,
-    /// Learning rate.
-    #[arg(long, default_value_t = 1e-4, value_parser = positive, value_name = "X")]
-    lr: f64,
+    /// Recordings a step: 50, or, of speakers, 32 segments.
+    #[arg(long, value_parser = at_least_one, value_name = "N")]
+    batch: Option<usize>,
+    /// Learning rate, the highest if it changes: 1e-4, or, of speakers, 2e-3.
+    #[arg(long, value_parser = positive, value_name = "X")]
+    lr: Option<f64>,
+    /// How the learning rate changes: constant, as is the default, or one-cycle, as is that of speakers: up from a 25th in the
+    /// first 30 % of the steps, then down to nearly nothing.
+    #[arg(long, value_enum)]
+    schedule: Option<Course>,
     /// How weights follow their gradients: adamw (weight decay 0.01), or sgd (momentum 0.9) as in the thesis.
     #[arg(long, value_enum, default_value = "adamw")]
     optimizer: Algorithm,
@@ -58,21 +62,140 @@ pub struct Arguments {
     /// How long training runs between checkpoints, in seconds.
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     checkpoint_seconds: u64,
-    /// Which 227 of the 230 frames are kept: `thesis` cuts the last three, `audiomnist` the first two and the last.
+    /// Over what the mean of each band of a filterbank is set to 0: `segment`, of two seconds, or `utterance`.
+    #[arg(long, default_value_t, value_parser = clap::value_parser!(Normalization), value_name = "segment|utterance")]
+    normalization: Normalization,
+    /// Which 227 of a spectrogram's 230 frames are kept: `thesis` cuts the last three, `audiomnist` the first two and the last.
     #[arg(long, default_value_t, value_parser = clap::value_parser!(Crop), value_name = "thesis|audiomnist")]
     crop: Crop,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Task {
-    /// Male or female, by AlexNet on decibel spectrograms.
+    /// Male or female, of strangers, by AlexNet on decibel spectrograms.
     Gender,
+    /// Who of known speakers, by ResNet34 on mel filterbanks of two seconds.
+    Speaker,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Algorithm {
     Adamw,
     Sgd,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Course {
+    Constant,
+    OneCycle,
+}
+
+/// What a task decides, and how it is trained unless asked otherwise.
+struct Plan {
+    arch: Arch,
+    classes: Vec<String>,
+    metadata: BTreeMap<String, String>,
+    /// What it is trained on, in the model's metadata.
+    heard: serde_json::Value,
+    training: Box<dyn Samples>,
+    validation: Box<dyn Samples>,
+    /// What the validation samples are.
+    validated_on: String,
+    loss: Loss,
+    batch: usize,
+    lr: f64,
+    schedule: Course,
+}
+
+fn gender(arguments: &Arguments, common: &Common) -> Result<Plan> {
+    let crop = arguments.crop;
+    let mut datasets = arguments
+        .data
+        .read(&[Part::Train, Part::Validation], crop, common)?
+        .into_iter();
+    let (training, validation) = (
+        datasets.next().unwrap_or_default(),
+        datasets.next().unwrap_or_default(),
+    );
+    let recordings = training.recordings();
+    let speakers: BTreeSet<&str> = recordings.iter().map(|r| r.speaker.as_str()).collect();
+    Ok(Plan {
+        arch: Arch::AlexNet,
+        classes: Sex::ALL.iter().map(|sex| sex.name().to_owned()).collect(),
+        metadata: spectrogram_metadata(&crop.to_string()),
+        heard: json!({ "recordings": recordings.len(), "speakers": speakers }),
+        training: Box::new(training),
+        validation: Box::new(validation),
+        validated_on: "validation speakers".to_owned(),
+        loss: Loss::BinaryCrossEntropy,
+        batch: 50,
+        lr: 1e-4,
+        schedule: Course::Constant,
+    })
+}
+
+fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
+    let normalization = arguments.normalization;
+    let SpeakerData {
+        classes,
+        training,
+        held_out,
+    } = arguments.data.speakers(normalization, common)?;
+    tracing::info!(
+        "{} speakers: {} segments for training, {} held out",
+        classes.len(),
+        training.len(),
+        held_out.len()
+    );
+    Ok(Plan {
+        arch: Arch::ResNet34,
+        metadata: filterbank_metadata(normalization),
+        heard: json!({ "segments": training.len(), "speakers": classes }),
+        classes,
+        training: Box::new(training),
+        validated_on: format!("{} held-out segments", held_out.len()),
+        validation: Box::new(held_out),
+        loss: Loss::CrossEntropy,
+        batch: 32,
+        lr: 2e-3,
+        schedule: Course::OneCycle,
+    })
+}
+
+/// The metadata of a network that reads mel filterbanks.
+fn filterbank_metadata(normalization: Normalization) -> BTreeMap<String, String> {
+    [
+        ("features", "filterbank".to_owned()),
+        ("normalization", normalization.to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+impl Plan {
+    fn config(&self, arguments: &Arguments, seed: u64) -> Config {
+        let batch = arguments.batch.unwrap_or(self.batch);
+        let lr = arguments.lr.unwrap_or(self.lr);
+        Config {
+            epochs: arguments.epochs,
+            batch,
+            optimizer: match arguments.optimizer {
+                Algorithm::Adamw => Optimizer::AdamW {
+                    lr,
+                    weight_decay: 0.01,
+                },
+                Algorithm::Sgd => Optimizer::Sgd { lr, momentum: 0.9 },
+            },
+            schedule: match arguments.schedule.unwrap_or(self.schedule) {
+                Course::Constant => Schedule::Constant,
+                Course::OneCycle => Schedule::OneCycle {
+                    steps: (self.training.len() / batch) as u64 * arguments.epochs,
+                },
+            },
+            seed,
+            loss: self.loss,
+        }
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -91,30 +214,13 @@ fn checkpoint(model: &Path) -> PathBuf {
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     check_writable(&arguments.output)?;
     let device = common.device()?;
-    let Task::Gender = arguments.task;
-    let crop = arguments.crop;
-    let config = Config {
-        epochs: arguments.epochs,
-        batch: arguments.batch,
-        optimizer: match arguments.optimizer {
-            Algorithm::Adamw => Optimizer::AdamW {
-                lr: arguments.lr,
-                weight_decay: 0.01,
-            },
-            Algorithm::Sgd => Optimizer::Sgd {
-                lr: arguments.lr,
-                momentum: 0.9,
-            },
-        },
-        seed: common.seed,
-        loss: Loss::BinaryCrossEntropy,
+    let plan = match arguments.task {
+        Task::Gender => gender(arguments, common)?,
+        Task::Speaker => speaker(arguments, common)?,
     };
-    let datasets = arguments
-        .data
-        .read(&[Part::Train, Part::Validation], crop, common)?;
-    let (training, validation) = (&datasets[0], &datasets[1]);
-    let mut metadata = spectrogram_metadata(&crop.to_string());
-    metadata.insert(TRAINING.to_owned(), description(&config, training));
+    let config = plan.config(arguments, common.seed);
+    let mut metadata = plan.metadata.clone();
+    metadata.insert(TRAINING.to_owned(), description(&config, &plan.heard));
     let path = checkpoint(&arguments.output);
     if arguments.resume && !path.exists() {
         let trained = Model::load(&arguments.output, &device);
@@ -125,11 +231,13 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             return Ok(());
         }
     }
-    let graph = Arch::AlexNet
-        .architecture(Sex::ALL.len())?
+    let graph = plan
+        .arch
+        .architecture(plan.classes.len())?
         .random(common.seed, &device)?;
     let mut trainer = start(arguments.resume, &path, &graph, config, &device)?;
     drop(graph);
+    let (training, validation) = (plan.training.as_ref(), plan.validation.as_ref());
     let per_epoch = trainer.steps_per_epoch(training)?;
     let steps = per_epoch * arguments.epochs;
     let bar = progress::bar("training, steps", steps as usize, common.quiet);
@@ -164,9 +272,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     })?;
     bar.finish_and_clear();
     let model = Model {
-        arch: Arch::AlexNet,
+        arch: plan.arch,
         graph: trainer.graph(),
-        classes: Sex::ALL.iter().map(|sex| sex.name().to_owned()).collect(),
+        classes: plan.classes,
         metadata,
     };
     model.save(&arguments.output)?;
@@ -177,8 +285,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     if let (false, Some((_, score))) = (common.quiet, trainer.history().validation.last()) {
         let right = 100.0 * score.accuracy;
         println!(
-            "{}: {right:.1} % right on validation speakers",
-            arguments.output.display()
+            "{}: {right:.1} % right on {}",
+            arguments.output.display(),
+            plan.validated_on
         );
     }
     Ok(())
@@ -210,19 +319,10 @@ fn start(
 }
 
 /// How a model was trained and on whose voices, as JSON.
-fn description(config: &Config, training: &Dataset) -> String {
-    let recordings = training.recordings();
-    let speakers: BTreeSet<&str> = recordings.iter().map(|r| r.speaker.as_str()).collect();
-    let Config {
-        epochs,
-        batch,
-        optimizer,
-        seed,
-        loss,
-    } = config;
-    json!({
-        "epochs": epochs, "batch": batch, "optimizer": optimizer, "seed": seed, "loss": loss, "recordings": recordings.len(),
-        "speakers": speakers,
-    })
-    .to_string()
+fn description(config: &Config, heard: &serde_json::Value) -> String {
+    let mut description = json!(config);
+    if let (Some(all), Some(heard)) = (description.as_object_mut(), heard.as_object()) {
+        all.extend(heard.clone());
+    }
+    description.to_string()
 }

@@ -278,6 +278,27 @@ fn data() {
             expect(&folder, &[&flip[..], data].concat(), words);
         }
     }
+    let speaker = ["train", "--task", "speaker", "-o", "m.safetensors"];
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["missing"], &["missing", "synthetic"]),
+        (&["empty"], &["empty", "LibriSpeech", "VoxCeleb"]),
+        (&["bare.h5"], &["bare.h5", "feature store"]),
+        (&["mnist"], &["mnist", "single words"]),
+        (&["vox"], &["vox", "of 2 speakers 0", "200 frames"]),
+    ];
+    folder.write_below("mnist/audioMNIST_meta.txt", "{}");
+    for path in ["vox/aac/id00001/v/1.wav", "vox/aac/id00002/v/1.wav"] {
+        folder.write_below(path, "");
+        folder.tone(path, 16000, 30000);
+    }
+    for (data, words) in cases {
+        expect(&folder, &[&speaker[..], data].concat(), words);
+    }
+    expect(
+        &folder,
+        &[&train[..], &["vox"]].concat(),
+        &["2 of the speakers have no sex", "id00001", "vox1_meta.csv"],
+    );
     assert!(!folder.path("m.safetensors").exists());
     // Before any work is done.
     for output in ["file/m.safetensors", "empty"] {

@@ -34,6 +34,12 @@ impl Folder {
         std::fs::write(self.path(name), bytes).unwrap();
     }
 
+    /// Writes a file in folders that are made if need be.
+    pub fn write_below(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        self.write(name, bytes);
+    }
+
     /// A falling tone, 16-bit mono WAV.
     pub fn tone(&self, name: &str, rate: u32, samples: u32) {
         let spec = hound::WavSpec {

@@ -1,5 +1,9 @@
 use std::time::{Duration, Instant};
 
+use candle_core::Device;
+use speechlens_data::{Corpus, Synthetic};
+use speechlens_models::{Arch, Model};
+
 use crate::support::{Folder, spectrogram};
 
 const DATA: [&str; 11] = [
@@ -163,4 +167,63 @@ fn resume_without_a_checkpoint_starts_from_the_beginning() {
     );
     assert_eq!(other, "");
     assert!(read(&folder, "other.safetensors") != read(&folder, "fresh.safetensors"));
+}
+
+/// `vox/wav/idNNNNN/VIDEO/UTTERANCE.wav`: two voices, two utterances of each, of 3 to 6 s.
+fn voxceleb(folder: &Folder) {
+    let voices = Synthetic::utterances(1, 2, 1);
+    for (index, recording) in voices.recordings().iter().enumerate() {
+        let path = folder.path(&format!(
+            "vox/wav/id000{}/video/0000{}.wav",
+            recording.speaker,
+            index % 2
+        ));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        speechlens_audio::write_wav(path, &voices.audio(index).unwrap()).unwrap();
+    }
+}
+
+const SPEAKERS: [&str; 8] = [
+    "train", "--task", "speaker", "vox", "--epochs", "1", "--batch", "8",
+];
+
+#[test]
+fn speakers_are_trained_on_a_part_of_their_speech() {
+    let folder = Folder::new();
+    voxceleb(&folder);
+    let train = |options: &[&str]| folder.run(&[&SPEAKERS[..], options].concat());
+    let said = train(&["-o", "one.safetensors"]);
+    assert!(
+        said.contains("epoch 1 of 1: validation loss")
+            && said.contains("one.safetensors: ")
+            && said.contains("% right on ")
+            && said.contains(" held-out segments"),
+        "{said}"
+    );
+    assert!(folder.path("features/vox-filterbanks.h5").is_file());
+    let model = Model::load(&folder.path("one.safetensors"), &Device::Cpu).unwrap();
+    assert_eq!(model.arch, Arch::ResNet34);
+    assert_eq!(model.classes, ["id00001", "id00002"]);
+    assert_eq!(model.metadata["features"], "filterbank");
+    assert_eq!(model.metadata["normalization"], "segment");
+    let training: serde_json::Value = serde_json::from_str(&model.metadata["training"]).unwrap();
+    assert_eq!(training["loss"], "cross-entropy");
+    assert_eq!(training["optimizer"]["lr"], 2e-3);
+    assert_eq!(training["schedule"]["schedule"], "one-cycle");
+    let steps = training["segments"].as_u64().unwrap() / 8;
+    assert!(steps > 0 && training["schedule"]["steps"] == steps);
+
+    let said = train(&["-o", "one.safetensors", "--resume"]);
+    assert!(said.contains("trained already"), "{said}");
+    // The same from the store alone; otherwise normalized, otherwise trained.
+    let store = folder.path("features/vox-filterbanks.h5");
+    let store = store.to_str().unwrap();
+    let mut from_store = SPEAKERS.map(|word| if word == "vox" { store } else { word }).to_vec();
+    from_store.extend(["-o", "two.safetensors"]);
+    folder.run(&from_store);
+    assert!(read(&folder, "two.safetensors") == read(&folder, "one.safetensors"));
+    train(&["-o", "three.safetensors", "--normalization", "utterance", "--schedule", "constant"]);
+    let model = Model::load(&folder.path("three.safetensors"), &Device::Cpu).unwrap();
+    assert_eq!(model.metadata["normalization"], "utterance");
+    assert!(!model.metadata["training"].contains("schedule"));
 }
