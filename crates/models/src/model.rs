@@ -7,7 +7,7 @@ use candle_core::Device;
 use speechlens_nn::tensor_file::{self, Metadata};
 use speechlens_nn::{Architecture, Graph};
 
-use crate::{alexnet, resnet34};
+use crate::{Checkpoint, alexnet, resnet34};
 
 /// What can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum Error {
     /// The graph, or the file's tensors.
     #[error(transparent)]
     Network(#[from] speechlens_nn::Error),
-    /// A file that is no SpeechLens model.
+    /// A file that is no SpeechLens model, or no checkpoint.
     #[error("{path}: {problem}", path = path.display())]
     Model {
         /// The file.
@@ -118,6 +118,34 @@ impl Model {
             serde_json::Value::from(self.classes.clone()).to_string(),
         );
         Ok(tensor_file::write(path, &self.graph.weights(), &metadata)?)
+    }
+
+    /// Makes a model of a checkpoint. The number of classes is that of the last layer; their names are 0, 1, …, and there is
+    /// no metadata yet.
+    ///
+    /// # Errors
+    /// If the file is no checkpoint; every tensor that is missing, surplus or of another shape is named.
+    pub fn import(arch: Arch, path: &Path, device: &Device) -> Result<Self> {
+        let network = arch.architecture(1)?;
+        let weights = Checkpoint::open(path)?.weights(&network)?;
+        let last = network.nodes().last().map_or("", |node| &node.name);
+        let last = weights.get(&format!("{last}.weight"));
+        let classes = last.and_then(|weight| weight.dims().first()).copied();
+        let classes = classes.unwrap_or(1);
+        let graph = arch
+            .architecture(classes)?
+            .with_weights(weights)
+            .map_err(|error| Error::Model {
+                path: path.to_owned(),
+                problem: error.to_string(),
+            })?
+            .map_weights(|_, weight| Ok(weight.to_device(device)?))?;
+        Ok(Model {
+            arch,
+            graph,
+            classes: (0..classes).map(|class| class.to_string()).collect(),
+            metadata: BTreeMap::new(),
+        })
     }
 
     /// Reads a model.
