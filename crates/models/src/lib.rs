@@ -19,4 +19,7 @@ mod model;
 pub mod resnet34;
 
 pub use checkpoint::Checkpoint;
-pub use model::{Arch, Error, Model, Result, spectrogram_metadata};
+pub use model::{
+    Arch, Error, Features, Model, Result, TRAINING, filterbank_metadata, probability,
+    spectrogram_metadata,
+};

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use candle_core::Device;
+use serde_json::Value;
+use speechlens_nn::loss::Loss;
 use speechlens_nn::tensor_file::{self, Metadata};
 use speechlens_nn::{Architecture, Graph};
 
@@ -83,10 +85,36 @@ pub struct Model {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// What a network reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Features {
+    /// The decibel spectrogram of a second.
+    Spectrogram,
+    /// The mel filterbank of two seconds.
+    Filterbank,
+}
+
+impl FromStr for Features {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "spectrogram" => Ok(Features::Spectrogram),
+            "filterbank" => Ok(Features::Filterbank),
+            _ => Err(format!(
+                "reads `{text}`, which this version does not know; there are spectrogram and filterbank"
+            )),
+        }
+    }
+}
+
 const ARCH: &str = "arch";
 const CLASSES: &str = "classes";
 const FEATURES: &str = "features";
 const CROP: &str = "crop";
+/// The key of the metadata under which stands how the network was trained, as JSON: by which `loss`, ….
+pub const TRAINING: &str = "training";
+const LOSS: &str = "loss";
 
 /// The metadata of a network that reads decibel spectrograms cut by `crop` (`thesis` or `audiomnist`).
 pub fn spectrogram_metadata(crop: &str) -> BTreeMap<String, String> {
@@ -95,7 +123,54 @@ pub fn spectrogram_metadata(crop: &str) -> BTreeMap<String, String> {
         .into()
 }
 
+/// The metadata of a network that reads mel filterbanks of segments, the mean of each band set to 0.
+pub fn filterbank_metadata() -> BTreeMap<String, String> {
+    [(FEATURES, "filterbank"), ("normalization", "segment")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// The probability of a class, in 0..1, as a network that was trained by `loss` means it: the softmax of the logits after cross
+/// entropy, the sigmoid of the class's own logit after binary cross entropy.
+///
+/// # Panics
+/// If there is no such class.
+pub fn probability(loss: Loss, logits: &[f32], class: usize) -> f32 {
+    let over = |logit: f32| (f64::from(logit) - f64::from(logits[class])).exp();
+    let total = match loss {
+        Loss::BinaryCrossEntropy => 1.0 + over(0.0),
+        Loss::CrossEntropy => logits.iter().map(|logit| over(*logit)).sum(),
+    };
+    (1.0 / total) as f32
+}
+
 impl Model {
+    /// What the network reads; if the metadata does not say, what such networks are made for.
+    pub fn features(&self) -> Features {
+        let told = self.metadata.get(FEATURES);
+        told.and_then(|text| text.parse().ok())
+            .unwrap_or(match self.arch {
+                Arch::AlexNet => Features::Spectrogram,
+                Arch::ResNet34 => Features::Filterbank,
+            })
+    }
+
+    /// What the network was trained by; if the metadata does not say, what such networks are trained by.
+    pub fn loss(&self) -> Loss {
+        let training = self.metadata.get(TRAINING);
+        let training = training.and_then(|text| serde_json::from_str(text).ok());
+        let loss = |mut training: Value| serde_json::from_value(training[LOSS].take()).ok();
+        training.and_then(loss).unwrap_or(match self.arch {
+            Arch::AlexNet => Loss::BinaryCrossEntropy,
+            Arch::ResNet34 => Loss::CrossEntropy,
+        })
+    }
+
+    /// The [`probability`] of a class.
+    pub fn probability(&self, logits: &[f32], class: usize) -> f32 {
+        probability(self.loss(), logits, class)
+    }
+
     /// A class by its name or index.
     pub fn class(&self, name: &str) -> Option<usize> {
         let by_index = || {
@@ -156,7 +231,8 @@ impl Model {
         };
         let (tensors, mut metadata) = tensor_file::read(path, device)?;
         let mut take = |key: &str| {
-            let remedy = "train one with `speechlens train`";
+            let remedy =
+                "train one with `speechlens train`, or import one with `speechlens import`";
             metadata
                 .remove(key)
                 .ok_or_else(|| wrong(format!("is no SpeechLens model (no `{key}`): {remedy}")))
@@ -166,6 +242,9 @@ impl Model {
             .map_err(|error| wrong(format!("`{CLASSES}` is not a list of names ({error})")))?;
         if classes.is_empty() {
             return Err(wrong(format!("`{CLASSES}` names no class")));
+        }
+        if let Some(features) = metadata.get(FEATURES) {
+            features.parse::<Features>().map_err(wrong)?;
         }
         let graph = arch
             .architecture(classes.len())?
