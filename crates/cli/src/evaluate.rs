@@ -39,7 +39,7 @@ enum Measure {
 
 #[derive(clap::Args)]
 struct FlipArguments {
-    /// A model that `speechlens train` wrote.
+    /// A model that `speechlens train` or `speechlens import` wrote.
     model: PathBuf,
     #[command(flatten)]
     data: data::Arguments,
@@ -158,6 +158,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         &model.graph,
         &dataset,
         &explain,
+        &|logits, class| model.probability(logits, class),
         &plan,
         &device,
         &|passes| bar.set_position(passes as u64),

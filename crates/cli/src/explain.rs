@@ -8,26 +8,26 @@ use candle_core::{DType, Device};
 use clap::ValueEnum;
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
 use serde_json::json;
-use speechlens_audio::{Crop, RATE, SIZE, WINDOW, times};
+use speechlens_audio::{Crop, RATE, SIZE, WINDOW, filterbank, times};
 use speechlens_eval::dataset::to_tensor;
 use speechlens_lrp::{Composite, Lrp};
-use speechlens_models::Model;
+use speechlens_models::{Features, Model};
 use speechlens_nn::Graph;
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::{atomic, npy};
 
 use crate::common::Common;
-use crate::input::{self, Input};
+use crate::input::{self, FRAME_SECONDS, Input};
 use crate::predict::answer;
 
 /// Show which parts of a recording speak for a class, and which against it.
 ///
-/// Writes relevance.npy (of the input's shape), heatmap.png and summary.json to the folder; with several inputs, to a folder
-/// each, named after the input. The heatmap shows the first 12 explanations.
+/// Writes relevance.npy (of the input's shape; of a recording's segments [N, 64, 200]), heatmap.png and summary.json to the
+/// folder; with several inputs, to a folder each, named after the input. The heatmap shows the first 12 explanations.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A model that `speechlens train` wrote.
+    /// A model that `speechlens train` or `speechlens import` wrote.
     model: PathBuf,
     #[command(flatten)]
     input: input::Arguments,
@@ -197,8 +197,6 @@ fn write(
         true => npy::write(&path, relevance.index_axis(Axis(0), 0))?,
         false => npy::write(&path, relevance.view())?,
     }
-    let crop = model.metadata.get("crop");
-    let crop = crop.and_then(|crop| crop.parse().ok()).unwrap_or_default();
     let rows = || {
         input
             .features
@@ -206,13 +204,16 @@ fn write(
             .zip(relevance.outer_iter())
             .zip(targets)
     };
-    let panels = rows().take(PANELS).map(|((features, relevance), target)| {
-        panel(crop, features, relevance, &model.classes[*target as usize])
+    let panels = rows().zip(&input.starts).take(PANELS);
+    let panels = panels.map(|(((features, relevance), target), start)| {
+        let axes = axes(model, *start, features);
+        let panel = Panel::overlay(axes, features, relevance, limit(relevance))?;
+        Ok(panel.titled(format!("relevance for {}", model.classes[*target as usize])))
     });
     grid(&panels.collect::<Result<Vec<_>>>()?, 3)?.write_png(&folder.join("heatmap.png"))?;
 
     let items = logits.iter().zip(rows()).map(|(logits, ((_, relevance), target))| {
-        let (index, probability) = answer(logits);
+        let (index, probability) = answer(model, logits);
         json!({
             "class": model.classes[index], "index": index, "probability": probability, "logits": logits,
             "target": model.classes[*target as usize], "target_index": target,
@@ -230,14 +231,18 @@ fn write(
     Ok(atomic::write(&path, format!("{summary:#}\n").as_bytes())?)
 }
 
-fn panel(
-    crop: Crop,
-    features: ArrayView2<f32>,
-    relevance: ArrayView2<f32>,
-    target: &str,
-) -> Result<Panel> {
-    let seconds = times(crop).last().copied().unwrap_or(1.0);
-    let axes = Axes::spectrogram(seconds, SIZE as f64 * f64::from(RATE) / WINDOW as f64);
-    Ok(Panel::overlay(axes, features, relevance, limit(relevance))?
-        .titled(format!("relevance for {target}")))
+/// The axes of features that begin `start` seconds into the recording.
+fn axes(model: &Model, start: f64, features: ArrayView2<f32>) -> Axes {
+    match model.features() {
+        Features::Spectrogram => {
+            let crop = model.metadata.get("crop");
+            let crop: Crop = crop.and_then(|crop| crop.parse().ok()).unwrap_or_default();
+            let seconds = times(crop).last().copied().unwrap_or(1.0);
+            Axes::spectrogram(seconds, SIZE as f64 * f64::from(RATE) / WINDOW as f64)
+        }
+        Features::Filterbank => {
+            let end = start + features.ncols() as f64 * FRAME_SECONDS;
+            Axes::filterbank(start, end, &filterbank::frequencies())
+        }
+    }
 }

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use ndarray::{Array3, ArrayD, Axis, Ix3};
-use speechlens_audio::{Crop, Placement, SIZE};
-use speechlens_models::Model;
+use ndarray::{Array2, Array3, Axis, Ix3, s};
+use speechlens_audio::silence::{TRIM_DB, trim};
+use speechlens_audio::{Crop, Filterbank, Placement, SIZE, filterbank};
+use speechlens_models::resnet34::{BANDS, FRAMES};
+use speechlens_models::{Features, Model};
 use speechlens_report::npy;
 
 use crate::features;
@@ -16,7 +18,7 @@ pub struct Arguments {
     /// Recordings (.wav, .flac, .mp3, .m4a, .ogg), or .npy files that hold the network's features, [H, W] or [N, H, W].
     #[arg(required = true)]
     pub input: Vec<PathBuf>,
-    /// Where a recording starts in its second of zeros, in samples at 8 kHz.
+    /// Where a recording starts in its second of zeros, in samples at 8 kHz; spectrograms only.
     #[arg(long, default_value_t = 0, value_name = "N")]
     offset: usize,
     /// Take silence off both ends of a recording: what is 40 dB below the loudest.
@@ -30,57 +32,143 @@ pub struct Input {
     pub path: PathBuf,
     /// Its features, `[N, H, W]`.
     pub features: Array3<f32>,
-    /// Whether the file itself was `[H, W]`, or a recording, and not `[N, H, W]`.
+    /// Whether the file itself was `[H, W]`, or the spectrogram of a recording, and not `[N, H, W]`.
     pub single: bool,
+    /// Where each of the N begins in the recording, in seconds; 0 in an array.
+    pub starts: Vec<f64>,
 }
 
 impl Arguments {
     /// Reads every input for the model.
     pub fn read(&self, model: &Model) -> Result<Vec<Input>> {
-        let crop: Crop = match model.metadata.get("crop") {
-            Some(crop) => crop.parse().context("the model's metadata")?,
-            None => Crop::default(),
+        let reader = match model.features() {
+            Features::Spectrogram => Reader::Spectrogram(match model.metadata.get("crop") {
+                Some(crop) => crop.parse().context("the model's metadata")?,
+                None => Crop::default(),
+            }),
+            Features::Filterbank => {
+                if self.offset != 0 {
+                    bail!("--offset: the network reads whole recordings; leave it out");
+                }
+                let normalization = model.metadata.get("normalization");
+                Reader::Filterbank {
+                    filterbank: Filterbank::new(),
+                    whole: normalization.is_some_and(|over| over == "utterance"),
+                }
+            }
         };
-        self.input
-            .iter()
-            .map(|path| self.read_one(path, crop))
-            .collect()
+        let paths = self.input.iter();
+        paths.map(|path| self.read_one(path, &reader)).collect()
     }
 
-    fn read_one(&self, path: &Path, crop: Crop) -> Result<Input> {
-        let array: ArrayD<f32> = match path
+    fn read_one(&self, path: &Path, reader: &Reader) -> Result<Input> {
+        let npy = path
             .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
-        {
-            true => npy::read(path)?,
-            false => features::spectrogram(path, Placement::At(self.offset), crop, self.trim)?
-                .1
-                .values
-                .into_dyn(),
-        };
-        let single = array.ndim() == 2;
-        let array = if single {
-            array.insert_axis(Axis(0))
-        } else {
-            array
-        };
-        let shape = array.shape().to_vec();
-        match array.into_dimensionality::<Ix3>() {
-            Ok(features)
-                if features.dim().1 == SIZE && features.dim().2 == SIZE && features.dim().0 > 0 =>
-            {
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
+        match reader {
+            _ if npy => read_array(path, reader),
+            Reader::Spectrogram(crop) => {
+                let placement = Placement::At(self.offset);
+                let (_, placed) = features::spectrogram(path, placement, *crop, self.trim)?;
+                Ok(Input {
+                    path: path.to_owned(),
+                    features: placed.values.insert_axis(Axis(0)),
+                    single: true,
+                    starts: vec![0.0],
+                })
+            }
+            Reader::Filterbank { filterbank, whole } => {
+                let mut audio = speechlens_audio::read(path)?;
+                if self.trim {
+                    audio = trim(&audio, TRIM_DB);
+                }
+                let features = filterbank
+                    .compute(&audio)
+                    .with_context(|| path.display().to_string())?;
+                let (features, starts) =
+                    segments(features, *whole).with_context(|| path.display().to_string())?;
                 Ok(Input {
                     path: path.to_owned(),
                     features,
-                    single,
+                    single: false,
+                    starts,
                 })
             }
-            _ => bail!(
-                "{}: the network reads [{SIZE}, {SIZE}] or [N, {SIZE}, {SIZE}], not {:?}; make one with `speechlens \
-                 features spectrogram`",
-                path.display(),
-                if single { &shape[1..] } else { &shape[..] }
-            ),
         }
+    }
+}
+
+/// How recordings become what the network reads.
+enum Reader {
+    Spectrogram(Crop),
+    Filterbank {
+        filterbank: Filterbank,
+        /// Whether the mean of each band is 0 over the recording, and not over each segment.
+        whole: bool,
+    },
+}
+
+/// Seconds between neighbouring frames of a filterbank.
+pub const FRAME_SECONDS: f64 = filterbank::HOP as f64 / filterbank::RATE as f64;
+
+/// A recording's filterbank as segments that follow each other, and where they begin, in seconds. The last one ends with the
+/// recording.
+fn segments(mut features: Array2<f32>, whole: bool) -> Result<(Array3<f32>, Vec<f64>)> {
+    let frames = features.ncols();
+    if frames < FRAMES {
+        let needed = ((FRAMES - 1) * filterbank::HOP + filterbank::FRAME) as f64;
+        bail!(
+            "has {frames} frames of 10 ms, and the network reads {FRAMES} at a time: give at least {:.3} s",
+            needed / f64::from(filterbank::RATE)
+        );
+    }
+    if whole {
+        filterbank::subtract_mean(features.view_mut());
+    }
+    let starts = (0..frames.div_ceil(FRAMES)).map(|n| (n * FRAMES).min(frames - FRAMES));
+    let starts: Vec<usize> = starts.collect();
+    let mut all = Array3::zeros((starts.len(), features.nrows(), FRAMES));
+    for (mut segment, start) in all.outer_iter_mut().zip(&starts) {
+        segment.assign(&features.slice(s![.., *start..start + FRAMES]));
+        if !whole {
+            filterbank::subtract_mean(segment);
+        }
+    }
+    let seconds = |start: usize| start as f64 * FRAME_SECONDS;
+    Ok((all, starts.into_iter().map(seconds).collect()))
+}
+
+/// An array as it is.
+fn read_array(path: &Path, reader: &Reader) -> Result<Input> {
+    let array = npy::read(path)?;
+    let single = array.ndim() == 2;
+    let shape = array.shape().to_vec();
+    let ((height, width), remedy) = match reader {
+        Reader::Spectrogram(_) => (
+            (SIZE, SIZE),
+            "make one with `speechlens features spectrogram`",
+        ),
+        Reader::Filterbank { .. } => (
+            (BANDS, FRAMES),
+            "cut it into segments, or give the recording itself",
+        ),
+    };
+    let array = match single {
+        true => array.insert_axis(Axis(0)),
+        false => array,
+    };
+    match array.into_dimensionality::<Ix3>() {
+        Ok(features) if matches!(features.dim(), (1.., h, w) if (h, w) == (height, width)) => {
+            Ok(Input {
+                path: path.to_owned(),
+                single,
+                starts: vec![0.0; features.dim().0],
+                features,
+            })
+        }
+        _ => bail!(
+            "{}: the network reads [{height}, {width}] or [N, {height}, {width}], not {shape:?}; {remedy}",
+            path.display()
+        ),
     }
 }

@@ -10,6 +10,7 @@ mod data;
 mod evaluate;
 mod explain;
 mod features;
+mod import;
 mod input;
 mod predict;
 mod train;
@@ -21,7 +22,7 @@ use common::Common;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// See what an audio network listens to: features, training, explanations, and whether these are true.
+/// See what an audio network listens to: features, training, import, explanations, and whether these are true.
 #[derive(Parser)]
 #[command(name = "speechlens", version, propagate_version = true)]
 struct Arguments {
@@ -35,6 +36,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Features(features::Arguments),
+    Import(import::Arguments),
     Train(train::Arguments),
     Predict(predict::Arguments),
     Explain(explain::Arguments),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     let common = &arguments.common;
     let result = match &arguments.command {
         Command::Features(arguments) => features::run(arguments),
+        Command::Import(arguments) => import::run(arguments, common),
         Command::Train(arguments) => train::run(arguments, common),
         Command::Predict(arguments) => predict::run(arguments, common),
         Command::Explain(arguments) => explain::run(arguments, common),

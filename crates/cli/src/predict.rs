@@ -17,10 +17,11 @@ const BATCH: usize = 32;
 
 /// Classify recordings.
 ///
-/// Prints a line for each: the input, its class, and the class's probability.
+/// Prints a line for each: the input, its class, and the class's probability. Networks that read filterbanks hear two seconds
+/// at a time: a line for each segment of a recording.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A model that `speechlens train` wrote.
+    /// A model that `speechlens train` or `speechlens import` wrote.
     model: PathBuf,
     #[command(flatten)]
     input: input::Arguments,
@@ -29,8 +30,8 @@ pub struct Arguments {
     json: bool,
 }
 
-/// The class with the largest logit and its probability: the sigmoid of the logit, as the network was trained.
-pub fn answer(logits: &[f32]) -> (usize, f32) {
+/// The class with the largest logit and its probability.
+pub fn answer(model: &Model, logits: &[f32]) -> (usize, f32) {
     let index = (0..logits.len()).fold(0, |best, index| {
         if logits[index] > logits[best] {
             index
@@ -38,7 +39,7 @@ pub fn answer(logits: &[f32]) -> (usize, f32) {
             best
         }
     });
-    (index, 1.0 / (1.0 + (-logits[index]).exp()))
+    (index, model.probability(logits, index))
 }
 
 /// Runs the subcommand.
@@ -53,7 +54,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             logits.extend(model.graph.forward(&features)?.to_vec2::<f32>()?);
         }
         for (row, logits) in logits.iter().enumerate() {
-            let (index, probability) = answer(logits);
+            let (index, probability) = answer(&model, logits);
             let name = match input.single {
                 true => input.path.display().to_string(),
                 false => format!("{}[{row}]", input.path.display()),

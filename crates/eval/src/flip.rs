@@ -91,7 +91,7 @@ pub struct Point {
     pub count: usize,
     /// For each recording, whether its target has the largest logit.
     pub right: Vec<bool>,
-    /// For each recording, the sigmoid of the target's logit.
+    /// For each recording, the target's probability.
     pub probability: Vec<f32>,
 }
 
@@ -169,12 +169,14 @@ pub fn ranking(
 /// Flips the bins of every sample; the target is its label.
 ///
 /// `explain` gives the relevance `[N, …]` of a batch of inputs for their labels; it is asked only if an order needs it.
+/// `probability` makes a class's probability of all logits.
 /// Recordings are taken a batch at a time, so that memory does not grow with their number. `progress` is told how many
 /// forward passes are done of `samples × orders × values × counts`.
 pub fn flip(
     graph: &Graph,
     samples: &dyn Samples,
     explain: &dyn Fn(&Tensor, &[u32]) -> Result<Tensor>,
+    probability: &dyn Fn(&[f32], usize) -> f32,
     plan: &Plan,
     device: &Device,
     progress: &dyn Fn(usize),
@@ -241,7 +243,7 @@ pub fn flip(
                             graph.forward(&Tensor::from_slice(&flipped, shape.clone(), device)?)?
                         }
                     };
-                    point.add(&logits, &labels)?;
+                    point.add(&logits, &labels, probability)?;
                     passes += places.len();
                     progress(passes);
                 }
@@ -287,18 +289,24 @@ impl Plan {
 }
 
 impl Point {
-    fn add(&mut self, logits: &Tensor, labels: &[u32]) -> Result<()> {
+    fn add(
+        &mut self,
+        logits: &Tensor,
+        labels: &[u32],
+        probability: &dyn Fn(&[f32], usize) -> f32,
+    ) -> Result<()> {
         let predicted = logits.argmax(1)?.to_vec1::<u32>()?;
         let logits = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
         for ((predicted, logits), label) in predicted.iter().zip(logits).zip(labels) {
-            let logit = logits.get(*label as usize).ok_or_else(|| {
-                Error::Plan(format!(
+            let class = *label as usize;
+            if class >= logits.len() {
+                return Err(Error::Plan(format!(
                     "a recording has the label {label}; the network has {} classes",
                     logits.len()
-                ))
-            })?;
+                )));
+            }
             self.right.push(predicted == label);
-            self.probability.push(1.0 / (1.0 + (-logit).exp()));
+            self.probability.push(probability(&logits, class));
         }
         Ok(())
     }

@@ -110,11 +110,16 @@ fn run(explained: f32, plan: &Plan) -> Vec<Curve> {
         &linear(),
         &samples(),
         &explain(explained),
+        &sigmoid,
         plan,
         &Device::Cpu,
         &|_| (),
     )
     .unwrap()
+}
+
+fn sigmoid(logits: &[f32], class: usize) -> f32 {
+    1.0 / (1.0 + (-logits[class]).exp())
 }
 
 fn logit(probability: f32) -> f32 {
@@ -233,6 +238,7 @@ fn the_network_alone_is_asked_where_no_order_needs_an_explanation() {
         &linear(),
         &samples(),
         &refuse,
+        &sigmoid,
         &plan,
         &Device::Cpu,
         &progress,
@@ -244,7 +250,16 @@ fn the_network_alone_is_asked_where_no_order_needs_an_explanation() {
         orders: vec![Order::MostRelevant],
         ..plan
     };
-    let error = flip(&linear(), &samples(), &refuse, &plan, &Device::Cpu, &|_| ()).unwrap_err();
+    let error = flip(
+        &linear(),
+        &samples(),
+        &refuse,
+        &sigmoid,
+        &plan,
+        &Device::Cpu,
+        &|_| (),
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("asked"));
 }
 
@@ -255,6 +270,7 @@ fn impossible_plans_are_refused() {
             &linear(),
             samples,
             &explain(0.0),
+            &sigmoid,
             plan,
             &Device::Cpu,
             &|_| (),

@@ -10,10 +10,16 @@
 //! ```
 //!
 //! A [`Model`] is a graph with what cannot be known from it: which features it reads and what its classes are called. Both
-//! stand in one safetensors file, which [`Model::save`] writes and [`Model::load`] reads.
+//! stand in one safetensors file, which [`Model::save`] writes and [`Model::load`] reads. [`Model::import`] makes one of a
+//! [`Checkpoint`] of PyTorch.
 
 pub mod alexnet;
+mod checkpoint;
 mod model;
 pub mod resnet34;
 
-pub use model::{Arch, Error, Model, Result, spectrogram_metadata};
+pub use checkpoint::Checkpoint;
+pub use model::{
+    Arch, Error, Features, Model, Result, TRAINING, filterbank_metadata, probability,
+    spectrogram_metadata,
+};

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use candle_core::Device;
+use serde_json::Value;
+use speechlens_nn::loss::Loss;
 use speechlens_nn::tensor_file::{self, Metadata};
 use speechlens_nn::{Architecture, Graph};
 
-use crate::{alexnet, resnet34};
+use crate::{Checkpoint, alexnet, resnet34};
 
 /// What can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +17,7 @@ pub enum Error {
     /// The graph, or the file's tensors.
     #[error(transparent)]
     Network(#[from] speechlens_nn::Error),
-    /// A file that is no SpeechLens model.
+    /// A file that is no SpeechLens model, or no checkpoint.
     #[error("{path}: {problem}", path = path.display())]
     Model {
         /// The file.
@@ -83,10 +85,36 @@ pub struct Model {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// What a network reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Features {
+    /// The decibel spectrogram of a second.
+    Spectrogram,
+    /// The mel filterbank of two seconds.
+    Filterbank,
+}
+
+impl FromStr for Features {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "spectrogram" => Ok(Features::Spectrogram),
+            "filterbank" => Ok(Features::Filterbank),
+            _ => Err(format!(
+                "reads `{text}`, which this version does not know; there are spectrogram and filterbank"
+            )),
+        }
+    }
+}
+
 const ARCH: &str = "arch";
 const CLASSES: &str = "classes";
 const FEATURES: &str = "features";
 const CROP: &str = "crop";
+/// The key of the metadata under which stands how the network was trained, as JSON: by which `loss`, ….
+pub const TRAINING: &str = "training";
+const LOSS: &str = "loss";
 
 /// The metadata of a network that reads decibel spectrograms cut by `crop` (`thesis` or `audiomnist`).
 pub fn spectrogram_metadata(crop: &str) -> BTreeMap<String, String> {
@@ -95,7 +123,54 @@ pub fn spectrogram_metadata(crop: &str) -> BTreeMap<String, String> {
         .into()
 }
 
+/// The metadata of a network that reads mel filterbanks of segments, the mean of each band set to 0.
+pub fn filterbank_metadata() -> BTreeMap<String, String> {
+    [(FEATURES, "filterbank"), ("normalization", "segment")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// The probability of a class, in 0..1, as a network that was trained by `loss` means it: the softmax of the logits after cross
+/// entropy, the sigmoid of the class's own logit after binary cross entropy.
+///
+/// # Panics
+/// If there is no such class.
+pub fn probability(loss: Loss, logits: &[f32], class: usize) -> f32 {
+    let over = |logit: f32| (f64::from(logit) - f64::from(logits[class])).exp();
+    let total = match loss {
+        Loss::BinaryCrossEntropy => 1.0 + over(0.0),
+        Loss::CrossEntropy => logits.iter().map(|logit| over(*logit)).sum(),
+    };
+    (1.0 / total) as f32
+}
+
 impl Model {
+    /// What the network reads; if the metadata does not say, what such networks are made for.
+    pub fn features(&self) -> Features {
+        let told = self.metadata.get(FEATURES);
+        told.and_then(|text| text.parse().ok())
+            .unwrap_or(match self.arch {
+                Arch::AlexNet => Features::Spectrogram,
+                Arch::ResNet34 => Features::Filterbank,
+            })
+    }
+
+    /// What the network was trained by; if the metadata does not say, what such networks are trained by.
+    pub fn loss(&self) -> Loss {
+        let training = self.metadata.get(TRAINING);
+        let training = training.and_then(|text| serde_json::from_str(text).ok());
+        let loss = |mut training: Value| serde_json::from_value(training[LOSS].take()).ok();
+        training.and_then(loss).unwrap_or(match self.arch {
+            Arch::AlexNet => Loss::BinaryCrossEntropy,
+            Arch::ResNet34 => Loss::CrossEntropy,
+        })
+    }
+
+    /// The [`probability`] of a class.
+    pub fn probability(&self, logits: &[f32], class: usize) -> f32 {
+        probability(self.loss(), logits, class)
+    }
+
     /// A class by its name or index.
     pub fn class(&self, name: &str) -> Option<usize> {
         let by_index = || {
@@ -120,6 +195,34 @@ impl Model {
         Ok(tensor_file::write(path, &self.graph.weights(), &metadata)?)
     }
 
+    /// Makes a model of a checkpoint. The number of classes is that of the last layer; their names are 0, 1, …, and there is
+    /// no metadata yet.
+    ///
+    /// # Errors
+    /// If the file is no checkpoint; every tensor that is missing, surplus or of another shape is named.
+    pub fn import(arch: Arch, path: &Path, device: &Device) -> Result<Self> {
+        let network = arch.architecture(1)?;
+        let weights = Checkpoint::open(path)?.weights(&network)?;
+        let last = network.nodes().last().map_or("", |node| &node.name);
+        let last = weights.get(&format!("{last}.weight"));
+        let classes = last.and_then(|weight| weight.dims().first()).copied();
+        let classes = classes.unwrap_or(1);
+        let graph = arch
+            .architecture(classes)?
+            .with_weights(weights)
+            .map_err(|error| Error::Model {
+                path: path.to_owned(),
+                problem: error.to_string(),
+            })?
+            .map_weights(|_, weight| Ok(weight.to_device(device)?))?;
+        Ok(Model {
+            arch,
+            graph,
+            classes: (0..classes).map(|class| class.to_string()).collect(),
+            metadata: BTreeMap::new(),
+        })
+    }
+
     /// Reads a model.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let wrong = |problem: String| Error::Model {
@@ -128,7 +231,8 @@ impl Model {
         };
         let (tensors, mut metadata) = tensor_file::read(path, device)?;
         let mut take = |key: &str| {
-            let remedy = "train one with `speechlens train`";
+            let remedy =
+                "train one with `speechlens train`, or import one with `speechlens import`";
             metadata
                 .remove(key)
                 .ok_or_else(|| wrong(format!("is no SpeechLens model (no `{key}`): {remedy}")))
@@ -138,6 +242,9 @@ impl Model {
             .map_err(|error| wrong(format!("`{CLASSES}` is not a list of names ({error})")))?;
         if classes.is_empty() {
             return Err(wrong(format!("`{CLASSES}` names no class")));
+        }
+        if let Some(features) = metadata.get(FEATURES) {
+            features.parse::<Features>().map_err(wrong)?;
         }
         let graph = arch
             .architecture(classes.len())?

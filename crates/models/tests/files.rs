@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use speechlens_models::{Arch, Model, alexnet};
+use speechlens_models::{Arch, Model, alexnet, probability};
+use speechlens_nn::loss::Loss;
 use speechlens_nn::tensor_file::{self, Metadata};
 
 const NAMES: [&str; 2] = ["male", "female"];
@@ -184,4 +185,51 @@ fn classes_are_found_by_name_and_by_index() {
     assert_eq!(asked.map(|name| model.class(name)), found);
     assert!("vgg".parse::<Arch>().is_err());
     assert_eq!(Arch::AlexNet.to_string().parse(), Ok(Arch::AlexNet));
+}
+
+#[test]
+fn probabilities_are_as_the_network_was_trained() {
+    let model = |arch: Arch, training: Option<&str>| Model {
+        arch,
+        graph: speechlens_nn::Architecture::new([1])
+            .with_weights(BTreeMap::new())
+            .unwrap(),
+        classes: vec!["a".into()],
+        metadata: training
+            .map(|text| ("training".to_owned(), text.to_owned()))
+            .into_iter()
+            .collect(),
+    };
+    let (binary, categorical) = (Loss::BinaryCrossEntropy, Loss::CrossEntropy);
+    for (arch, training, loss) in [
+        (Arch::AlexNet, None, binary),
+        (Arch::ResNet34, None, categorical),
+        (
+            Arch::AlexNet,
+            Some("{\"loss\":\"cross-entropy\"}"),
+            categorical,
+        ),
+        (
+            Arch::ResNet34,
+            Some("{\"epochs\":2,\"loss\":\"binary-cross-entropy\"}"),
+            binary,
+        ),
+        (Arch::ResNet34, Some("{\"epochs\":2}"), categorical),
+        (Arch::AlexNet, Some("by hand"), binary),
+    ] {
+        assert_eq!(model(arch, training).loss(), loss, "{arch} {training:?}");
+    }
+    // ln 3 against 0: 3 to 1.
+    let logits = [3f32.ln(), 0.0];
+    for class in [0, 1] {
+        let softmax = model(Arch::ResNet34, None).probability(&logits, class);
+        assert!((softmax - [0.75, 0.25][class]).abs() < 1e-7);
+        let sigmoid = model(Arch::AlexNet, None).probability(&logits, class);
+        assert!((sigmoid - [0.75, 0.5][class]).abs() < 1e-7);
+    }
+    // Beyond the range of an exponential.
+    for loss in [binary, categorical] {
+        let found = [0, 1].map(|class| probability(loss, &[2000.0, -2000.0], class));
+        assert_eq!(found, [1.0, 0.0]);
+    }
 }

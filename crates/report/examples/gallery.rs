@@ -52,7 +52,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     .write_png(&folder.join("panels.png"))?;
 
     let mel = Array2::from_shape_fn((64, 200), |(f, t)| ((f * 3 + t) % 40) as f32 * 0.3 - 6.0);
-    let filterbank = Panel::spectrogram(Axes::filterbank(2.0, 64), mel.view(), "log energy")?;
+    let hertz = |mel: f64| 700.0 * ((mel / 1127.0).exp() - 1.0);
+    let centres: Vec<f64> = (1..=64)
+        .map(|band| hertz(32.0 + 43.2 * band as f64))
+        .collect();
+    let axes = Axes::filterbank(0.0, 2.0, &centres);
+    let filterbank = Panel::spectrogram(axes, mel.view(), "log energy")?;
     filterbank
         .titled("filterbank")
         .picture()?

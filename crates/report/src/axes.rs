@@ -3,15 +3,19 @@
 use crate::number;
 
 /// How values lie along an axis.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Scale {
     Linear,
     /// Logarithmic; zero, which has no logarithm, stands at the left end, `gap` before the first value.
     Log {
         gap: f64,
     },
+    /// Bands of equal height, lying on these values.
+    Bands(Vec<f64>),
 }
 
+/// How near ticks of bands may come to each other: their values are round, not their places.
+const TICK_DISTANCE: f64 = 0.07;
 /// The part of a logarithmic axis between zero and its first value.
 const ZERO_GAP: f64 = 0.08;
 
@@ -53,13 +57,23 @@ impl Axis {
         }
     }
 
+    /// An axis of bands of equal height, in the order of the values that they lie on, which are above 0 and rise.
+    fn bands(label: impl Into<String>, values: &[f64]) -> Self {
+        Self {
+            label: label.into(),
+            start: values.first().map_or(1.0, |v| v.max(f64::MIN_POSITIVE)),
+            end: values.last().copied().unwrap_or(1.0),
+            scale: Scale::Bands(values.to_vec()),
+        }
+    }
+
     pub(crate) fn label(&self) -> &str {
         &self.label
     }
 
     /// The same axis, long enough to hold `values`.
     pub(crate) fn including(&self, values: impl Iterator<Item = f64>) -> Self {
-        let log = self.scale != Scale::Linear;
+        let log = matches!(self.scale, Scale::Log { .. });
         let mut axis = self.clone();
         for value in values.filter(|v| v.is_finite() && !(log && *v <= 0.0)) {
             axis.start = axis.start.min(value);
@@ -73,12 +87,20 @@ impl Axis {
 
     /// Where `value` lies: 0 at the start, 1 at the end; `None` for what the axis cannot show.
     pub(crate) fn position(&self, value: f64) -> Option<f64> {
-        let position = match self.scale {
+        let position = match &self.scale {
             Scale::Linear => (value - self.start) / (self.end - self.start),
-            Scale::Log { gap } if value == 0.0 && gap > 0.0 => 0.0,
+            Scale::Log { gap } if value == 0.0 && *gap > 0.0 => 0.0,
             Scale::Log { gap } => {
                 let along = (value / self.start).ln() / (self.end / self.start).ln();
                 gap + (1.0 - gap) * along
+            }
+            Scale::Bands(values) => {
+                let pair = values
+                    .windows(2)
+                    .position(|p| (p[0]..=p[1]).contains(&value))?;
+                let [below, above] = [values[pair], values[pair + 1]];
+                let along = (value - below) / (above - below);
+                (pair as f64 + 0.5 + along) / values.len() as f64
             }
         };
         let slack = 1e-9;
@@ -89,10 +111,11 @@ impl Axis {
 
     /// Round values along the axis, with their positions and labels.
     pub(crate) fn ticks(&self) -> Vec<(f64, String)> {
-        let values = match self.scale {
+        let values = match &self.scale {
             Scale::Linear => linear_ticks(self.start, self.end),
+            Scale::Bands(_) => return self.band_ticks(),
             Scale::Log { gap } => {
-                let zero = (gap > 0.0).then_some(0.0);
+                let zero = (*gap > 0.0).then_some(0.0);
                 zero.into_iter()
                     .chain(log_ticks(self.start, self.end))
                     .collect()
@@ -102,6 +125,22 @@ impl Axis {
             .into_iter()
             .filter_map(|v| Some((self.position(v)?, tick_label(v))))
             .collect()
+    }
+
+    /// Ticks of bands: those of a logarithmic axis that have room below the next.
+    fn band_ticks(&self) -> Vec<(f64, String)> {
+        let mut ticks: Vec<(f64, String)> = Vec::new();
+        for value in log_ticks(self.start, self.end).into_iter().rev() {
+            let Some(position) = self.position(value) else {
+                continue;
+            };
+            let next = ticks.last().map_or(f64::INFINITY, |(next, _)| *next);
+            if next - position >= TICK_DISTANCE {
+                ticks.push((position, tick_label(value)));
+            }
+        }
+        ticks.reverse();
+        ticks
     }
 }
 
@@ -127,11 +166,11 @@ impl Axes {
         }
     }
 
-    /// A mel filterbank: `seconds` long, `filters` high.
-    pub fn filterbank(seconds: f64, filters: usize) -> Self {
+    /// A mel filterbank from `start` to `end` seconds, whose bands lie on these frequencies in Hz.
+    pub fn filterbank(start: f64, end: f64, frequencies: &[f64]) -> Self {
         Self {
-            x: Axis::linear("time (s)", 0.0, seconds),
-            y: Axis::linear("mel filter", 0.0, filters as f64),
+            x: Axis::linear("time (s)", start, end),
+            y: Axis::bands("frequency of mel bands (Hz)", frequencies),
         }
     }
 }
@@ -223,6 +262,25 @@ mod tests {
         assert_eq!(zero.position(1.0), Some(ZERO_GAP));
         assert_eq!(zero.position(10_000.0), Some(1.0));
         assert_eq!(zero.position(-1.0), None);
+    }
+
+    #[test]
+    fn bands_lie_in_rows_whatever_their_distance() {
+        let centres: Vec<f64> = (0..8).map(|band| 100.0 * 2f64.powi(band)).collect();
+        let axis = Axis::bands("", &centres);
+        for (row, centre) in centres.iter().enumerate() {
+            let position = axis.position(*centre).expect("shown");
+            assert!((position - (row as f64 + 0.5) / 8.0).abs() < 1e-12);
+        }
+        assert!((axis.position(150.0).expect("shown") - 1.0 / 8.0).abs() < 1e-12);
+        assert_eq!((axis.position(99.0), axis.position(12_801.0)), (None, None));
+        assert_eq!(
+            labels(&axis),
+            ["100", "200", "500", "1000", "2000", "5000", "10k"]
+        );
+        // 500 would stand in the way of 1000 among bands that are equally far from each other.
+        let axis = Axis::bands("", &[100.0, 2500.0, 5000.0, 7500.0, 10_000.0]);
+        assert_eq!(labels(&axis), ["100", "1000", "2000", "5000", "10k"]);
     }
 
     #[test]

@@ -7,8 +7,8 @@ fn every_subcommand_explains_itself() {
         (
             &[][..],
             &[
-                "features", "train", "predict", "explain", "evaluate", "--device", "--seed",
-                "--quiet",
+                "features", "import", "train", "predict", "explain", "evaluate", "--device",
+                "--seed", "--quiet",
             ][..],
         ),
         (&["features"], &["spectrogram"]),
@@ -37,6 +37,10 @@ fn every_subcommand_explains_itself() {
                 "--checkpoint-seconds",
                 "in seconds",
             ],
+        ),
+        (
+            &["import"],
+            &["state dict", "--classes", "a file", "softmax", "torch.save"],
         ),
         (
             &["predict"],

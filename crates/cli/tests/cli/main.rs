@@ -5,8 +5,10 @@
 mod bench;
 mod explain;
 mod features;
+mod filterbank;
 mod flip;
 mod help;
+mod import;
 mod mistakes;
 mod predict;
 mod support;

@@ -1,5 +1,6 @@
 //! A folder a test, the binary, and inputs for it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -7,7 +8,7 @@ use std::sync::OnceLock;
 use candle_core::Device;
 use ndarray::{Array, Array2, Dimension};
 use ndarray_npy::WriteNpyExt;
-use speechlens_models::{Arch, Model, spectrogram_metadata};
+use speechlens_models::{Arch, Model, filterbank_metadata, spectrogram_metadata};
 use tempfile::TempDir;
 
 /// Where a test works: on a disk, since model files are large.
@@ -112,15 +113,29 @@ pub fn spectrogram(shift: usize) -> Array2<f32> {
 pub fn model() -> &'static str {
     static MODEL: OnceLock<String> = OnceLock::new();
     MODEL.get_or_init(|| {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("random-alexnet.safetensors");
-        let graph = Arch::AlexNet.architecture(2).unwrap();
-        let model = Model {
-            arch: Arch::AlexNet,
-            graph: graph.random(3, &Device::Cpu).unwrap(),
-            classes: vec!["male".into(), "female".into()],
-            metadata: spectrogram_metadata("thesis"),
-        };
-        model.save(&path).unwrap();
-        path.to_str().unwrap().to_owned()
+        let metadata = spectrogram_metadata("thesis");
+        random(Arch::AlexNet, &["male", "female"], metadata)
     })
+}
+
+/// ResNet34 with random weights, which says `anna`, `ben` or `carl`; one file for all tests.
+pub fn speaker_model() -> &'static str {
+    static MODEL: OnceLock<String> = OnceLock::new();
+    MODEL.get_or_init(|| {
+        let names = ["anna", "ben", "carl"];
+        random(Arch::ResNet34, &names, filterbank_metadata())
+    })
+}
+
+fn random(arch: Arch, classes: &[&str], metadata: BTreeMap<String, String>) -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("random-{arch}.safetensors"));
+    let graph = arch.architecture(classes.len()).unwrap();
+    let model = Model {
+        arch,
+        graph: graph.random(3, &Device::Cpu).unwrap(),
+        classes: classes.iter().map(|class| (*class).to_owned()).collect(),
+        metadata,
+    };
+    model.save(&path).unwrap();
+    path.to_str().unwrap().to_owned()
 }

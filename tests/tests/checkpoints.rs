@@ -1,0 +1,397 @@
+//! Checkpoints as PyTorch wrote them: every way of saving gives the same tensors, and a damaged file is an error.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use proptest::prelude::*;
+use speechlens_models::{Arch, Checkpoint, Model};
+use speechlens_nn::ops::{BatchNorm, Conv2d, Flatten, Linear, Relu};
+use speechlens_nn::{Architecture, Graph, tensor_file};
+use speechlens_tests::{Tensors, golden};
+
+/// `Tiny` of `goldens/make_checkpoints.py`.
+fn tiny() -> Architecture {
+    let mut net = Architecture::new([1, 4, 5]);
+    let x = net.input();
+    let conv = Conv2d::new(1, 2, 3).without_bias();
+    let x = net.add("conv", conv, [x]).unwrap();
+    let x = net.add("bn", BatchNorm { channels: 2 }, [x]).unwrap();
+    let x = net.add("relu", Relu, [x]).unwrap();
+    let x = net.add("flatten", Flatten, [x]).unwrap();
+    net.add("classifier", Linear::new(12, 3), [x]).unwrap();
+    net
+}
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("goldens/checkpoints")
+        .join(name)
+}
+
+fn expected() -> Tensors {
+    golden("checkpoints/expected.safetensors").unwrap()
+}
+
+fn bits(tensor: &Tensor) -> Vec<u32> {
+    assert_eq!(tensor.dtype(), DType::F32);
+    let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    values.into_iter().map(f32::to_bits).collect()
+}
+
+#[test]
+fn every_way_of_saving_gives_the_same_tensors() {
+    let expected = expected();
+    for (name, place) in [
+        ("plain.zip.pt", "plain"),
+        ("plain.legacy.pt", "plain"),
+        ("plain.safetensors", "plain"),
+        ("strided.zip.pt", "plain"),
+        ("strided.legacy.pt", "plain"),
+        ("shared.zip.pt", "shared"),
+        ("shared.legacy.pt", "shared"),
+        ("wrapped.zip.pth", "plain"),
+        ("wrapped.legacy.pth", "plain"),
+        ("module.pth", "plain"),
+        ("nested.pth", "plain"),
+        ("parameters.pt", "plain"),
+        ("twice.pt", "plain"),
+        ("f64.pt", "plain"),
+        ("f16.zip.pt", "f16"),
+        ("f16.legacy.pt", "f16"),
+        ("f16.safetensors", "f16"),
+        ("bf16.pt", "bf16"),
+    ] {
+        let weights = Checkpoint::open(&file(name)).unwrap().weights(&tiny());
+        let weights = weights.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let graph = tiny().with_weights(weights);
+        let weights = graph
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+            .weights();
+        assert_eq!(weights.len(), 7, "{name}");
+        for (parameter, tensor) in weights {
+            let expected = &expected[&format!("{place}/{parameter}")];
+            assert_eq!(tensor.dims(), expected.dims(), "{name}: {parameter}");
+            assert_eq!(bits(&tensor), bits(expected), "{name}: {parameter}");
+        }
+    }
+}
+
+#[test]
+fn an_imported_network_answers_as_in_pytorch() {
+    let expected = expected();
+    let checkpoint = Checkpoint::open(&file("strided.zip.pt")).unwrap();
+    let graph = tiny()
+        .with_weights(checkpoint.weights(&tiny()).unwrap())
+        .unwrap();
+    let apart = furthest(&graph, &expected["input"], &expected["logits"]);
+    assert!(apart < 1e-6, "{apart} apart");
+}
+
+fn furthest(graph: &Graph, input: &Tensor, logits: &Tensor) -> f32 {
+    let apart = (graph.forward(input).unwrap() - logits).unwrap().abs();
+    apart.unwrap().max_all().unwrap().to_scalar().unwrap()
+}
+
+#[test]
+fn dictionaries_are_listed_by_the_keys_that_lead_to_them() {
+    let checkpoint = Checkpoint::open(&file("wrapped.zip.pth")).unwrap();
+    let found = checkpoint.state_dicts();
+    let of_model = &found["model_state_dict"];
+    assert!(of_model.contains(&"bn.running_var"), "{of_model:?}");
+    assert!(!of_model.iter().any(|name| name.contains("tracked")));
+    // Adam's.
+    let of_bias = &found["optimizer_state_dict.state.4"];
+    assert!(of_bias.contains(&"exp_avg_sq"), "{of_bias:?}");
+    let nested = Checkpoint::open(&file("nested.pth")).unwrap();
+    let names = &nested.state_dicts()["state_dict"];
+    assert!(names.contains(&"model.module.conv.weight"), "{names:?}");
+}
+
+/// The one line that a file is refused with, without its name.
+fn refused(path: &Path) -> String {
+    let error = Checkpoint::open(path)
+        .and_then(|checkpoint| checkpoint.weights(&tiny()))
+        .unwrap_err()
+        .to_string();
+    assert!(!error.contains('\n'), "{error}");
+    let named = error.strip_prefix(&format!("{}: ", path.display()));
+    named.unwrap_or_else(|| panic!("{error}")).to_owned()
+}
+
+#[test]
+fn what_is_no_state_dict_says_what_it_is_and_what_to_do() {
+    let remedy = "torch.save(model.state_dict(), path)";
+    for (name, words) in [
+        (
+            "whole.zip.pt",
+            ["whole pickled module (`__main__.Tiny`)", remedy],
+        ),
+        (
+            "whole.legacy.pt",
+            ["whole pickled module (`__main__.Tiny`)", remedy],
+        ),
+        (
+            "whole.wrapped.pt",
+            ["whole pickled module (`__main__.Tiny`)", remedy],
+        ),
+        ("script.pt", ["TorchScript", remedy]),
+        (
+            "two.pt",
+            ["`model.` and `model_ema.`", "save one of them alone"],
+        ),
+        ("int8.pt", ["CharStorage", "model.float()"]),
+    ] {
+        let error = refused(&file(name));
+        assert!(
+            words.iter().all(|word| error.contains(word)),
+            "{name}: {error}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.pt");
+    for (bytes, word) in [
+        (&b""[..], "no checkpoint"),
+        (b"PK\x03\x04", "zip archive"),
+        (b"\x80\x02}q\x00.", "pickle, but none of torch.save"),
+        (b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0", "no checkpoint"),
+        (
+            b"\x10\0\0\0\0\0\0\0{\"a\":1}",
+            "not a whole safetensors file",
+        ),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        assert!(refused(&path).contains(word), "{}", refused(&path));
+    }
+    assert!(refused(&folder.path().join("absent.pt")).contains("check the path"));
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.safetensors");
+    let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+    let tensors = [
+        ("module.features.0.weight", zeros(&[64, 3, 11, 11])),
+        ("module.classifier.6.weight", zeros(&[7, 4096])),
+        ("module.classifier.6.bias", zeros(&[7])),
+        ("loss.weight", zeros(&[2])),
+    ];
+    let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor));
+    tensor_file::write(&path, &tensors.into(), &Default::default()).unwrap();
+    let error = Model::import(Arch::AlexNet, &path, &Device::Cpu).unwrap_err();
+    let error = error.to_string();
+    for words in [
+        "`features.0.weight` is [64, 3, 11, 11], not [64, 1, 11, 11]",
+        "`features.0.bias` is missing",
+        "`loss.weight` has no place",
+        &path.display().to_string(),
+    ] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    assert!(!error.contains("classifier.6"), "{error}");
+}
+
+/// Every outcome but a panic and a wrong network is fine: what a byte says may not matter.
+fn read(bytes: &[u8], folder: &Path) -> Result<Tensors, String> {
+    let path = folder.join("file.pt");
+    let mut file = std::fs::File::create(&path).unwrap();
+    file.write_all(bytes).unwrap();
+    let weights = Checkpoint::open(&path)
+        .and_then(|checkpoint| checkpoint.weights(&tiny()))
+        .map_err(|error| error.to_string())?;
+    let graph = tiny().with_weights(weights);
+    Ok(graph.map_err(|error| error.to_string())?.weights())
+}
+
+const DAMAGED: [&str; 8] = [
+    "plain.zip.pt",
+    "plain.legacy.pt",
+    "shared.zip.pt",
+    "shared.legacy.pt",
+    "strided.legacy.pt",
+    "wrapped.zip.pth",
+    "wrapped.legacy.pth",
+    "plain.safetensors",
+];
+
+/// A pickle's operations, so that damage is not only nonsense.
+const OPERATIONS: &[u8] = b"\x80cqr)R(XJtQKM\x85\x86\x87\x88\x89Nhjsu}db.\x81]Gae\x8a";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_truncated_file_is_an_error(name in prop::sample::select(&DAMAGED[..]), share in 0.0..1.0f64) {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = std::fs::read(file(name)).unwrap();
+        let length = (share * bytes.len() as f64) as usize;
+        let error = read(&bytes[..length], folder.path()).unwrap_err();
+        prop_assert!(error.contains("file.pt") && !error.contains('\n'), "{}", error);
+    }
+
+    #[test]
+    fn a_damaged_file_never_panics(
+        name in prop::sample::select(&DAMAGED[..]),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<prop::sample::Index>(), 0..3), 1..6),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bytes = std::fs::read(file(name)).unwrap();
+        for (place, byte, operation, kind) in damage {
+            let place = place.index(bytes.len());
+            match kind {
+                0 => bytes[place] = byte,
+                1 => bytes[place] = OPERATIONS[operation.index(OPERATIONS.len())],
+                _ => { bytes.remove(place); }
+            }
+        }
+        if let Err(error) = read(&bytes, folder.path()) {
+            prop_assert!(!error.contains('\n'), "{}", error);
+        }
+    }
+
+    /// Legacy files have no checksums: any pickle in their frame reaches the machine.
+    #[test]
+    fn a_pickle_of_random_operations_never_panics(
+        operations in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(0..4u8, 0..6)), 0..200),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut object = Vec::new();
+        for (operation, rest) in operations {
+            object.push(OPERATIONS[operation.index(OPERATIONS.len())]);
+            object.extend(rest);
+        }
+        prop_assert!(read(&legacy(&object, &[]), folder.path()).is_err());
+    }
+
+    #[test]
+    fn a_tensor_reads_what_its_strides_say_or_is_refused(
+        offset in 0..40i32,
+        layout in prop::collection::vec((0..5i32, 0..12i32), 0..4),
+        count in 0..60u8,
+    ) {
+        let (shape, stride): (Vec<i32>, Vec<i32>) = layout.into_iter().unzip();
+        let numbers: Vec<f32> = (0..count).map(f32::from).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.pt");
+        std::fs::write(&path, legacy(&tensor(offset, &shape, &stride), &numbers)).unwrap();
+        let mut places = vec![offset];
+        for (size, stride) in shape.iter().zip(&stride) {
+            places = places.iter().flat_map(|p| (0..*size).map(move |i| p + i * stride)).collect();
+        }
+        let found = Checkpoint::open(&path).unwrap().tensors("");
+        match places.iter().all(|place| *place < i32::from(count)) {
+            true => {
+                let found = &found.unwrap()["x"];
+                let shape: Vec<usize> = shape.iter().map(|size| *size as usize).collect();
+                prop_assert_eq!(found.dims(), &shape[..]);
+                let values: Vec<f32> = places.iter().map(|place| *place as f32).collect();
+                prop_assert_eq!(found.flatten_all().unwrap().to_vec1::<f32>().unwrap(), values);
+            }
+            false => prop_assert!(found.unwrap_err().to_string().contains("`x` reaches beyond")),
+        }
+    }
+}
+
+/// A file in the legacy format whose object is this pickle without its end, with one storage `0` of floats.
+fn legacy(object: &[u8], numbers: &[f32]) -> Vec<u8> {
+    let whole = std::fs::read(file("plain.legacy.pt")).unwrap();
+    // Before the object stand the magic number, the version and the machine.
+    let mut bytes = whole[..137].to_vec();
+    bytes.extend(object);
+    bytes.extend(b".\x80\x02]X\x01\0\0\x000a.");
+    bytes.extend((numbers.len() as u64).to_le_bytes());
+    bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    bytes
+}
+
+/// The pickle of `{"x": tensor}`.
+fn tensor(offset: i32, shape: &[i32], stride: &[i32]) -> Vec<u8> {
+    let mut bytes = b"\x80\x02}X\x01\0\0\0xctorch._utils\n_rebuild_tensor_v2\n(".to_vec();
+    bytes.extend(b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x01tQ");
+    bytes.push(b'J');
+    bytes.extend(offset.to_le_bytes());
+    for sizes in [shape, stride] {
+        bytes.push(b'(');
+        for size in sizes {
+            bytes.push(b'J');
+            bytes.extend(size.to_le_bytes());
+        }
+        bytes.push(b't');
+    }
+    bytes.extend(b"\x89}tRs");
+    bytes
+}
+
+#[test]
+fn hostile_pickles_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.pt");
+    let says = |object: &[u8], word: &str| {
+        std::fs::write(&path, legacy(object, &[1.0])).unwrap();
+        let read = Checkpoint::open(&path).and_then(|checkpoint| checkpoint.tensors(""));
+        let error = read.unwrap_err().to_string();
+        assert!(error.contains(word), "{error}, not {word}");
+    };
+    // A million tuples in each other.
+    says(&[&b")"[..], &[0x85; 1_000_000]].concat(), "deeper");
+    // A tuple of the last twice, sixty times: 2^60 values.
+    let twice = b"q\0h\0\x86".repeat(60);
+    says(&[b")", &twice[..]].concat(), "more");
+    // A text of 64 KiB, remembered again and again.
+    let mut text = b"X\0\0\x01\0".to_vec();
+    text.resize(text.len() + (1 << 16), b'a');
+    says(&[&text[..], &b"r\0\0\0\0".repeat(100_000)].concat(), "more");
+    says(b"X\xff\xff\xff\xffabc", "truncated");
+    says(&[&b"\x8a\xff"[..], &[1; 255]].concat(), "64 bits");
+    says(b"cos\nsystem\n(X\x04\0\0\0truetR", "no tensor uses");
+    let large = i32::MAX;
+    says(&tensor(large, &[1], &[1]), "reaches beyond");
+    says(&tensor(0, &[1, 2], &[1, large]), "reaches beyond");
+    // One number, read two thousand million times.
+    says(&tensor(0, &[large], &[0]), "more numbers than");
+    says(&tensor(0, &[large; 3], &[0; 3]), "more numbers than");
+    says(
+        &tensor(0, &[0, large, large, large], &[0; 4]),
+        "more numbers than",
+    );
+    says(&tensor(0, &[-1], &[1]), "no numbers");
+    says(&tensor(0, &[1, 1], &[1]), "2 sizes and 1 strides");
+}
+
+/// Full size; the files are too large to keep.
+#[test]
+fn alexnet_and_resnet34_answer_as_in_pytorch() {
+    let Some(folder) = std::env::var_os("SPEECHLENS_PEER_CHECKPOINTS") else {
+        println!(
+            "skipped: SPEECHLENS_PEER_CHECKPOINTS names no folder of `make_checkpoints.py --full`"
+        );
+        return;
+    };
+    let folder = Path::new(&folder);
+    let expected = golden(folder.join("expected.safetensors")).unwrap();
+    for (arch, classes) in [(Arch::AlexNet, 2), (Arch::ResNet34, 5994)] {
+        for way in [
+            "zip.pt",
+            "legacy.pt",
+            "module.pth",
+            "nested.pth",
+            "wrapped.pth",
+            "f64.pt",
+            "strided.pt",
+            "safetensors",
+        ] {
+            let path = folder.join(format!("{arch}.{way}"));
+            let start = std::time::Instant::now();
+            let model = Model::import(arch, &path, &Device::Cpu).unwrap();
+            let seconds = start.elapsed().as_secs_f64();
+            assert_eq!(model.classes.len(), classes);
+            let of = |what: &str| &expected[&format!("{arch}/{what}")];
+            let apart = furthest(&model.graph, of("input"), of("logits"));
+            println!("{arch}.{way}: logits {apart:.1e} apart, read in {seconds:.1} s");
+            assert!(apart < 1e-4);
+        }
+    }
+}
