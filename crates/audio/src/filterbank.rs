@@ -39,6 +39,9 @@ const FLOOR: f64 = f32::EPSILON as f64;
 /// In this order: to 16 kHz ([`resample`](crate::resample())); samples as 16-bit integers, in float; whole frames only; of
 /// each frame the mean taken off, pre-emphasis `x[i] − 0.97 x[i − 1]`, Povey's window (Hann's to the power of 0.85), power
 /// of an FFT of 512 points, 64 mel triangles from 20 Hz to 8 kHz, natural logarithm of at least the f32 epsilon.
+///
+/// Computed in double precision. Kaldi's single precision differs from it by thousandths where a band is far weaker than the
+/// rest of its frame.
 pub struct Filterbank {
     resampler: Resampler,
     window: Vec<f64>,

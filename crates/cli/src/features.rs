@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use speechlens_audio::silence::{TRIM_DB, trim};
-use speechlens_audio::{Audio, Crop, Placed, Placement, Spectrogram};
+use speechlens_audio::{Audio, Crop, Filterbank, Placed, Placement, Spectrogram, filterbank};
 use speechlens_report::npy;
 
 /// Turn a recording into what networks read.
@@ -20,6 +20,10 @@ enum Kind {
     /// The decibel spectrogram of one second, f32 [227, 227], frequency × time: mono, 8 kHz, Hann window of 455 samples,
     /// hop 35, in dB below the loudest bin, floor −80 dB. Row 0 is 0 Hz.
     Spectrogram(SpectrogramArguments),
+    /// The mel filterbank, f32 [64, frames], band × time: mono, 16 kHz, frames of 25 ms every 10 ms, the natural logarithm of
+    /// the power in 64 mel bands from 20 Hz to 8 kHz, as Kaldi's compute-fbank-feats --dither=0 has it. Row 0 is the
+    /// lowest band.
+    Fbank(FbankArguments),
 }
 
 #[derive(clap::Args)]
@@ -34,6 +38,19 @@ struct SpectrogramArguments {
     offset: usize,
     #[command(flatten)]
     cut: Cut,
+}
+
+#[derive(clap::Args)]
+struct FbankArguments {
+    /// The recording: WAV, FLAC, MP3, AAC in MP4, Ogg Vorbis; 25 ms or longer.
+    audio: PathBuf,
+    /// Where to write the array, a NumPy file.
+    #[arg(short, long, value_name = "OUT.npy")]
+    output: PathBuf,
+    /// Leave each band's mean over the recording as it is; otherwise it is set to 0, which takes away the level and the
+    /// colour of the microphone. Networks expect it at 0.
+    #[arg(long)]
+    no_mean_norm: bool,
 }
 
 /// How a recording becomes a spectrogram.
@@ -69,7 +86,13 @@ pub fn spectrogram(
 
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let Kind::Spectrogram(arguments) = &arguments.kind;
+    match &arguments.kind {
+        Kind::Spectrogram(arguments) => write_spectrogram(arguments),
+        Kind::Fbank(arguments) => write_fbank(arguments),
+    }
+}
+
+fn write_spectrogram(arguments: &SpectrogramArguments) -> Result<()> {
     let placement = Placement::At(arguments.offset);
     let (_, placed) = spectrogram(
         &arguments.audio,
@@ -83,6 +106,24 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         arguments.output.display(),
         placed.samples,
         placed.offset
+    );
+    Ok(())
+}
+
+fn write_fbank(arguments: &FbankArguments) -> Result<()> {
+    let audio = speechlens_audio::read(&arguments.audio)?;
+    let mut features = Filterbank::new()
+        .compute(&audio)
+        .with_context(|| arguments.audio.display().to_string())?;
+    if !arguments.no_mean_norm {
+        filterbank::subtract_mean(features.view_mut());
+    }
+    npy::write(&arguments.output, features.view())?;
+    tracing::info!(
+        "{}: {} frames of {:.3} s",
+        arguments.output.display(),
+        features.ncols(),
+        audio.seconds()
     );
     Ok(())
 }

@@ -146,8 +146,8 @@ impl Findings {
              within each round: the median, and the smallest and the largest. What slows both down changes the rates but \
              hardly the ratio. The goal is met where the median of the ratio reaches it. Networks use all threads; \
              random weights, random inputs, 10 classes. Training is a step of SGD with momentum on cross entropy. LRP ε has the \
-             rule ε with 1e-6 on every layer. The spectrogram is that of 0.6 s at 48 kHz, from samples in memory, on \
-             one thread.",
+             rule ε with 1e-6 on every layer. The spectrogram is that of 0.6 s at 48 kHz, the filterbank that of 10 s at 16 kHz, from \
+             samples in memory, on one thread.",
             self.rounds, self.seconds,
         )
     }
@@ -195,7 +195,7 @@ impl Findings {
         let versions: Vec<_> = self.versions.iter().map(version).collect();
         format!(
             "The peers: PyTorch for forward passes and training, zennit on PyTorch for LRP, scipy and librosa for \
-             spectrograms ({}). `xtask/src/bench/peers.py` is what they run, on as many threads.",
+             spectrograms, kaldi-native-fbank for filterbanks ({}). `xtask/src/bench/peers.py` is what they run, on as many threads.",
             versions.join(", ")
         )
     }

@@ -1,4 +1,4 @@
-//! SpeechLens's side: `speechlens bench` for networks, the library for spectrograms.
+//! SpeechLens's side: `speechlens bench` for networks, the library for features.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use speechlens_audio::{Audio, Crop, Placement, Spectrogram};
+use speechlens_audio::{Audio, Crop, Filterbank, Placement, Spectrogram};
 use tempfile::NamedTempFile;
 
 use super::rows::{Pass, Work};
@@ -20,8 +20,37 @@ const RULES: &str = "[[rule]]\nrule = \"epsilon\"\nepsilon = 1e-6\n";
 /// Between looks at a process's memory.
 const POLL: Duration = Duration::from_millis(20);
 /// The recording that spectrograms are made of: 0.6 s.
-pub const RATE: u32 = 48_000;
-pub const LENGTH: usize = 28_800;
+pub const SPECTROGRAM: Clip = Clip {
+    rate: 48_000,
+    length: 28_800,
+};
+/// The one that filterbanks are made of: 10 s.
+pub const FILTERBANK: Clip = Clip {
+    rate: 16_000,
+    length: 160_000,
+};
+
+/// How long a recording is.
+pub struct Clip {
+    /// Samples a second.
+    pub rate: u32,
+    /// In samples.
+    pub length: usize,
+}
+
+impl Clip {
+    fn noise(&self) -> Audio {
+        let mut state = 1u32;
+        let noise = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state as f32 / u32::MAX as f32 - 0.5
+        };
+        Audio {
+            samples: (0..self.length).map(noise).collect(),
+            rate: self.rate,
+        }
+    }
+}
 
 /// The built `speechlens`, and the rules it explains with.
 pub struct Ours {
@@ -67,6 +96,7 @@ impl Ours {
         match work {
             Work::Network(pass) => self.network(pass, seconds),
             Work::Spectrogram => spectrogram(seconds),
+            Work::Filterbank => filterbank(seconds),
         }
     }
 
@@ -131,26 +161,31 @@ fn high_water_mark(process: u32) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// Spectrograms a second on one thread, of noise in memory; the median of the passes that fit in the time.
 fn spectrogram(seconds: f64) -> Result<f64> {
-    let mut state = 1u32;
-    let noise = |_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        state as f32 / u32::MAX as f32 - 0.5
-    };
-    let audio = Audio {
-        samples: (0..LENGTH).map(noise).collect(),
-        rate: RATE,
-    };
-    let extractor = Spectrogram::new(Crop::Thesis);
+    let (extractor, noise) = (Spectrogram::new(Crop::Thesis), SPECTROGRAM.noise());
+    on_one_thread(seconds, || {
+        extractor.compute(&noise, Placement::At(0)).map(drop)
+    })
+}
+
+fn filterbank(seconds: f64) -> Result<f64> {
+    let (extractor, noise) = (Filterbank::new(), FILTERBANK.noise());
+    on_one_thread(seconds, || extractor.compute(&noise).map(drop))
+}
+
+/// Features a second on one thread, of noise in memory; the median of the passes that fit in the time.
+fn on_one_thread(
+    seconds: f64,
+    pass: impl Fn() -> speechlens_audio::Result<()> + Sync,
+) -> Result<f64> {
     let limit = Duration::try_from_secs_f64(seconds)?;
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     one.install(|| {
-        extractor.compute(&audio, Placement::At(0))?;
+        pass()?;
         let (start, mut rates) = (Instant::now(), Vec::new());
         while rates.is_empty() || start.elapsed() < limit {
             let before = Instant::now();
-            extractor.compute(&audio, Placement::At(0))?;
+            pass()?;
             rates.push(1.0 / before.elapsed().as_secs_f64());
         }
         Ok(median(rates))

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use super::ours::{LENGTH, RATE};
+use super::ours::{Clip, FILTERBANK, SPECTROGRAM};
 use super::rows::Work;
 
 const SCRIPT: &str = include_str!("peers.py");
@@ -80,14 +80,14 @@ impl Peer {
 
     /// Does the work for this many seconds after one warming pass; recordings a second.
     pub fn measure(&mut self, work: Work, seconds: f64) -> Result<f64> {
+        let features = |what: &str, Clip { rate, length }: Clip| json!({"what": what, "length": length, "rate": rate, "seconds": seconds});
         let request = match work {
             Work::Network(pass) => json!({
                 "what": pass.what.name(), "arch": pass.arch.to_string(), "batch": pass.batch,
                 "threads": rayon::current_num_threads(), "seconds": seconds,
             }),
-            Work::Spectrogram => json!({
-                "what": "spectrogram", "length": LENGTH, "rate": RATE, "seconds": seconds,
-            }),
+            Work::Spectrogram => features("spectrogram", SPECTROGRAM),
+            Work::Filterbank => features("filterbank", FILTERBANK),
         };
         let answer = self.ask(&request)?;
         answer["per_second"]

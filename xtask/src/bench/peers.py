@@ -6,6 +6,7 @@ One JSON object a line on standard input, one answer each on standard output:
 {"what": "forward", "arch": "alexnet", "batch": 50, "threads": 2, "seconds": 3}    {"per_second": …}
     likewise train and lrp, resnet34
 {"what": "spectrogram", "length": 28800, "rate": 48000, "seconds": 3}              {"per_second": …}
+    likewise filterbank
 {"what": "memory"}                                            {"peak": bytes or null}
 {"what": "packages"}       loads those of LRP, then likewise  {"peak": bytes or null}
 
@@ -24,7 +25,7 @@ CLASSES = 10
 def versions():
     """Of Python and of the packages used here; null for those that are not installed."""
     found = {"python": platform.python_version()}
-    for name in ["torch", "zennit", "librosa", "scipy"]:
+    for name in ["torch", "zennit", "librosa", "scipy", "kaldi-native-fbank"]:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -197,6 +198,26 @@ def spectrogram(request):
     return step
 
 
+def filterbank(request):
+    """The mel filterbank of one recording, as tests/goldens/make_filterbanks.py has it."""
+    import kaldi_native_fbank
+    import numpy as np
+
+    recording = np.random.default_rng(1).uniform(-16384, 16384, request["length"]).astype(np.float32)
+    options = kaldi_native_fbank.FbankOptions()
+    options.frame_opts.samp_freq = request["rate"]
+    options.frame_opts.dither = 0
+    options.mel_opts.num_bins = 64
+
+    def step():
+        fbank = kaldi_native_fbank.OnlineFbank(options)
+        fbank.accept_waveform(request["rate"], recording)
+        fbank.input_finished()
+        np.stack([fbank.get_frame(i) for i in range(fbank.num_frames_ready)], 1)
+
+    return step
+
+
 def measure(step, batch, seconds):
     """One pass warms up; then the median rate of the passes that fit in the time, at least one."""
     step()
@@ -226,7 +247,8 @@ def main():
                 # Only the last one is kept: networks are large.
                 if request != prepared:
                     step = None
-                    step = (spectrogram if request["what"] == "spectrogram" else network)(request)
+                    features = {"spectrogram": spectrogram, "filterbank": filterbank}
+                    step = features.get(request["what"], network)(request)
                     prepared = request
                 answer = measure(step, request.get("batch", 1), request["seconds"])
         except Exception as error:

@@ -20,6 +20,8 @@ pub enum Work {
     Network(Pass),
     /// The decibel spectrogram of one recording, on one core.
     Spectrogram,
+    /// The mel filterbank of one recording, on one core.
+    Filterbank,
 }
 
 /// A pass of a network over a batch.
@@ -63,7 +65,7 @@ impl What {
 }
 
 /// Every row, in the order of the table.
-pub const ROWS: [Row; 7] = [
+pub const ROWS: [Row; 8] = [
     network(What::Forward, Arch::AlexNet, 50, Some(1.2)),
     network(What::Train, Arch::AlexNet, 50, Some(1.0)),
     network(What::Lrp, Arch::AlexNet, 50, Some(3.0)),
@@ -78,6 +80,11 @@ pub const ROWS: [Row; 7] = [
              of the 455-point window (455 = 5 · 7 · 13), the only one that rustfft does without vectors. In single precision \
              they would miss librosa's levels near −80 dB",
         ),
+    },
+    Row {
+        work: Work::Filterbank,
+        goal: Some(3.0),
+        obstacle: None,
     },
 ];
 
@@ -99,13 +106,16 @@ impl Row {
         match self.work {
             Work::Network(pass) => format!("{}-{}", pass.arch, pass.what.name()),
             Work::Spectrogram => "spectrogram".into(),
+            Work::Filterbank => "filterbank".into(),
         }
     }
 
     /// What the document calls it.
     pub fn title(&self) -> String {
-        let Work::Network(Pass { what, arch, batch }) = self.work else {
-            return "spectrogram, one core".into();
+        let Pass { what, arch, batch } = match self.work {
+            Work::Network(pass) => pass,
+            Work::Spectrogram => return "spectrogram, one core".into(),
+            Work::Filterbank => return "filterbank, one core".into(),
         };
         let what = match what {
             What::Forward => "forward",

@@ -1,6 +1,6 @@
-use ndarray::Ix2;
+use ndarray::{Axis, Ix2};
 use speechlens_audio::silence::{TRIM_DB, trim};
-use speechlens_audio::{Audio, Crop, Placement, Spectrogram};
+use speechlens_audio::{Audio, Crop, Filterbank, Placement, Spectrogram, filterbank};
 
 use crate::support::Folder;
 
@@ -66,4 +66,37 @@ fn trim_makes_room() {
         .unwrap();
     assert_eq!(folder.read_npy::<Ix2>("long.npy"), expected.values);
     assert!(expected.samples < 4300, "{}", expected.samples);
+}
+
+#[test]
+fn filterbanks_are_those_of_the_audio_crate() {
+    let folder = Folder::new();
+    folder.tone("tone.wav", 22050, 30000);
+    let audio = speechlens_audio::read(folder.path("tone.wav")).unwrap();
+    let mut expected = Filterbank::new().compute(&audio).unwrap();
+    let arguments = ["features", "fbank", "tone.wav", "-o", "new/tone.npy"];
+    folder.run(&[&arguments[..], &["--no-mean-norm"]].concat());
+    let plain = folder.read_npy::<Ix2>("new/tone.npy");
+    // 30000 samples are 21769 at 16 kHz.
+    assert_eq!(plain.dim(), (64, 134));
+    assert_eq!(plain, expected);
+
+    assert_eq!(folder.run(&arguments), "");
+    let normalized = folder.read_npy::<Ix2>("new/tone.npy");
+    filterbank::subtract_mean(expected.view_mut());
+    assert_eq!(normalized, expected);
+    let means = normalized.mean_axis(Axis(1)).unwrap();
+    assert!(means.iter().all(|mean| mean.abs() < 1e-4), "{means}");
+}
+
+#[test]
+fn a_recording_without_a_whole_frame_has_no_filterbank() {
+    let folder = Folder::new();
+    folder.tone("click.wav", 16000, 399);
+    let message = folder.fail(&["features", "fbank", "click.wav", "-o", "click.npy"]);
+    assert!(
+        message.contains("click.wav") && message.contains("0.025 s"),
+        "{message}"
+    );
+    assert!(!folder.path("click.npy").exists());
 }

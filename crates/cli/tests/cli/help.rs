@@ -11,7 +11,7 @@ fn every_subcommand_explains_itself() {
                 "--seed", "--quiet",
             ][..],
         ),
-        (&["features"], &["spectrogram"]),
+        (&["features"], &["spectrogram", "fbank"]),
         (
             &["features", "spectrogram"],
             &[
@@ -21,6 +21,17 @@ fn every_subcommand_explains_itself() {
                 "frequency × time",
                 "samples at 8 kHz",
                 "--trim",
+            ],
+        ),
+        (
+            &["features", "fbank"],
+            &[
+                "[64, frames]",
+                "f32",
+                "band × time",
+                "Kaldi",
+                "natural logarithm",
+                "--no-mean-norm",
             ],
         ),
         (
@@ -121,6 +132,7 @@ fn bad_use_exits_with_2() {
             "--offset",
             "-1",
         ],
+        vec!["features", "fbank", "a.wav"],
         vec!["predict"],
         vec!["predict", "m.safetensors"],
         vec!["predict", "m.safetensors", "a.wav", "--device", "gpu"],
