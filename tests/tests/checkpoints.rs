@@ -18,7 +18,7 @@ fn tiny() -> Architecture {
     let x = net.input();
     let conv = Conv2d::new(1, 2, 3).without_bias();
     let x = net.add("conv", conv, [x]).unwrap();
-    let x = net.add("bn", BatchNorm { channels: 2 }, [x]).unwrap();
+    let x = net.add("bn", BatchNorm::new_2d(2), [x]).unwrap();
     let x = net.add("relu", Relu, [x]).unwrap();
     let x = net.add("flatten", Flatten, [x]).unwrap();
     net.add("classifier", Linear::new(12, 3), [x]).unwrap();

@@ -290,9 +290,9 @@ fn account(thesis: &Thesis, mut measured: Vec<Experiment>) -> Vec<Experiment> {
             .position(|experiment| experiment.id == entry.id);
         all.push(match found {
             Some(index) => measured.remove(index),
-            None if EXPERIMENTS.iter().any(|e| e.name == entry.experiment) => {
-                entry.not_run(&format!("the {} experiment was not asked for", entry.experiment))
-            }
+            None if EXPERIMENTS.iter().any(|e| e.name == entry.experiment) => entry.not_run(
+                &format!("the {} experiment was not asked for", entry.experiment),
+            ),
             None => entry.not_run(&format!(
                 "the {} experiment is not part of this version",
                 entry.experiment

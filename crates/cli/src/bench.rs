@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use clap::ValueEnum;
 use serde_json::json;
-use speechlens_lrp::{Composite, Lrp};
+use speechlens_lrp::Lrp;
 use speechlens_models::Arch;
 use speechlens_nn::Trainer;
 use speechlens_nn::loss::Loss;
@@ -15,6 +15,7 @@ use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::Config;
 
 use crate::common::{Common, at_least_one};
+use crate::rules;
 
 /// Measure how fast networks answer, learn and are explained: random weights, random inputs.
 ///
@@ -30,9 +31,8 @@ pub struct Arguments {
     /// Recordings a pass.
     #[arg(long, default_value_t = 32, value_parser = at_least_one)]
     batch: usize,
-    /// The rules for `lrp`: a preset or a TOML file.
-    #[arg(long, default_value = "thesis-gender", value_name = "PRESET|FILE.toml")]
-    rules: String,
+    #[command(flatten)]
+    rules: rules::Arguments,
     /// How long to measure.
     #[arg(long, default_value_t = 10.0, value_name = "S")]
     seconds: f64,
@@ -71,7 +71,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             ("forward", measure(arguments, &device, pass)?)
         }
         What::Lrp => {
-            let lrp = Lrp::new(&graph, &Composite::load(&arguments.rules)?)?;
+            let lrp = Lrp::new(
+                &graph,
+                &arguments.rules.composite(arguments.arch.features())?,
+            )?;
             let pass = || lrp.explain(&input, &labels).map(|_| ()).map_err(Into::into);
             ("lrp", measure(arguments, &device, pass)?)
         }

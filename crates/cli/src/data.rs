@@ -10,8 +10,8 @@ use speechlens_data::{
     FilterbankStore, HeldOut, Parameters, Recording, Sizes, Speakers, Split, Store, hdf5_layout,
     held_out,
 };
-use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_eval::Dataset;
+use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_report::progress;
 
 use crate::common::{Common, at_least_one};
@@ -183,7 +183,10 @@ impl Arguments {
             let store = Arc::new(self.filterbanks(data, common)?);
             let split = HeldOut::split(store.recordings(), &store.frames(), FRAMES)
                 .with_context(|| data.to_owned())?;
-            let again = split.speakers.iter().find(|name| all.classes.contains(name));
+            let again = split
+                .speakers
+                .iter()
+                .find(|name| all.classes.contains(name));
             if let Some(speaker) = again {
                 bail!("{data}: speaker {speaker} is in the data before it too: give each once");
             }
@@ -207,7 +210,10 @@ impl Arguments {
     fn filterbanks(&self, data: &str, common: &Common) -> Result<FilterbankStore> {
         let path = Path::new(data);
         if path.is_file() {
-            ensure!(self.limit.is_none(), "{data}: a store is read whole: leave --limit out");
+            ensure!(
+                self.limit.is_none(),
+                "{data}: a store is read whole: leave --limit out"
+            );
             return Ok(FilterbankStore::open(path)?);
         }
         let corpus = speechlens_data::open_utterances(data, common.seed)?;

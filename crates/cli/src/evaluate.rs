@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use clap::Subcommand;
 use serde_json::json;
-use speechlens_audio::{FLOOR_DB, SIZE};
 use speechlens_eval::Dataset;
 use speechlens_eval::flip::{Curve, Order, Plan, counts, flip};
-use speechlens_lrp::{Composite, Lrp};
-use speechlens_models::Model;
+use speechlens_lrp::Lrp;
+use speechlens_models::{Features, Model, TRAINING};
 use speechlens_nn::train::Samples;
 use speechlens_report::axes::{Axes, Axis};
 use speechlens_report::curves::{Chart, Series};
@@ -21,7 +20,7 @@ use speechlens_report::{atomic, progress};
 
 use crate::common::{Common, at_least_one, check_writable};
 use crate::data::{self, Part};
-use crate::train::TRAINING;
+use crate::rules;
 
 /// Measure whether explanations are true.
 #[derive(clap::Args)]
@@ -43,14 +42,14 @@ struct FlipArguments {
     model: PathBuf,
     #[command(flatten)]
     data: data::Arguments,
-    /// Which speakers: those that training with the same seed never heard, or others.
+    /// Which speakers: those that training with the same seed never heard, or others; of a speaker network, `train` is what
+    /// it was trained on, and the others what was held out.
     #[arg(long, value_enum, default_value = "test")]
     part: Part,
-    /// The rules: a preset or a TOML file, as for `explain`.
-    #[arg(long, default_value = "thesis-gender", value_name = "PRESET|FILE.toml")]
-    rules: String,
-    /// What bins are set to, in dB; else the rules' reference, which alone tests them.
-    #[arg(long, value_name = "DB", allow_hyphen_values = true, value_parser = finite)]
+    #[command(flatten)]
+    rules: rules::Arguments,
+    /// What bins are set to, in dB for spectrograms; else the rules' reference, which alone tests them.
+    #[arg(long, value_name = "X", allow_hyphen_values = true, value_parser = finite)]
     value: Option<f32>,
     /// Shares of the bins, in percent, rising.
     #[arg(
@@ -61,7 +60,7 @@ struct FlipArguments {
         value_name = "P,…"
     )]
     percentages: Vec<f64>,
-    /// At most so many recordings.
+    /// At most so many recordings, or segments of them.
     #[arg(long, default_value_t = 200, value_parser = at_least_one, value_name = "N")]
     recordings: usize,
     /// Recordings a forward pass.
@@ -111,33 +110,64 @@ fn percentage(text: &str) -> Result<f64, String> {
     }
 }
 
+/// What is flipped: recordings, or segments.
+fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<Box<dyn Samples>> {
+    match model.features() {
+        Features::Spectrogram => {
+            let crop = model.metadata.get("crop").map(|crop| crop.parse());
+            let crop = crop.transpose()?.unwrap_or_default();
+            let read = arguments.data.read(&[arguments.part], crop, common)?;
+            let dataset = read.into_iter().next().context("there are no data")?;
+            warn_of_heard_speakers(model, &dataset);
+            Ok(Box::new(dataset))
+        }
+        Features::Filterbank => {
+            let normalization = model.metadata.get("normalization").map(|n| n.parse());
+            let normalization = normalization.transpose().map_err(anyhow::Error::msg)?;
+            let data = arguments
+                .data
+                .speakers(normalization.unwrap_or_default(), common)?;
+            ensure!(
+                data.classes == model.classes,
+                "{}: its speakers are not those of the data: give what it was trained on",
+                arguments.model.display()
+            );
+            let segments = match arguments.part {
+                Part::Train => data.training,
+                Part::Validation | Part::Test => data.held_out,
+            };
+            Ok(Box::new(segments.sample(arguments.recordings, common.seed)))
+        }
+    }
+}
+
+/// The unit of the network's input.
+fn unit(model: &Model) -> &'static str {
+    match model.features() {
+        Features::Spectrogram => " dB",
+        Features::Filterbank => "",
+    }
+}
+
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let Measure::Flip(arguments) = &arguments.measure;
     check_writable(&arguments.output.join("flip.json"))?;
     let device = common.device()?;
-    let composite = Composite::load(&arguments.rules)?;
     let model = Model::load(&arguments.model, &device)?;
-    let lrp = Lrp::new(&model.graph, &composite).with_context(|| arguments.rules.clone())?;
-    let crop = model
-        .metadata
-        .get("crop")
-        .map(|crop| crop.parse())
-        .transpose()?
-        .unwrap_or_default();
+    let rules = arguments.rules.name(model.features());
+    let composite = arguments.rules.composite(model.features())?;
+    let lrp = Lrp::new(&model.graph, &composite).with_context(|| rules.to_owned())?;
     let value = arguments
         .value
         .unwrap_or(composite.options().reference as f32);
     let mut percentages = arguments.percentages.clone();
     percentages.sort_by(f64::total_cmp);
-    let dataset = arguments
-        .data
-        .read(&[arguments.part], crop, common)?
-        .pop()
-        .context("there are no data")?;
-    warn_of_heard_speakers(&model, &dataset);
+    let dataset = samples(arguments, &model, common)?;
+    let dataset = dataset.as_ref();
+    let bins: usize = model.graph.architecture().input_shape().iter().product();
     let plan = Plan {
-        counts: counts(&percentages, SIZE * SIZE),
+        counts: counts(&percentages, bins),
         values: vec![value],
         orders: vec![
             Order::MostRelevant,
@@ -153,10 +183,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         Ok(explanation) => Ok(explanation.relevance),
         Err(error) => Err(speechlens_eval::Error::Explanation(error.to_string())),
     };
-    let bar = progress::bar("flipping", plan.passes(&dataset), common.quiet);
+    let bar = progress::bar("flipping", plan.passes(dataset), common.quiet);
     let curves = flip(
         &model.graph,
-        &dataset,
+        dataset,
         &explain,
         &|logits, class| model.probability(logits, class),
         &plan,
@@ -167,8 +197,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
 
     let recordings = dataset.len().min(arguments.recordings);
     let summary = json!({
-        "model": arguments.model.display().to_string(), "rules": arguments.rules,
-        "reference": composite.options().reference, "value": value, "recordings": recordings, "bins": SIZE * SIZE,
+        "model": arguments.model.display().to_string(), "rules": rules,
+        "reference": composite.options().reference, "value": value, "recordings": recordings, "bins": bins,
         "percentages": percentages, "counts": plan.counts,
         "curves": curves.iter().map(curve).collect::<Vec<_>>(),
     });
@@ -176,7 +206,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         &arguments.output.join("flip.json"),
         format!("{summary:#}\n").as_bytes(),
     )?;
-    let percent = |count: usize| 100.0 * count as f64 / (SIZE * SIZE) as f64;
+    let percent = |count: usize| 100.0 * count as f64 / bins as f64;
     let series = curves.iter().map(|curve| {
         let points = curve
             .points
@@ -185,7 +215,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         Series::new(curve.order.to_string(), points.collect())
     });
     let chart = Chart {
-        title: format!("Bins set to {value} dB, rules {}", arguments.rules),
+        title: format!("Bins set to {value}{}, rules {rules}", unit(&model)),
         axes: Axes {
             x: Axis::log_with_zero("flipped bins (%)", 0.5, 100.0),
             y: Axis::linear("accuracy (%)", 0.0, 100.0),
@@ -213,8 +243,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         println!("{}", table.text());
         if value != composite.options().reference as f32 {
             tracing::warn!(
-                "the value {value} dB is not the rules' reference ({} dB): this does not test the explanation; {FLOOR_DB} dB \
-                 is silence, 0 dB full level",
+                "the value {value}{} is not the rules' reference ({}): this does not test the explanation",
+                unit(&model),
                 composite.options().reference
             );
         }

@@ -1,25 +1,29 @@
 //! `speechlens explain`
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use clap::ValueEnum;
-use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array3, ArrayD, ArrayView2, ArrayView3, Axis};
 use serde_json::json;
 use speechlens_audio::{Crop, RATE, SIZE, WINDOW, filterbank, times};
 use speechlens_eval::dataset::to_tensor;
-use speechlens_lrp::{Composite, Lrp};
+use speechlens_lrp::{Assignment, Balance, Lrp};
 use speechlens_models::{Features, Model};
 use speechlens_nn::Graph;
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
+use speechlens_report::results::Row;
+use speechlens_report::table::Table;
 use speechlens_report::{atomic, npy};
 
 use crate::common::Common;
 use crate::input::{self, FRAME_SECONDS, Input};
 use crate::predict::answer;
+use crate::rules;
 
 /// Show which parts of a recording speak for a class, and which against it.
 ///
@@ -29,15 +33,26 @@ use crate::predict::answer;
 pub struct Arguments {
     /// A model that `speechlens train` or `speechlens import` wrote.
     model: PathBuf,
+    /// Recordings (.wav, .flac, .mp3, .m4a, .ogg), or .npy files that hold the network's features, [H, W] or [N, H, W].
+    #[arg(required_unless_present = "explain_rules")]
+    input: Vec<PathBuf>,
     #[command(flatten)]
-    input: input::Arguments,
+    reading: input::Arguments,
     /// How to explain.
     #[arg(long, value_enum, default_value = "lrp")]
     method: Method,
-    /// The rules of layer-wise relevance propagation: a preset (lrp-0, thesis-gender, gender-silence, epsilon-plus,
-    /// epsilon-alpha2-beta1) or a TOML file.
-    #[arg(long, default_value = "thesis-gender", value_name = "PRESET|FILE.toml")]
-    rules: String,
+    #[command(flatten)]
+    rules: rules::Arguments,
+    /// Print which rule each layer gets. Without an input, nothing else is done.
+    #[arg(long)]
+    explain_rules: bool,
+    /// Write the relevance of this layer's output too, to layers/NAME.npy, [N, …]; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    layer: Vec<String>,
+    /// Print how much relevance each layer passed on, gave to its bias or lost to ε, for the first explanation; of all of them
+    /// it stands in summary.json.
+    #[arg(long)]
+    conservation: bool,
     /// The class to explain, by name or index; else the one that is predicted.
     #[arg(long, value_name = "CLASS|INDEX")]
     target: Option<String>,
@@ -45,8 +60,13 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "f32")]
     dtype: Dtype,
     /// The folder to write to.
-    #[arg(short, long, value_name = "DIR")]
-    output: PathBuf,
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        required_unless_present = "explain_rules"
+    )]
+    output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -79,8 +99,9 @@ const PANELS: usize = 12;
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let device = common.device()?;
     let Method::Lrp = arguments.method;
-    let composite = Composite::load(&arguments.rules)?;
     let mut model = Model::load(&arguments.model, &device)?;
+    let rules = arguments.rules.name(model.features()).to_owned();
+    let composite = arguments.rules.composite(model.features())?;
     let dtype = match arguments.dtype {
         Dtype::F32 => DType::F32,
         Dtype::F64 => DType::F64,
@@ -98,16 +119,31 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     };
     let explainer = Explainer {
         graph: &model.graph,
-        lrp: Lrp::new(&model.graph, &composite).with_context(|| arguments.rules.clone())?,
+        lrp: Lrp::new(&model.graph, &composite).with_context(|| rules.clone())?,
         dtype,
         target,
         device,
+        layers: arguments.layer.iter().map(String::as_str).collect(),
+        conservation: arguments.conservation,
     };
-    let inputs = arguments.input.read(&model)?;
-    let folders = folders(&arguments.output, &inputs)?;
+    if arguments.explain_rules {
+        writeln!(
+            std::io::stdout(),
+            "{}",
+            assignments(&rules, &explainer.lrp).text()
+        )?;
+    }
+    let Some(output) = &arguments.output else {
+        return Ok(());
+    };
+    let inputs = arguments.reading.read(&arguments.input, &model)?;
+    let folders = folders(output, &inputs)?;
     for (input, folder) in inputs.iter().zip(folders) {
         let answers = explainer.explain(input.features.view())?;
-        write(arguments, &model, input, &answers, &folder)?;
+        write(arguments, &rules, &model, input, &answers, &folder)?;
+        if arguments.conservation {
+            writeln!(std::io::stdout(), "{}", books(&answers.conservation).text())?;
+        }
         if !common.quiet {
             let path = folder.join("heatmap.png");
             writeln!(
@@ -146,6 +182,9 @@ struct Explainer<'a> {
     dtype: DType,
     target: Option<usize>,
     device: Device,
+    /// The layers whose relevance is asked for.
+    layers: Vec<&'a str>,
+    conservation: bool,
 }
 
 /// What was found for every row of an input.
@@ -154,34 +193,124 @@ struct Answers {
     relevance: Array3<f32>,
     logits: Vec<Vec<f32>>,
     targets: Vec<u32>,
+    /// By name, `[N, …]` each.
+    layers: BTreeMap<String, ArrayD<f32>>,
+    /// By node, the output's first; if asked for.
+    conservation: Vec<Balance>,
 }
 
 impl Explainer<'_> {
     fn explain(&self, features: ArrayView3<f32>) -> Result<Answers> {
-        let mut relevance = Vec::with_capacity(features.len());
-        let (mut all_logits, mut all_targets) = (Vec::new(), Vec::new());
-        for features in features.axis_chunks_iter(Axis(0), BATCH) {
+        let mut answers = Answers {
+            relevance: Array3::zeros(features.dim()),
+            logits: Vec::new(),
+            targets: Vec::new(),
+            layers: BTreeMap::new(),
+            conservation: Vec::new(),
+        };
+        let batches = features.axis_chunks_iter(Axis(0), BATCH);
+        let places = answers.relevance.axis_chunks_iter_mut(Axis(0), BATCH);
+        for (features, mut place) in batches.zip(places) {
             let features = to_tensor(features.to_owned(), &self.device)?.to_dtype(self.dtype)?;
             let targets: Vec<u32> = match self.target {
                 Some(target) => vec![target as u32; features.dim(0)?],
                 None => self.graph.forward(&features)?.argmax(1)?.to_vec1()?,
             };
-            let explanation = self.lrp.explain(&features, &targets)?;
+            let explanation = match self.layers.is_empty() && !self.conservation {
+                true => self.lrp.explain(&features, &targets)?,
+                false => {
+                    let detail = self
+                        .lrp
+                        .explain_in_detail(&features, &targets, &self.layers)?;
+                    for (name, relevance) in &detail.layers {
+                        let relevance = array(relevance)?;
+                        match answers.layers.get_mut(name) {
+                            Some(all) => all.append(Axis(0), relevance.view())?,
+                            None => {
+                                answers.layers.insert(name.clone(), relevance);
+                            }
+                        }
+                    }
+                    if self.conservation {
+                        append(&mut answers.conservation, detail.conservation);
+                    }
+                    detail.explanation
+                }
+            };
             let values = explanation.relevance.to_dtype(DType::F32)?;
-            relevance.extend(values.flatten_all()?.to_vec1::<f32>()?);
-            all_logits.extend(explanation.logits.to_dtype(DType::F32)?.to_vec2::<f32>()?);
-            all_targets.extend(targets);
+            let values = values.flatten_all()?.to_vec1::<f32>()?;
+            let dim = place.dim();
+            place.assign(&Array3::from_shape_vec(dim, values)?);
+            let logits = explanation.logits.to_dtype(DType::F32)?;
+            answers.logits.extend(logits.to_vec2::<f32>()?);
+            answers.targets.extend(targets);
         }
-        Ok(Answers {
-            relevance: Array3::from_shape_vec(features.dim(), relevance)?,
-            logits: all_logits,
-            targets: all_targets,
-        })
+        Ok(answers)
+    }
+}
+
+fn array(tensor: &Tensor) -> Result<ArrayD<f32>> {
+    let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+    Ok(ArrayD::from_shape_vec(tensor.dims(), values)?)
+}
+
+/// Puts another batch's books behind those there are.
+fn append(all: &mut Vec<Balance>, more: Vec<Balance>) {
+    if all.is_empty() {
+        *all = more;
+        return;
+    }
+    for (all, mut more) in all.iter_mut().zip(more) {
+        all.arrived.append(&mut more.arrived);
+        all.passed.append(&mut more.passed);
+        all.bias.append(&mut more.bias);
+        all.epsilon.append(&mut more.epsilon);
+    }
+}
+
+/// Which rule each layer got.
+fn assignments(rules: &str, lrp: &Lrp) -> Table {
+    let row = |layer: Assignment| {
+        let rule = layer.rule.unwrap_or_else(|| "passes on".into());
+        Row::measured(layer.nodes.join(" + "), [layer.kind.to_string(), rule])
+    };
+    Table {
+        corner: rules.to_owned(),
+        columns: vec!["kind".into(), "rule".into()],
+        rows: lrp.assignments().into_iter().map(row).collect(),
+    }
+}
+
+/// What became of relevance at each node that does more than pass it on, for the first explanation.
+fn books(conservation: &[Balance]) -> Table {
+    let row = |balance: &Balance| {
+        let number = |values: &[f64]| format!("{:.4}", values.first().copied().unwrap_or_default());
+        let remainder = balance.remainder();
+        let cells = [
+            number(&balance.arrived),
+            number(&balance.passed),
+            number(&balance.bias),
+            number(&balance.epsilon),
+            format!("{:.1e}", remainder.first().copied().unwrap_or_default()),
+        ];
+        Row::measured(balance.node.clone(), cells)
+    };
+    Table {
+        corner: "layer".into(),
+        columns: ["arrived", "passed on", "bias", "ε", "rest"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: conservation
+            .iter()
+            .filter(|balance| balance.rule.is_some())
+            .map(row)
+            .collect(),
     }
 }
 
 fn write(
     arguments: &Arguments,
+    rules: &str,
     model: &Model,
     input: &Input,
     answers: &Answers,
@@ -191,11 +320,16 @@ fn write(
         relevance,
         logits,
         targets,
+        layers,
+        conservation,
     } = answers;
     let path = folder.join("relevance.npy");
     match input.single {
         true => npy::write(&path, relevance.index_axis(Axis(0), 0))?,
         false => npy::write(&path, relevance.view())?,
+    }
+    for (name, relevance) in layers {
+        npy::write(&folder.join(format!("layers/{name}.npy")), relevance.view())?;
     }
     let rows = || {
         input
@@ -221,12 +355,22 @@ fn write(
         })
     });
     let (n, h, w) = relevance.dim();
-    let summary = json!({
+    let mut summary = json!({
         "input": input.path.display().to_string(), "model": arguments.model.display().to_string(), "method": "lrp",
-        "rules": arguments.rules, "dtype": arguments.dtype.name(),
+        "rules": rules, "dtype": arguments.dtype.name(),
         "shape": if input.single { vec![h, w] } else { vec![n, h, w] },
         "explanations": items.collect::<Vec<_>>(),
     });
+    if arguments.conservation {
+        let balance = |balance: &Balance| {
+            json!({
+                "node": balance.node, "kind": balance.kind.to_string(), "rule": balance.rule, "arrived": balance.arrived,
+                "passed": balance.passed, "bias": balance.bias, "epsilon": balance.epsilon,
+                "remainder": balance.remainder(),
+            })
+        };
+        summary["conservation"] = conservation.iter().map(balance).collect();
+    }
     let path = folder.join("summary.json");
     Ok(atomic::write(&path, format!("{summary:#}\n").as_bytes())?)
 }

@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     }
     model.metadata = match model.features() {
         Features::Spectrogram => spectrogram_metadata(&arguments.crop.to_string()),
-        Features::Filterbank => filterbank_metadata(),
+        Features::Filterbank => filterbank_metadata("segment"),
     };
     let loss = arguments.loss.unwrap_or(model.loss());
     let training = json!({ "loss": loss }).to_string();

@@ -15,9 +15,6 @@ use crate::features;
 /// How inputs are read.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Recordings (.wav, .flac, .mp3, .m4a, .ogg), or .npy files that hold the network's features, [H, W] or [N, H, W].
-    #[arg(required = true)]
-    pub input: Vec<PathBuf>,
     /// Where a recording starts in its second of zeros, in samples at 8 kHz; spectrograms only.
     #[arg(long, default_value_t = 0, value_name = "N")]
     offset: usize,
@@ -40,7 +37,7 @@ pub struct Input {
 
 impl Arguments {
     /// Reads every input for the model.
-    pub fn read(&self, model: &Model) -> Result<Vec<Input>> {
+    pub fn read(&self, paths: &[PathBuf], model: &Model) -> Result<Vec<Input>> {
         let reader = match model.features() {
             Features::Spectrogram => Reader::Spectrogram(match model.metadata.get("crop") {
                 Some(crop) => crop.parse().context("the model's metadata")?,
@@ -57,7 +54,7 @@ impl Arguments {
                 }
             }
         };
-        let paths = self.input.iter();
+        let paths = paths.iter();
         paths.map(|path| self.read_one(path, &reader)).collect()
     }
 

@@ -13,6 +13,7 @@ mod features;
 mod import;
 mod input;
 mod predict;
+mod rules;
 mod train;
 
 use common::Common;

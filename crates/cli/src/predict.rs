@@ -23,8 +23,11 @@ const BATCH: usize = 32;
 pub struct Arguments {
     /// A model that `speechlens train` or `speechlens import` wrote.
     model: PathBuf,
+    /// Recordings (.wav, .flac, .mp3, .m4a, .ogg), or .npy files that hold the network's features, [H, W] or [N, H, W].
+    #[arg(required = true)]
+    input: Vec<PathBuf>,
     #[command(flatten)]
-    input: input::Arguments,
+    reading: input::Arguments,
     /// One JSON object a line: input, class, index, probability, logits.
     #[arg(long)]
     json: bool,
@@ -47,7 +50,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let device = common.device()?;
     let model = Model::load(&arguments.model, &device)?;
     let mut out = std::io::stdout().lock();
-    for input in arguments.input.read(&model)? {
+    for input in arguments.reading.read(&arguments.input, &model)? {
         let mut logits = Vec::new();
         for features in input.features.axis_chunks_iter(Axis(0), BATCH) {
             let features = to_tensor(features.to_owned(), &device)?;

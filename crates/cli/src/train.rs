@@ -11,7 +11,7 @@ use serde_json::json;
 use speechlens_audio::Crop;
 use speechlens_data::Sex;
 use speechlens_eval::segments::Normalization;
-use speechlens_models::{Arch, Model, spectrogram_metadata};
+use speechlens_models::{Arch, Model, TRAINING, filterbank_metadata, spectrogram_metadata};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
@@ -21,9 +21,6 @@ use speechlens_report::progress;
 
 use crate::common::{Common, at_least_one, check_writable};
 use crate::data::{self, Part, SpeakerData};
-
-/// The key of a model's metadata under which stands how, and on whose voices, it was trained.
-pub const TRAINING: &str = "training";
 
 /// Train a network on recordings.
 ///
@@ -149,7 +146,7 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
     );
     Ok(Plan {
         arch: Arch::ResNet34,
-        metadata: filterbank_metadata(normalization),
+        metadata: filterbank_metadata(&normalization.to_string()),
         heard: json!({ "segments": training.len(), "speakers": classes }),
         classes,
         training: Box::new(training),
@@ -160,16 +157,6 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
         lr: 2e-3,
         schedule: Course::OneCycle,
     })
-}
-
-/// The metadata of a network that reads mel filterbanks.
-fn filterbank_metadata(normalization: Normalization) -> BTreeMap<String, String> {
-    [
-        ("features", "filterbank".to_owned()),
-        ("normalization", normalization.to_string()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
 }
 
 impl Plan {

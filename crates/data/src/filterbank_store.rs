@@ -136,16 +136,15 @@ impl FilterbankStore {
 
 fn compute(path: &Path, job: &Job<'_>, key: &str) -> Result<()> {
     let filterbank = Filterbank::new();
-    let one = |recording: &Recording, index: usize| {
-        match filterbank.compute(&job.corpus.audio(index)?) {
+    let one =
+        |recording: &Recording, index: usize| match filterbank.compute(&job.corpus.audio(index)?) {
             Ok(features) => Ok(features),
             Err(speechlens_audio::Error::TooShort { .. }) => Ok(Array2::zeros((BANDS, 0))),
             Err(source) => Err(Error::Features {
                 id: recording.id.clone(),
                 source,
             }),
-        }
-    };
+        };
     job.write(path, FORMAT, key, |file| {
         let features = file
             .new_dataset::<f32>()
@@ -169,7 +168,9 @@ fn compute(path: &Path, job: &Job<'_>, key: &str) -> Result<()> {
         })?;
         write_column(file, "offset", &offsets)?;
         write_column(file, "frames", &frames)?;
-        file.new_dataset_builder().with_data(&means).create("mean")?;
+        file.new_dataset_builder()
+            .with_data(&means)
+            .create("mean")?;
         Ok(())
     })
 }
@@ -211,7 +212,10 @@ mod tests {
     fn is_computed_again_when_anything_changed_and_only_then() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("filterbanks.h5");
-        let (a, b) = (Synthetic::utterances(1, 1, 1), Synthetic::utterances(1, 1, 2));
+        let (a, b) = (
+            Synthetic::utterances(1, 1, 1),
+            Synthetic::utterances(1, 1, 2),
+        );
         let open = |corpus: &Synthetic, indices: &[usize]| {
             let computed = AtomicUsize::new(0);
             let count = |_| {

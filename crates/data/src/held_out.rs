@@ -145,7 +145,10 @@ mod tests {
             stretch(12, 0..400),
         ];
         assert_eq!(split.test, test);
-        assert_eq!(split.train[..8], [0, 1, 2, 3, 4, 5, 6, 7].map(|r| stretch(r, 0..500)));
+        assert_eq!(
+            split.train[..8],
+            [0, 1, 2, 3, 4, 5, 6, 7].map(|r| stretch(r, 0..500))
+        );
         assert_eq!(split.train[8..], [stretch(10, 0..598), stretch(11, 0..300)]);
     }
 
@@ -160,7 +163,9 @@ mod tests {
     #[test]
     fn fewer_than_two_speakers_is_an_error_with_numbers() {
         let (recordings, frames) = corpus(&[vec![500; 3], vec![100; 3]]);
-        let error = HeldOut::split(&recordings, &frames, 200).unwrap_err().to_string();
+        let error = HeldOut::split(&recordings, &frames, 200)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("of 2 speakers 1 have"), "{error}");
         assert!(HeldOut::split(&[], &[], 200).is_err());
     }

@@ -141,12 +141,7 @@ mod tests {
     fn a_speaker_without_a_sex_is_an_error_that_names_the_folder() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join(SPEAKERS), "1 | F | x | 1 | a\n").unwrap();
-        let open = || {
-            LibriSpeech::open(root.path())
-                .err()
-                .unwrap()
-                .to_string()
-        };
+        let open = || LibriSpeech::open(root.path()).err().unwrap().to_string();
         assert!(open().contains("no SUBSET"));
         std::fs::create_dir_all(root.path().join("dev/2/3")).unwrap();
         assert!(open().contains("no speaker 2"));
@@ -155,8 +150,16 @@ mod tests {
     #[test]
     fn a_subset_opens_by_itself() {
         let root = tempfile::tempdir().unwrap();
-        std::fs::write(root.path().join(SPEAKERS), "1 | F | x | 1 | a\n2 | M | y | 1 | b\n").unwrap();
-        for file in ["x/1/7/1-7-0001.flac", "x/1/7/1-7-0000.flac", "y/2/8/2-8-0000.flac"] {
+        std::fs::write(
+            root.path().join(SPEAKERS),
+            "1 | F | x | 1 | a\n2 | M | y | 1 | b\n",
+        )
+        .unwrap();
+        for file in [
+            "x/1/7/1-7-0001.flac",
+            "x/1/7/1-7-0000.flac",
+            "y/2/8/2-8-0000.flac",
+        ] {
             let path = root.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();

@@ -253,7 +253,10 @@ mod tests {
         }
         let error = Split::draw(&recordings, Speakers::All, Sizes::all(), 0).unwrap_err();
         let error = error.to_string();
-        assert!(error.contains("4 of the speakers") && error.contains("(0, 1, 2, …)"), "{error}");
+        assert!(
+            error.contains("4 of the speakers") && error.contains("(0, 1, 2, …)"),
+            "{error}"
+        );
     }
 
     /// One speaker in twenty has ten times as many recordings, as in the part of LibriSpeech that is at hand.

@@ -212,7 +212,10 @@ mod tests {
         assert_eq!(heard.into_inner(), 4);
         assert_eq!(store.len(), 4);
         let sexes: Vec<_> = store.recordings().iter().map(|r| r.sex).collect();
-        assert_eq!(sexes, [Sex::Female, Sex::Male, Sex::Male, Sex::Male].map(Some));
+        assert_eq!(
+            sexes,
+            [Sex::Female, Sex::Male, Sex::Male, Sex::Male].map(Some)
+        );
         let all = store.read_all().unwrap();
         assert_eq!(store.read(&[2, 0]).unwrap(), all.select(Axis(0), &[2, 0]));
         for (place, &index) in indices.iter().enumerate() {

@@ -41,8 +41,9 @@ fn search(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     for _ in 0..=DEPTH {
         let mut next = Vec::new();
         for folder in level {
-            let (found, others): (Vec<_>, Vec<_>) =
-                folders(&folder)?.into_iter().partition(|path| is_speaker(path));
+            let (found, others): (Vec<_>, Vec<_>) = folders(&folder)?
+                .into_iter()
+                .partition(|path| is_speaker(path));
             // Beside speakers there are no further archives.
             if found.is_empty() {
                 next.extend(others);
@@ -270,6 +271,9 @@ mod tests {
         assert!(!VoxCeleb::is_at(root.path()));
         let error = VoxCeleb::open(root.path()).err().unwrap().to_string();
         let folder = root.path().display().to_string();
-        assert!(error.starts_with(&folder) && error.contains("idNNNNN"), "{error}");
+        assert!(
+            error.starts_with(&folder) && error.contains("idNNNNN"),
+            "{error}"
+        );
     }
 }

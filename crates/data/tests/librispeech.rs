@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use speechlens_data::pieces::Cut;
-use speechlens_data::{Corpus, LibriSpeech, Parameters, Pieces, Sex, Sizes, Speakers, Split, Store};
+use speechlens_data::{
+    Corpus, LibriSpeech, Parameters, Pieces, Sex, Sizes, Speakers, Split, Store,
+};
 
 fn librispeech() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");

@@ -65,7 +65,9 @@ mod tests {
         assert!((checkerboard(board.view()) - 1.0).abs() < 1e-9);
         let stripes = Array2::from_shape_fn((64, 200), |(_, t)| sign(t));
         assert!(checkerboard(stripes.view()) < 1e-9);
-        let wave = Array2::from_shape_fn((64, 200), |(f, t)| (f as f32 * 0.3).sin() + (t as f32 * 0.1).cos());
+        let wave = Array2::from_shape_fn((64, 200), |(f, t)| {
+            (f as f32 * 0.3).sin() + (t as f32 * 0.1).cos()
+        });
         assert!(checkerboard(wave.view()) < 1e-3);
         assert!(checkerboard(Array2::ones((4, 6)).view()).is_nan());
     }

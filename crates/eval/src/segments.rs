@@ -125,7 +125,10 @@ impl Segments {
     /// The recording from which a segment is cut, and its first frame.
     pub fn origin(&self, place: usize) -> (&Recording, usize) {
         let segment = &self.segments[place];
-        (&segment.store.recordings()[segment.recording], segment.first)
+        (
+            &segment.store.recordings()[segment.recording],
+            segment.first,
+        )
     }
 
     /// The classes of the segments.
@@ -171,7 +174,12 @@ impl Samples for Segments {
         hash.update(self.normalization.to_string().as_bytes());
         for (place, segment) in self.segments.iter().enumerate() {
             let (recording, first) = self.origin(place);
-            let text = format!("\n{} {first} {} {}", recording.id, segment.label, segment.store.key());
+            let text = format!(
+                "\n{} {first} {} {}",
+                recording.id,
+                segment.label,
+                segment.store.key()
+            );
             hash.update(text.as_bytes());
         }
         hash.finalize().to_hex().to_string()

@@ -29,7 +29,11 @@ fn names(names: &[&str]) -> Vec<String> {
 fn segments_are_stretches_in_steps() {
     let (_folder, store) = store();
     let stretch = |recording, frames| Stretch { recording, frames };
-    let stretches = [stretch(4, 10..290), stretch(0, 0..FRAMES), stretch(1, 5..204)];
+    let stretches = [
+        stretch(4, 10..290),
+        stretch(0, 0..FRAMES),
+        stretch(1, 5..204),
+    ];
     let mut segments = Segments::new(Normalization::Segment);
     let classes = names(&["02", "01"]);
     segments.append(&store, &stretches, 25, &classes).unwrap();
@@ -43,7 +47,9 @@ fn segments_are_stretches_in_steps() {
     assert_eq!(segments.labels().collect::<Vec<_>>(), [0, 0, 0, 0, 1]);
 
     // Behind those that are there.
-    segments.append(&store, &stretches[1..2], 25, &classes).unwrap();
+    segments
+        .append(&store, &stretches[1..2], 25, &classes)
+        .unwrap();
     assert_eq!(segments.len(), 6);
     let error = segments
         .append(&store, &stretches, 25, &names(&["01"]))
@@ -67,12 +73,22 @@ fn bands_have_mean_0_over_the_segment_or_the_utterance() {
     assert!(by_segment.len() > 2);
     for place in 0..by_segment.len() {
         let (recording, first) = by_segment.origin(place);
-        let recording = store.recordings().iter().position(|r| r == recording).unwrap();
+        let recording = store
+            .recordings()
+            .iter()
+            .position(|r| r == recording)
+            .unwrap();
         let whole = store.read(recording, 0..store.frames()[recording]).unwrap();
         let plain = whole.slice(s![.., first..first + FRAMES]).to_owned();
         for (segments, mean) in [
-            (&by_segment, plain.mapv(f64::from).mean_axis(Axis(1)).unwrap()),
-            (&by_utterance, whole.mapv(f64::from).mean_axis(Axis(1)).unwrap()),
+            (
+                &by_segment,
+                plain.mapv(f64::from).mean_axis(Axis(1)).unwrap(),
+            ),
+            (
+                &by_utterance,
+                whole.mapv(f64::from).mean_axis(Axis(1)).unwrap(),
+            ),
         ] {
             let segment = segments.segment(place).unwrap().mapv(f64::from);
             let expected = plain.mapv(f64::from) - mean.insert_axis(Axis(1));
@@ -98,7 +114,10 @@ fn batches_are_what_the_network_reads() {
     let values = input.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let expected = segments.read(&places).unwrap();
     assert!(expected.iter().eq(values.iter()));
-    assert_eq!(expected.index_axis(Axis(0), 1), segments.segment(0).unwrap());
+    assert_eq!(
+        expected.index_axis(Axis(0), 1),
+        segments.segment(0).unwrap()
+    );
 }
 
 #[test]

@@ -49,6 +49,16 @@ impl Arch {
     }
 }
 
+impl Arch {
+    /// What such networks are made to read.
+    pub fn features(self) -> Features {
+        match self {
+            Arch::AlexNet => Features::Spectrogram,
+            Arch::ResNet34 => Features::Filterbank,
+        }
+    }
+}
+
 impl Display for Arch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -112,6 +122,7 @@ const ARCH: &str = "arch";
 const CLASSES: &str = "classes";
 const FEATURES: &str = "features";
 const CROP: &str = "crop";
+const NORMALIZATION: &str = "normalization";
 /// The key of the metadata under which stands how the network was trained, as JSON: by which `loss`, ….
 pub const TRAINING: &str = "training";
 const LOSS: &str = "loss";
@@ -123,9 +134,10 @@ pub fn spectrogram_metadata(crop: &str) -> BTreeMap<String, String> {
         .into()
 }
 
-/// The metadata of a network that reads mel filterbanks of segments, the mean of each band set to 0.
-pub fn filterbank_metadata() -> BTreeMap<String, String> {
-    [(FEATURES, "filterbank"), ("normalization", "segment")]
+/// The metadata of a network that reads mel filterbanks of segments, the mean of each band set to 0 over the `segment` or the
+/// `utterance`.
+pub fn filterbank_metadata(normalization: &str) -> BTreeMap<String, String> {
+    [(FEATURES, "filterbank"), (NORMALIZATION, normalization)]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into()
 }
@@ -149,10 +161,7 @@ impl Model {
     pub fn features(&self) -> Features {
         let told = self.metadata.get(FEATURES);
         told.and_then(|text| text.parse().ok())
-            .unwrap_or(match self.arch {
-                Arch::AlexNet => Features::Spectrogram,
-                Arch::ResNet34 => Features::Filterbank,
-            })
+            .unwrap_or(self.arch.features())
     }
 
     /// What the network was trained by; if the metadata does not say, what such networks are trained by.

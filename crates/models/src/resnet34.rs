@@ -43,11 +43,7 @@ pub fn architecture(speakers: usize) -> Result<Architecture> {
         Linear::new(2 * width * BANDS / 8, EMBEDDING),
         [pooled],
     )?;
-    let x = net.add(
-        "embedding_bn",
-        BatchNorm::new_1d(EMBEDDING),
-        [x],
-    )?;
+    let x = net.add("embedding_bn", BatchNorm::new_1d(EMBEDDING), [x])?;
     net.add("classifier", Linear::new(EMBEDDING, speakers), [x])?;
     Ok(net)
 }

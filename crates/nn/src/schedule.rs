@@ -37,7 +37,8 @@ impl Schedule {
         };
         let (peak, last) = (RISE * steps as f64 - 1.0, steps as f64 - 1.0);
         let step = (step as f64).min(last);
-        let wave = |from: f64, to: f64, part: f64| to + (from - to) / 2.0 * (1.0 + (PI * part).cos());
+        let wave =
+            |from: f64, to: f64, part: f64| to + (from - to) / 2.0 * (1.0 + (PI * part).cos());
         if step <= peak {
             wave(START, 1.0, step / peak)
         } else {

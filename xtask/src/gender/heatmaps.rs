@@ -83,8 +83,9 @@ pub fn draw(
 ) -> Result<Heatmaps> {
     let recordings = data.test.dataset.recordings();
     let example = |sex: Sex| -> Result<Example> {
-        let of_sex =
-            || (0..data.test.dataset.len()).filter(move |place| recordings[*place].sex == Some(sex));
+        let of_sex = || {
+            (0..data.test.dataset.len()).filter(move |place| recordings[*place].sex == Some(sex))
+        };
         let place = of_sex()
             .find(|place| trained.is_right(data, *place))
             .or_else(|| of_sex().next());
@@ -310,7 +311,7 @@ pub fn almost_gone(
             );
             let panels = [
                 Panel::spectrogram(axes(), spectrogram.view(), "level (dB)")?
-                    .titled(format!("{}, recording {}", recording.sex, recording.id)),
+                    .titled(format!("recording {}", recording.id)),
                 Panel::removed(axes(), spectrogram.view(), "level (dB)", mask.view())?
                     .titled("what is left of it"),
             ];

@@ -10,10 +10,10 @@ use speechlens_nn::Graph;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::train::{History, Samples, Score, logits};
 use speechlens_report::page::{Block, Section};
+use speechlens_report::progress;
 use speechlens_report::results::{Cell, Experiment, Row};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
-use speechlens_report::progress;
 
 use super::data::{Data, Setting};
 use crate::fit::{chart, fit};

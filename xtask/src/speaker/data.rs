@@ -20,6 +20,9 @@ use crate::reproduce::{Arguments, Profile};
 /// Frames between the segments of training. They overlap: that takes the place of cutting them out at random.
 const TRAINING_HOP: usize = 25;
 
+/// What training makes small.
+pub const LOSS: Loss = Loss::CrossEntropy;
+
 /// What a profile decides.
 pub struct Setting {
     /// At most so many speakers, those with the most recordings.
@@ -56,7 +59,7 @@ impl Setting {
                 },
                 schedule: Schedule::Constant,
                 seed: arguments.seed,
-                loss: Loss::CrossEntropy,
+                loss: LOSS,
             },
         }
     }
@@ -110,7 +113,11 @@ impl Data {
         };
         let normalization = Normalization::Segment;
         let store = |name: &str, corpus: &dyn Corpus| -> Result<Arc<FilterbankStore>> {
-            let bar = progress::bar(&format!("filterbanks, {name}"), chosen.len(), arguments.quiet);
+            let bar = progress::bar(
+                &format!("filterbanks, {name}"),
+                chosen.len(),
+                arguments.quiet,
+            );
             let path = folder.join("features").join(format!("{name}.h5"));
             let done = |done: usize| bar.set_position(done as u64);
             let store = FilterbankStore::open_or_compute(&path, corpus, &chosen, &done)?;
@@ -138,7 +145,9 @@ impl Data {
             held_out.append(&store, &split.test, FRAMES / 2, &split.speakers)?;
             conditions.push(Condition { name, held_out });
         }
-        let flipped = conditions[0].held_out.sample(setting.flipped, arguments.seed);
+        let flipped = conditions[0]
+            .held_out
+            .sample(setting.flipped, arguments.seed);
         let mut data = Data {
             training,
             flipped,

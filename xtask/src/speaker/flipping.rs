@@ -9,20 +9,19 @@ use speechlens_audio::filterbank::{BANDS, frequencies};
 use speechlens_eval::flip::{Curve, Order, Plan, Point, counts, flip};
 use speechlens_eval::heatmap::{checkerboard, shares_by_band};
 use speechlens_eval::segments::FRAMES;
+use speechlens_models::probability;
 use speechlens_nn::Graph;
 use speechlens_nn::train::Samples;
 use speechlens_report::progress;
 use speechlens_report::results::{Experiment, Row};
 use speechlens_report::thesis::Thesis;
 
-use super::data::{Data, Setting};
+use super::data::{Data, LOSS, Setting};
 use super::{Explainer, RULES};
 use crate::reproduce::Arguments;
 
 /// The shares of the bins, in percent.
-pub const PERCENTAGES: [f64; 11] = [
-    0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 50.0, 70.0, 80.0, 95.0,
-];
+pub const PERCENTAGES: [f64; 11] = [0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 50.0, 70.0, 80.0, 95.0];
 /// The share at which rules are compared.
 pub const COMPARED: f64 = 20.0;
 pub const ORDERS: [Order; 3] = [Order::MostRelevant, Order::Random, Order::LeastRelevant];
@@ -69,7 +68,8 @@ pub fn measure(
                explain: &dyn Fn(&Tensor, &[u32]) -> speechlens_eval::Result<Tensor>| {
         let bar = progress::bar(label, plan.passes(&data.flipped), arguments.quiet);
         let done = |passes: usize| bar.set_position(passes as u64);
-        let curves = flip(graph, &data.flipped, explain, plan, device, &done);
+        let softmax = |logits: &[f32], class: usize| probability(LOSS, logits, class);
+        let curves = flip(graph, &data.flipped, explain, &softmax, plan, device, &done);
         bar.finish_and_clear();
         curves
     };
@@ -81,7 +81,9 @@ pub fn measure(
         let looks = RefCell::new((Vec::new(), Vec::new()));
         let explain = |input: &Tensor, labels: &[u32]| {
             let explained = explainer.lrp.explain(input, labels);
-            let relevance = explained.map_err(|error| failed(error.to_string()))?.relevance;
+            let relevance = explained
+                .map_err(|error| failed(error.to_string()))?
+                .relevance;
             for values in relevance.flatten_from(1)?.to_vec2::<f32>()? {
                 let heatmap = Array2::from_shape_vec((BANDS, FRAMES), values);
                 let heatmap = heatmap.map_err(|error| failed(error.to_string()))?;

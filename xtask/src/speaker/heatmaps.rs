@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use candle_core::{Device, IndexOp};
 use ndarray::{Array2, Axis};
-use speechlens_audio::filterbank::{BANDS, HOP, RATE};
+use speechlens_audio::filterbank::{HOP, RATE, frequencies};
 use speechlens_eval::dataset::to_tensor;
 use speechlens_eval::heatmap::checkerboard;
 use speechlens_report::Picture;
@@ -42,7 +42,7 @@ pub fn draw(
         for condition in &data.conditions {
             let (filterbank, relevance, logit) = explain(explainer, condition, place, device)?;
             let seconds = filterbank.ncols() as f64 * HOP as f64 / f64::from(RATE);
-            let axes = Axes::filterbank(seconds, BANDS);
+            let axes = Axes::filterbank(0.0, seconds, &frequencies());
             let view = relevance.view();
             let panel = Panel::overlay(axes, filterbank.view(), view, limit(view))?;
             panels.push(panel.titled(condition.name));
@@ -54,13 +54,16 @@ pub fn draw(
         grid(&panels, panels.len())?.write_png(&folder.join(&file))?;
         let (recording, first) = data.held_out().origin(place);
         let at = first as f64 * HOP as f64 / f64::from(RATE);
-        let pictures = panels.iter().zip(&data.conditions).map(|(panel, condition)| {
-            let shown = format!(
-                "Heatmap over the filterbank of speaker {}, {}",
-                recording.speaker, condition.name
-            );
-            Ok((panel.picture()?, shown))
-        });
+        let pictures = panels
+            .iter()
+            .zip(&data.conditions)
+            .map(|(panel, condition)| {
+                let shown = format!(
+                    "Heatmap over the filterbank of speaker {}, {}",
+                    recording.speaker, condition.name
+                );
+                Ok((panel.picture()?, shown))
+            });
         all.push(Heatmaps {
             pictures: pictures.collect::<Result<_>>()?,
             experiment: Experiment {

@@ -141,18 +141,29 @@ fn compared(flips: &Flips) -> Result<Section> {
     let widest = of_gamma > of_zero && of_gamma > of_epsilon;
     let boards = [zero, epsilon, gamma].map(|outcome| cell(outcome, "checkerboard"));
     let [of_lrp_0, ..] = &boards;
-    let most = boards.iter().flatten().fold(f64::MIN, |most, b| most.max(*b));
+    let most = boards
+        .iter()
+        .flatten()
+        .fold(f64::MIN, |most, b| most.max(*b));
     let first = *of_lrp_0.as_ref().ok().context("a measure is missing")?;
     let text = format!(
         "The thesis argues that γ separates what speaks for a speaker from what speaks against: then the least relevant bins can go \
          and the answer stays. The gap between the areas under `lrp_rev` and under `lrp` measures that: LRP-0 {of_zero:.1}, ε \
          {of_epsilon:.1}, ε and γ {of_gamma:.1} points. Here the argument {}.",
-        if widest { "holds: the gap is widest with γ" } else { "does not hold: the gap is not the widest with γ" },
+        if widest {
+            "holds: the gap is widest with γ"
+        } else {
+            "does not hold: the gap is not the widest with γ"
+        },
     );
     let board = format!(
         "It also saw a checkerboard in the heatmaps of LRP-0. Here LRP-0's share of energy at the highest spatial frequencies is \
          {first:.1} %, {} of the three.",
-        if first >= most { "the largest" } else { "not the largest" },
+        if first >= most {
+            "the largest"
+        } else {
+            "not the largest"
+        },
     );
     let captions_text = format!(
         "The thesis prints ε = 0.5 in its text and 0.8 in its captions. With 0.8 the gap is {:.1} points, with 0.5 {of_epsilon:.1}.",

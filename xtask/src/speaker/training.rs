@@ -56,9 +56,13 @@ pub fn train(
     let (mut scores, mut right) = (Vec::new(), Vec::new());
     for condition in &data.conditions {
         let before = bar.position();
-        let (logits, labels) = logits(&graph, &condition.held_out, setting.batch, device, &|done| {
-            bar.set_position(before + done as u64)
-        })?;
+        let (logits, labels) = logits(
+            &graph,
+            &condition.held_out,
+            setting.batch,
+            device,
+            &|done| bar.set_position(before + done as u64),
+        )?;
         if right.is_empty() {
             let answers = logits.argmax(1)?.to_vec1::<u32>()?;
             right = answers.iter().zip(&labels).map(|(a, l)| a == l).collect();

@@ -123,7 +123,7 @@ pub fn speaker_model() -> &'static str {
     static MODEL: OnceLock<String> = OnceLock::new();
     MODEL.get_or_init(|| {
         let names = ["anna", "ben", "carl"];
-        random(Arch::ResNet34, &names, filterbank_metadata())
+        random(Arch::ResNet34, &names, filterbank_metadata("segment"))
     })
 }
 

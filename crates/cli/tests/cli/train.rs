@@ -218,11 +218,20 @@ fn speakers_are_trained_on_a_part_of_their_speech() {
     // The same from the store alone; otherwise normalized, otherwise trained.
     let store = folder.path("features/vox-filterbanks.h5");
     let store = store.to_str().unwrap();
-    let mut from_store = SPEAKERS.map(|word| if word == "vox" { store } else { word }).to_vec();
+    let mut from_store = SPEAKERS
+        .map(|word| if word == "vox" { store } else { word })
+        .to_vec();
     from_store.extend(["-o", "two.safetensors"]);
     folder.run(&from_store);
     assert!(read(&folder, "two.safetensors") == read(&folder, "one.safetensors"));
-    train(&["-o", "three.safetensors", "--normalization", "utterance", "--schedule", "constant"]);
+    train(&[
+        "-o",
+        "three.safetensors",
+        "--normalization",
+        "utterance",
+        "--schedule",
+        "constant",
+    ]);
     let model = Model::load(&folder.path("three.safetensors"), &Device::Cpu).unwrap();
     assert_eq!(model.metadata["normalization"], "utterance");
     assert!(!model.metadata["training"].contains("schedule"));
