@@ -153,6 +153,13 @@ def composites(low, high, third):
 
 def relevance(net, rules, merge, x, targets):
     """Of the targets' logits, by zennit."""
+    if merge:
+        net = copy.deepcopy(net)
+        SequentialMergeBatchNorm().apply(net)
+        # zennit 0.5.1 leaves 1e-5 in the merged normalization, which so is no identity but divides by sqrt(1 + 1e-5).
+        for module in net.modules():
+            if isinstance(module, BATCH_NORM):
+                module.eps = 0.0
     weighted = [module for module in net.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
 
     def rule(_, name, module):
@@ -168,8 +175,7 @@ def relevance(net, rules, merge, x, targets):
         return rules(module, next((place for place, other in enumerate(weighted) if other is module), -1))
 
     one = nn.functional.one_hot(targets, net(x[:1]).shape[1]).to(x.dtype)
-    composite = Composite(module_map=rule, canonizers=[SequentialMergeBatchNorm()] if merge else [])
-    with Gradient(net, composite) as attributor:
+    with Gradient(net, Composite(module_map=rule)) as attributor:
         _, found = attributor(x, lambda logits: logits * one)
     return found.detach()
 

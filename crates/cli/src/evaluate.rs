@@ -243,9 +243,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         println!("{}", table.text());
         if value != composite.options().reference as f32 {
             tracing::warn!(
-                "the value {value}{} is not the rules' reference ({}): this does not test the explanation",
+                "the value {value}{} is not the rules' reference ({}{}): this does not test the explanation",
                 unit(&model),
-                composite.options().reference
+                composite.options().reference,
+                unit(&model)
             );
         }
     }

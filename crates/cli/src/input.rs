@@ -49,7 +49,7 @@ impl Arguments {
                 }
                 let normalization = model.metadata.get("normalization");
                 Reader::Filterbank {
-                    filterbank: Filterbank::new(),
+                    filterbank: Box::new(Filterbank::new()),
                     whole: normalization.is_some_and(|over| over == "utterance"),
                 }
             }
@@ -99,7 +99,7 @@ impl Arguments {
 enum Reader {
     Spectrogram(Crop),
     Filterbank {
-        filterbank: Filterbank,
+        filterbank: Box<Filterbank>,
         /// Whether the mean of each band is 0 over the recording, and not over each segment.
         whole: bool,
     },

@@ -12,6 +12,10 @@ const HIGHEST: f64 = 3.0 / 8.0;
 /// for a checkerboard. NaN where all values are the same.
 pub fn checkerboard(relevance: ArrayView2<f32>) -> f64 {
     let (rows, columns) = relevance.dim();
+    let first = relevance.first();
+    if relevance.iter().all(|r| Some(r) == first) {
+        return f64::NAN;
+    }
     let mut values: Vec<Complex<f64>> = relevance
         .iter()
         .map(|r| Complex::new(f64::from(*r), 0.0))

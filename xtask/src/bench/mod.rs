@@ -32,7 +32,7 @@ pub struct Arguments {
     /// How often ours and the peer alternate.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// Only these rows of the table: {alexnet,resnet34}-{forward,train,lrp}, spectrogram, filterbank.
+    /// Only these rows of the table: {alexnet,resnet34}-{forward,train,lrp,lrp-gamma}, spectrogram, filterbank.
     #[arg(long, value_name = "ROW,…", value_delimiter = ',', value_parser = row)]
     only: Vec<Row>,
     /// Where to write; BENCHMARKS.md at the root of the repository if not given.

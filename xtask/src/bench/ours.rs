@@ -11,12 +11,10 @@ use serde_json::Value;
 use speechlens_audio::{Audio, Crop, Filterbank, Placement, Spectrogram};
 use tempfile::NamedTempFile;
 
-use super::rows::{Pass, Work};
+use super::rows::{Pass, Rules, Work};
 use super::statistics::median;
 use crate::repository;
 
-/// The rule of every layer.
-const RULES: &str = "[[rule]]\nrule = \"epsilon\"\nepsilon = 1e-6\n";
 /// Between looks at a process's memory.
 const POLL: Duration = Duration::from_millis(20);
 /// The recording that spectrograms are made of: 0.6 s.
@@ -55,7 +53,7 @@ impl Clip {
 /// The built `speechlens`, and the rules it explains with.
 pub struct Ours {
     binary: PathBuf,
-    rules: NamedTempFile,
+    rules: Vec<(Rules, NamedTempFile)>,
 }
 
 impl Ours {
@@ -82,8 +80,13 @@ impl Ours {
             .status()
             .with_context(|| format!("{}: cannot be run", cargo.display()))?;
         ensure!(status.success(), "speechlens was not built: see above");
-        let mut rules = tempfile::Builder::new().suffix(".toml").tempfile()?;
-        rules.write_all(RULES.as_bytes())?;
+        let file = |rules: Rules| {
+            let mut file = tempfile::Builder::new().suffix(".toml").tempfile()?;
+            file.write_all(rules.composite().as_bytes())?;
+            Ok((rules, file))
+        };
+        let rules = [Rules::Epsilon, Rules::Gamma].map(file).into_iter();
+        let rules = rules.collect::<Result<_>>()?;
         let name = format!("speechlens{}", std::env::consts::EXE_SUFFIX);
         Ok(Ours {
             binary: target.join("release").join(name),
@@ -140,9 +143,11 @@ impl Ours {
             .args(["bench", pass.what.name(), "--json", "--device", "cpu"])
             .args(["--arch", &pass.arch.to_string()])
             .args(["--batch", &pass.batch.to_string()])
-            .args(["--seconds", &seconds.to_string()])
-            .arg("--rules")
-            .arg(self.rules.path());
+            .args(["--seconds", &seconds.to_string()]);
+        let rules = self.rules.iter();
+        for (_, file) in rules.filter(|(rules, _)| pass.what.rules() == Some(*rules)) {
+            command.arg("--rules").arg(file.path());
+        }
         command
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use super::ours::{Clip, FILTERBANK, SPECTROGRAM};
-use super::rows::Work;
+use super::rows::{Rules, Work};
 
 const SCRIPT: &str = include_str!("peers.py");
 
@@ -83,7 +83,7 @@ impl Peer {
         let features = |what: &str, Clip { rate, length }: Clip| json!({"what": what, "length": length, "rate": rate, "seconds": seconds});
         let request = match work {
             Work::Network(pass) => json!({
-                "what": pass.what.name(), "arch": pass.arch.to_string(), "batch": pass.batch,
+                "what": pass.what.name(), "rules": pass.what.rules().map(Rules::name), "arch": pass.arch.to_string(), "batch": pass.batch,
                 "threads": rayon::current_num_threads(), "seconds": seconds,
             }),
             Work::Spectrogram => features("spectrogram", SPECTROGRAM),

@@ -4,7 +4,7 @@ One JSON object a line on standard input, one answer each on standard output:
 
 {"what": "versions"}                                          {NAME: version or null, …}
 {"what": "forward", "arch": "alexnet", "batch": 50, "threads": 2, "seconds": 3}    {"per_second": …}
-    likewise train and lrp, resnet34
+    likewise train, and lrp with "rules": "epsilon" or "gamma"; resnet34
 {"what": "spectrogram", "length": 28800, "rate": 48000, "seconds": 3}              {"per_second": …}
     likewise filterbank
 {"what": "memory"}                                            {"peak": bytes or null}
@@ -141,26 +141,34 @@ def train(net, x, labels):
     return step
 
 
-def lrp(net, x, labels):
-    """The epsilon rule with 1e-6 on every layer that is linear for a given input, sums and statistics among them."""
+def lrp(net, x, labels, rules):
+    """The epsilon rule with 1e-6 on every layer that is linear for a given input, sums and statistics among them; or gamma = 0.25
+    on convolutions and dense layers, with batch normalization merged into them, and that epsilon on the others."""
     import torch
     from torch import nn
     from zennit.attribution import Gradient
     from zennit.composites import Composite
-    from zennit.rules import Epsilon, Pass
+    from zennit.canonizers import SequentialMergeBatchNorm
+    from zennit.rules import Epsilon, Gamma, Pass
 
     net.eval().requires_grad_(False)
 
     def rule(_, name, module):
         if isinstance(module, (nn.ReLU, nn.Dropout)):
             return Pass()
+        if rules == "gamma":
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                return Gamma(0.25)
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                return None
         linear = (nn.Conv2d, nn.Linear, nn.AdaptiveAvgPool2d, nn.BatchNorm1d, nn.BatchNorm2d)
         if isinstance(module, linear) or type(module).__name__ in ["Sum", "Mean", "Deviation"]:
             return Epsilon(1e-6)
         return None
 
     one = nn.functional.one_hot(labels, CLASSES).float()
-    attributor = Gradient(net, Composite(module_map=rule))
+    canonizers = [SequentialMergeBatchNorm()] if rules == "gamma" else []
+    attributor = Gradient(net, Composite(module_map=rule, canonizers=canonizers))
     attributor.__enter__()
     return lambda: attributor(x, lambda logits: logits * one)
 
@@ -177,7 +185,9 @@ def network(request):
         net, shape = resnet34(request["what"] == "lrp"), (1, 64, 200)
     x = torch.randn(request["batch"], *shape)
     labels = torch.arange(request["batch"]) % CLASSES
-    return {"forward": forward, "train": train, "lrp": lrp}[request["what"]](net, x, labels)
+    if request["what"] == "lrp":
+        return lrp(net, x, labels, request["rules"])
+    return {"forward": forward, "train": train}[request["what"]](net, x, labels)
 
 
 def spectrogram(request):

@@ -40,7 +40,40 @@ pub struct Pass {
 pub enum What {
     Forward,
     Train,
-    Lrp,
+    Lrp(Rules),
+}
+
+/// The rules of layer-wise relevance propagation.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Rules {
+    /// ε = 1e-6 on every layer.
+    Epsilon,
+    /// Generalized γ = 0.25 on convolutions and dense layers, ε = 1e-6 elsewhere; batch normalization merged.
+    Gamma,
+}
+
+impl Rules {
+    /// As the peer is told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rules::Epsilon => "epsilon",
+            Rules::Gamma => "gamma",
+        }
+    }
+
+    /// As a composite file.
+    pub fn composite(self) -> &'static str {
+        match self {
+            Rules::Epsilon => {
+                "[[rule]]\nrule = \"epsilon\"\nepsilon = 1e-6\n[options]\nbatchnorm = \"ratio\"\n"
+            }
+            Rules::Gamma => {
+                "[[rule]]\nkind = \"conv\"\nrule = \"gamma-generalized\"\ngamma = 0.25\n\
+                 [[rule]]\nkind = \"linear\"\nrule = \"gamma-generalized\"\ngamma = 0.25\n\
+                 [[rule]]\nrule = \"epsilon\"\nepsilon = 1e-6\n"
+            }
+        }
+    }
 }
 
 impl What {
@@ -49,29 +82,40 @@ impl What {
         match self {
             What::Forward => "forward",
             What::Train => "train",
-            What::Lrp => "lrp",
+            What::Lrp(_) => "lrp",
+        }
+    }
+
+    /// The rules, of layer-wise relevance propagation.
+    pub fn rules(self) -> Option<Rules> {
+        match self {
+            What::Lrp(rules) => Some(rules),
+            What::Forward | What::Train => None,
         }
     }
 
     /// How many forward passes it nominally costs: the gradients of the input and of the weights one each, the backward pass
-    /// of LRP one.
+    /// of LRP one, and each part of a rule that is no map of the layer's own output another two.
     pub fn cost(self) -> f64 {
         match self {
             What::Forward => 1.0,
             What::Train => 3.0,
-            What::Lrp => 2.0,
+            What::Lrp(Rules::Epsilon) => 2.0,
+            What::Lrp(Rules::Gamma) => 3.0,
         }
     }
 }
 
 /// Every row, in the order of the table.
-pub const ROWS: [Row; 8] = [
+pub const ROWS: [Row; 10] = [
     network(What::Forward, Arch::AlexNet, 50, Some(1.2)),
     network(What::Train, Arch::AlexNet, 50, Some(1.0)),
-    network(What::Lrp, Arch::AlexNet, 50, Some(3.0)),
+    network(What::Lrp(Rules::Epsilon), Arch::AlexNet, 50, Some(3.0)),
+    network(What::Lrp(Rules::Gamma), Arch::AlexNet, 50, Some(4.0)),
     network(What::Forward, Arch::ResNet34, 32, Some(1.5)),
     network(What::Train, Arch::ResNet34, 32, Some(1.2)),
-    network(What::Lrp, Arch::ResNet34, 32, None),
+    network(What::Lrp(Rules::Epsilon), Arch::ResNet34, 32, Some(4.0)),
+    network(What::Lrp(Rules::Gamma), Arch::ResNet34, 32, Some(5.0)),
     Row {
         work: Work::Spectrogram,
         goal: Some(5.0),
@@ -104,7 +148,10 @@ impl Row {
     /// What `--only` calls it.
     pub fn id(&self) -> String {
         match self.work {
-            Work::Network(pass) => format!("{}-{}", pass.arch, pass.what.name()),
+            Work::Network(Pass { what, arch, .. }) => match what {
+                What::Lrp(Rules::Gamma) => format!("{arch}-lrp-gamma"),
+                what => format!("{arch}-{}", what.name()),
+            },
             Work::Spectrogram => "spectrogram".into(),
             Work::Filterbank => "filterbank".into(),
         }
@@ -120,7 +167,8 @@ impl Row {
         let what = match what {
             What::Forward => "forward",
             What::Train => "training",
-            What::Lrp => "LRP ε",
+            What::Lrp(Rules::Epsilon) => "LRP ε",
+            What::Lrp(Rules::Gamma) => "LRP γ",
         };
         format!("{}, {what}, batch {batch}", name(arch))
     }

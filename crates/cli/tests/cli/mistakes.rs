@@ -221,7 +221,7 @@ fn rules_and_targets() {
     let cases: &[(&str, &[&str])] = &[
         ("lrp-7", &["neither a preset", "thesis-gender"]),
         ("missing.toml", &["neither a preset", "missing.toml"]),
-        ("key.toml", &["line 3", "epsilonn", "expected"]),
+        ("key.toml", &["row 1", "takes no `epsilonn`"]),
         ("table.toml", &["line 1", "rules", "expected"]),
         ("syntax.toml", &["line 1"]),
         ("rule.toml", &["row 1", "magic", "epsilon"]),

@@ -171,9 +171,10 @@ impl Stored {
         let beyond = || "reaches beyond its storage; save it again".to_owned();
         let count = self.count().ok_or_else(beyond)?;
         if count > 0 {
-            let steps = self.shape.iter().zip(&self.stride);
-            let last = steps.map(|(size, stride)| (size - 1).checked_mul(*stride));
-            let last = last.fold(Some(self.offset), |sum, step| sum?.checked_add(step?));
+            let mut steps = self.shape.iter().zip(&self.stride);
+            let last = steps.try_fold(self.offset, |last, (size, stride)| {
+                last.checked_add((size - 1).checked_mul(*stride)?)
+            });
             if last.is_none_or(|last| last >= bytes.len() / size) {
                 return Err(beyond());
             }
