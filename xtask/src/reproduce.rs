@@ -269,6 +269,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .experiments
         .iter()
         .filter(|experiment| IN_TERMINAL.contains(&experiment.id.as_str()))
+        .filter(|experiment| experiment.rows.iter().any(|row| row.measured.is_some()))
     {
         println!("\n{}\n{}", experiment.title, Table::from(experiment).text());
     }
