@@ -30,7 +30,7 @@ pub fn lead(flips: &Flips, data: &Data) -> Result<String> {
         ))
     });
     Ok(format!(
-        "A second network tells {} speakers apart. Of {} segments of speech held out from its training it is right on {:.1} %; with \
+        "The speaker network tells {} speakers apart. Of {} segments of speech held out from its training it is right on {:.1} %; with \
          {COMPARED} % of the bins set to their band's mean, most relevant first / least relevant first: {}; by lot {:.0} %.",
         data.speakers.len(),
         flips.segments,

@@ -111,3 +111,84 @@ fn mistakes_are_told_in_a_line() {
         }
     }
 }
+
+/// Which rule each layer got, relevance inside the network, and where relevance went.
+#[test]
+fn an_explanation_says_how_it_came_about() {
+    let folder = Folder::new();
+    let rules = ["--rules", "thesis-speaker-epsilon-gamma", "--explain-rules"];
+    let text = folder.run(&[&["explain", speaker_model()], &rules[..]].concat());
+    for (layer, rule) in [
+        ("layer2.1.conv1", "gamma-generalized (γ = 5)"),
+        ("layer4.0.conv1", "epsilon (ε = 0.5)"),
+        ("layer4.0.bn1", "epsilon (ε = 0.5)"),
+        ("embedding_bn", "lrp-0"),
+        ("layer1.0.sum", "in proportion"),
+        ("relu", "passes on"),
+    ] {
+        let line = text
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(layer));
+        let line = line.unwrap_or_else(|| panic!("{layer} is missing: {text}"));
+        assert!(line.contains(rule), "{line}");
+    }
+
+    folder.tone("long.wav", 16000, 65_000);
+    let asked = [
+        "--layer",
+        "pool",
+        "--layer",
+        "layer4.2.relu2",
+        "--conservation",
+        "-o",
+        "out",
+    ];
+    let text = folder.run(&[&["explain", speaker_model(), "long.wav"], &asked[..]].concat());
+    assert!(
+        text.contains("passed on") && text.contains("classifier"),
+        "{text}"
+    );
+    let shape = |name: &str| {
+        let array = speechlens_report::npy::read(&folder.path(name)).unwrap();
+        array.shape().to_vec()
+    };
+    let segments = shape("out/relevance.npy")[0];
+    assert_eq!(shape("out/layers/pool.npy"), [segments, 4096]);
+    assert_eq!(
+        shape("out/layers/layer4.2.relu2.npy"),
+        [segments, 256, 8, 25]
+    );
+    let summary = folder.json("out/summary.json");
+    let books = summary["conservation"].as_array().unwrap();
+    assert_eq!(books[0]["node"], "classifier");
+    for book in books {
+        let number = |key: &str| book[key][0].as_f64().unwrap();
+        let spent = number("passed") + number("bias") + number("epsilon") + number("remainder");
+        assert!(
+            (number("arrived") - spent).abs() <= 1e-9 * (1.0 + spent.abs()),
+            "{book}"
+        );
+    }
+
+    let error = folder.fail(&[
+        "explain",
+        speaker_model(),
+        "long.wav",
+        "-o",
+        "out",
+        "--layer",
+        "nose",
+    ]);
+    assert!(error.contains("no layer `nose`"), "{error}");
+    let boxed = [
+        "explain",
+        speaker_model(),
+        "long.wav",
+        "-o",
+        "out",
+        "--rules",
+        "epsilon-gamma-box",
+    ];
+    assert!(folder.fail(&boxed).contains("bounds"));
+    folder.run(&[&boxed[..], &["--bounds", "-20,20"]].concat());
+}
