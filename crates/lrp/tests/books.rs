@@ -38,8 +38,17 @@ impl Builder {
     /// A convolution that keeps the size but for its stride, sometimes normalized, always followed by nothing.
     fn conv(&mut self, x: NodeId, inputs: usize, outputs: usize, stride: usize) -> NodeId {
         let kernel = [1, 3][self.rng.random_range(0..2)];
+        let dilation = self.rng.random_range(1..3);
+        let halves = inputs % 2 == 0 && outputs % 2 == 0;
+        let groups = if halves && self.rng.random_bool(0.5) {
+            2
+        } else {
+            1
+        };
         let op = Conv2d::new(inputs, outputs, kernel)
-            .padding(kernel / 2)
+            .padding(kernel / 2 * dilation)
+            .dilation(dilation)
+            .groups(groups)
             .stride(stride);
         let name = self.name("conv");
         let x = self.net.add(name, op, [x]).unwrap();
