@@ -39,7 +39,7 @@ impl Builder {
     fn conv(&mut self, x: NodeId, inputs: usize, outputs: usize, stride: usize) -> NodeId {
         let kernel = [1, 3][self.rng.random_range(0..2)];
         let dilation = self.rng.random_range(1..3);
-        let halves = inputs % 2 == 0 && outputs % 2 == 0;
+        let halves = inputs.is_multiple_of(2) && outputs.is_multiple_of(2);
         let groups = if halves && self.rng.random_bool(0.5) {
             2
         } else {
