@@ -1,5 +1,7 @@
 //! Tests that cross crates, and goldens made by peers.
 
+pub mod peer;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod peer;
-
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
 use speechlens_lrp::{Composite, Lrp};
 use speechlens_models::Arch;
 use speechlens_nn::Graph;
-use speechlens_tests::{Tensors, golden};
+use speechlens_tests::{Tensors, golden, peer};
 
 /// The script's composites that are no presets.
 const FILES: [(&str, &str); 8] = [
@@ -114,7 +112,7 @@ impl Peer {
 #[test]
 fn a_plain_network_is_explained_as_by_zennit() {
     let golden = golden("relevance/plain.safetensors").unwrap();
-    let graph = peer::net(&golden, "");
+    let graph = peer::net(&golden, "").unwrap();
     let bounds = [-80.0, 0.0];
     Peer {
         graph,

@@ -2,18 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod peer;
-
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
-use peer::residual;
 use speechlens_models::resnet34;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::Config;
 use speechlens_nn::{Graph, Trainer};
+use speechlens_tests::peer::residual;
 use speechlens_tests::{Tensors, golden};
 
 fn of_prefix(tensors: &Tensors, prefix: &str) -> Tensors {

@@ -3,15 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod peer;
-
 use candle_core::DType;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::Config;
 use speechlens_nn::{Graph, Trainer};
-use speechlens_tests::{Tensors, golden};
+use speechlens_tests::{Tensors, golden, peer};
 
 const STEPS: usize = 20;
 
@@ -31,7 +29,7 @@ fn largest_difference(name: &str, optimizer: Optimizer, schedule: Schedule) -> (
         seed: 0,
         loss: Loss::BinaryCrossEntropy,
     };
-    let mut trainer = Trainer::new(&peer::net(&golden, "start/"), config).unwrap();
+    let mut trainer = Trainer::new(&peer::net(&golden, "start/").unwrap(), config).unwrap();
     let expected: Vec<f64> = golden[&format!("{name}/loss")].to_vec1().unwrap();
     assert_eq!(expected.len(), STEPS);
     let (inputs, labels) = (&golden["input"], &golden["label"]);
@@ -53,8 +51,8 @@ fn largest_difference(name: &str, optimizer: Optimizer, schedule: Schedule) -> (
     };
     let (ours, start, theirs) = (
         flat(&trainer.graph()),
-        flat(&peer::net(&golden, "start/")),
-        flat(&peer::net(&golden, &format!("{name}/"))),
+        flat(&peer::net(&golden, "start/").unwrap()),
+        flat(&peer::net(&golden, &format!("{name}/")).unwrap()),
     );
     let largest = |a: &[f32], b: &[f32]| {
         a.iter()

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use ndarray::Array2;
+use anyhow::Result;
 use speechlens_data::background::{Background, Kind, Noisy};
 use speechlens_data::{Corpus, FilterbankStore, HeldOut, Recording};
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
@@ -183,9 +182,4 @@ fn most_recorded(recordings: &[Recording], speakers: usize) -> Vec<usize> {
     names.truncate(speakers);
     let chosen = |index: &usize| names.contains(&recordings[*index].speaker.as_str());
     (0..recordings.len()).filter(chosen).collect()
-}
-
-/// A segment, `[band, frame]`.
-pub fn segment(segments: &Segments, place: usize) -> Result<Array2<f32>> {
-    segments.segment(place).context("a held-out segment")
 }

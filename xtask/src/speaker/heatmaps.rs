@@ -14,7 +14,7 @@ use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::results::{Experiment, Row};
 use speechlens_report::thesis::Thesis;
 
-use super::data::{Condition, Data, segment};
+use super::data::{Condition, Data};
 use super::training::Trained;
 use super::{Explainer, RULES};
 
@@ -87,7 +87,7 @@ fn explain(
     place: usize,
     device: &Device,
 ) -> Result<(Array2<f32>, Array2<f32>, f64)> {
-    let filterbank = segment(&condition.held_out, place)?;
+    let filterbank = condition.held_out.segment(place)?;
     let label = condition.held_out.labels().nth(place);
     let label = label.context("there is no held-out segment")?;
     let input = to_tensor(filterbank.clone().insert_axis(Axis(0)), device)?;

@@ -1,13 +1,11 @@
-//! The small networks of `goldens/make_networks.py`. Each test uses some of them.
+//! The small networks of `goldens/make_networks.py`.
 
-#![allow(dead_code)]
-
+use crate::Tensors;
 use speechlens_nn::ops::{
     AdaptiveAvgPool2d, Add, AvgPool2d, BatchNorm, Concat, Conv2d, Flatten, Linear, MaxPool2d, Relu,
     TimeDeviation, TimeMean,
 };
 use speechlens_nn::{Architecture, Graph, NodeId, Result};
-use speechlens_tests::Tensors;
 
 /// The weights among a golden's tensors: those of a layer's names.
 pub fn of_graph(tensors: &Tensors) -> Tensors {
@@ -19,7 +17,7 @@ pub fn of_graph(tensors: &Tensors) -> Tensors {
 }
 
 /// `Net`, with the weights in `tensors` whose names are `prefix` and a parameter's name.
-pub fn net(tensors: &Tensors, prefix: &str) -> Graph {
+pub fn net(tensors: &Tensors, prefix: &str) -> Result<Graph> {
     let mut net = Architecture::new([1, 19, 23]);
     let mut x = net.input();
     let pool = MaxPool2d {
@@ -30,32 +28,26 @@ pub fn net(tensors: &Tensors, prefix: &str) -> Graph {
         kernel: 2,
         stride: 1,
     };
-    x = net
-        .add("features.0", Conv2d::new(1, 6, 5).stride(2).padding(2), [x])
-        .unwrap();
-    x = net.add("features.1", Relu, [x]).unwrap();
-    x = net.add("features.2", pool, [x]).unwrap();
-    x = net
-        .add("features.3", Conv2d::new(6, 8, 3).padding(1), [x])
-        .unwrap();
-    x = net.add("features.4", Relu, [x]).unwrap();
-    x = net.add("features.5", average, [x]).unwrap();
-    x = net
-        .add("avgpool", AdaptiveAvgPool2d { size: (2, 3) }, [x])
-        .unwrap();
-    x = net.add("flatten", Flatten, [x]).unwrap();
-    x = net.add("classifier.0", Linear::new(48, 16), [x]).unwrap();
-    x = net.add("classifier.1", Relu, [x]).unwrap();
-    net.add("classifier.2", Linear::new(16, 3), [x]).unwrap();
+    x = net.add("features.0", Conv2d::new(1, 6, 5).stride(2).padding(2), [x])?;
+    x = net.add("features.1", Relu, [x])?;
+    x = net.add("features.2", pool, [x])?;
+    x = net.add("features.3", Conv2d::new(6, 8, 3).padding(1), [x])?;
+    x = net.add("features.4", Relu, [x])?;
+    x = net.add("features.5", average, [x])?;
+    x = net.add("avgpool", AdaptiveAvgPool2d { size: (2, 3) }, [x])?;
+    x = net.add("flatten", Flatten, [x])?;
+    x = net.add("classifier.0", Linear::new(48, 16), [x])?;
+    x = net.add("classifier.1", Relu, [x])?;
+    net.add("classifier.2", Linear::new(16, 3), [x])?;
     let weights = tensors.iter().filter_map(|(name, tensor)| {
         let name = name.strip_prefix(prefix)?;
         let of_the_net = name.starts_with("features.") || name.starts_with("classifier.");
         of_the_net.then(|| (name.to_owned(), tensor.clone()))
     });
-    net.with_weights(weights.collect()).unwrap()
+    net.with_weights(weights.collect())
 }
 
-/// `Residual`.
+/// `Residual`: `[N, 1, 16, 12]` to logits `[N, 3]`.
 pub fn residual() -> Result<Architecture> {
     let mut net = Architecture::new([1, 16, 12]);
     let conv = |net: &mut Architecture,
