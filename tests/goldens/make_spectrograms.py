@@ -1,4 +1,4 @@
-"""Makes spectrogram/: short recordings, and their decibel spectrograms by scipy and librosa.
+"""Makes spectrogram/: short recordings, and their decibel spectrograms and waveforms by numpy, scipy and librosa.
 
     pip install -r requirements.txt
     python make_spectrograms.py
@@ -6,6 +6,7 @@
 RATE.wav        a voice-like sound of less than a second at RATE Hz, 16-bit PCM
 RATE.CROP.npy   its spectrogram [frequency, time], in 1/400 dB as 16-bit integers (so exact to 0.00125 dB, a fortieth
                 of the tolerance)
+RATE.waveform.npy  the second itself as AudioMNIST's preprocessing scales it, in 1/4000 as 16-bit integers
 The recording starts at sample OFFSET (at 8 kHz) of the second. The same versions give the same bytes.
 """
 
@@ -44,10 +45,20 @@ def voice(rate, length, harmonics, peak, seed):
     return peak * sound / np.abs(sound).max()
 
 
-def spectrogram(samples, rate, crop):
+def in_a_second(samples, rate):
     samples = librosa.resample(samples, orig_sr=rate, target_sr=8000, res_type="scipy")
     second = np.zeros(8000)
     second[OFFSET : OFFSET + len(samples)] = samples
+    return second
+
+
+def waveform(samples, rate):
+    second = in_a_second(32768 * samples, rate)
+    return second / (np.percentile(second, 95) + 0.001)
+
+
+def spectrogram(samples, rate, crop):
+    second = in_a_second(samples, rate)
     _, _, z = scipy.signal.stft(second, 8000, nperseg=455, noverlap=420, window="hann")
     assert z.shape == (228, 230)
     z = z[:227, :227] if crop == "thesis" else z[:227, 2:-1]
@@ -67,3 +78,6 @@ for seed, (rate, length, harmonics, peak, crops) in enumerate(RECORDINGS):
             f"single precision differs by {np.abs(decibel - single).max():.1e} dB"
         )
         np.save(FOLDER / f"{rate}.{crop}.npy", np.round(decibel * 400).astype(np.int16))
+    scaled = np.round(waveform(samples, rate) * 4000)
+    assert np.abs(scaled).max() < 32768
+    np.save(FOLDER / f"{rate}.waveform.npy", scaled.astype(np.int16))

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod audionet;
 mod bench;
 mod fit;
 mod gender;

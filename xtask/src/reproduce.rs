@@ -11,7 +11,7 @@ use speechlens_report::results::{Experiment, Results, Run};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 
-use crate::{fit, gender, repository, speaker};
+use crate::{audionet, fit, gender, repository, speaker};
 
 /// Repeat the thesis's experiments.
 #[derive(clap::Args)]
@@ -179,11 +179,16 @@ struct Runner {
     run: fn(&Arguments, &Path, &Device) -> Result<Findings>,
 }
 
-const EXPERIMENTS: [Runner; 2] = [
+const EXPERIMENTS: [Runner; 3] = [
     Runner {
         name: "gender",
         network: gender::NETWORK,
         run: gender::run,
+    },
+    Runner {
+        name: "audionet",
+        network: audionet::NETWORK,
+        run: audionet::run,
     },
     Runner {
         name: "speaker",
@@ -193,12 +198,14 @@ const EXPERIMENTS: [Runner; 2] = [
 ];
 
 /// What the end of a run prints; the page has it all.
-const IN_TERMINAL: [&str; 8] = [
+const IN_TERMINAL: [&str; 10] = [
     "accuracy",
     "table-6.1",
     "references",
     "references-area",
     "padding",
+    "audionet-accuracy",
+    "audionet-flipping",
     "speaker-accuracy",
     "speaker-measures",
     "speaker-bands",

@@ -57,7 +57,7 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The recording does not fit the one second that a spectrogram shows.
+    /// The recording does not fit the one second that a spectrogram or a waveform shows.
     #[error(
         "the recording lasts {seconds:.3} s, but one second is the most; cut it, or remove silence with --trim"
     )]
@@ -72,6 +72,14 @@ pub enum Error {
         offset: usize,
         /// The recording's length, in samples at 8 kHz.
         samples: usize,
+    },
+    /// The recording fills so little of its second that a waveform has no scale.
+    #[error(
+        "the recording lasts {seconds:.3} s, and too little of it is above 0 to scale it by; use a longer one, of 0.1 s or more"
+    )]
+    NoScale {
+        /// Its length in seconds.
+        seconds: f64,
     },
     /// The recording does not fill a frame of a filterbank.
     #[error("the recording lasts {seconds:.3} s, but a frame takes 0.025 s; use a longer one")]

@@ -2,7 +2,8 @@
 //!
 //! [`read`] takes WAV, FLAC, MP3, AAC in MP4 and Ogg Vorbis and mixes them down to one channel; [`write_wav`] writes.
 //! [`Spectrogram`] turns one second of sound into the 227 × 227 decibel image that the gender network reads: resampled
-//! to 8 kHz ([`resample`]), placed in a second of zeros, transformed ([`Stft`]), scaled to −80 … 0 dB. [`Filterbank`] turns
+//! to 8 kHz ([`resample`]), placed in a second of zeros, transformed ([`Stft`]), scaled to −80 … 0 dB. [`Waveform`] is that second
+//! itself, as AudioNet reads it. [`Filterbank`] turns
 //! any length of it into the logarithmic mel bands that the speaker network reads, 64 every 10 ms. [`silence`] trims
 //! recordings and cuts long ones at their pauses.
 //!
@@ -44,9 +45,11 @@ pub mod filterbank;
 mod fourier;
 mod read;
 mod resample;
+mod second;
 pub mod silence;
 mod spectrogram;
 mod stft;
+mod waveform;
 mod write;
 
 pub use audio::Audio;
@@ -54,9 +57,10 @@ pub use error::{Error, Result};
 pub use filterbank::Filterbank;
 pub use read::read;
 pub use resample::resample;
+pub use second::{Placement, RATE, SECOND};
 pub use spectrogram::{
-    Crop, FLOOR_DB, HOP, Placed, Placement, RATE, SIZE, Spectrogram, WINDOW, frequencies,
-    padding_frames, times,
+    Crop, FLOOR_DB, HOP, Placed, SIZE, Spectrogram, WINDOW, frequencies, padding_frames, times,
 };
 pub use stft::{Complex, Stft};
+pub use waveform::Waveform;
 pub use write::{to_writer, write_wav};

@@ -8,16 +8,12 @@ use std::{
 
 use multiversion::multiversion;
 use ndarray::Array2;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use crate::decibel::decibel;
-use crate::resample::{self, Resampler};
+use crate::second::{self, Placement, RATE, Seconds};
 use crate::stft::{self, Stft};
 use crate::{Audio, Error, Result};
 
-/// Samples a second after resampling, and the samples that a spectrogram covers: one second.
-pub const RATE: u32 = 8000;
 /// Rows, and columns, of a spectrogram.
 pub const SIZE: usize = 227;
 /// The level of silence, in dB; the loudest bin is at 0.
@@ -27,7 +23,6 @@ pub const WINDOW: usize = 455;
 /// Samples between the centres of neighbouring frames at 8 kHz.
 pub const HOP: usize = 35;
 
-const SECOND: usize = RATE as usize;
 /// Smallest amplitude told from silence (librosa's `amin`).
 const SMALLEST: f32 = 1e-5;
 
@@ -71,29 +66,6 @@ impl FromStr for Crop {
     }
 }
 
-/// Where a recording shorter than a second starts in its second of zeros.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Placement {
-    /// At this sample at 8 kHz.
-    At(usize),
-    /// At a sample drawn with this seed, each that fits as likely as any other.
-    Random(u64),
-}
-
-impl Placement {
-    fn offset(self, samples: usize) -> Result<usize> {
-        match self {
-            Placement::At(offset) if offset > SECOND - samples => {
-                Err(Error::Offset { offset, samples })
-            }
-            Placement::At(offset) => Ok(offset),
-            Placement::Random(seed) => {
-                Ok(ChaCha8Rng::seed_from_u64(seed).random_range(0..=SECOND - samples))
-            }
-        }
-    }
-}
-
 /// A spectrogram, and where in it the recording lies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placed {
@@ -113,7 +85,7 @@ pub struct Placed {
 /// ([`Crop`]); `20·log10(a / max a)` with a at least 1e-5 and the result at least −80. This is what scipy and
 /// `librosa.amplitude_to_db(ref=np.max)` give; silence, like there, is 0 dB everywhere.
 pub struct Spectrogram {
-    resampler: Resampler,
+    seconds: Seconds,
     stft: Stft,
     crop: Crop,
     /// As many as threads were at work at a time.
@@ -123,9 +95,7 @@ pub struct Spectrogram {
 /// Buffers for one thread.
 #[derive(Default)]
 struct Workspace {
-    resampling: resample::Workspace,
-    recording: Vec<f32>,
-    second: Vec<f32>,
+    second: second::Workspace,
     stft: stft::Workspace,
     power: Vec<f32>,
 }
@@ -134,7 +104,7 @@ impl Spectrogram {
     /// An extractor that keeps the frames of `crop`.
     pub fn new(crop: Crop) -> Self {
         Spectrogram {
-            resampler: Resampler::default(),
+            seconds: Seconds::default(),
             stft: Stft::new(WINDOW, HOP),
             crop,
             idle: Mutex::default(),
@@ -146,12 +116,6 @@ impl Spectrogram {
     /// # Errors
     /// If the recording is empty, longer than a second at 8 kHz, not finite, or does not fit at its place.
     pub fn compute(&self, audio: &Audio, placement: Placement) -> Result<Placed> {
-        audio.check()?;
-        if audio.samples.len() > audio.rate as usize {
-            return Err(Error::TooLong {
-                seconds: audio.seconds(),
-            });
-        }
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mut workspace = idle().pop().unwrap_or_default();
         let placed = self.compute_in(&mut workspace, audio, placement);
@@ -160,24 +124,16 @@ impl Spectrogram {
     }
 
     fn compute_in(&self, w: &mut Workspace, audio: &Audio, placement: Placement) -> Result<Placed> {
-        let rates = (audio.rate, RATE);
-        self.resampler
-            .resample(&audio.samples, rates, &mut w.resampling, &mut w.recording);
-        let samples = w.recording.len();
-        let offset = placement.offset(samples)?;
-        w.second.clear();
-        w.second.resize(SECOND, 0.0);
-        w.second[offset..offset + samples].copy_from_slice(&w.recording);
-
+        let (second, recording) = self.seconds.place(audio, placement, &mut w.second)?;
         let first = self.crop.first_frame();
         let frames = first..first + SIZE;
         self.stft
-            .power(&w.second, frames, SIZE, &mut w.stft, &mut w.power);
+            .power(second, frames, SIZE, &mut w.stft, &mut w.power);
         decibel(&mut w.power, SMALLEST * SMALLEST, FLOOR_DB);
         Ok(Placed {
             values: transposed(&w.power),
-            offset,
-            samples,
+            offset: recording.start,
+            samples: recording.len(),
         })
     }
 }

@@ -25,7 +25,7 @@ pub struct Arguments {
     /// What to measure: a forward pass, a training step (SGD), or layer-wise relevance propagation.
     #[arg(value_enum)]
     what: What,
-    /// The network: alexnet or resnet34.
+    /// The network: alexnet, audionet or resnet34.
     #[arg(long, value_name = "ARCH")]
     arch: Arch,
     /// Recordings a pass.

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use speechlens_audio::Crop;
 use speechlens_data::{
-    FilterbankStore, HeldOut, Parameters, Recording, Sizes, Speakers, Split, Store, hdf5_layout,
-    held_out,
+    Corpus, FilterbankStore, HeldOut, Parameters, Recording, Sizes, Speakers, Split, Store,
+    hdf5_layout, held_out,
 };
-use speechlens_eval::Dataset;
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
+use speechlens_eval::{Dataset, Waveforms};
 use speechlens_report::progress;
 
 use crate::common::{Common, at_least_one};
@@ -107,10 +107,7 @@ impl Arguments {
             check_crop(data, Crop::AudioMnist, crop)?;
             return self.preprocessed(data, parts, common);
         }
-        let reading = progress::counter("reading recordings", common.quiet);
-        let corpus =
-            speechlens_data::open(data, common.seed, &|done| reading.set_position(done as u64))?;
-        reading.finish_and_clear();
+        let corpus = open(data, common)?;
         let split = self.split(data, corpus.recordings(), common)?;
         let part = |part: &Part| {
             let indices = part.of(&split);
@@ -138,6 +135,31 @@ impl Arguments {
             Ok(Dataset::of_store(&store, &places)?)
         };
         parts.iter().map(part).collect()
+    }
+
+    /// As [`Arguments::read`], the recordings' waveforms; they are kept in memory.
+    pub fn waveforms(&self, parts: &[Part], common: &Common) -> Result<Vec<Waveforms>> {
+        let mut all: Vec<Waveforms> = parts.iter().map(|_| Waveforms::default()).collect();
+        for data in &self.data {
+            let path = Path::new(data);
+            ensure!(
+                !path.is_file() && !(path.is_dir() && !hdf5_layout::list(path)?.is_empty()),
+                "{data}: holds spectrograms, and the network reads waveforms: give the recordings"
+            );
+            let corpus = open(data, common)?;
+            let split = self.split(data, corpus.recordings(), common)?;
+            for (all, part) in all.iter_mut().zip(parts) {
+                let indices = part.of(&split);
+                let label = format!("waveforms, {}", part.name());
+                let bar = progress::bar(&label, indices.len(), common.quiet);
+                let progress = |done: usize| bar.set_position(done as u64);
+                let waveforms =
+                    Waveforms::compute(corpus.as_ref(), indices, common.seed, &progress);
+                bar.finish_and_clear();
+                all.append(waveforms?);
+            }
+        }
+        Ok(all)
     }
 
     fn split(&self, data: &str, recordings: &[Recording], common: &Common) -> Result<Split> {
@@ -232,6 +254,15 @@ impl Arguments {
         bar.finish_and_clear();
         Ok(store?)
     }
+}
+
+/// The recordings of at most a second that are called so.
+fn open(data: &str, common: &Common) -> Result<Box<dyn Corpus>> {
+    let reading = progress::counter("reading recordings", common.quiet);
+    let corpus =
+        speechlens_data::open(data, common.seed, &|done| reading.set_position(done as u64))?;
+    reading.finish_and_clear();
+    Ok(corpus)
 }
 
 /// Fails if spectrograms that are there already were cut otherwise than asked for.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use clap::Subcommand;
 use serde_json::json;
-use speechlens_eval::Dataset;
+use speechlens_data::Recording;
 use speechlens_eval::flip::{Curve, Order, Plan, counts, flip};
 use speechlens_lrp::Lrp;
 use speechlens_models::{Features, Model, TRAINING};
@@ -72,7 +72,7 @@ struct FlipArguments {
 }
 
 /// A test on the voices of training says little of others.
-fn warn_of_heard_speakers(model: &Model, dataset: &Dataset) {
+fn warn_of_heard_speakers(model: &Model, recordings: &[Recording]) {
     let training = model.metadata.get(TRAINING);
     let training: Option<serde_json::Value> =
         training.and_then(|text| serde_json::from_str(text).ok());
@@ -82,7 +82,6 @@ fn warn_of_heard_speakers(model: &Model, dataset: &Dataset) {
         .flatten()
         .filter_map(|speaker| speaker.as_str())
         .collect();
-    let recordings = dataset.recordings();
     let again = recordings
         .iter()
         .filter(|r| heard.contains(r.speaker.as_str()));
@@ -118,8 +117,14 @@ fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<
             let crop = crop.transpose()?.unwrap_or_default();
             let read = arguments.data.read(&[arguments.part], crop, common)?;
             let dataset = read.into_iter().next().context("there are no data")?;
-            warn_of_heard_speakers(model, &dataset);
+            warn_of_heard_speakers(model, dataset.recordings());
             Ok(Box::new(dataset))
+        }
+        Features::Waveform => {
+            let read = arguments.data.waveforms(&[arguments.part], common)?;
+            let waveforms = read.into_iter().next().context("there are no data")?;
+            warn_of_heard_speakers(model, waveforms.recordings());
+            Ok(Box::new(waveforms))
         }
         Features::Filterbank => {
             let normalization = model.metadata.get("normalization").map(|n| n.parse());
@@ -145,7 +150,7 @@ fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<
 fn unit(model: &Model) -> &'static str {
     match model.features() {
         Features::Spectrogram => " dB",
-        Features::Filterbank => "",
+        Features::Waveform | Features::Filterbank => "",
     }
 }
 

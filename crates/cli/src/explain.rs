@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use clap::ValueEnum;
-use ndarray::{Array3, ArrayD, ArrayView2, ArrayView3, Axis};
+use ndarray::{ArrayD, ArrayViewD, Axis, Ix1, Ix2};
 use serde_json::json;
-use speechlens_audio::{Crop, RATE, SIZE, WINDOW, filterbank, times};
+use speechlens_audio::{Crop, RATE, SECOND, SIZE, WINDOW, filterbank, times};
 use speechlens_eval::dataset::to_tensor;
 use speechlens_lrp::{Assignment, Balance, Lrp};
 use speechlens_models::{Features, Model};
@@ -18,7 +18,8 @@ use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::results::Row;
 use speechlens_report::table::Table;
-use speechlens_report::{atomic, npy};
+use speechlens_report::waveform::{Trace, stack};
+use speechlens_report::{Picture, atomic, npy};
 
 use crate::common::Common;
 use crate::input::{self, FRAME_SECONDS, Input};
@@ -33,7 +34,8 @@ use crate::rules;
 pub struct Arguments {
     /// A model that `speechlens train` or `speechlens import` wrote.
     model: PathBuf,
-    /// Recordings (.wav, .flac, .mp3, .m4a, .ogg), or .npy files that hold the network's features, [H, W] or [N, H, W].
+    /// Recordings (.wav, .flac, .mp3, .m4a, .ogg), or .npy files that hold the network's features, [H, W] or [N, H, W], of
+    /// waveforms [8000] or [N, 8000].
     #[arg(required_unless_present = "explain_rules")]
     input: Vec<PathBuf>,
     #[command(flatten)]
@@ -92,6 +94,8 @@ impl Dtype {
 
 /// Inputs explained at a time.
 const BATCH: usize = 16;
+/// What the samples of a waveform count in.
+const AMPLITUDE: &str = "amplitude (95th percentile)";
 /// Heatmaps in one picture.
 const PANELS: usize = 12;
 
@@ -189,8 +193,8 @@ struct Explainer<'a> {
 
 /// What was found for every row of an input.
 struct Answers {
-    /// `[N, H, W]`
-    relevance: Array3<f32>,
+    /// Of the features' shape, `[N, …]`.
+    relevance: ArrayD<f32>,
     logits: Vec<Vec<f32>>,
     targets: Vec<u32>,
     /// By name, `[N, …]` each.
@@ -200,9 +204,9 @@ struct Answers {
 }
 
 impl Explainer<'_> {
-    fn explain(&self, features: ArrayView3<f32>) -> Result<Answers> {
+    fn explain(&self, features: ArrayViewD<f32>) -> Result<Answers> {
         let mut answers = Answers {
-            relevance: Array3::zeros(features.dim()),
+            relevance: ArrayD::zeros(features.raw_dim()),
             logits: Vec::new(),
             targets: Vec::new(),
             layers: BTreeMap::new(),
@@ -239,8 +243,8 @@ impl Explainer<'_> {
             };
             let values = explanation.relevance.to_dtype(DType::F32)?;
             let values = values.flatten_all()?.to_vec1::<f32>()?;
-            let dim = place.dim();
-            place.assign(&Array3::from_shape_vec(dim, values)?);
+            let shape = place.raw_dim();
+            place.assign(&ArrayD::from_shape_vec(shape, values)?);
             let logits = explanation.logits.to_dtype(DType::F32)?;
             answers.logits.extend(logits.to_vec2::<f32>()?);
             answers.targets.extend(targets);
@@ -338,13 +342,7 @@ fn write(
             .zip(relevance.outer_iter())
             .zip(targets)
     };
-    let panels = rows().zip(&input.starts).take(PANELS);
-    let panels = panels.map(|(((features, relevance), target), start)| {
-        let axes = axes(model, *start, features);
-        let panel = Panel::overlay(axes, features, relevance, limit(relevance))?;
-        Ok(panel.titled(format!("relevance for {}", model.classes[*target as usize])))
-    });
-    grid(&panels.collect::<Result<Vec<_>>>()?, 3)?.write_png(&folder.join("heatmap.png"))?;
+    picture(model, input, relevance.view(), targets)?.write_png(&folder.join("heatmap.png"))?;
 
     let items = logits.iter().zip(rows()).map(|(logits, ((_, relevance), target))| {
         let (index, probability) = answer(model, logits);
@@ -354,11 +352,10 @@ fn write(
             "relevance_sum": relevance.iter().map(|r| f64::from(*r)).sum::<f64>(),
         })
     });
-    let (n, h, w) = relevance.dim();
     let mut summary = json!({
         "input": input.path.display().to_string(), "model": arguments.model.display().to_string(), "method": "lrp",
         "rules": rules, "dtype": arguments.dtype.name(),
-        "shape": if input.single { vec![h, w] } else { vec![n, h, w] },
+        "shape": relevance.shape()[usize::from(input.single)..],
         "explanations": items.collect::<Vec<_>>(),
     });
     if arguments.conservation {
@@ -375,18 +372,46 @@ fn write(
     Ok(atomic::write(&path, format!("{summary:#}\n").as_bytes())?)
 }
 
-/// The axes of features that begin `start` seconds into the recording.
-fn axes(model: &Model, start: f64, features: ArrayView2<f32>) -> Axes {
-    match model.features() {
-        Features::Spectrogram => {
-            let crop = model.metadata.get("crop");
-            let crop: Crop = crop.and_then(|crop| crop.parse().ok()).unwrap_or_default();
-            let seconds = times(crop).last().copied().unwrap_or(1.0);
-            Axes::spectrogram(seconds, SIZE as f64 * f64::from(RATE) / WINDOW as f64)
-        }
-        Features::Filterbank => {
-            let end = start + features.ncols() as f64 * FRAME_SECONDS;
-            Axes::filterbank(start, end, &filterbank::frequencies())
-        }
+/// The first explanations, over what they explain.
+fn picture(
+    model: &Model,
+    input: &Input,
+    relevance: ArrayViewD<f32>,
+    targets: &[u32],
+) -> Result<Picture> {
+    let rows = input.features.outer_iter().zip(relevance.outer_iter());
+    let titles = targets
+        .iter()
+        .map(|target| format!("relevance for {}", model.classes[*target as usize]));
+    let rows = rows.zip(titles).take(PANELS);
+    if model.features() == Features::Waveform {
+        let traces = rows.map(|((waveform, relevance), title)| {
+            let waveform = waveform.into_dimensionality::<Ix1>()?;
+            let relevance = relevance.into_dimensionality::<Ix1>()?;
+            let seconds = SECOND as f64 / f64::from(RATE);
+            let limit = limit(relevance);
+            Ok(Trace::new(seconds, AMPLITUDE, waveform, relevance, limit)?.titled(title))
+        });
+        return Ok(stack(&traces.collect::<Result<Vec<_>>>()?)?);
     }
+    let panels = rows.zip(&input.starts);
+    let panels = panels.map(|(((features, relevance), title), start)| {
+        let features = features.into_dimensionality::<Ix2>()?;
+        let relevance = relevance.into_dimensionality::<Ix2>()?;
+        let axes = axes(model, *start, features.ncols());
+        Ok(Panel::overlay(axes, features, relevance, limit(relevance))?.titled(title))
+    });
+    Ok(grid(&panels.collect::<Result<Vec<_>>>()?, 3)?)
+}
+
+/// The axes of so many frames that begin `start` seconds into the recording.
+fn axes(model: &Model, start: f64, frames: usize) -> Axes {
+    if model.features() == Features::Filterbank {
+        let end = start + frames as f64 * FRAME_SECONDS;
+        return Axes::filterbank(start, end, &filterbank::frequencies());
+    }
+    let crop = model.metadata.get("crop");
+    let crop: Crop = crop.and_then(|crop| crop.parse().ok()).unwrap_or_default();
+    let seconds = times(crop).last().copied().unwrap_or(1.0);
+    Axes::spectrogram(seconds, SIZE as f64 * f64::from(RATE) / WINDOW as f64)
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use speechlens_audio::Crop;
 use speechlens_data::Sex;
 use speechlens_models::{
-    Arch, Features, Model, TRAINING, filterbank_metadata, spectrogram_metadata,
+    Arch, Features, Model, TRAINING, filterbank_metadata, spectrogram_metadata, waveform_metadata,
 };
 use speechlens_nn::loss::Loss;
 
@@ -18,10 +18,10 @@ use crate::common::{Common, check_writable};
 ///
 /// The checkpoint is a state dict, `torch.save(model.state_dict(), path)`, of any version of PyTorch, or safetensors. It may
 /// stand inside a dictionary, and its names may begin with `module.` or the like. Names and shapes are those of torchvision's
-/// AlexNet with one input channel, and of a ResNet34 with 32 to 256 channels and statistics pooling.
+/// AlexNet with one input channel, of AudioNet named like it, and of a ResNet34 with 32 to 256 channels and statistics pooling.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The network: alexnet or resnet34.
+    /// The network: alexnet, audionet or resnet34.
     #[arg(long, value_name = "ARCH")]
     arch: Arch,
     /// The file: .pt, .pth or .safetensors.
@@ -29,8 +29,8 @@ pub struct Arguments {
     /// Where to write the model.
     #[arg(short, long, value_name = "MODEL.safetensors")]
     output: PathBuf,
-    /// The classes' names, in the order of the logits, or a file of them, one a line. Else male and female for an AlexNet of
-    /// two classes, and 0, 1, … for others.
+    /// The classes' names, in the order of the logits, or a file of them, one a line. Else male and female for an AlexNet or
+    /// AudioNet of two classes, and 0, 1, … for others.
     #[arg(long, value_name = "A,B,…|@FILE")]
     classes: Option<String>,
     /// Which 227 of the 230 frames the spectrograms had that the network was trained on: `thesis` cuts the last three,
@@ -38,7 +38,7 @@ pub struct Arguments {
     #[arg(long, default_value_t, value_parser = clap::value_parser!(Crop), value_name = "thesis|audiomnist")]
     crop: Crop,
     /// What the network was trained by, which says what its logits mean: binary-cross-entropy (sigmoid), as an AlexNet unless
-    /// told otherwise, or cross-entropy (softmax), as a ResNet34.
+    /// told otherwise, or cross-entropy (softmax), as the others.
     #[arg(long, value_parser = loss, value_name = "LOSS")]
     loss: Option<Loss>,
 }
@@ -62,11 +62,12 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             names.len()
         );
         model.classes = names;
-    } else if model.arch == Arch::AlexNet && model.classes.len() == Sex::ALL.len() {
+    } else if model.arch != Arch::ResNet34 && model.classes.len() == Sex::ALL.len() {
         model.classes = Sex::ALL.iter().map(|sex| sex.name().to_owned()).collect();
     }
     model.metadata = match model.features() {
         Features::Spectrogram => spectrogram_metadata(&arguments.crop.to_string()),
+        Features::Waveform => waveform_metadata(),
         Features::Filterbank => filterbank_metadata("segment"),
     };
     let loss = arguments.loss.unwrap_or(model.loss());

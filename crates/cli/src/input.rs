@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use ndarray::{Array2, Array3, Axis, Ix3, s};
+use ndarray::{Array2, Array3, ArrayD, Axis, s};
 use speechlens_audio::silence::{TRIM_DB, trim};
-use speechlens_audio::{Crop, Filterbank, Placement, SIZE, filterbank};
+use speechlens_audio::{Crop, Filterbank, Placement, SECOND, SIZE, filterbank};
 use speechlens_models::resnet34::{BANDS, FRAMES};
 use speechlens_models::{Features, Model};
 use speechlens_report::npy;
@@ -15,7 +15,7 @@ use crate::features;
 /// How inputs are read.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Where a recording starts in its second of zeros, in samples at 8 kHz; spectrograms only.
+    /// Where a recording starts in its second of zeros, in samples at 8 kHz; spectrograms and waveforms only.
     #[arg(long, default_value_t = 0, value_name = "N")]
     offset: usize,
     /// Take silence off both ends of a recording: what is 40 dB below the loudest.
@@ -27,9 +27,9 @@ pub struct Arguments {
 pub struct Input {
     /// The file.
     pub path: PathBuf,
-    /// Its features, `[N, H, W]`.
-    pub features: Array3<f32>,
-    /// Whether the file itself was `[H, W]`, or the spectrogram of a recording, and not `[N, H, W]`.
+    /// Its features, `[N, H, W]`, or waveforms, `[N, T]`.
+    pub features: ArrayD<f32>,
+    /// Whether the file itself was one of the N, or a recording of a second.
     pub single: bool,
     /// Where each of the N begins in the recording, in seconds; 0 in an array.
     pub starts: Vec<f64>,
@@ -43,6 +43,7 @@ impl Arguments {
                 Some(crop) => crop.parse().context("the model's metadata")?,
                 None => Crop::default(),
             }),
+            Features::Waveform => Reader::Waveform,
             Features::Filterbank => {
                 if self.offset != 0 {
                     bail!("--offset: the network reads whole recordings; leave it out");
@@ -67,12 +68,12 @@ impl Arguments {
             Reader::Spectrogram(crop) => {
                 let placement = Placement::At(self.offset);
                 let (_, placed) = features::spectrogram(path, placement, *crop, self.trim)?;
-                Ok(Input {
-                    path: path.to_owned(),
-                    features: placed.values.insert_axis(Axis(0)),
-                    single: true,
-                    starts: vec![0.0],
-                })
+                Ok(Input::of_a_second(path, placed.values.into_dyn()))
+            }
+            Reader::Waveform => {
+                let placement = Placement::At(self.offset);
+                let waveform = features::waveform(path, placement, self.trim)?;
+                Ok(Input::of_a_second(path, waveform.into_dyn()))
             }
             Reader::Filterbank { filterbank, whole } => {
                 let mut audio = speechlens_audio::read(path)?;
@@ -86,7 +87,7 @@ impl Arguments {
                     segments(features, *whole).with_context(|| path.display().to_string())?;
                 Ok(Input {
                     path: path.to_owned(),
-                    features,
+                    features: features.into_dyn(),
                     single: false,
                     starts,
                 })
@@ -95,9 +96,21 @@ impl Arguments {
     }
 }
 
+impl Input {
+    fn of_a_second(path: &Path, features: ArrayD<f32>) -> Self {
+        Input {
+            path: path.to_owned(),
+            features: features.insert_axis(Axis(0)),
+            single: true,
+            starts: vec![0.0],
+        }
+    }
+}
+
 /// How recordings become what the network reads.
 enum Reader {
     Spectrogram(Crop),
+    Waveform,
     Filterbank {
         filterbank: Box<Filterbank>,
         /// Whether the mean of each band is 0 over the recording, and not over each segment.
@@ -138,34 +151,37 @@ fn segments(mut features: Array2<f32>, whole: bool) -> Result<(Array3<f32>, Vec<
 /// An array as it is.
 fn read_array(path: &Path, reader: &Reader) -> Result<Input> {
     let array = npy::read(path)?;
-    let single = array.ndim() == 2;
-    let shape = array.shape().to_vec();
-    let ((height, width), remedy) = match reader {
+    let (expected, remedy): (&[usize], _) = match reader {
         Reader::Spectrogram(_) => (
-            (SIZE, SIZE),
+            &[SIZE, SIZE],
             "make one with `speechlens features spectrogram`",
         ),
+        Reader::Waveform => (&[SECOND], "make one with `speechlens features waveform`"),
         Reader::Filterbank { .. } => (
-            (BANDS, FRAMES),
+            &[BANDS, FRAMES],
             "cut it into segments, or give the recording itself",
         ),
     };
-    let array = match single {
+    let single = array.ndim() == expected.len();
+    let shape = array.shape().to_vec();
+    let features = match single {
         true => array.insert_axis(Axis(0)),
         false => array,
     };
-    match array.into_dimensionality::<Ix3>() {
-        Ok(features) if matches!(features.dim(), (1.., h, w) if (h, w) == (height, width)) => {
-            Ok(Input {
-                path: path.to_owned(),
-                single,
-                starts: vec![0.0; features.dim().0],
-                features,
-            })
+    match features.shape() {
+        [count, one @ ..] if *count > 0 && one == expected => Ok(Input {
+            path: path.to_owned(),
+            single,
+            starts: vec![0.0; features.shape()[0]],
+            features,
+        }),
+        _ => {
+            let sizes: Vec<String> = expected.iter().map(ToString::to_string).collect();
+            let sizes = sizes.join(", ");
+            bail!(
+                "{}: the network reads [{sizes}] or [N, {sizes}], not {shape:?}; {remedy}",
+                path.display()
+            )
         }
-        _ => bail!(
-            "{}: the network reads [{height}, {width}] or [N, {height}, {width}], not {shape:?}; {remedy}",
-            path.display()
-        ),
     }
 }

@@ -20,7 +20,7 @@ fn help() -> String {
     let names: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
     format!(
         "The rules of layer-wise relevance propagation: a TOML file, or a preset ({}); else thesis-gender for spectrograms, \
-         thesis-speaker-epsilon for filterbanks",
+         lrp-0 for waveforms, thesis-speaker-epsilon for filterbanks",
         names.join(", ")
     )
 }
@@ -38,6 +38,7 @@ impl Arguments {
     pub fn name(&self, features: Features) -> &str {
         let default = match features {
             Features::Spectrogram => "thesis-gender",
+            Features::Waveform => "lrp-0",
             Features::Filterbank => "thesis-speaker-epsilon",
         };
         self.rules.as_deref().unwrap_or(default)
@@ -48,7 +49,7 @@ impl Arguments {
         let composite = Composite::load(self.name(features))?;
         let of_features = match features {
             Features::Spectrogram => Some([f64::from(FLOOR_DB), 0.0]),
-            Features::Filterbank => None,
+            Features::Waveform | Features::Filterbank => None,
         };
         Ok(match self.bounds.or(of_features) {
             Some(bounds) => composite.with_bounds(bounds),

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use clap::ValueEnum;
 use serde_json::json;
 use speechlens_audio::Crop;
-use speechlens_data::Sex;
+use speechlens_data::{Recording, Sex};
 use speechlens_eval::segments::Normalization;
-use speechlens_models::{Arch, Model, TRAINING, filterbank_metadata, spectrogram_metadata};
+use speechlens_models::{
+    Arch, Model, TRAINING, filterbank_metadata, spectrogram_metadata, waveform_metadata,
+};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
@@ -31,6 +33,10 @@ pub struct Arguments {
     /// What the network is to tell.
     #[arg(long, value_enum)]
     task: Task,
+    /// The network: for gender alexnet, which reads spectrograms, or audionet, which reads waveforms; for speakers resnet34. Else
+    /// the first of its task.
+    #[arg(long, value_name = "ARCH")]
+    arch: Option<Arch>,
     #[command(flatten)]
     data: data::Arguments,
     /// Where to write the model.
@@ -69,7 +75,7 @@ pub struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Task {
-    /// Male or female, of strangers, by AlexNet on decibel spectrograms.
+    /// Male or female, of strangers, by AlexNet on decibel spectrograms or AudioNet on waveforms.
     Gender,
     /// Who of known speakers, by ResNet34 on mel filterbanks of two seconds.
     Speaker,
@@ -114,13 +120,11 @@ fn gender(arguments: &Arguments, common: &Common) -> Result<Plan> {
         datasets.next().unwrap_or_default(),
         datasets.next().unwrap_or_default(),
     );
-    let recordings = training.recordings();
-    let speakers: BTreeSet<&str> = recordings.iter().map(|r| r.speaker.as_str()).collect();
     Ok(Plan {
         arch: Arch::AlexNet,
-        classes: Sex::ALL.iter().map(|sex| sex.name().to_owned()).collect(),
+        classes: sexes(),
         metadata: spectrogram_metadata(&crop.to_string()),
-        heard: json!({ "recordings": recordings.len(), "speakers": speakers }),
+        heard: heard(training.recordings()),
         training: Box::new(training),
         validation: Box::new(validation),
         validated_on: "validation speakers".to_owned(),
@@ -129,6 +133,40 @@ fn gender(arguments: &Arguments, common: &Common) -> Result<Plan> {
         lr: 1e-4,
         schedule: Course::Constant,
     })
+}
+
+fn gender_by_waveform(arguments: &Arguments, common: &Common) -> Result<Plan> {
+    let mut waveforms = arguments
+        .data
+        .waveforms(&[Part::Train, Part::Validation], common)?
+        .into_iter();
+    let (training, validation) = (
+        waveforms.next().unwrap_or_default(),
+        waveforms.next().unwrap_or_default(),
+    );
+    Ok(Plan {
+        arch: Arch::AudioNet,
+        classes: sexes(),
+        metadata: waveform_metadata(),
+        heard: heard(training.recordings()),
+        training: Box::new(training),
+        validation: Box::new(validation),
+        validated_on: "validation speakers".to_owned(),
+        loss: Loss::CrossEntropy,
+        batch: 50,
+        lr: 1e-4,
+        schedule: Course::Constant,
+    })
+}
+
+fn sexes() -> Vec<String> {
+    Sex::ALL.iter().map(|sex| sex.name().to_owned()).collect()
+}
+
+/// How many recordings, and of whom.
+fn heard(recordings: &[Recording]) -> serde_json::Value {
+    let speakers: BTreeSet<&str> = recordings.iter().map(|r| r.speaker.as_str()).collect();
+    json!({ "recordings": recordings.len(), "speakers": speakers })
 }
 
 fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
@@ -201,9 +239,16 @@ fn checkpoint(model: &Path) -> PathBuf {
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     check_writable(&arguments.output)?;
     let device = common.device()?;
-    let plan = match arguments.task {
-        Task::Gender => gender(arguments, common)?,
-        Task::Speaker => speaker(arguments, common)?,
+    let plan = match (arguments.task, arguments.arch) {
+        (Task::Gender, None | Some(Arch::AlexNet)) => gender(arguments, common)?,
+        (Task::Gender, Some(Arch::AudioNet)) => gender_by_waveform(arguments, common)?,
+        (Task::Speaker, None | Some(Arch::ResNet34)) => speaker(arguments, common)?,
+        (Task::Gender, Some(arch)) => {
+            bail!("--arch {arch}: tells speakers apart; for gender there are alexnet and audionet")
+        }
+        (Task::Speaker, Some(arch)) => {
+            bail!("--arch {arch}: tells gender; for speakers there is resnet34")
+        }
     };
     let config = plan.config(arguments, common.seed);
     let mut metadata = plan.metadata.clone();

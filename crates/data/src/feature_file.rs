@@ -46,12 +46,12 @@ impl Job<'_> {
 
     /// Computes the features of every recording, so many in memory at a time, and gives each to `keep` with its place in
     /// `indices`.
-    pub fn compute<T: Send>(
+    pub fn compute<T: Send, E: From<Error>>(
         &self,
         at_a_time: usize,
         one: impl Fn(&Recording, usize) -> Result<T> + Sync,
-        mut keep: impl FnMut(usize, T) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        mut keep: impl FnMut(usize, T) -> Result<(), E>,
+    ) -> Result<(), E> {
         let done = AtomicUsize::new(0);
         let one = |&place: &usize| -> Result<T> {
             let index = self.indices[place];

@@ -14,7 +14,7 @@ use speechlens_audio::filterbank::BANDS;
 
 use crate::corpus::{Corpus, Recording};
 use crate::feature_file::{self, Job, read_recordings, write_column};
-use crate::hdf5_file::column;
+use crate::hdf5_file::{Failure, column};
 use crate::{Error, Result};
 
 /// Changes whenever the file's layout does, or what the audio crate computes.
@@ -155,7 +155,7 @@ fn compute(path: &Path, job: &Job<'_>, key: &str) -> Result<()> {
         let (mut offsets, mut frames) = (vec![0u64; count], vec![0u64; count]);
         let mut means = Array2::<f32>::zeros((count, BANDS));
         let mut total = 0;
-        job.compute(CHUNK, one, |place, values| {
+        job.compute(CHUNK, one, |place, values| -> Result<(), Failure> {
             let end = total + values.ncols();
             (offsets[place], frames[place]) = (total as u64, values.ncols() as u64);
             if let Some(mean) = values.mapv(f64::from).mean_axis(Axis(1)) {

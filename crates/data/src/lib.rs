@@ -48,6 +48,7 @@
 //! | training, validation and test: by speaker, and for each speaker | [`split`], [`held_out`] |
 //! | music and noise behind speech: MUSAN, or synthesized | [`background`] |
 //! | spectrograms and filterbanks on disk | [`store`], [`filterbank_store`] |
+//! | waveforms in memory | [`waveforms()`] |
 //! | AudioMNIST's own preprocessed files | [`hdf5_layout`] |
 
 pub mod audiomnist;
@@ -66,6 +67,7 @@ pub mod split;
 pub mod store;
 pub mod synthetic;
 pub mod voxceleb;
+mod waveforms;
 
 pub use audiomnist::AudioMnist;
 pub use background::{Background, Noisy};
@@ -79,3 +81,4 @@ pub use split::{Sizes, Speakers, Split};
 pub use store::{Parameters, Store};
 pub use synthetic::Synthetic;
 pub use voxceleb::VoxCeleb;
+pub use waveforms::waveforms;

@@ -12,7 +12,7 @@ use speechlens_audio::{Crop, Placement, SIZE, Spectrogram, padding_frames};
 
 use crate::corpus::{Corpus, Recording};
 use crate::feature_file::{self, Job, read_recordings, write_column};
-use crate::hdf5_file::{attribute, column, write_attribute};
+use crate::hdf5_file::{Failure, attribute, column, write_attribute};
 use crate::seed::rng;
 use crate::{Error, Result};
 
@@ -170,7 +170,7 @@ fn compute(path: &Path, job: &Job<'_>, parameters: Parameters, key: &str) -> Res
         let features = file.new_dataset::<f32>().shape(shape).create("features")?;
         let mut padding = vec![0u32; count];
         let mut offsets = vec![0u32; count];
-        job.compute(CHUNK, one, |place, placed| {
+        job.compute(CHUNK, one, |place, placed| -> Result<(), Failure> {
             features.write_slice(&placed.values, s![place, .., ..])?;
             padding[place] = padding_frames(placed.offset, placed.samples, parameters.crop) as u32;
             offsets[place] = placed.offset as u32;

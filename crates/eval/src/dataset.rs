@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array, Array2, Array3, Axis, Dimension};
 use speechlens_audio::SIZE;
 use speechlens_data::{Error, Recording, Store, hdf5_layout};
 use speechlens_nn::train::Samples;
@@ -22,6 +22,15 @@ pub struct Dataset {
     sources: Vec<Source>,
 }
 
+/// The classes of recordings: their speakers' sex.
+pub(crate) fn labels(recordings: &[Recording]) -> Result<Vec<u32>> {
+    let label = |recording: &Recording| match recording.sex {
+        Some(sex) => Ok(sex.index() as u32),
+        None => Err(Error::UnknownSex(vec![recording.speaker.clone()])),
+    };
+    Ok(recordings.iter().map(label).collect::<Result<_, _>>()?)
+}
+
 enum Source {
     /// This place of a feature store.
     Store(Arc<Store>, usize),
@@ -31,14 +40,9 @@ enum Source {
 
 impl Dataset {
     fn new(recordings: Vec<Recording>, sources: Vec<Source>) -> Result<Self> {
-        let label = |recording: &Recording| match recording.sex {
-            Some(sex) => Ok(sex.index() as u32),
-            None => Err(Error::UnknownSex(vec![recording.speaker.clone()])),
-        };
-        let labels = recordings.iter().map(label).collect::<Result<_, _>>()?;
         Ok(Dataset {
+            labels: labels(&recordings)?,
             recordings,
-            labels,
             sources,
         })
     }
@@ -103,15 +107,16 @@ impl Dataset {
     }
 }
 
-/// `[N, H, W]` as the network reads it, `[N, 1, H, W]`.
-pub fn to_tensor(values: Array3<f32>, device: &Device) -> Result<Tensor> {
-    let (n, h, w) = values.dim();
+/// Features `[N, …]` as the network reads them, `[N, 1, …]`.
+pub fn to_tensor<D: Dimension>(values: Array<f32, D>, device: &Device) -> Result<Tensor> {
+    let mut shape = values.shape().to_vec();
+    shape.insert(1, 1);
     let values = values
         .as_standard_layout()
         .into_owned()
         .into_raw_vec_and_offset()
         .0;
-    Ok(Tensor::from_vec(values, (n, 1, h, w), device)?)
+    Ok(Tensor::from_vec(values, shape, device)?)
 }
 
 impl Samples for Dataset {

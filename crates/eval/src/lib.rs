@@ -1,7 +1,7 @@
 //! Labelled data sets, and measures of an explanation over them.
 //!
-//! [`Dataset`] has spectrograms with the speaker's sex, [`Segments`] filterbanks with the speaker; both are what training and
-//! the measures read.
+//! [`Dataset`] has spectrograms and [`Waveforms`] the sound itself, with the speaker's sex; [`Segments`] has filterbanks with the
+//! speaker. Training and the measures read any of them.
 //!
 //! [`flip`] sets bins of the input to a value, in an order that an explanation gives, and watches the network's answer: if
 //! the explanation is true, the most relevant bins matter most, and the least relevant least.
@@ -20,9 +20,11 @@ pub mod dataset;
 pub mod flip;
 pub mod heatmap;
 pub mod segments;
+pub mod waveforms;
 
 pub use dataset::Dataset;
 pub use segments::Segments;
+pub use waveforms::Waveforms;
 
 /// What can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]

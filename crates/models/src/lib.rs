@@ -14,6 +14,7 @@
 //! [`Checkpoint`] of PyTorch.
 
 pub mod alexnet;
+pub mod audionet;
 mod checkpoint;
 mod model;
 pub mod resnet34;
@@ -21,5 +22,5 @@ pub mod resnet34;
 pub use checkpoint::Checkpoint;
 pub use model::{
     Arch, Error, Features, Model, Result, TRAINING, filterbank_metadata, probability,
-    spectrogram_metadata,
+    spectrogram_metadata, waveform_metadata,
 };

@@ -9,7 +9,7 @@ use speechlens_nn::loss::Loss;
 use speechlens_nn::tensor_file::{self, Metadata};
 use speechlens_nn::{Architecture, Graph};
 
-use crate::{Checkpoint, alexnet, resnet34};
+use crate::{Checkpoint, alexnet, audionet, resnet34};
 
 /// What can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Arch {
     /// [`alexnet`].
     AlexNet,
+    /// [`audionet`].
+    AudioNet,
     /// [`resnet34`].
     ResNet34,
 }
@@ -44,6 +46,7 @@ impl Arch {
     pub fn architecture(self, classes: usize) -> Result<Architecture> {
         Ok(match self {
             Arch::AlexNet => alexnet::architecture(classes)?,
+            Arch::AudioNet => audionet::architecture(classes)?,
             Arch::ResNet34 => resnet34::architecture(classes)?,
         })
     }
@@ -54,6 +57,7 @@ impl Arch {
     pub fn features(self) -> Features {
         match self {
             Arch::AlexNet => Features::Spectrogram,
+            Arch::AudioNet => Features::Waveform,
             Arch::ResNet34 => Features::Filterbank,
         }
     }
@@ -63,6 +67,7 @@ impl Display for Arch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Arch::AlexNet => "alexnet",
+            Arch::AudioNet => "audionet",
             Arch::ResNet34 => "resnet34",
         })
     }
@@ -74,9 +79,10 @@ impl FromStr for Arch {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "alexnet" => Ok(Arch::AlexNet),
+            "audionet" => Ok(Arch::AudioNet),
             "resnet34" => Ok(Arch::ResNet34),
             _ => Err(format!(
-                "`{text}` is no network that this version knows; there are alexnet and resnet34"
+                "`{text}` is no network that this version knows; there are alexnet, audionet and resnet34"
             )),
         }
     }
@@ -100,6 +106,8 @@ pub struct Model {
 pub enum Features {
     /// The decibel spectrogram of a second.
     Spectrogram,
+    /// The waveform of a second.
+    Waveform,
     /// The mel filterbank of two seconds.
     Filterbank,
 }
@@ -110,9 +118,10 @@ impl FromStr for Features {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "spectrogram" => Ok(Features::Spectrogram),
+            "waveform" => Ok(Features::Waveform),
             "filterbank" => Ok(Features::Filterbank),
             _ => Err(format!(
-                "reads `{text}`, which this version does not know; there are spectrogram and filterbank"
+                "reads `{text}`, which this version does not know; there are spectrogram, waveform and filterbank"
             )),
         }
     }
@@ -132,6 +141,11 @@ pub fn spectrogram_metadata(crop: &str) -> BTreeMap<String, String> {
     [(FEATURES, "spectrogram"), (CROP, crop)]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into()
+}
+
+/// The metadata of a network that reads waveforms.
+pub fn waveform_metadata() -> BTreeMap<String, String> {
+    [(FEATURES.to_owned(), "waveform".to_owned())].into()
 }
 
 /// The metadata of a network that reads mel filterbanks of segments, the mean of each band set to 0 over the `segment` or the
@@ -171,7 +185,7 @@ impl Model {
         let loss = |mut training: Value| serde_json::from_value(training[LOSS].take()).ok();
         training.and_then(loss).unwrap_or(match self.arch {
             Arch::AlexNet => Loss::BinaryCrossEntropy,
-            Arch::ResNet34 => Loss::CrossEntropy,
+            Arch::AudioNet | Arch::ResNet34 => Loss::CrossEntropy,
         })
     }
 

@@ -184,7 +184,9 @@ fn classes_are_found_by_name_and_by_index() {
     ];
     assert_eq!(asked.map(|name| model.class(name)), found);
     assert!("vgg".parse::<Arch>().is_err());
-    assert_eq!(Arch::AlexNet.to_string().parse(), Ok(Arch::AlexNet));
+    for arch in [Arch::AlexNet, Arch::AudioNet, Arch::ResNet34] {
+        assert_eq!(arch.to_string().parse(), Ok(arch));
+    }
 }
 
 #[test]
@@ -204,6 +206,7 @@ fn probabilities_are_as_the_network_was_trained() {
     for (arch, training, loss) in [
         (Arch::AlexNet, None, binary),
         (Arch::ResNet34, None, categorical),
+        (Arch::AudioNet, None, categorical),
         (
             Arch::AlexNet,
             Some("{\"loss\":\"cross-entropy\"}"),

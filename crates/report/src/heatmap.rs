@@ -9,7 +9,7 @@ use crate::palette::INK;
 use crate::picture::{Area, Picture, Raster, UNITS, bold, drawing, text};
 use crate::{Error, Result, number};
 use image::{Rgb as Pixel, RgbImage, imageops};
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView, ArrayView2, Dimension};
 use plotters::element::Rectangle;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, RGBColor};
@@ -28,8 +28,10 @@ const BAR_GAP: i32 = 10;
 /// Ticks and label of the bar; the same for all, so that panels beside each other are of one size.
 const BAR_ROOM: i32 = 82;
 /// The width of a panel.
-const WIDTH: i32 = LEFT + PLOT.0 + BAR_GAP + BAR + BAR_ROOM;
-const HEAD: i32 = 26;
+pub(crate) const WIDTH: i32 = LEFT + PLOT.0 + BESIDE;
+/// The room of a bar beside its plot.
+pub(crate) const BESIDE: i32 = BAR_GAP + BAR + BAR_ROOM;
+pub(crate) const HEAD: i32 = 26;
 const KEY: i32 = 18;
 
 /// One picture with its axes and colour bar.
@@ -44,12 +46,27 @@ pub struct Panel {
     key: Option<(Rgb, String)>,
 }
 
+/// The colours of a plot and the values that they stand for.
 #[derive(Debug, Clone)]
-struct Bar {
+pub(crate) struct Bar {
     axis: Axis,
     ticks: Vec<(f64, String)>,
     /// The colours from the lowest value to the highest.
     colours: Vec<Rgb>,
+}
+
+impl Bar {
+    /// Draws the bar right of a plot.
+    pub fn draw(&self, area: &Area, plot: Frame) -> Result<Raster> {
+        let frame = Frame {
+            left: plot.left + plot.width + BAR_GAP,
+            width: BAR,
+            ..plot
+        };
+        frame.draw_right(area, &self.axis, &self.ticks)?;
+        let colours = Array2::from_shape_fn((self.colours.len(), 1), |(i, _)| self.colours[i]);
+        Ok(raster(&image(&colours), frame))
+    }
 }
 
 impl Panel {
@@ -216,15 +233,7 @@ impl Panel {
             write(area, words, &style, (start + 15 * UNITS, middle))?;
         }
         frame.draw(area, &self.axes, false)?;
-        let bar = Frame {
-            left: frame.left + frame.width + BAR_GAP,
-            width: BAR,
-            ..frame
-        };
-        bar.draw_right(area, &self.bar.axis, &self.bar.ticks)?;
-        let colours =
-            Array2::from_shape_fn((self.bar.colours.len(), 1), |(i, _)| self.bar.colours[i]);
-        Ok([raster(&self.bins, frame), raster(&image(&colours), bar)])
+        Ok([raster(&self.bins, frame), self.bar.draw(area, frame)?])
     }
 }
 
@@ -258,7 +267,7 @@ pub fn grid(panels: &[Panel], columns: usize) -> Result<Picture> {
 
 /// The range of a relevance picture: the 99.5 % quantile of |R|, so that single bins do not swallow the picture. The
 /// largest |R| where that quantile is 0, and 1 where all relevance is.
-pub fn limit(relevance: ArrayView2<f32>) -> f32 {
+pub fn limit<D: Dimension>(relevance: ArrayView<f32, D>) -> f32 {
     let mut sizes: Vec<f32> = relevance.iter().map(|r| r.abs()).collect();
     sizes.sort_unstable_by(f32::total_cmp);
     let Some(&largest) = sizes.last() else {
@@ -289,7 +298,11 @@ fn level(spectrogram: ArrayView2<f32>, unit: &str, map: &Colormap) -> Result<(Rg
 
 /// The bar of a relevance picture. A power of ten stands in its label, to keep the ticks short, and its ends say where
 /// they stand for everything beyond.
-fn relevance_bar(relevance: ArrayView2<f32>, limit: f32, colour: impl Fn(f32) -> Rgb) -> Bar {
+pub(crate) fn relevance_bar<D: Dimension>(
+    relevance: ArrayView<f32, D>,
+    limit: f32,
+    colour: impl Fn(f32) -> Rgb,
+) -> Bar {
     let beyond = relevance.iter().any(|r| r.abs() > limit);
     let (least, most) = if beyond { ("≤ ", "≥ ") } else { ("", "") };
     let (factor, unit) = number::factor(limit as f64);
@@ -308,7 +321,7 @@ fn relevance_bar(relevance: ArrayView2<f32>, limit: f32, colour: impl Fn(f32) ->
 }
 
 /// `r` as a share of `limit`, in [−1, 1].
-fn relative(r: f32, limit: f32) -> f32 {
+pub(crate) fn relative(r: f32, limit: f32) -> f32 {
     match limit > 0.0 {
         true => (r / limit).clamp(-1.0, 1.0),
         false => 0.0,
@@ -316,7 +329,7 @@ fn relative(r: f32, limit: f32) -> f32 {
 }
 
 /// A relevance of `t` in [−1, 1] over `under`. The root lifts small values, which most of a heatmap's are.
-fn glaze(under: Rgb, t: f32) -> Rgb {
+pub(crate) fn glaze(under: Rgb, t: f32) -> Rgb {
     let over = Colormap::relevance().at(0.5 + 0.4 * t.signum());
     blend(under, over, t.abs().sqrt())
 }
@@ -351,7 +364,7 @@ fn raster(bins: &RgbImage, frame: Frame) -> Raster {
     }
 }
 
-fn drawable(array: ArrayView2<f32>, what: &str) -> Result<()> {
+pub(crate) fn drawable<D: Dimension>(array: ArrayView<f32, D>, what: &str) -> Result<()> {
     if array.is_empty() {
         return Err(undrawable(what, "it is empty"));
     }
@@ -361,7 +374,7 @@ fn drawable(array: ArrayView2<f32>, what: &str) -> Result<()> {
     }
 }
 
-fn undrawable(what: &str, why: &'static str) -> Error {
+pub(crate) fn undrawable(what: &str, why: &'static str) -> Error {
     Error::Undrawable {
         what: what.into(),
         why,

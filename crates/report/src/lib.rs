@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`axes`] | labels, ranges, ticks; linear and logarithmic |
 //! | [`heatmap`] | arrays [frequency, time] as pictures, alone and side by side |
+//! | [`waveform`] | waveforms in the colours of their relevance |
 //! | [`curves`] | line charts |
 //! | [`table`] | the thesis's numbers beside the measured ones, for a page and for a terminal |
 //! | [`results`] | `results.json` |
@@ -66,6 +67,7 @@ pub mod progress;
 pub mod results;
 pub mod table;
 pub mod thesis;
+pub mod waveform;
 
 mod error;
 mod frame;
@@ -82,3 +84,4 @@ pub use picture::Picture;
 pub use results::{Cell, Experiment, Results, Row, Run};
 pub use table::Table;
 pub use thesis::Thesis;
+pub use waveform::{Trace, stack};

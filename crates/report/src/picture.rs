@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 pub(crate) const UNITS: i32 = 4;
 
 /// Pixels of a PNG a CSS pixel, so that it is sharp on a dense screen.
-const PNG_DENSITY: f32 = 2.0;
+pub(crate) const PNG_DENSITY: f32 = 2.0;
 
 const REGULAR: &[u8] = include_bytes!("../../../assets/fonts/DejaVuSans.ttf");
 const BOLD: &[u8] = include_bytes!("../../../assets/fonts/DejaVuSans-Bold.ttf");

@@ -178,6 +178,7 @@ impl Row {
 pub fn name(arch: Arch) -> &'static str {
     match arch {
         Arch::AlexNet => "AlexNet",
+        Arch::AudioNet => "AudioNet",
         Arch::ResNet34 => "ResNet34",
     }
 }

@@ -92,6 +92,31 @@ impl Setting {
     }
 }
 
+/// Opens the corpus, and splits it.
+pub fn open(arguments: &Arguments, setting: &Setting) -> Result<(Box<dyn Corpus>, Split)> {
+    let source = arguments.voices()?;
+    let reading = progress::counter("reading recordings", arguments.quiet);
+    let corpus = speechlens_data::open(&source, arguments.seed, &|done| {
+        reading.set_position(done as u64)
+    })?;
+    reading.finish_and_clear();
+    let split = match arguments.fold {
+        Some(fold) => published_split(
+            corpus.recordings(),
+            fold.into(),
+            setting.sizes,
+            arguments.seed,
+        )?,
+        None => Split::draw(
+            corpus.recordings(),
+            setting.speakers,
+            setting.sizes,
+            arguments.seed,
+        )?,
+    };
+    Ok((corpus, split))
+}
+
 /// Recordings of one part.
 pub struct Part {
     /// Their spectrograms.
@@ -138,26 +163,7 @@ pub struct Data {
 impl Data {
     /// Opens the corpus, splits it, computes the spectrograms or takes them from the run's stores.
     pub fn prepare(arguments: &Arguments, setting: &Setting, folder: &Path) -> Result<Self> {
-        let source = arguments.voices()?;
-        let reading = progress::counter("reading recordings", arguments.quiet);
-        let corpus = speechlens_data::open(&source, arguments.seed, &|done| {
-            reading.set_position(done as u64)
-        })?;
-        reading.finish_and_clear();
-        let split = match arguments.fold {
-            Some(fold) => published_split(
-                corpus.recordings(),
-                fold.into(),
-                setting.sizes,
-                arguments.seed,
-            )?,
-            None => Split::draw(
-                corpus.recordings(),
-                setting.speakers,
-                setting.sizes,
-                arguments.seed,
-            )?,
-        };
+        let (corpus, split) = open(arguments, setting)?;
         let store = |name: &str, indices: &[usize]| -> Result<Part> {
             let bar = progress::bar(
                 &format!("spectrograms, {name}"),

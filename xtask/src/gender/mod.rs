@@ -7,6 +7,7 @@ mod flipping;
 mod heatmaps;
 mod training;
 
+pub use data::{Setting, open};
 pub use training::NETWORK;
 
 use std::path::Path;
@@ -23,7 +24,7 @@ use speechlens_report::thesis::Thesis;
 
 use crate::fit;
 use crate::reproduce::{Arguments, Findings};
-use data::{Data, Setting};
+use data::Data;
 
 /// The thesis's rules, against full level; the same rules against silence.
 const PRESETS: [&str; 2] = ["thesis-gender", "gender-silence"];

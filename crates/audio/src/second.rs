@@ -1,0 +1,80 @@
+//! A recording in one second of zeros at 8 kHz, which the spectrogram and the waveform are made of.
+
+use std::ops::Range;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::resample::{self, Resampler};
+use crate::{Audio, Error, Result};
+
+/// Samples a second after resampling, in Hz.
+pub const RATE: u32 = 8000;
+/// Samples that a spectrogram or a waveform covers: one second.
+pub const SECOND: usize = RATE as usize;
+
+/// Where a recording shorter than a second starts in its second of zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// At this sample at 8 kHz.
+    At(usize),
+    /// At a sample drawn with this seed, each that fits as likely as any other.
+    Random(u64),
+}
+
+impl Placement {
+    fn offset(self, samples: usize) -> Result<usize> {
+        match self {
+            Placement::At(offset) if offset > SECOND - samples => {
+                Err(Error::Offset { offset, samples })
+            }
+            Placement::At(offset) => Ok(offset),
+            Placement::Random(seed) => {
+                Ok(ChaCha8Rng::seed_from_u64(seed).random_range(0..=SECOND - samples))
+            }
+        }
+    }
+}
+
+/// Puts recordings in their seconds.
+#[derive(Default)]
+pub(crate) struct Seconds {
+    resampler: Resampler,
+}
+
+/// Buffers of [`Seconds`] for one thread.
+#[derive(Default)]
+pub(crate) struct Workspace {
+    resampling: resample::Workspace,
+    recording: Vec<f32>,
+    second: Vec<f32>,
+}
+
+impl Seconds {
+    /// The second, and where in it the recording lies: to 8 kHz by the FFT method, then into a zero vector of 8000 samples.
+    ///
+    /// # Errors
+    /// If the recording is empty, longer than a second, not finite, or does not fit at its place.
+    pub fn place<'w>(
+        &self,
+        audio: &Audio,
+        placement: Placement,
+        w: &'w mut Workspace,
+    ) -> Result<(&'w [f32], Range<usize>)> {
+        audio.check()?;
+        if audio.samples.len() > audio.rate as usize {
+            return Err(Error::TooLong {
+                seconds: audio.seconds(),
+            });
+        }
+        let rates = (audio.rate, RATE);
+        self.resampler
+            .resample(&audio.samples, rates, &mut w.resampling, &mut w.recording);
+        let offset = placement.offset(w.recording.len())?;
+        let range = offset..offset + w.recording.len();
+        w.second.clear();
+        w.second.resize(SECOND, 0.0);
+        w.second[range.clone()].copy_from_slice(&w.recording);
+        Ok((&w.second, range))
+    }
+}

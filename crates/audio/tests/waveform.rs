@@ -1,0 +1,65 @@
+//! The waveform's contract; its values are held against numpy and librosa in the workspace's `tests`.
+
+#![allow(clippy::unwrap_used)]
+
+use speechlens_audio::{Audio, Error, Placement, SECOND, Waveform};
+
+fn audio(samples: Vec<f32>) -> Audio {
+    Audio {
+        samples,
+        rate: 8000,
+    }
+}
+
+#[test]
+fn the_95th_percentile_becomes_one_whatever_the_level() {
+    let ramp = |level: f32| (0..SECOND).map(move |n| level * n as f32 / SECOND as f32);
+    let [loud, soft] = [1.0, 0.01].map(|level| {
+        Waveform::default()
+            .compute(&audio(ramp(level).collect()), Placement::At(0))
+            .unwrap()
+    });
+    for (n, (loud, soft)) in loud.iter().zip(&soft).enumerate() {
+        // 7599.05 of 8000 samples lie below.
+        let expected = n as f32 / 7599.05;
+        assert!(
+            (loud - expected).abs() < 1e-5,
+            "{n}: {loud}, not {expected}"
+        );
+        assert!(
+            (soft - expected).abs() < 1e-5,
+            "{n}: {soft}, not {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_recording_lies_in_zeros_at_its_place() {
+    let short = audio(vec![0.5; 3000]);
+    let waveform = Waveform::default()
+        .compute(&short, Placement::At(1234))
+        .unwrap();
+    for (n, sample) in waveform.iter().enumerate() {
+        let expected = if (1234..4234).contains(&n) { 1.0 } else { 0.0 };
+        assert!((sample - expected).abs() < 1e-6, "{n}: {sample}");
+    }
+}
+
+#[test]
+fn what_has_no_scale_is_refused_and_silence_stays_zero() {
+    let compute = |samples| Waveform::default().compute(&audio(samples), Placement::At(0));
+    let silence = compute(vec![0.0; 4000]).unwrap();
+    assert!(silence.iter().all(|&sample| sample == 0.0));
+    for samples in [vec![0.5; 300], vec![-0.5; 8000]] {
+        let error = compute(samples).unwrap_err();
+        assert!(
+            matches!(error, Error::NoScale { .. }) && error.to_string().contains("0.1 s"),
+            "{error}"
+        );
+    }
+    assert!(matches!(compute(vec![]), Err(Error::NoSamples)));
+    assert!(matches!(
+        compute(vec![0.1; 8001]),
+        Err(Error::TooLong { .. })
+    ));
+}

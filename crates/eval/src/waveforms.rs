@@ -1,0 +1,104 @@
+//! Waveforms with labels, as AudioNet is trained and measured on them.
+
+use candle_core::{Device, Tensor};
+use ndarray::{Array2, ArrayView1, Axis};
+use speechlens_audio::SECOND;
+use speechlens_data::{Corpus, Recording, waveforms};
+use speechlens_nn::train::Samples;
+
+use crate::Result;
+use crate::dataset::{labels, to_tensor};
+
+/// Waveforms, [8000] each, with what is known of their recordings; the label is the speaker's sex. They are kept in memory, 32 kB
+/// each.
+pub struct Waveforms {
+    recordings: Vec<Recording>,
+    /// Of each recording.
+    labels: Vec<u32>,
+    /// `[N, 8000]`
+    values: Array2<f32>,
+}
+
+impl Default for Waveforms {
+    /// No recordings yet.
+    fn default() -> Self {
+        Waveforms {
+            recordings: Vec::new(),
+            labels: Vec::new(),
+            values: Array2::zeros((0, SECOND)),
+        }
+    }
+}
+
+impl Waveforms {
+    /// The waveforms of some recordings of a corpus; see [`waveforms()`].
+    ///
+    /// # Errors
+    /// If the sex of a speaker is not known, or a recording cannot be read or has no waveform.
+    pub fn compute(
+        corpus: &dyn Corpus,
+        indices: &[usize],
+        seed: u64,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Self> {
+        let recordings = indices.iter().map(|index| &corpus.recordings()[*index]);
+        let recordings: Vec<Recording> = recordings.cloned().collect();
+        Ok(Waveforms {
+            labels: labels(&recordings)?,
+            values: waveforms(corpus, indices, seed, progress)?,
+            recordings,
+        })
+    }
+
+    /// Puts another set's recordings behind these.
+    pub fn append(&mut self, mut other: Waveforms) {
+        self.recordings.append(&mut other.recordings);
+        self.labels.append(&mut other.labels);
+        self.values
+            .append(Axis(0), other.values.view())
+            .expect("waveforms are of one length");
+    }
+
+    /// The recordings, in order.
+    pub fn recordings(&self) -> &[Recording] {
+        &self.recordings
+    }
+
+    /// The classes of the recordings: 0 male, 1 female.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// One waveform, [8000].
+    pub fn waveform(&self, place: usize) -> ArrayView1<'_, f32> {
+        self.values.row(place)
+    }
+}
+
+impl Samples for Waveforms {
+    fn len(&self) -> usize {
+        self.recordings.len()
+    }
+
+    fn key(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        for (recording, waveform) in self.recordings.iter().zip(self.values.outer_iter()) {
+            hash.update(recording.id.as_bytes()).update(b"\n");
+            for sample in waveform {
+                hash.update(&sample.to_le_bytes());
+            }
+        }
+        hash.finalize().to_hex().to_string()
+    }
+
+    fn batch(
+        &self,
+        places: &[usize],
+        device: &Device,
+    ) -> speechlens_nn::Result<(Tensor, Vec<u32>)> {
+        let input = to_tensor(self.values.select(Axis(0), places), device)
+            .map_err(|error| speechlens_nn::Error::Samples(error.to_string()))?;
+        let labels = places.iter().map(|place| self.labels[*place]);
+        Ok((input, labels.collect()))
+    }
+}

@@ -1,0 +1,235 @@
+//! Figure 3.2, and accuracy as samples are set to 0.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+use speechlens_audio::{RATE, SECOND};
+use speechlens_data::Sex;
+use speechlens_eval::flip::{Order, Plan, counts, flip, ranking};
+use speechlens_lrp::{Composite, Lrp};
+use speechlens_models::probability;
+use speechlens_nn::loss::Loss;
+use speechlens_nn::train::Samples;
+use speechlens_report::page::{Block, Section};
+use speechlens_report::results::{Experiment, Row};
+use speechlens_report::table::Table;
+use speechlens_report::thesis::Thesis;
+use speechlens_report::{Picture, Trace, limit, progress, stack};
+
+use super::Data;
+use super::training::Trained;
+use crate::gender::Setting;
+use crate::reproduce::Arguments;
+
+/// The rules. Their reference is 0, which is silence in a waveform.
+const PRESET: &str = "lrp-0";
+/// The shares of the samples that are set to 0, in percent.
+const PERCENTAGES: [f64; 5] = [0.0, 0.5, 1.0, 5.0, 10.0];
+const ORDERS: [Order; 3] = [Order::MostRelevant, Order::Random, Order::LeastRelevant];
+/// Recordings explained at a time.
+const BATCH: usize = 25;
+
+/// What the network listens to, and whether that is true.
+pub struct Explained {
+    pub figure: Experiment,
+    pub flipping: Experiment,
+    pub section: Section,
+    /// Accuracy in percent by order, with the smallest share of the samples set to 0.
+    few: Vec<f64>,
+}
+
+/// The relevance [N, 8000] of test recordings for their labels, by recording.
+fn relevance(lrp: &Lrp, data: &Data, places: &[usize], device: &Device) -> Result<Vec<Vec<f32>>> {
+    let mut all = Vec::new();
+    for places in places.chunks(BATCH) {
+        let (input, labels) = data.test.batch(places, device)?;
+        let relevance = lrp.explain(&input, &labels)?.relevance;
+        all.extend(relevance.squeeze(1)?.to_vec2()?);
+    }
+    Ok(all)
+}
+
+/// Explains and flips test recordings.
+pub fn explain(
+    arguments: &Arguments,
+    setting: &Setting,
+    trained: &Trained,
+    data: &Data,
+    folder: &Path,
+    device: &Device,
+) -> Result<Explained> {
+    let lrp = Lrp::new(&trained.graph, &Composite::preset(PRESET)?).context(PRESET)?;
+    let (picture, figure) = waveforms(&lrp, trained, data, device)?;
+    picture.write_png(&folder.join("figure-3.2.png"))?;
+    let (flipping, few) = flips(arguments, setting, trained, &lrp, data, device)?;
+    let section = Section {
+        id: figure.id.clone(),
+        title: format!("Figure 3.2: {}", figure.title.to_lowercase()),
+        blocks: vec![
+            Block::figure(
+                picture,
+                "Two waveforms, their samples coloured by relevance",
+                "Red samples speak for the speaker's sex, blue ones against it. Each bar ends at the 99.5 % quantile of |R|.",
+            ),
+            Block::text(format!(
+                "The rules are `{PRESET}`; relevance is measured against silence, the sample value 0. Setting samples to 0 \
+                 therefore tests it. Padding is 0 before."
+            )),
+            Block::table(
+                Table::from(&flipping),
+                "By the share of the samples that are set to 0: how much of the relevance that speaks for the class the most \
+                 relevant ones hold, and the accuracy without the most relevant ones (lrp), random ones, and the least \
+                 relevant ones (lrp_rev).",
+            ),
+        ],
+    };
+    Ok(Explained {
+        figure,
+        flipping,
+        section,
+        few,
+    })
+}
+
+/// The first test recording of each sex that is classified right, or the first if none is.
+fn waveforms(
+    lrp: &Lrp,
+    trained: &Trained,
+    data: &Data,
+    device: &Device,
+) -> Result<(Picture, Experiment)> {
+    let (mut traces, mut rows) = (Vec::new(), Vec::new());
+    for sex in [Sex::Female, Sex::Male] {
+        let class = sex.index();
+        let is_right = |place: &usize| {
+            let logits = &trained.logits[*place];
+            logits.iter().all(|logit| *logit <= logits[class])
+        };
+        let of_sex =
+            || (0..data.test.len()).filter(|place| data.test.labels()[*place] as usize == class);
+        let place = of_sex().find(is_right).or_else(|| of_sex().next());
+        let place = place.with_context(|| format!("the test has no {sex} recording"))?;
+        let relevance = relevance(lrp, data, &[place], device)?.concat();
+        let view = ndarray::ArrayView1::from(&relevance);
+        let name = format!("{sex}, {}", data.test.recordings()[place].id);
+        let trace = Trace::new(
+            SECOND as f64 / f64::from(RATE),
+            "amplitude (95th percentile)",
+            data.test.waveform(place),
+            view,
+            limit(view),
+        )?;
+        traces.push(trace.titled(&name));
+        let sum = |part: fn(f64, f64) -> f64| -> f64 {
+            relevance.iter().map(|r| part(f64::from(*r), 0.0)).sum()
+        };
+        let logit = f64::from(trained.logits[place][class]);
+        rows.push(Row::measured(name, [logit, sum(f64::max), sum(f64::min)]));
+    }
+    let entry = Thesis::published().entry("figure-3.2")?;
+    let experiment = Experiment {
+        id: entry.id.clone(),
+        title: entry.title.clone(),
+        columns: ["logit", "relevance for", "relevance against"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows,
+        files: vec!["figure-3.2.png".into()],
+    };
+    Ok((stack(&traces)?, experiment))
+}
+
+/// The table of flipping, and the accuracies at its first step beyond 0.
+fn flips(
+    arguments: &Arguments,
+    setting: &Setting,
+    trained: &Trained,
+    lrp: &Lrp,
+    data: &Data,
+    device: &Device,
+) -> Result<(Experiment, Vec<f64>)> {
+    let plan = Plan {
+        counts: counts(&PERCENTAGES, SECOND),
+        values: vec![0.0],
+        orders: ORDERS.to_vec(),
+        seed: arguments.seed,
+        batch: BATCH,
+        recordings: setting.flipped,
+    };
+    let explain = |input: &Tensor, labels: &[u32]| match lrp.explain(input, labels) {
+        Ok(explanation) => Ok(explanation.relevance),
+        Err(error) => Err(speechlens_eval::Error::Explanation(error.to_string())),
+    };
+    let bar = progress::bar("flipping samples", plan.passes(&data.test), arguments.quiet);
+    let curves = flip(
+        &trained.graph,
+        &data.test,
+        &explain,
+        &|logits, class| probability(Loss::CrossEntropy, logits, class),
+        &plan,
+        device,
+        &|passes| bar.set_position(passes as u64),
+    )?;
+    bar.finish_and_clear();
+    let places: Vec<usize> = (0..data.test.len().min(setting.flipped)).collect();
+    let held = held(&relevance(lrp, data, &places, device)?, &plan.counts);
+    let step = |step: usize| {
+        curves
+            .iter()
+            .map(move |curve| 100.0 * curve.points[step].accuracy())
+    };
+    let rows = PERCENTAGES.iter().enumerate().map(|(place, percent)| {
+        let cells = [100.0 * held[place]].into_iter().chain(step(place));
+        Row::measured(format!("{percent} %"), cells)
+    });
+    let columns = ORDERS.iter().map(|order| format!("accuracy, {order}"));
+    let experiment = Experiment {
+        id: "audionet-flipping".into(),
+        title:
+            "Accuracy of AudioNet in percent as samples are set to 0, and the relevance they hold"
+                .into(),
+        columns: ["relevance held".to_owned()]
+            .into_iter()
+            .chain(columns)
+            .collect(),
+        rows: rows.collect(),
+        files: Vec::new(),
+    };
+    Ok((experiment, step(1).collect()))
+}
+
+/// The share of the positive relevance that so many of the most relevant samples hold, averaged over recordings.
+fn held(relevance: &[Vec<f32>], counts: &[usize]) -> Vec<f64> {
+    let mut held = vec![0.0; counts.len()];
+    for relevance in relevance {
+        let places = ranking(Order::MostRelevant, relevance, relevance, 0, 0);
+        let positive = |place: &u32| f64::from(relevance[*place as usize].max(0.0));
+        let all: f64 = places.iter().map(positive).sum();
+        for (held, count) in held.iter_mut().zip(counts) {
+            *held += places[..*count].iter().map(positive).sum::<f64>() / all;
+        }
+    }
+    held.iter()
+        .map(|held| held / relevance.len() as f64)
+        .collect()
+}
+
+impl Explained {
+    /// One sentence on what was found.
+    pub fn lead(&self, trained: &Trained) -> String {
+        let accuracies = self.few.iter().zip(ORDERS);
+        let accuracy = |of: Order| {
+            let found = accuracies.clone().find(|(_, order)| *order == of);
+            found.map_or(f64::NAN, |(accuracy, _)| *accuracy)
+        };
+        format!(
+            "AudioNet is right on {:.1} % of the waveforms of strangers, on {:.1} % without the most relevant {} % of the samples, \
+             and on {:.1} % without as many random ones.",
+            100.0 * trained.test.accuracy,
+            accuracy(Order::MostRelevant),
+            PERCENTAGES[1],
+            accuracy(Order::Random)
+        )
+    }
+}
