@@ -361,9 +361,45 @@ fn hostile_pickles_are_refused() {
     says(&tensor(0, &[1, 1], &[1]), "2 sizes and 1 strides");
 }
 
+/// `by_formula` of `goldens/make_checkpoints.py`.
+fn by_formula(shape: &[usize], seed: usize) -> Tensor {
+    let bound = match shape {
+        [_] => 0.1,
+        [_, inputs @ ..] => (6.0 / inputs.iter().product::<usize>() as f64).sqrt(),
+        [] => unreachable!("no parameter is a scalar"),
+    };
+    let number = |n: usize| ((n * 7919 + seed * 104_729) % 20_011) as f64;
+    let numbers =
+        (0..shape.iter().product()).map(|n| ((number(n) / 10_005.0 - 1.0) * bound) as f32);
+    Tensor::from_vec(numbers.collect(), shape, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn audionet_answers_as_in_pytorch() {
+    let expected = golden("checkpoints/audionet.safetensors").unwrap();
+    let shapes = expected.iter().filter_map(|(name, shape)| {
+        let shape = shape.to_vec1::<i64>().ok()?;
+        let shape: Vec<usize> = shape.into_iter().map(|size| size as usize).collect();
+        Some((name.strip_prefix("shape/")?, shape))
+    });
+    let weights = shapes.enumerate().map(|(seed, (name, shape))| {
+        // As a parallel training saves it.
+        (format!("module.{name}"), by_formula(&shape, seed))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audionet.safetensors");
+    tensor_file::write(&path, &weights.collect(), &Default::default()).unwrap();
+    let model = Model::import(Arch::AudioNet, &path, &Device::Cpu).unwrap();
+    assert_eq!(model.classes.len(), 3);
+    let input = (by_formula(&[2 * 8000], 99) * 10.0).unwrap();
+    let input = input.reshape((2, 1, 8000)).unwrap();
+    let apart = furthest(&model.graph, &input, &expected["logits"]);
+    assert!(apart < 1e-4, "{apart} apart");
+}
+
 /// Full size; the files are too large to keep.
 #[test]
-fn alexnet_and_resnet34_answer_as_in_pytorch() {
+fn whole_networks_answer_as_in_pytorch() {
     let Some(folder) = std::env::var_os("SPEECHLENS_PEER_CHECKPOINTS") else {
         println!(
             "skipped: SPEECHLENS_PEER_CHECKPOINTS names no folder of `make_checkpoints.py --full`"
@@ -372,7 +408,11 @@ fn alexnet_and_resnet34_answer_as_in_pytorch() {
     };
     let folder = Path::new(&folder);
     let expected = golden(folder.join("expected.safetensors")).unwrap();
-    for (arch, classes) in [(Arch::AlexNet, 2), (Arch::ResNet34, 5994)] {
+    for (arch, classes) in [
+        (Arch::AlexNet, 2),
+        (Arch::ResNet34, 5994),
+        (Arch::AudioNet, 2),
+    ] {
         for way in [
             "zip.pt",
             "legacy.pt",

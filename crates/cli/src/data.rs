@@ -143,7 +143,7 @@ impl Arguments {
         for data in &self.data {
             let path = Path::new(data);
             ensure!(
-                !path.is_file() && !(path.is_dir() && !hdf5_layout::list(path)?.is_empty()),
+                !(path.is_file() || path.is_dir() && !hdf5_layout::list(path)?.is_empty()),
                 "{data}: holds spectrograms, and the network reads waveforms: give the recordings"
             );
             let corpus = open(data, common)?;

@@ -95,7 +95,7 @@ impl Dtype {
 /// Inputs explained at a time.
 const BATCH: usize = 16;
 /// What the samples of a waveform count in.
-const AMPLITUDE: &str = "amplitude (95th percentile)";
+const AMPLITUDE: &str = "amplitude (95th percentile = 1)";
 /// Heatmaps in one picture.
 const PANELS: usize = 12;
 

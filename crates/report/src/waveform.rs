@@ -16,11 +16,11 @@ use crate::picture::{Area, PNG_DENSITY, Picture, Raster, UNITS, bold};
 use crate::{Error, Result};
 
 /// Sizes in CSS pixels. A trace is as wide as two heatmaps.
-const PLOT: (i32, i32) = (2 * WIDTH - LEFT - BESIDE, 160);
+const PLOT: (i32, i32) = (2 * WIDTH - LEFT - BESIDE, 170);
 /// The width of the line.
 const LINE: f32 = 0.9;
 /// The grey of a sample without relevance, as a level.
-const GREY: f32 = 0.3;
+const GREY: f32 = 0.45;
 /// How far the axis reaches beyond the largest sample.
 const MARGIN: f64 = 1.08;
 

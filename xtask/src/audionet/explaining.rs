@@ -115,7 +115,7 @@ fn waveforms(
         let name = format!("{sex}, {}", data.test.recordings()[place].id);
         let trace = Trace::new(
             SECOND as f64 / f64::from(RATE),
-            "amplitude (95th percentile)",
+            "amplitude (95th percentile = 1)",
             data.test.waveform(place),
             view,
             limit(view),

@@ -11,7 +11,17 @@ fn every_subcommand_explains_itself() {
                 "--seed", "--quiet",
             ][..],
         ),
-        (&["features"], &["spectrogram", "fbank"]),
+        (&["features"], &["spectrogram", "waveform", "fbank"]),
+        (
+            &["features", "waveform"],
+            &[
+                "[8000]",
+                "f32",
+                "95th percentile",
+                "samples at 8 kHz",
+                "--trim",
+            ],
+        ),
         (
             &["features", "spectrogram"],
             &[
@@ -39,6 +49,8 @@ fn every_subcommand_explains_itself() {
             &[
                 "--task",
                 "speaker",
+                "--arch",
+                "audionet",
                 "VoxCeleb",
                 "one-cycle",
                 "--normalization",

@@ -13,3 +13,4 @@ mod mistakes;
 mod predict;
 mod support;
 mod train;
+mod waveform;

@@ -8,7 +8,9 @@ use std::sync::OnceLock;
 use candle_core::Device;
 use ndarray::{Array, Array2, Dimension};
 use ndarray_npy::WriteNpyExt;
-use speechlens_models::{Arch, Model, filterbank_metadata, spectrogram_metadata};
+use speechlens_models::{
+    Arch, Model, filterbank_metadata, spectrogram_metadata, waveform_metadata,
+};
 use tempfile::TempDir;
 
 /// Where a test works: on a disk, since model files are large.
@@ -125,6 +127,12 @@ pub fn speaker_model() -> &'static str {
         let names = ["anna", "ben", "carl"];
         random(Arch::ResNet34, &names, filterbank_metadata("segment"))
     })
+}
+
+/// AudioNet with random weights, which says `male` or `female`; one file for all tests.
+pub fn waveform_model() -> &'static str {
+    static MODEL: OnceLock<String> = OnceLock::new();
+    MODEL.get_or_init(|| random(Arch::AudioNet, &["male", "female"], waveform_metadata()))
 }
 
 fn random(arch: Arch, classes: &[&str], metadata: BTreeMap<String, String>) -> String {
