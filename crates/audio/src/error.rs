@@ -73,14 +73,6 @@ pub enum Error {
         /// The recording's length, in samples at 8 kHz.
         samples: usize,
     },
-    /// The recording fills so little of its second that a waveform has no scale.
-    #[error(
-        "the recording lasts {seconds:.3} s, and too little of it is above 0 to scale it by; use a longer one, of 0.1 s or more"
-    )]
-    NoScale {
-        /// Its length in seconds.
-        seconds: f64,
-    },
     /// The recording does not fill a frame of a filterbank.
     #[error("the recording lasts {seconds:.3} s, but a frame takes 0.025 s; use a longer one")]
     TooShort {

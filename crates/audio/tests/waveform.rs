@@ -46,17 +46,24 @@ fn a_recording_lies_in_zeros_at_its_place() {
 }
 
 #[test]
-fn what_has_no_scale_is_refused_and_silence_stays_zero() {
+fn no_sample_is_larger_than_32_and_silence_stays_zero() {
     let compute = |samples| Waveform::default().compute(&audio(samples), Placement::At(0));
     let silence = compute(vec![0.0; 4000]).unwrap();
     assert!(silence.iter().all(|&sample| sample == 0.0));
-    for samples in [vec![0.5; 300], vec![-0.5; 8000]] {
-        let error = compute(samples).unwrap_err();
-        assert!(
-            matches!(error, Error::NoScale { .. }) && error.to_string().contains("0.1 s"),
-            "{error}"
-        );
+    // Short; below zero; with a faint 95th percentile.
+    let mut faint = vec![-0.5; 8000];
+    faint[..500].fill(1e-4);
+    for samples in [vec![0.5; 300], vec![-0.5; 8000], faint] {
+        let sign = samples[samples.len() - 1].signum();
+        let waveform = compute(samples).unwrap();
+        let largest = waveform.iter().fold(0f32, |a, &b| a.max(sign * b));
+        assert!((largest - 32.0).abs() < 1e-4, "{largest}");
     }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let compute = |samples| Waveform::default().compute(&audio(samples), Placement::At(0));
     assert!(matches!(compute(vec![]), Err(Error::NoSamples)));
     assert!(matches!(
         compute(vec![0.1; 8001]),

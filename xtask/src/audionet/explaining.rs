@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use speechlens_audio::{RATE, SECOND};
 use speechlens_data::Sex;
-use speechlens_eval::flip::{Order, Plan, counts, flip, ranking};
+use speechlens_eval::flip::{Curve, Order, Plan, counts, flip, ranking};
 use speechlens_lrp::{Composite, Lrp};
 use speechlens_models::probability;
 use speechlens_nn::loss::Loss;
@@ -25,7 +25,9 @@ use crate::reproduce::Arguments;
 /// The rules. Their reference is 0, which is silence in a waveform.
 const PRESET: &str = "lrp-0";
 /// The shares of the samples that are set to 0, in percent.
-const PERCENTAGES: [f64; 5] = [0.0, 0.5, 1.0, 5.0, 10.0];
+const PERCENTAGES: [f64; 5] = [0.0, 0.5, 1.0, TOLD, 10.0];
+/// The share of which the page's first lines tell.
+const TOLD: f64 = 5.0;
 const ORDERS: [Order; 3] = [Order::MostRelevant, Order::Random, Order::LeastRelevant];
 /// Recordings explained at a time.
 const BATCH: usize = 25;
@@ -35,8 +37,8 @@ pub struct Explained {
     pub figure: Experiment,
     pub flipping: Experiment,
     pub section: Section,
-    /// Accuracy in percent by order, with the smallest share of the samples set to 0.
-    few: Vec<f64>,
+    /// One sentence on what was found.
+    pub lead: String,
 }
 
 /// The relevance [N, 8000] of test recordings for their labels, by recording.
@@ -62,7 +64,10 @@ pub fn explain(
     let lrp = Lrp::new(&trained.graph, &Composite::preset(PRESET)?).context(PRESET)?;
     let (picture, figure) = waveforms(&lrp, trained, data, device)?;
     picture.write_png(&folder.join("figure-3.2.png"))?;
-    let (flipping, few) = flips(arguments, setting, trained, &lrp, data, device)?;
+    let curves = curves(arguments, setting, trained, &lrp, data, device)?;
+    let places: Vec<usize> = (0..curves[0].points[0].right.len()).collect();
+    let held = held(&relevance(&lrp, data, &places, device)?);
+    let flipping = table(&curves, &held);
     let section = Section {
         id: figure.id.clone(),
         title: format!("Figure 3.2: {}", figure.title.to_lowercase()),
@@ -78,9 +83,9 @@ pub fn explain(
             )),
             Block::table(
                 Table::from(&flipping),
-                "By the share of the samples that are set to 0: how much of the relevance that speaks for the class the most \
-                 relevant ones hold, and the accuracy without the most relevant ones (lrp), random ones, and the least \
-                 relevant ones (lrp_rev).",
+                "By the share of the samples that are set to 0, in percent: how much of the relevance that speaks for the class \
+                 the most relevant ones hold; accuracy without the most relevant ones (lrp), random ones, and the least relevant \
+                 ones (lrp_rev).",
             ),
         ],
     };
@@ -88,7 +93,7 @@ pub fn explain(
         figure,
         flipping,
         section,
-        few,
+        lead: lead(trained, &curves),
     })
 }
 
@@ -140,15 +145,15 @@ fn waveforms(
     Ok((stack(&traces)?, experiment))
 }
 
-/// The table of flipping, and the accuracies at its first step beyond 0.
-fn flips(
+/// The answers as samples are set to 0, by order.
+fn curves(
     arguments: &Arguments,
     setting: &Setting,
     trained: &Trained,
     lrp: &Lrp,
     data: &Data,
     device: &Device,
-) -> Result<(Experiment, Vec<f64>)> {
+) -> Result<Vec<Curve>> {
     let plan = Plan {
         counts: counts(&PERCENTAGES, SECOND),
         values: vec![0.0],
@@ -172,64 +177,61 @@ fn flips(
         &|passes| bar.set_position(passes as u64),
     )?;
     bar.finish_and_clear();
-    let places: Vec<usize> = (0..data.test.len().min(setting.flipped)).collect();
-    let held = held(&relevance(lrp, data, &places, device)?, &plan.counts);
-    let step = |step: usize| {
-        curves
-            .iter()
-            .map(move |curve| 100.0 * curve.points[step].accuracy())
-    };
-    let rows = PERCENTAGES.iter().enumerate().map(|(place, percent)| {
-        let cells = [100.0 * held[place]].into_iter().chain(step(place));
-        Row::measured(format!("{percent} %"), cells)
-    });
-    let columns = ORDERS.iter().map(|order| format!("accuracy, {order}"));
-    let experiment = Experiment {
-        id: "audionet-flipping".into(),
-        title:
-            "Accuracy of AudioNet in percent as samples are set to 0, and the relevance they hold"
-                .into(),
-        columns: ["relevance held".to_owned()]
-            .into_iter()
-            .chain(columns)
-            .collect(),
-        rows: rows.collect(),
-        files: Vec::new(),
-    };
-    Ok((experiment, step(1).collect()))
+    Ok(curves)
 }
 
-/// The share of the positive relevance that so many of the most relevant samples hold, averaged over recordings.
-fn held(relevance: &[Vec<f32>], counts: &[usize]) -> Vec<f64> {
+/// Accuracy, and the relevance held, by the share of the samples that are set to 0.
+fn table(curves: &[Curve], held: &[f64]) -> Experiment {
+    let rows = PERCENTAGES.iter().enumerate().map(|(step, percent)| {
+        let accuracies = curves.iter().map(|curve| curve.points[step].accuracy());
+        let cells = [held[step]].into_iter().chain(accuracies);
+        Row::measured(format!("{percent} %"), cells.map(|share| 100.0 * share))
+    });
+    let accuracies = ORDERS.iter().map(|order| format!("accuracy, {order}"));
+    let columns = ["relevance held".to_owned()].into_iter().chain(accuracies);
+    Experiment {
+        id: "audionet-flipping".into(),
+        title: "AudioNet as samples are set to 0, in percent".into(),
+        columns: columns.collect(),
+        rows: rows.collect(),
+        files: Vec::new(),
+    }
+}
+
+/// The share of the positive relevance that the most relevant samples hold, for each of the percentages, averaged over
+/// recordings.
+fn held(relevance: &[Vec<f32>]) -> Vec<f64> {
+    let counts = counts(&PERCENTAGES, SECOND);
     let mut held = vec![0.0; counts.len()];
     for relevance in relevance {
         let places = ranking(Order::MostRelevant, relevance, relevance, 0, 0);
-        let positive = |place: &u32| f64::from(relevance[*place as usize].max(0.0));
-        let all: f64 = places.iter().map(positive).sum();
-        for (held, count) in held.iter_mut().zip(counts) {
-            *held += places[..*count].iter().map(positive).sum::<f64>() / all;
+        let sum = |places: &[u32]| -> f64 {
+            let positive = places
+                .iter()
+                .map(|place| relevance[*place as usize].max(0.0));
+            positive.map(f64::from).sum()
+        };
+        for (held, count) in held.iter_mut().zip(&counts) {
+            *held += sum(&places[..*count]) / sum(&places);
         }
     }
     held.iter()
-        .map(|held| held / relevance.len() as f64)
+        .map(|sum| sum / relevance.len() as f64)
         .collect()
 }
 
-impl Explained {
-    /// One sentence on what was found.
-    pub fn lead(&self, trained: &Trained) -> String {
-        let accuracies = self.few.iter().zip(ORDERS);
-        let accuracy = |of: Order| {
-            let found = accuracies.clone().find(|(_, order)| *order == of);
-            found.map_or(f64::NAN, |(accuracy, _)| *accuracy)
-        };
-        format!(
-            "AudioNet is right on {:.1} % of the waveforms of strangers, on {:.1} % without the most relevant {} % of the samples, \
-             and on {:.1} % without as many random ones.",
-            100.0 * trained.test.accuracy,
-            accuracy(Order::MostRelevant),
-            PERCENTAGES[1],
-            accuracy(Order::Random)
-        )
-    }
+fn lead(trained: &Trained, curves: &[Curve]) -> String {
+    let step = PERCENTAGES.iter().position(|percent| *percent == TOLD);
+    let accuracy = |order: Order| {
+        let curve = curves.iter().find(|curve| curve.order == order);
+        let point = curve.zip(step).map(|(curve, step)| &curve.points[step]);
+        point.map_or(f64::NAN, |point| 100.0 * point.accuracy())
+    };
+    format!(
+        "AudioNet is right on {:.1} % of the waveforms of speakers it never heard; without the most relevant {TOLD} % of their \
+         samples on {:.0} %, without as many random ones on {:.0} %.",
+        100.0 * trained.test.accuracy,
+        accuracy(Order::MostRelevant),
+        accuracy(Order::Random)
+    )
 }

@@ -80,14 +80,14 @@ fn config(arguments: &Arguments, recordings: usize) -> Config {
     };
     let epochs = match arguments.profile {
         Profile::Full => return published,
-        Profile::Quick => 6,
+        Profile::Quick => 4,
         Profile::Smoke => 1,
     };
     Config {
         epochs,
-        batch: 10,
+        batch: 20,
         optimizer: Optimizer::AdamW {
-            lr: 1e-4,
+            lr: 3e-4,
             weight_decay: 0.01,
         },
         ..published
@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments, folder: &Path, device: &Device) -> Result<Find
     fit::chart(&trained.history)?.write_png(&folder.join("audionet-training.png"))?;
     let explained = explaining::explain(arguments, &setting, &trained, &data, folder, device)?;
     Ok(Findings {
-        lead: explained.lead(&trained),
+        lead: explained.lead,
         sections: vec![trained.section(&config)?, explained.section],
         experiments: vec![trained.experiment(), explained.figure, explained.flipping],
         data: data.description,
