@@ -5,7 +5,6 @@
     python make_checkpoints.py --full FOLDER [--models ../../../shared/peers/models.py]
 
 checkpoints/expected.safetensors  PLACE/NAME: what the tensors of a file are, in f32, input [N, 1, 4, 5], logits [N, 3]
-checkpoints/audionet.safetensors  logits of AudioNet with the weights of `by_formula`, and its names and shapes
 checkpoints/FILE                  state dicts, and files that hold none (whole*.pt, script.pt)
 
 `--full` saves AlexNet, AudioNet and ResNet34 with random weights in every way to FOLDER, too large to keep, and the logits for a random
@@ -21,6 +20,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from make_networks import AudioNet
+
 HERE = Path(__file__).parent
 
 
@@ -33,45 +34,6 @@ class Tiny(nn.Module):
 
     def forward(self, x):
         return self.classifier(torch.relu(self.bn(self.conv(x))).flatten(1))
-
-
-class AudioNet(nn.Module):
-    """[N, 1, 8000] -> [N, classes], Becker et al. (2018)"""
-
-    def __init__(self, classes):
-        super().__init__()
-        channels = [1, 100, 64, 128, 128, 128, 128]
-        layers = []
-        for inputs, outputs in zip(channels, channels[1:]):
-            layers += [nn.Conv1d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2)]
-        self.features = nn.Sequential(*layers)
-        self.classifier = nn.Sequential(
-            nn.Linear(128 * 125, 1024), nn.ReLU(), nn.Dropout(),
-            nn.Linear(1024, 512), nn.ReLU(), nn.Dropout(),
-            nn.Linear(512, classes),
-        )
-
-    def forward(self, x):
-        return self.classifier(self.features(x).flatten(1))
-
-
-def by_formula(shape, seed):
-    """Numbers that any language makes, evenly spread in an order that looks random: of weights over +-sqrt(6 / inputs), of what
-    has one axis over +-0.1."""
-    shape = torch.Size(shape)
-    numbers = (torch.arange(shape.numel()) * 7919 + seed * 104729) % 20011
-    bound = (6 / shape[1:].numel()) ** 0.5 if len(shape) > 1 else 0.1
-    return ((numbers.double() / 10005 - 1) * bound).float().reshape(shape)
-
-
-def make_audionet(folder):
-    net = AudioNet(3).eval()
-    state = {name: by_formula(tensor.shape, seed) for seed, (name, tensor) in enumerate(sorted(net.state_dict().items()))}
-    net.load_state_dict(state)
-    logits = net(10 * by_formula((2 * 8000,), 99).reshape(2, 1, 8000)).detach()
-    shapes = {f"shape/{name}": torch.tensor(tensor.shape) for name, tensor in state.items()}
-    save_file({"logits": logits} | shapes, folder / "audionet.safetensors")
-    print("AudioNet's logits:", logits.tolist())
 
 
 def legacy(value, path):
@@ -161,7 +123,6 @@ def make_small():
             if tensor.is_floating_point():
                 tensors[f"{place}/{name}"] = tensor.float().clone().contiguous()
     save_file(tensors, folder / "expected.safetensors")
-    make_audionet(folder)
     for path in sorted(folder.iterdir()):
         print(path.name, path.stat().st_size, "bytes")
 

@@ -40,6 +40,35 @@ class Net(nn.Module):
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
 
+class AudioNet(nn.Module):
+    """[N, 1, 8000] -> [N, classes], Becker et al. (2018)"""
+
+    def __init__(self, classes):
+        super().__init__()
+        channels = [1, 100, 64, 128, 128, 128, 128]
+        layers = []
+        for inputs, outputs in zip(channels, channels[1:]):
+            layers += [nn.Conv1d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2)]
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.Linear(128 * 125, 1024), nn.ReLU(), nn.Dropout(),
+            nn.Linear(1024, 512), nn.ReLU(), nn.Dropout(),
+            nn.Linear(512, classes),
+        )
+
+    def forward(self, x):
+        return self.classifier(self.features(x).flatten(1))
+
+
+def by_formula(shape, seed):
+    """Numbers that any language makes, evenly spread in an order that looks random: of weights over +-sqrt(6 / inputs), of
+    biases over +-0.1."""
+    shape = torch.Size(shape)
+    numbers = (torch.arange(shape.numel()) * 7919 + seed * 104729) % 20011
+    bound = (6 / shape[1:].numel()) ** 0.5 if len(shape) > 1 else 0.1
+    return ((numbers.double() / 10005 - 1) * bound).float().reshape(shape)
+
+
 def weights(net, prefix=""):
     return {prefix + name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
 

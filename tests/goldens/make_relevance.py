@@ -7,6 +7,9 @@
 relevance/plain.safetensors      f64: NAME, input [N, 1, H, W], target [N], logits, and relevance/COMPOSITE by zennit
 relevance/residual.safetensors   the same of a residual network; batch-norm statistics off their defaults
 
+relevance/audionet.safetensors   f32: logits [1, 3] of AudioNet at full size with weights and input by `by_formula`, the input times
+                                 40, the shapes of its weights, shape/NAME, and relevance/COMPOSITE of class 2 under a few of them
+
 `--full` writes AlexNet and ResNet34 at full size, too large to keep, to FOLDER/alexnet.safetensors and FOLDER/resnet34.safetensors:
 as above, but for the weights and the input, f32, and apart-f32/COMPOSITE, how far zennit's relevance in f32 is from its own in
 f64 (relative L2). `SPEECHLENS_PEER_NETWORKS=FOLDER cargo test --release -p speechlens-tests --test relevance -- --nocapture` reads them.
@@ -26,10 +29,11 @@ from zennit.composites import Composite
 from zennit.layer import Sum
 from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, WSquare, ZBox, ZPlus
 
-from make_networks import Net, Residual, decibels, weights, write
+from make_networks import AudioNet, Net, Residual, by_formula, decibels, weights, write
 
 HERE = Path(__file__).parent
 REFERENCE = -80.0
+CONV = (nn.Conv1d, nn.Conv2d)
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 POOL = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 
@@ -100,26 +104,26 @@ def in_modules(net, forward):
 
 def conv_else_epsilon(rule, first=None):
     def rules(module, place):
-        if isinstance(module, (nn.Conv2d, nn.Linear)) and place == 0 and first:
+        if isinstance(module, (*CONV, nn.Linear)) and place == 0 and first:
             return first()
-        return rule() if isinstance(module, nn.Conv2d) else Epsilon(1e-6)
+        return rule() if isinstance(module, CONV) else Epsilon(1e-6)
 
     return rules
 
 
 def first_else_epsilon(rule):
-    return lambda module, place: rule() if isinstance(module, nn.Conv2d) and place == 0 else Epsilon(1e-6)
+    return lambda module, place: rule() if isinstance(module, CONV) and place == 0 else Epsilon(1e-6)
 
 
 def weighted_else_epsilon(rule):
-    return lambda module, place: rule() if isinstance(module, (nn.Conv2d, nn.Linear)) else Epsilon(1e-6)
+    return lambda module, place: rule() if isinstance(module, (*CONV, nn.Linear)) else Epsilon(1e-6)
 
 
 def thesis_speaker(third):
     def rules(module, place):
-        if isinstance(module, nn.Conv2d) and place < third:
+        if isinstance(module, CONV) and place < third:
             return Gamma(5.0)
-        return Epsilon(0.5 if isinstance(module, (nn.Conv2d, nn.BatchNorm2d)) else 1e-6)
+        return Epsilon(0.5 if isinstance(module, (*CONV, nn.BatchNorm2d)) else 1e-6)
 
     return rules
 
@@ -160,7 +164,7 @@ def relevance(net, rules, merge, x, targets):
         for module in net.modules():
             if isinstance(module, BATCH_NORM):
                 module.eps = 0.0
-    weighted = [module for module in net.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    weighted = [module for module in net.modules() if isinstance(module, (*CONV, nn.Linear))]
 
     def rule(_, name, module):
         if isinstance(module, (nn.ReLU, nn.Dropout)):
@@ -169,7 +173,7 @@ def relevance(net, rules, merge, x, targets):
             return Epsilon(1e-6)
         # Max pooling has no rule: its gradient sends all to the winner. Nor has the convolution inside Shifted. Merged batch
         # normalization is the identity.
-        linear = (nn.Conv2d, nn.Linear, Shifted, TimeMean, TimeDeviation, *POOL) + (() if merge else BATCH_NORM)
+        linear = (*CONV, nn.Linear, Shifted, TimeMean, TimeDeviation, *POOL) + (() if merge else BATCH_NORM)
         if not isinstance(module, linear) or name.endswith(".conv"):
             return None
         return rules(module, next((place for place, other in enumerate(weighted) if other is module), -1))
@@ -181,7 +185,7 @@ def relevance(net, rules, merge, x, targets):
 
 
 def explain(net, x, targets, bounds):
-    third = -(-sum(isinstance(module, (nn.Conv2d, nn.Linear)) for module in net.modules()) // 3)
+    third = -(-sum(isinstance(module, (*CONV, nn.Linear)) for module in net.modules()) // 3)
     found = {}
     for name, (rules, merge) in composites(*bounds, third).items():
         print(" ", name, flush=True)
@@ -234,6 +238,21 @@ def golden(net, explained, x, targets, bounds, name):
     write(trimmed(tensors | {f"relevance/{name}": of for name, of in found.items()}), HERE / f"relevance/{name}.safetensors")
 
 
+def make_audionet():
+    print("audionet")
+    net = AudioNet(3).double().eval()
+    state = {name: by_formula(tensor.shape, seed) for seed, (name, tensor) in enumerate(sorted(net.state_dict().items()))}
+    net.load_state_dict(state)
+    x = (40 * by_formula((1, 8000), 99)).double().reshape(1, 1, 8000)
+    tensors = {"logits": net(x).detach().float()}
+    tensors |= {f"shape/{name}": torch.tensor(tensor.shape) for name, tensor in state.items()}
+    for name in ["lrp-0", "thesis-gender", "epsilon-plus-flat", "epsilon-alpha2-beta1"]:
+        print(" ", name, flush=True)
+        rules, merge = composites(0, 0, 0)[name]
+        tensors[f"relevance/{name}"] = relevance(net, rules, merge, x, torch.tensor([2])).float()
+    write(tensors, HERE / "relevance/audionet.safetensors")
+
+
 def make_full(folder, models):
     spec = importlib.util.spec_from_file_location("models", models)
     module = importlib.util.module_from_spec(spec)
@@ -270,3 +289,4 @@ if __name__ == "__main__":
         make_full(given.full, given.models)
     else:
         make_small()
+        make_audionet()

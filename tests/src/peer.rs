@@ -1,5 +1,7 @@
 //! The small networks of `goldens/make_networks.py`.
 
+use candle_core::{Device, Tensor};
+
 use crate::Tensors;
 use speechlens_nn::ops::{
     AdaptiveAvgPool2d, Add, AvgPool2d, BatchNorm, Concat, Conv2d, Flatten, Linear, MaxPool2d, Relu,
@@ -82,4 +84,37 @@ pub fn residual() -> Result<Architecture> {
     let x = net.add("embedding_bn", BatchNorm::new_1d(5), [x])?;
     net.add("classifier", Linear::new(5, 3), [x])?;
     Ok(net)
+}
+
+/// The weights of `AudioNet` whose shapes a golden holds, by `by_formula`.
+pub fn audionet_weights(golden: &Tensors) -> Result<Tensors> {
+    let shapes = golden.iter().filter_map(|(name, shape)| {
+        let name = name.strip_prefix("shape/")?;
+        Some((name, shape))
+    });
+    let weight = |(seed, (name, shape)): (usize, (&str, &Tensor))| {
+        let shape = shape.to_vec1::<i64>()?;
+        let shape: Vec<usize> = shape.into_iter().map(|size| size as usize).collect();
+        Ok((name.to_owned(), by_formula(&shape, seed)?))
+    };
+    shapes.enumerate().map(weight).collect()
+}
+
+/// The input of `AudioNet`, `[1, 1, 8000]`.
+pub fn audionet_input() -> Result<Tensor> {
+    Ok((by_formula(&[1, 8000], 99)?.unsqueeze(0)? * 40.0)?)
+}
+
+/// `by_formula` of the script.
+fn by_formula(shape: &[usize], seed: usize) -> Result<Tensor> {
+    let bound = match shape {
+        [_, inputs @ ..] if !inputs.is_empty() => {
+            (6.0 / inputs.iter().product::<usize>() as f64).sqrt()
+        }
+        _ => 0.1,
+    };
+    let number = |n: usize| ((n * 7919 + seed * 104_729) % 20_011) as f64;
+    let numbers =
+        (0..shape.iter().product()).map(|n| ((number(n) / 10_005.0 - 1.0) * bound) as f32);
+    Ok(Tensor::from_vec(numbers.collect(), shape, &Device::Cpu)?)
 }

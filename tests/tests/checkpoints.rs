@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use speechlens_models::{Arch, Checkpoint, Model};
 use speechlens_nn::ops::{BatchNorm, Conv2d, Flatten, Linear, Relu};
 use speechlens_nn::{Architecture, Graph, tensor_file};
-use speechlens_tests::{Tensors, golden};
+use speechlens_tests::{Tensors, golden, peer};
 
 /// `Tiny` of `goldens/make_checkpoints.py`.
 fn tiny() -> Architecture {
@@ -361,40 +361,20 @@ fn hostile_pickles_are_refused() {
     says(&tensor(0, &[1, 1], &[1]), "2 sizes and 1 strides");
 }
 
-/// `by_formula` of `goldens/make_checkpoints.py`.
-fn by_formula(shape: &[usize], seed: usize) -> Tensor {
-    let bound = match shape {
-        [_] => 0.1,
-        [_, inputs @ ..] => (6.0 / inputs.iter().product::<usize>() as f64).sqrt(),
-        [] => unreachable!("no parameter is a scalar"),
-    };
-    let number = |n: usize| ((n * 7919 + seed * 104_729) % 20_011) as f64;
-    let numbers =
-        (0..shape.iter().product()).map(|n| ((number(n) / 10_005.0 - 1.0) * bound) as f32);
-    Tensor::from_vec(numbers.collect(), shape, &Device::Cpu).unwrap()
-}
-
 #[test]
 fn audionet_answers_as_in_pytorch() {
-    let expected = golden("checkpoints/audionet.safetensors").unwrap();
-    let shapes = expected.iter().filter_map(|(name, shape)| {
-        let shape = shape.to_vec1::<i64>().ok()?;
-        let shape: Vec<usize> = shape.into_iter().map(|size| size as usize).collect();
-        Some((name.strip_prefix("shape/")?, shape))
-    });
-    let weights = shapes.enumerate().map(|(seed, (name, shape))| {
-        // As a parallel training saves it.
-        (format!("module.{name}"), by_formula(&shape, seed))
-    });
+    let expected = golden("relevance/audionet.safetensors").unwrap();
+    // As a parallel training saves them.
+    let weights = peer::audionet_weights(&expected).unwrap().into_iter();
+    let weights = weights.map(|(name, tensor)| (format!("module.{name}"), tensor));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audionet.safetensors");
     tensor_file::write(&path, &weights.collect(), &Default::default()).unwrap();
     let model = Model::import(Arch::AudioNet, &path, &Device::Cpu).unwrap();
     assert_eq!(model.classes.len(), 3);
-    let input = (by_formula(&[2 * 8000], 99) * 10.0).unwrap();
-    let input = input.reshape((2, 1, 8000)).unwrap();
+    let input = peer::audionet_input().unwrap();
     let apart = furthest(&model.graph, &input, &expected["logits"]);
-    assert!(apart < 1e-4, "{apart} apart");
+    assert!(apart < 1e-5, "{apart} apart");
 }
 
 /// Full size; the files are too large to keep.

@@ -136,6 +136,30 @@ fn a_residual_network_is_explained_as_by_zennit() {
     .holds_against_zennit();
 }
 
+#[test]
+fn a_network_of_waveforms_is_explained_as_by_zennit() {
+    let golden = golden("relevance/audionet.safetensors").unwrap();
+    let graph = Arch::AudioNet.architecture(3).unwrap();
+    let weights = peer::audionet_weights(&golden).unwrap();
+    let graph = graph.with_weights(weights).unwrap();
+    let graph = graph.to_dtype(DType::F64).unwrap();
+    let input = peer::audionet_input().unwrap();
+    let input = input.to_dtype(DType::F64).unwrap();
+    let mut found = 0;
+    for (name, theirs) in &golden {
+        let Some(name) = name.strip_prefix("relevance/") else {
+            continue;
+        };
+        let lrp = Lrp::new(&graph, &Composite::preset(name).unwrap()).unwrap();
+        let relevance = lrp.explain(&input, &[2]).unwrap().relevance;
+        let apart = relative_l2(&relevance, theirs);
+        println!("{name}: {apart:.1e} apart");
+        assert!(apart < 1e-6, "{name}: {apart}");
+        found += 1;
+    }
+    assert_eq!(found, 4);
+}
+
 /// Full size; its files are too large to keep. In f32, how far relevance is from that in f64, beside zennit's own distance.
 #[test]
 fn full_size_networks_are_explained_as_by_zennit() {

@@ -226,7 +226,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             .map(|entry| entry.id.as_str())
             .collect();
         bail!(
-            "the thesis has no `{id}` in chapter 6; there are {}",
+            "`{id}` is no table or figure that is repeated here; there are {}",
             ids.join(", ")
         );
     }

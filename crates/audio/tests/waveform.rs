@@ -54,7 +54,7 @@ fn no_sample_is_larger_than_32_and_silence_stays_zero() {
     let mut faint = vec![-0.5; 8000];
     faint[..500].fill(1e-4);
     for samples in [vec![0.5; 300], vec![-0.5; 8000], faint] {
-        let sign = samples[samples.len() - 1].signum();
+        let sign = f32::signum(samples[samples.len() - 1]);
         let waveform = compute(samples).unwrap();
         let largest = waveform.iter().fold(0f32, |a, &b| a.max(sign * b));
         assert!((largest - 32.0).abs() < 1e-4, "{largest}");

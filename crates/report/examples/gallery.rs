@@ -1,8 +1,9 @@
 //! Draws one of everything from made-up arrays: `cargo run -p speechlens-report --example gallery -- FOLDER`.
 
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
 use speechlens_report::{
-    Axes, Axis, Block, Cell, Chart, Page, Panel, Row, Section, Series, Table, Thesis, grid, limit,
+    Axes, Axis, Block, Cell, Chart, Page, Panel, Row, Section, Series, Table, Thesis, Trace, grid,
+    limit, stack,
 };
 use std::path::PathBuf;
 
@@ -62,6 +63,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .titled("filterbank")
         .picture()?
         .write_png(&folder.join("filterbank.png"))?;
+
+    let waveform = Array1::from_shape_fn(8000, |n| {
+        let t = n as f32 / 8000.0;
+        (1.0 - 2.0 * (t - 0.5).abs()).powi(2) * (700.0 * t).sin() * (4000.0 * t).cos()
+    });
+    let spoken = waveform.mapv(|s| 0.01 * s * s.abs());
+    let trace = Trace::new(
+        1.0,
+        "amplitude",
+        waveform.view(),
+        spoken.view(),
+        limit(spoken.view()),
+    )?;
+    stack(&[trace.titled("waveform")])?.write_png(&folder.join("waveform.png"))?;
 
     let flipping = flipping();
     flipping

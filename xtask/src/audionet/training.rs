@@ -108,8 +108,8 @@ impl Trained {
             blocks: vec![
                 Block::text(
                     "AudioNet (Becker et al. 2018) reads the second of sound itself: 8000 samples, divided by their 95th \
-                     percentile. Six convolutions of three samples and three dense layers tell the speaker's sex, of the same \
-                     recordings as above.",
+                     percentile. Six convolutions of three samples and three dense layers tell the speaker's sex, of the \
+                     same recordings as the gender network.",
                 ),
                 Block::text(format!(
                     "Here: {optimizer}, batches of {}, {} steps. Its authors: SGD, learning rate 0.0001, momentum 0.9, batches \
