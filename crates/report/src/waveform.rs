@@ -21,8 +21,8 @@ const PLOT: (i32, i32) = (2 * WIDTH - LEFT - BESIDE, 170);
 const LINE: f32 = 0.9;
 /// The grey of a sample without relevance, as a level.
 const GREY: f32 = 0.45;
-/// How far the axis reaches beyond the largest sample.
-const MARGIN: f64 = 1.08;
+/// Room above the highest sample and below the lowest, as a share of their distance.
+const MARGIN: f32 = 0.06;
 
 /// A waveform with its axes and colour bar.
 #[derive(Debug, Clone)]
@@ -56,15 +56,18 @@ impl Trace {
                 expected: (1, waveform.len()),
             });
         }
-        let peak = waveform.fold(0f32, |peak, sample| peak.max(sample.abs()));
-        let top = if peak > 0.0 {
-            MARGIN * f64::from(peak)
+        // Zero is always shown.
+        let low = waveform.fold(0f32, |low, sample| low.min(*sample));
+        let high = waveform.fold(0f32, |high, sample| high.max(*sample));
+        let room = if high > low {
+            MARGIN * (high - low)
         } else {
             1.0
         };
+        let (low, high) = (low - room, high + room);
         let count = waveform.len() as f32;
         let place = |(n, (sample, relevance)): (usize, (&f32, &f32))| {
-            let height = 0.5 - 0.5 * sample / top as f32;
+            let height = (high - sample) / (high - low);
             (n as f32 / count, height, relative(*relevance, limit))
         };
         let samples = waveform.iter().zip(relevance).enumerate().map(place);
@@ -72,7 +75,7 @@ impl Trace {
             title: String::new(),
             axes: Axes {
                 x: Axis::linear("time (s)", 0.0, seconds),
-                y: Axis::linear(amplitude, -top, top),
+                y: Axis::linear(amplitude, f64::from(low), f64::from(high)),
             },
             samples: samples.collect(),
             bar: relevance_bar(relevance, limit, colour),
