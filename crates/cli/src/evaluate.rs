@@ -188,7 +188,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         &model.graph,
         dataset,
         &explain,
-        &|logits, class| model.probability(logits, class),
+        model.loss(),
         &plan,
         &device,
         &|passes| bar.set_position(passes as u64),

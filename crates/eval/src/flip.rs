@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use speechlens_nn::Graph;
+use speechlens_nn::loss::Loss;
 use speechlens_nn::train::Samples;
 
 use crate::{Error, Result};
@@ -169,14 +170,14 @@ pub fn ranking(
 /// Flips the bins of every sample; the target is its label.
 ///
 /// `explain` gives the relevance `[N, …]` of a batch of inputs for their labels; it is asked only if an order needs it.
-/// `probability` makes a class's probability of all logits.
+/// The loss that the network was trained by says what its logits mean.
 /// Recordings are taken a batch at a time, so that memory does not grow with their number. `progress` is told how many
 /// forward passes are done of `samples × orders × values × counts`.
 pub fn flip(
     graph: &Graph,
     samples: &dyn Samples,
     explain: &dyn Fn(&Tensor, &[u32]) -> Result<Tensor>,
-    probability: &dyn Fn(&[f32], usize) -> f32,
+    loss: Loss,
     plan: &Plan,
     device: &Device,
     progress: &dyn Fn(usize),
@@ -243,7 +244,7 @@ pub fn flip(
                             graph.forward(&Tensor::from_slice(&flipped, shape.clone(), device)?)?
                         }
                     };
-                    point.add(&logits, &labels, probability)?;
+                    point.add(&logits, &labels, loss)?;
                     passes += places.len();
                     progress(passes);
                 }
@@ -289,12 +290,7 @@ impl Plan {
 }
 
 impl Point {
-    fn add(
-        &mut self,
-        logits: &Tensor,
-        labels: &[u32],
-        probability: &dyn Fn(&[f32], usize) -> f32,
-    ) -> Result<()> {
+    fn add(&mut self, logits: &Tensor, labels: &[u32], loss: Loss) -> Result<()> {
         let predicted = logits.argmax(1)?.to_vec1::<u32>()?;
         let logits = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
         for ((predicted, logits), label) in predicted.iter().zip(logits).zip(labels) {
@@ -306,7 +302,7 @@ impl Point {
                 )));
             }
             self.right.push(predicted == label);
-            self.probability.push(probability(&logits, class));
+            self.probability.push(loss.probability(&logits, class));
         }
         Ok(())
     }

@@ -20,6 +20,5 @@ pub mod resnet34;
 
 pub use checkpoint::Checkpoint;
 pub use model::{
-    Arch, Error, Features, Model, Result, TRAINING, filterbank_metadata, probability,
-    spectrogram_metadata,
+    Arch, Error, Features, Model, Result, TRAINING, filterbank_metadata, spectrogram_metadata,
 };
