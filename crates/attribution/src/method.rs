@@ -86,6 +86,23 @@ impl Display for Method {
 }
 
 impl Method {
+    /// The value that relevance is measured against, if there is one: what a test should set bins to.
+    pub fn reference(&self) -> Option<f64> {
+        match self {
+            Method::Lrp(composite) => Some(composite.options().reference),
+            Method::GradientTimesInput { reference }
+            | Method::IntegratedGradients { reference, .. }
+            | Method::Occlusion { reference, .. } => match reference {
+                Reference::Value(value) => Some(*value),
+                Reference::Input(_) => None,
+            },
+            Method::Gradient
+            | Method::Sensitivity
+            | Method::SmoothGrad { .. }
+            | Method::Random { .. } => None,
+        }
+    }
+
     /// The method on a network. Parameters are shared, not copied.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod explain;
 mod features;
 mod import;
 mod input;
+mod method;
 mod predict;
 mod rules;
 mod train;

@@ -8,6 +8,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use speechlens_attribution::Attribute;
 use speechlens_nn::Graph;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::train::Samples;
@@ -165,6 +166,11 @@ pub fn ranking(
         }
     }
     places
+}
+
+/// The relevance that a method gives, as [`flip`] asks for it.
+pub fn relevance_by(method: &dyn Attribute) -> impl Fn(&Tensor, &[u32]) -> Result<Tensor> {
+    |input, labels| Ok(method.attribute(input, labels, &|_| ())?.relevance)
 }
 
 /// Flips the bins of every sample; the target is its label.

@@ -36,6 +36,9 @@ pub enum Error {
     /// The data.
     #[error(transparent)]
     Data(#[from] speechlens_data::Error),
+    /// The method of explanation.
+    #[error(transparent)]
+    Attribution(#[from] speechlens_attribution::Error),
     /// The explanation to be measured.
     #[error("the explanation failed: {0}")]
     Explanation(String),
