@@ -16,11 +16,13 @@
 //! assert_eq!(counts(&[0.0, 50.0], input.len()), [0, 2]);
 //! ```
 
+pub mod augment;
 pub mod dataset;
 pub mod flip;
 pub mod heatmap;
 pub mod segments;
 
+pub use augment::{Augmentation, Replacement};
 pub use dataset::Dataset;
 pub use segments::Segments;
 
