@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod fit;
 mod gender;
+mod mending;
 mod repository;
 mod reproduce;
 mod speaker;

@@ -1,5 +1,6 @@
 //! The runner: one folder a run, one section an experiment, every table and figure of chapter 6 accounted for.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use speechlens_report::results::{Experiment, Results, Run};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 
-use crate::{fit, gender, repository, speaker};
+use crate::{fit, gender, mending, repository, speaker};
 
 /// Repeat the thesis's experiments.
 #[derive(clap::Args)]
@@ -171,34 +172,69 @@ impl Findings {
     }
 }
 
-/// An experiment of the thesis, and the network that it trains.
-struct Runner {
-    /// As the thesis's entries call it.
-    name: &'static str,
-    network: &'static str,
-    run: fn(&Arguments, &Path, &Device) -> Result<Findings>,
+/// What the experiments of a run share: how it is run, and the two networks, which are trained when first asked for.
+pub struct Lab<'a> {
+    pub arguments: &'a Arguments,
+    /// Where the run's files go.
+    pub folder: &'a Path,
+    pub device: &'a Device,
+    gender: OnceCell<gender::Trial>,
+    speaker: OnceCell<speaker::Trial>,
 }
 
-const EXPERIMENTS: [Runner; 2] = [
+impl Lab<'_> {
+    /// The gender network and its data.
+    pub fn gender(&self) -> Result<&gender::Trial> {
+        once(&self.gender, || gender::Trial::new(self))
+    }
+
+    /// The speaker network and its data.
+    pub fn speaker(&self) -> Result<&speaker::Trial> {
+        once(&self.speaker, || speaker::Trial::new(self))
+    }
+}
+
+/// What the cell holds, made by `make` if it is empty.
+fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    match cell.get() {
+        Some(value) => Ok(value),
+        None => {
+            let value = make()?;
+            Ok(cell.get_or_init(|| value))
+        }
+    }
+}
+
+/// An experiment.
+struct Runner {
+    /// As the entries of `assets/thesis.json` call it.
+    name: &'static str,
+    run: fn(&Lab) -> Result<Findings>,
+}
+
+const EXPERIMENTS: [Runner; 3] = [
     Runner {
         name: "gender",
-        network: gender::NETWORK,
         run: gender::run,
     },
     Runner {
+        name: "mending",
+        run: mending::run,
+    },
+    Runner {
         name: "speaker",
-        network: speaker::NETWORK,
         run: speaker::run,
     },
 ];
 
 /// What the end of a run prints; the page has it all.
-const IN_TERMINAL: [&str; 8] = [
+const IN_TERMINAL: [&str; 9] = [
     "accuracy",
     "table-6.1",
     "references",
     "references-area",
     "padding",
+    "table-6.2",
     "speaker-accuracy",
     "speaker-measures",
     "speaker-bands",
@@ -241,9 +277,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("{}: cannot be made", folder.display()))?;
 
+    let lab = Lab {
+        arguments,
+        folder: &folder,
+        device: &device,
+        gender: OnceCell::new(),
+        speaker: OnceCell::new(),
+    };
     let mut findings = Vec::new();
     for experiment in &asked {
-        findings.push((experiment.run)(arguments, &folder, &device)?);
+        findings.push((experiment.run)(&lab)?);
     }
     let findings = Findings::joined(findings);
     let experiments = account(thesis, findings.experiments.clone());
@@ -261,9 +304,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     page(&results, findings, thesis).write(&folder.join("index.html"))?;
     point_latest_to(&root, &name)?;
     // Only now: until here a run that fails goes on from its trained networks.
-    for experiment in &asked {
-        fit::finish(&folder, experiment.network)?;
-    }
+    fit::finish(&folder)?;
 
     for experiment in results
         .experiments
