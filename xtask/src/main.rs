@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod clever_hans;
 mod fit;
 mod gender;
 mod mending;
+mod methods;
 mod repository;
 mod reproduce;
 mod speaker;

@@ -11,7 +11,7 @@ use speechlens_attribution::{Attribute, Method};
 use speechlens_nn::Graph;
 
 use crate::dataset::to_tensor;
-use crate::flip::{Order, counts, ranking};
+use crate::flip::{counts, falling};
 use crate::{Dataset, Error, Result};
 
 /// What stands in a bin's place.
@@ -68,7 +68,7 @@ impl Augmentation {
         let count = counts(&[self.percent], flat.len())[0].min(flat.len());
         let before = input.to_owned();
         let columns = input.ncols();
-        for place in &ranking(Order::MostRelevant, &[], &flat, 0, 0)[..count] {
+        for place in &falling(&flat)[..count] {
             let (row, column) = (*place as usize / columns, *place as usize % columns);
             input[(row, column)] = match self.replacement {
                 Replacement::Value(value) => value,

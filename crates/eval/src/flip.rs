@@ -1,5 +1,6 @@
 //! Pixel flipping (Samek et al. 2017): accuracy and target probability as more and more bins are set to a value.
 
+use std::cmp::Ordering;
 use std::fmt::{self, Display};
 
 use candle_core::{DType, Device, Tensor};
@@ -125,14 +126,41 @@ impl Curve {
     /// The area under the accuracy over the share of flipped bins, by trapezoids, between the plan's first and last count
     /// and divided by their distance: 1 if every recording stays right throughout.
     pub fn area(&self) -> f64 {
+        self.area_under(Point::accuracy)
+    }
+
+    /// The same under the target probability, averaged over recordings.
+    pub fn probability_area(&self) -> f64 {
+        self.area_under(Point::mean_probability)
+    }
+
+    fn area_under(&self, height: impl Fn(&Point) -> f64) -> f64 {
         let width = |pair: &[Point]| (pair[1].count - pair[0].count) as f64;
         let pairs = || self.points.windows(2);
         let total: f64 = pairs().map(width).sum();
         pairs()
-            .map(|pair| width(pair) * (pair[0].accuracy() + pair[1].accuracy()) / 2.0)
+            .map(|pair| width(pair) * (height(&pair[0]) + height(&pair[1])) / 2.0)
             .sum::<f64>()
             / total
     }
+}
+
+/// The places of values from the largest to the smallest; on a tie the earlier place.
+pub fn falling(values: &[f32]) -> Vec<u32> {
+    sorted(values, |a, b| b.total_cmp(&a))
+}
+
+/// The places of values from the smallest to the largest; on a tie the earlier place.
+pub fn rising(values: &[f32]) -> Vec<u32> {
+    sorted(values, |a, b| a.total_cmp(&b))
+}
+
+fn sorted(values: &[f32], compare: impl Fn(f32, f32) -> Ordering) -> Vec<u32> {
+    let mut places: Vec<u32> = (0..values.len() as u32).collect();
+    // Adding 0 makes −0 the tie with 0 that it is: `total_cmp` puts it before.
+    let value = |place: u32| values[place as usize] + 0.0;
+    places.sort_unstable_by(|a, b| compare(value(*a), value(*b)).then(a.cmp(b)));
+    places
 }
 
 /// The places of the bins, the first to go first; on a tie the earlier place.
@@ -145,27 +173,18 @@ pub fn ranking(
     seed: u64,
     recording: usize,
 ) -> Vec<u32> {
-    let mut places: Vec<u32> = (0..input.len() as u32).collect();
-    // Adding 0 makes −0 the tie with 0 that it is: `total_cmp` puts it before.
-    let compare = |values: &[f32], a: u32, b: u32| {
-        (values[a as usize] + 0.0).total_cmp(&(values[b as usize] + 0.0))
-    };
-    let falling = |values: &[f32], places: &mut [u32]| {
-        places.sort_unstable_by(|a, b| compare(values, *b, *a).then(a.cmp(b)));
-    };
     match order {
-        Order::MostRelevant => falling(relevance, &mut places),
-        Order::LeastRelevant => {
-            places.sort_unstable_by(|a, b| compare(relevance, *a, *b).then(a.cmp(b)));
-        }
-        Order::Loudest => falling(input, &mut places),
+        Order::MostRelevant => falling(relevance),
+        Order::LeastRelevant => rising(relevance),
+        Order::Loudest => falling(input),
         Order::Random => {
+            let mut places: Vec<u32> = (0..input.len() as u32).collect();
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(recording as u64);
             places.shuffle(&mut rng);
+            places
         }
     }
-    places
 }
 
 /// The relevance that a method gives, as [`flip`] asks for it.
@@ -260,7 +279,8 @@ pub fn flip(
     Ok(curves)
 }
 
-fn rows(tensor: &Tensor) -> Result<Vec<f32>> {
+/// All values of a tensor.
+pub(crate) fn rows(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
 }
 

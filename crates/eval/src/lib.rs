@@ -16,10 +16,14 @@
 //! assert_eq!(counts(&[0.0, 50.0], input.len()), [0, 2]);
 //! ```
 
+pub mod agreement;
 pub mod augment;
 pub mod dataset;
 pub mod flip;
 pub mod heatmap;
+pub mod known_answer;
+pub mod randomization;
+pub mod robustness;
 pub mod segments;
 
 pub use augment::{Augmentation, Replacement};

@@ -1,0 +1,3 @@
+//! The methods of explanation beside each other.
+
+pub mod list;
