@@ -13,7 +13,7 @@ use speechlens_report::results::{Experiment, Results, Run};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 
-use crate::{clever_hans, fit, gender, mending, repository, speaker};
+use crate::{clever_hans, fit, gender, mending, methods, repository, speaker};
 
 /// Repeat the thesis's experiments.
 #[derive(clap::Args)]
@@ -142,6 +142,7 @@ fn source(folders: [&Option<PathBuf>; 2]) -> Result<String> {
 }
 
 /// What an experiment gives: its entries for results.json, its section of the page, and its tables for the terminal.
+#[derive(Default)]
 pub struct Findings {
     /// One for each table and figure, and for what has no number in the thesis.
     pub experiments: Vec<Experiment>,
@@ -156,12 +157,7 @@ pub struct Findings {
 impl Findings {
     /// Those of several experiments as one.
     fn joined(all: Vec<Findings>) -> Findings {
-        let mut joined = Findings {
-            experiments: Vec::new(),
-            sections: Vec::new(),
-            lead: String::new(),
-            data: String::new(),
-        };
+        let mut joined = Findings::default();
         for findings in all {
             joined.experiments.extend(findings.experiments);
             joined.sections.extend(findings.sections);
@@ -220,7 +216,7 @@ struct Runner {
     run: fn(&Lab) -> Result<Findings>,
 }
 
-const EXPERIMENTS: [Runner; 4] = [
+const EXPERIMENTS: [Runner; 5] = [
     Runner {
         name: "gender",
         run: gender::run,
@@ -234,13 +230,17 @@ const EXPERIMENTS: [Runner; 4] = [
         run: speaker::run,
     },
     Runner {
+        name: "methods",
+        run: methods::run,
+    },
+    Runner {
         name: "clever-hans",
         run: clever_hans::run,
     },
 ];
 
 /// What the end of a run prints; the page has it all.
-const IN_TERMINAL: [&str; 12] = [
+const IN_TERMINAL: [&str; 14] = [
     "accuracy",
     "table-6.1",
     "references",
@@ -250,6 +250,8 @@ const IN_TERMINAL: [&str; 12] = [
     "speaker-accuracy",
     "speaker-measures",
     "speaker-bands",
+    "methods-gender",
+    "methods-speaker",
     "clever-hans",
     "clever-hans-methods",
     "clever-hans-mended",

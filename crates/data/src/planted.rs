@@ -107,10 +107,11 @@ impl Artifact {
             Artifact::CutOff(hertz) => {
                 let low = ((2.0 * hertz).round() as u32).max(1);
                 if low < audio.rate {
-                    let mut filtered =
-                        resample(&resample(samples, audio.rate, low), low, audio.rate);
-                    filtered.resize(length, 0.0);
-                    *samples = filtered;
+                    // To a length that is whole at both rates: else the time between samples would change.
+                    let whole = audio.rate / greatest_common_divisor(audio.rate, low);
+                    samples.resize(length.next_multiple_of(whole as usize), 0.0);
+                    *samples = resample(&resample(samples, audio.rate, low), low, audio.rate);
+                    samples.truncate(length);
                 }
             }
         }

@@ -8,6 +8,7 @@
 //! | [`axes`] | labels, ranges, ticks; linear and logarithmic |
 //! | [`heatmap`] | arrays [frequency, time] as pictures, alone and side by side |
 //! | [`curves`] | line charts |
+//! | [`animation`] | pictures one after another |
 //! | [`table`] | the thesis's numbers beside the measured ones, for a page and for a terminal |
 //! | [`results`] | `results.json` |
 //! | [`thesis`] | what was published, as data |
@@ -55,6 +56,7 @@
 //! # }
 //! ```
 
+pub mod animation;
 pub mod atomic;
 pub mod axes;
 pub mod colormap;
@@ -73,6 +75,7 @@ mod number;
 mod palette;
 mod picture;
 
+pub use animation::Animation;
 pub use axes::{Axes, Axis};
 pub use curves::{Chart, Series};
 pub use error::{Error, Result};

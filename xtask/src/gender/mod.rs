@@ -6,6 +6,7 @@ mod faithfulness;
 pub mod flipping;
 pub mod heatmaps;
 pub mod training;
+mod video;
 
 use anyhow::Result;
 use candle_core::Device;
@@ -113,9 +114,17 @@ pub fn run(lab: &Lab) -> Result<Findings> {
     let flips = flipping::measure(arguments, setting, &explainers, graph, data, device)?;
     let gone = heatmaps::almost_gone(&explainers[0], &flips, data, folder, device)?;
     let [faithful, references] = faithfulness::sections(&flips, data, folder)?;
-    sections.extend([faithful, gone.0, references, padding_section(data)?]);
+    let video = video::draw(lab, lab.gender()?, &explainers[0])?;
+    sections.extend([
+        faithful,
+        video.0,
+        gone.0,
+        references,
+        padding_section(data)?,
+    ]);
     experiments.extend(flips.experiments()?);
     experiments.push(gone.1);
+    experiments.push(video.1);
     experiments.push(padding(data)?);
 
     let lead = faithfulness::lead(&flips, data)?;

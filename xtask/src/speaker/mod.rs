@@ -1,7 +1,7 @@
 //! The speaker experiment (thesis 4.2, 4.4, 6.3): ResNet34 tells speakers apart by mel filterbanks; three sets of rules, what
 //! their heatmaps look like, and whether they are true.
 
-mod data;
+pub mod data;
 mod flipping;
 mod heatmaps;
 mod story;
