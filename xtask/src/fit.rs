@@ -1,48 +1,47 @@
 //! Training with a bar, that goes on from its checkpoint when a run is started again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use candle_core::Device;
 use speechlens_nn::train::{Config, History, Samples, Score, Trainer};
 use speechlens_nn::{Graph, tensor_file};
 use speechlens_report::axes::{Axes, Axis};
 use speechlens_report::curves::{Chart, Series};
 use speechlens_report::{Picture, progress};
 
-use crate::reproduce::Arguments;
+use crate::reproduce::Lab;
 
 /// How long training runs between checkpoints.
 const CHECKPOINT: Duration = Duration::from_secs(120);
 
-/// Where a run keeps the checkpoint of a network.
-fn checkpoint(folder: &Path, network: &str) -> PathBuf {
-    folder.join(format!("{network}.checkpoint.safetensors"))
-}
+/// What the files end in that hold checkpoints.
+const SUFFIX: &str = ".checkpoint.safetensors";
 
-/// Forgets a network's checkpoint: a run that came to its end starts anew the next time.
-pub fn finish(folder: &Path, network: &str) -> Result<()> {
-    let path = checkpoint(folder, network);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{}: cannot be removed; remove it", path.display()))
+/// Forgets the checkpoints of a run that came to its end: it starts anew the next time.
+pub fn finish(folder: &Path) -> Result<()> {
+    let entries = folder.read_dir();
+    for entry in entries.with_context(|| format!("{}: cannot be read", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(SUFFIX) {
+            std::fs::remove_file(&path)
+                .with_context(|| format!("{}: cannot be removed; remove it", path.display()))?;
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Trains a network from the graph's weights, or takes up a run that was stopped.
 pub fn fit(
-    arguments: &Arguments,
+    lab: &Lab,
     network: &str,
     graph: &Graph,
     config: &Config,
     [training, validation]: [&dyn Samples; 2],
-    folder: &Path,
-    device: &Device,
 ) -> Result<Trainer> {
-    let path = checkpoint(folder, network);
+    let device = lab.device;
+    let path = lab.folder.join(format!("{network}{SUFFIX}"));
     tensor_file::remove_partial(&path)?;
     let mut trainer = match path.exists() {
         true => Trainer::resume(&path, graph, config.clone(), device)
@@ -51,7 +50,7 @@ pub fn fit(
     };
     let steps = trainer.steps_per_epoch(training)? * config.epochs;
     let label = format!("training the {network} network, steps");
-    let bar = progress::bar(&label, steps as usize, arguments.quiet);
+    let bar = progress::bar(&label, steps as usize, lab.arguments.quiet);
     bar.set_position(trainer.steps());
     bar.reset_eta();
     let mut saved = Instant::now();

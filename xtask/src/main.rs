@@ -6,8 +6,11 @@ use clap::{Parser, Subcommand};
 
 mod audionet;
 mod bench;
+mod clever_hans;
 mod fit;
 mod gender;
+mod mending;
+mod methods;
 mod repository;
 mod reproduce;
 mod speaker;

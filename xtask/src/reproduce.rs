@@ -1,17 +1,19 @@
 //! The runner: one folder a run, one section an experiment, every table and figure of chapter 6 accounted for.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use clap::ValueEnum;
+use speechlens_data::Artifact;
 use speechlens_report::page::{Page, Section};
 use speechlens_report::results::{Experiment, Results, Run};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 
-use crate::{audionet, fit, gender, repository, speaker};
+use crate::{audionet, clever_hans, fit, gender, mending, methods, repository, speaker};
 
 /// Repeat the thesis's experiments.
 #[derive(clap::Args)]
@@ -36,9 +38,16 @@ pub struct Arguments {
     /// everything runs.
     #[arg(long, value_enum, default_value = "quick")]
     pub profile: Profile,
-    /// Only the experiments that these tables and figures (table-6.1,figure-6.3,…) belong to.
+    /// Only these experiments (gender, mending, …), or those that these tables and figures (table-6.1, figure-6.3, …) belong to.
     #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     only: Vec<String>,
+    /// Artifacts of the Clever Hans benchmark: tone, click, hum, silence, cut-off, each with its strength if you like (tone:-25);
+    /// else the first, or all in the full profile.
+    #[arg(long, value_name = "ARTIFACT,…", value_delimiter = ',')]
+    pub artifacts: Vec<Artifact>,
+    /// Seeds of the Clever Hans benchmark, each a network for every artifact; else 2, or 5 in the full profile.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub seeds: Option<u16>,
     /// Where to compute: auto, cpu or cuda:N.
     #[arg(long, default_value = "auto")]
     pub device: String,
@@ -133,6 +142,7 @@ fn source(folders: [&Option<PathBuf>; 2]) -> Result<String> {
 }
 
 /// What an experiment gives: its entries for results.json, its section of the page, and its tables for the terminal.
+#[derive(Default)]
 pub struct Findings {
     /// One for each table and figure, and for what has no number in the thesis.
     pub experiments: Vec<Experiment>,
@@ -147,12 +157,7 @@ pub struct Findings {
 impl Findings {
     /// Those of several experiments as one.
     fn joined(all: Vec<Findings>) -> Findings {
-        let mut joined = Findings {
-            experiments: Vec::new(),
-            sections: Vec::new(),
-            lead: String::new(),
-            data: String::new(),
-        };
+        let mut joined = Findings::default();
         for findings in all {
             joined.experiments.extend(findings.experiments);
             joined.sections.extend(findings.sections);
@@ -171,76 +176,117 @@ impl Findings {
     }
 }
 
-/// An experiment of the thesis, and the network that it trains.
-struct Runner {
-    /// As the thesis's entries call it.
-    name: &'static str,
-    network: &'static str,
-    run: fn(&Arguments, &Path, &Device) -> Result<Findings>,
+/// What the experiments of a run share: how it is run, and the two networks, which are trained when first asked for.
+pub struct Lab<'a> {
+    pub arguments: &'a Arguments,
+    /// Where the run's files go.
+    pub folder: &'a Path,
+    pub device: &'a Device,
+    gender: OnceCell<gender::Trial>,
+    speaker: OnceCell<speaker::Trial>,
 }
 
-const EXPERIMENTS: [Runner; 3] = [
+impl Lab<'_> {
+    /// The gender network and its data.
+    pub fn gender(&self) -> Result<&gender::Trial> {
+        once(&self.gender, || gender::Trial::new(self))
+    }
+
+    /// The speaker network and its data.
+    pub fn speaker(&self) -> Result<&speaker::Trial> {
+        once(&self.speaker, || speaker::Trial::new(self))
+    }
+}
+
+/// What the cell holds, made by `make` if it is empty.
+fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    match cell.get() {
+        Some(value) => Ok(value),
+        None => {
+            let value = make()?;
+            Ok(cell.get_or_init(|| value))
+        }
+    }
+}
+
+/// An experiment.
+struct Runner {
+    /// As the entries of `assets/thesis.json` call it.
+    name: &'static str,
+    run: fn(&Lab) -> Result<Findings>,
+}
+
+const EXPERIMENTS: [Runner; 6] = [
     Runner {
         name: "gender",
-        network: gender::NETWORK,
         run: gender::run,
     },
     Runner {
+        name: "mending",
+        run: mending::run,
+    },
+    Runner {
         name: "audionet",
-        network: audionet::NETWORK,
         run: audionet::run,
     },
     Runner {
         name: "speaker",
-        network: speaker::NETWORK,
         run: speaker::run,
+    },
+    Runner {
+        name: "methods",
+        run: methods::run,
+    },
+    Runner {
+        name: "clever-hans",
+        run: clever_hans::run,
     },
 ];
 
 /// What the end of a run prints; the page has it all.
-const IN_TERMINAL: [&str; 10] = [
+const IN_TERMINAL: [&str; 16] = [
     "accuracy",
     "table-6.1",
     "references",
     "references-area",
     "padding",
+    "table-6.2",
     "audionet-accuracy",
     "audionet-flipping",
     "speaker-accuracy",
     "speaker-measures",
     "speaker-bands",
+    "methods-gender",
+    "methods-speaker",
+    "clever-hans",
+    "clever-hans-methods",
+    "clever-hans-mended",
 ];
 
 /// Runs the experiments and writes `target/reproduce/<run>/`.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let start = Instant::now();
     let thesis = Thesis::published();
+    let names = EXPERIMENTS.iter().map(|experiment| experiment.name);
+    let known: Vec<&str> = thesis
+        .entries
+        .iter()
+        .map(|entry| entry.id.as_str())
+        .chain(names)
+        .collect();
     if let Some(id) = arguments
         .only
         .iter()
-        .find(|id| thesis.entries.iter().all(|entry| entry.id != **id))
+        .find(|id| !known.contains(&id.as_str()))
     {
-        let ids: Vec<_> = thesis
-            .entries
-            .iter()
-            .map(|entry| entry.id.as_str())
-            .collect();
-        bail!(
-            "`{id}` is no table or figure that is repeated here; there are {}",
-            ids.join(", ")
-        );
+        bail!("there is no `{id}`; there are {}", known.join(", "));
     }
     let wants = |experiment: &str| {
         let mut entries = thesis.entries.iter();
-        entries.any(|entry| entry.experiment == experiment && arguments.wants(&entry.id))
+        arguments.wants(experiment)
+            || entries.any(|entry| entry.experiment == experiment && arguments.wants(&entry.id))
     };
     let asked: Vec<_> = EXPERIMENTS.iter().filter(|e| wants(e.name)).collect();
-    if asked.is_empty() {
-        bail!(
-            "{}: not part of this version; nothing was run",
-            arguments.only.join(", ")
-        );
-    }
     let device = speechlens_nn::device(&arguments.device)?;
     let root = repository::root().join("target/reproduce");
     let name = arguments.run_name();
@@ -248,9 +294,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("{}: cannot be made", folder.display()))?;
 
+    let lab = Lab {
+        arguments,
+        folder: &folder,
+        device: &device,
+        gender: OnceCell::new(),
+        speaker: OnceCell::new(),
+    };
     let mut findings = Vec::new();
     for experiment in &asked {
-        findings.push((experiment.run)(arguments, &folder, &device)?);
+        findings.push((experiment.run)(&lab)?);
     }
     let findings = Findings::joined(findings);
     let experiments = account(thesis, findings.experiments.clone());
@@ -268,9 +321,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     page(&results, findings, thesis).write(&folder.join("index.html"))?;
     point_latest_to(&root, &name)?;
     // Only now: until here a run that fails goes on from its trained networks.
-    for experiment in &asked {
-        fit::finish(&folder, experiment.network)?;
-    }
+    fit::finish(&folder)?;
 
     for experiment in results
         .experiments
@@ -298,11 +349,8 @@ fn account(thesis: &Thesis, mut measured: Vec<Experiment>) -> Vec<Experiment> {
             .position(|experiment| experiment.id == entry.id);
         all.push(match found {
             Some(index) => measured.remove(index),
-            None if EXPERIMENTS.iter().any(|e| e.name == entry.experiment) => entry.not_run(
-                &format!("the {} experiment was not asked for", entry.experiment),
-            ),
             None => entry.not_run(&format!(
-                "the {} experiment is not part of this version",
+                "the {} experiment was not asked for",
                 entry.experiment
             )),
         });

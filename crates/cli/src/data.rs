@@ -87,6 +87,30 @@ impl Arguments {
         Ok(all)
     }
 
+    /// All recordings, of every part.
+    pub fn read_whole(&self, crop: Crop, common: &Common) -> Result<Dataset> {
+        let [data] = self.data.as_slice() else {
+            bail!("give one corpus or feature store at a time");
+        };
+        ensure!(
+            self.limit.is_none(),
+            "{data}: all of it is read: leave --limit out"
+        );
+        let path = Path::new(data);
+        if path.is_file() {
+            let store = Store::open(path)?;
+            check_crop(data, store.crop(), crop)?;
+            return whole(store);
+        }
+        if path.is_dir() && !hdf5_layout::list(path)?.is_empty() {
+            check_crop(data, Crop::AudioMnist, crop)?;
+            return Ok(Dataset::of_files(labelled(data, common)?)?);
+        }
+        let corpus = open(data, common)?;
+        let indices: Vec<usize> = (0..corpus.recordings().len()).collect();
+        whole(self.spectrograms(corpus.as_ref(), "all", &indices, crop, common)?)
+    }
+
     fn read_one(
         &self,
         data: &str,
@@ -111,28 +135,7 @@ impl Arguments {
         let split = self.split(data, corpus.recordings(), common)?;
         let part = |part: &Part| {
             let indices = part.of(&split);
-            let bar = progress::bar(
-                &format!("spectrograms, {}", part.name()),
-                indices.len(),
-                common.quiet,
-            );
-            let path = self.store.join(format!(
-                "{}-{}.h5",
-                corpus.name().to_lowercase().replace(' ', "-"),
-                part.name()
-            ));
-            let parameters = Parameters {
-                crop,
-                seed: common.seed,
-            };
-            let store =
-                Store::open_or_compute(&path, corpus.as_ref(), indices, parameters, &|done| {
-                    bar.set_position(done as u64);
-                });
-            bar.finish_and_clear();
-            let store = Arc::new(store?);
-            let places: Vec<usize> = (0..store.len()).collect();
-            Ok(Dataset::of_store(&store, &places)?)
+            whole(self.spectrograms(corpus.as_ref(), part.name(), indices, crop, common)?)
         };
         parts.iter().map(part).collect()
     }
@@ -162,6 +165,32 @@ impl Arguments {
         Ok(all)
     }
 
+    /// Spectrograms of some recordings, computed or as they are kept.
+    fn spectrograms(
+        &self,
+        corpus: &dyn Corpus,
+        name: &str,
+        indices: &[usize],
+        crop: Crop,
+        common: &Common,
+    ) -> Result<Store> {
+        let bar = progress::bar(
+            &format!("spectrograms, {name}"),
+            indices.len(),
+            common.quiet,
+        );
+        let corpus_name = corpus.name().to_lowercase().replace(' ', "-");
+        let path = self.store.join(format!("{corpus_name}-{name}.h5"));
+        let parameters = Parameters {
+            crop,
+            seed: common.seed,
+        };
+        let done = |done: usize| bar.set_position(done as u64);
+        let store = Store::open_or_compute(&path, corpus, indices, parameters, &done);
+        bar.finish_and_clear();
+        Ok(store?)
+    }
+
     fn split(&self, data: &str, recordings: &[Recording], common: &Common) -> Result<Split> {
         let sizes = match self.limit {
             Some(limit) => Sizes::at_most(limit, limit.div_ceil(2), limit.div_ceil(2)),
@@ -171,15 +200,7 @@ impl Arguments {
     }
 
     fn preprocessed(&self, folder: &str, parts: &[Part], common: &Common) -> Result<Vec<Dataset>> {
-        let files = hdf5_layout::list(Path::new(folder))?;
-        let bar = progress::bar("reading labels", files.len(), common.quiet);
-        let labelled = files.into_iter().map(|file| {
-            let recording = hdf5_layout::recording(&file)?;
-            bar.inc(1);
-            Ok((file, recording))
-        });
-        let labelled: Vec<(PathBuf, Recording)> = labelled.collect::<Result<_>>()?;
-        bar.finish_and_clear();
+        let labelled = labelled(folder, common)?;
         let recordings: Vec<Recording> = labelled
             .iter()
             .map(|(_, recording)| recording.clone())
@@ -263,6 +284,25 @@ fn open(data: &str, common: &Common) -> Result<Box<dyn Corpus>> {
         speechlens_data::open(data, common.seed, &|done| reading.set_position(done as u64))?;
     reading.finish_and_clear();
     Ok(corpus)
+}
+
+fn whole(store: Store) -> Result<Dataset> {
+    let places: Vec<usize> = (0..store.len()).collect();
+    Ok(Dataset::of_store(&Arc::new(store), &places)?)
+}
+
+/// AudioMNIST's preprocessed files with what they say of their recordings.
+fn labelled(folder: &str, common: &Common) -> Result<Vec<(PathBuf, Recording)>> {
+    let files = hdf5_layout::list(Path::new(folder))?;
+    let bar = progress::bar("reading labels", files.len(), common.quiet);
+    let labelled = files.into_iter().map(|file| {
+        let recording = hdf5_layout::recording(&file)?;
+        bar.inc(1);
+        Ok((file, recording))
+    });
+    let labelled = labelled.collect();
+    bar.finish_and_clear();
+    labelled
 }
 
 /// Fails if spectrograms that are there already were cut otherwise than asked for.

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::Tensor;
 use clap::Subcommand;
 use serde_json::json;
+use speechlens_attribution::Method;
 use speechlens_data::Recording;
-use speechlens_eval::flip::{Curve, Order, Plan, counts, flip};
-use speechlens_lrp::Lrp;
+use speechlens_eval::flip::{Curve, Order, Plan, counts, flip, relevance_by};
 use speechlens_models::{Features, Model, TRAINING};
 use speechlens_nn::train::Samples;
 use speechlens_report::axes::{Axes, Axis};
@@ -20,7 +19,7 @@ use speechlens_report::{atomic, progress};
 
 use crate::common::{Common, at_least_one, check_writable};
 use crate::data::{self, Part};
-use crate::rules;
+use crate::method;
 
 /// Measure whether explanations are true.
 #[derive(clap::Args)]
@@ -47,8 +46,8 @@ struct FlipArguments {
     #[arg(long, value_enum, default_value = "test")]
     part: Part,
     #[command(flatten)]
-    rules: rules::Arguments,
-    /// What bins are set to, in dB for spectrograms; else the rules' reference, which alone tests them.
+    method: method::Arguments,
+    /// What bins are set to, in dB for spectrograms; else the method's reference, which alone tests it, or 0 if it has none.
     #[arg(long, value_name = "X", allow_hyphen_values = true, value_parser = finite)]
     value: Option<f32>,
     /// Shares of the bins, in percent, rising.
@@ -146,6 +145,14 @@ fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<
     }
 }
 
+/// A method, and its rules if it has some.
+fn title(method: &Method) -> String {
+    match method {
+        Method::Lrp(composite) => format!("rules {}", composite.name()),
+        method => method.to_string(),
+    }
+}
+
 /// The unit of the network's input.
 fn unit(model: &Model) -> &'static str {
     match model.features() {
@@ -160,12 +167,14 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     check_writable(&arguments.output.join("flip.json"))?;
     let device = common.device()?;
     let model = Model::load(&arguments.model, &device)?;
-    let rules = arguments.rules.name(model.features());
-    let composite = arguments.rules.composite(model.features())?;
-    let lrp = Lrp::new(&model.graph, &composite).with_context(|| rules.to_owned())?;
+    let method = arguments.method.of(&model, common.seed)?;
+    let name = title(&method);
+    let explainer = method.of(&model.graph).with_context(|| name.clone())?;
+    let reference = method.reference();
     let value = arguments
         .value
-        .unwrap_or(composite.options().reference as f32);
+        .or(reference.map(|r| r as f32))
+        .unwrap_or(0.0);
     let mut percentages = arguments.percentages.clone();
     percentages.sort_by(f64::total_cmp);
     let dataset = samples(arguments, &model, common)?;
@@ -184,16 +193,12 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         batch: arguments.batch,
         recordings: arguments.recordings,
     };
-    let explain = |input: &Tensor, labels: &[u32]| match lrp.explain(input, labels) {
-        Ok(explanation) => Ok(explanation.relevance),
-        Err(error) => Err(speechlens_eval::Error::Explanation(error.to_string())),
-    };
     let bar = progress::bar("flipping", plan.passes(dataset), common.quiet);
     let curves = flip(
         &model.graph,
         dataset,
-        &explain,
-        &|logits, class| model.probability(logits, class),
+        &relevance_by(explainer.as_ref()),
+        model.loss(),
         &plan,
         &device,
         &|passes| bar.set_position(passes as u64),
@@ -201,12 +206,15 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     bar.finish_and_clear();
 
     let recordings = dataset.len().min(arguments.recordings);
-    let summary = json!({
-        "model": arguments.model.display().to_string(), "rules": rules,
-        "reference": composite.options().reference, "value": value, "recordings": recordings, "bins": bins,
+    let mut summary = json!({
+        "model": arguments.model.display().to_string(), "method": method.to_string(),
+        "settings": arguments.method.settings(&method), "reference": reference, "value": value, "recordings": recordings, "bins": bins,
         "percentages": percentages, "counts": plan.counts,
         "curves": curves.iter().map(curve).collect::<Vec<_>>(),
     });
+    if let Method::Lrp(composite) = &method {
+        summary["rules"] = composite.name().into();
+    }
     atomic::write(
         &arguments.output.join("flip.json"),
         format!("{summary:#}\n").as_bytes(),
@@ -220,7 +228,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         Series::new(curve.order.to_string(), points.collect())
     });
     let chart = Chart {
-        title: format!("Bins set to {value}{}, rules {rules}", unit(&model)),
+        title: format!("Bins set to {value}{}, {name}", unit(&model)),
         axes: Axes {
             x: Axis::log_with_zero("flipped bins (%)", 0.5, 100.0),
             y: Axis::linear("accuracy (%)", 0.0, 100.0),
@@ -246,12 +254,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             rows: curves.iter().map(row).collect(),
         };
         println!("{}", table.text());
-        if value != composite.options().reference as f32 {
+        if let Some(reference) = reference.filter(|reference| *reference as f32 != value) {
+            let unit = unit(&model);
             tracing::warn!(
-                "the value {value}{} is not the rules' reference ({}{}): this does not test the explanation",
-                unit(&model),
-                composite.options().reference,
-                unit(&model)
+                "the value {value}{unit} is not the explanation's reference ({reference}{unit}): this does not test it"
             );
         }
     }

@@ -9,6 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use clap::ValueEnum;
 use ndarray::{ArrayD, ArrayViewD, Axis, Ix1, Ix2};
 use serde_json::json;
+use speechlens_attribution::{Attribute, Method};
 use speechlens_audio::{Crop, RATE, SECOND, SIZE, WINDOW, filterbank, times};
 use speechlens_eval::dataset::to_tensor;
 use speechlens_lrp::{Assignment, Balance, Lrp};
@@ -19,12 +20,12 @@ use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::results::Row;
 use speechlens_report::table::Table;
 use speechlens_report::waveform::{Trace, stack};
-use speechlens_report::{Picture, atomic, npy};
+use speechlens_report::{Picture, atomic, npy, progress};
 
 use crate::common::Common;
 use crate::input::{self, FRAME_SECONDS, Input};
+use crate::method;
 use crate::predict::answer;
-use crate::rules;
 
 /// Show which parts of a recording speak for a class, and which against it.
 ///
@@ -40,11 +41,8 @@ pub struct Arguments {
     input: Vec<PathBuf>,
     #[command(flatten)]
     reading: input::Arguments,
-    /// How to explain.
-    #[arg(long, value_enum, default_value = "lrp")]
-    method: Method,
     #[command(flatten)]
-    rules: rules::Arguments,
+    method: method::Arguments,
     /// Print which rule each layer gets. Without an input, nothing else is done.
     #[arg(long)]
     explain_rules: bool,
@@ -72,12 +70,6 @@ pub struct Arguments {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Method {
-    /// Layer-wise relevance propagation.
-    Lrp,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
 enum Dtype {
     F32,
     F64,
@@ -102,10 +94,8 @@ const PANELS: usize = 12;
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let device = common.device()?;
-    let Method::Lrp = arguments.method;
     let mut model = Model::load(&arguments.model, &device)?;
-    let rules = arguments.rules.name(model.features()).to_owned();
-    let composite = arguments.rules.composite(model.features())?;
+    let method = arguments.method.of(&model, common.seed)?;
     let dtype = match arguments.dtype {
         Dtype::F32 => DType::F32,
         Dtype::F64 => DType::F64,
@@ -121,21 +111,32 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         })?),
         None => None,
     };
+    let name = method.to_string();
+    let details = arguments.explain_rules || arguments.conservation || !arguments.layer.is_empty();
+    let how = match &method {
+        Method::Lrp(composite) => {
+            let lrp = Lrp::new(&model.graph, composite);
+            How::Lrp(lrp.with_context(|| composite.name().to_owned())?)
+        }
+        _ if details => bail!(
+            "--explain-rules, --conservation and --layer are for the method lrp, not {name}: leave them out"
+        ),
+        method => How::Other(method.of(&model.graph).context(name.clone())?),
+    };
     let explainer = Explainer {
         graph: &model.graph,
-        lrp: Lrp::new(&model.graph, &composite).with_context(|| rules.clone())?,
+        how,
         dtype,
         target,
         device,
         layers: arguments.layer.iter().map(String::as_str).collect(),
         conservation: arguments.conservation,
     };
-    if arguments.explain_rules {
-        writeln!(
-            std::io::stdout(),
-            "{}",
-            assignments(&rules, &explainer.lrp).text()
-        )?;
+    if let (true, How::Lrp(lrp), Method::Lrp(composite)) =
+        (arguments.explain_rules, &explainer.how, &method)
+    {
+        let table = assignments(&composite.name(), lrp);
+        writeln!(std::io::stdout(), "{}", table.text())?;
     }
     let Some(output) = &arguments.output else {
         return Ok(());
@@ -143,8 +144,13 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let inputs = arguments.reading.read(&arguments.input, &model)?;
     let folders = folders(output, &inputs)?;
     for (input, folder) in inputs.iter().zip(folders) {
-        let answers = explainer.explain(input.features.view())?;
-        write(arguments, &rules, &model, input, &answers, &folder)?;
+        let inputs = input.features.len_of(Axis(0));
+        let label = format!("{name}, passes");
+        let bar = progress::bar(&label, inputs * explainer.how.passes(), common.quiet);
+        let answers =
+            explainer.explain(input.features.view(), &|done| bar.set_position(done as u64))?;
+        bar.finish_and_clear();
+        write(arguments, &method, &model, input, &answers, &folder)?;
         if arguments.conservation {
             writeln!(std::io::stdout(), "{}", books(&answers.conservation).text())?;
         }
@@ -180,9 +186,30 @@ fn folders(output: &Path, inputs: &[Input]) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
+/// The method, ready to explain.
+enum How {
+    /// Which can tell more than relevance.
+    Lrp(Lrp),
+    Other(Box<dyn Attribute>),
+}
+
+impl How {
+    fn attribute(&self) -> &dyn Attribute {
+        match self {
+            How::Lrp(lrp) => lrp,
+            How::Other(method) => method.as_ref(),
+        }
+    }
+
+    /// Of the network, for one input.
+    fn passes(&self) -> usize {
+        self.attribute().passes().total()
+    }
+}
+
 struct Explainer<'a> {
     graph: &'a Graph,
-    lrp: Lrp,
+    how: How,
     dtype: DType,
     target: Option<usize>,
     device: Device,
@@ -201,55 +228,75 @@ struct Answers {
     layers: BTreeMap<String, ArrayD<f32>>,
     /// By node, the output's first; if asked for.
     conservation: Vec<Balance>,
+    /// What relevance fails to account for, if the method can tell.
+    completeness_gap: Option<Vec<f64>>,
 }
 
 impl Explainer<'_> {
-    fn explain(&self, features: ArrayViewD<f32>) -> Result<Answers> {
+    /// `progress` is told how many passes are done.
+    fn explain(&self, features: ArrayViewD<f32>, progress: &dyn Fn(usize)) -> Result<Answers> {
         let mut answers = Answers {
-            relevance: ArrayD::zeros(features.raw_dim()),
+            relevance: ArrayD::zeros(vec![0]),
             logits: Vec::new(),
             targets: Vec::new(),
             layers: BTreeMap::new(),
             conservation: Vec::new(),
+            completeness_gap: None,
         };
-        let batches = features.axis_chunks_iter(Axis(0), BATCH);
-        let places = answers.relevance.axis_chunks_iter_mut(Axis(0), BATCH);
-        for (features, mut place) in batches.zip(places) {
+        let mut values = Vec::with_capacity(features.len());
+        for features in features.axis_chunks_iter(Axis(0), BATCH) {
             let features = to_tensor(features.to_owned(), &self.device)?.to_dtype(self.dtype)?;
+            let logits = self.graph.forward(&features)?;
             let targets: Vec<u32> = match self.target {
                 Some(target) => vec![target as u32; features.dim(0)?],
-                None => self.graph.forward(&features)?.argmax(1)?.to_vec1()?,
+                None => logits.argmax(1)?.to_vec1()?,
             };
-            let explanation = match self.layers.is_empty() && !self.conservation {
-                true => self.lrp.explain(&features, &targets)?,
-                false => {
-                    let detail = self
-                        .lrp
-                        .explain_in_detail(&features, &targets, &self.layers)?;
-                    for (name, relevance) in &detail.layers {
-                        let relevance = array(relevance)?;
-                        match answers.layers.get_mut(name) {
-                            Some(all) => all.append(Axis(0), relevance.view())?,
-                            None => {
-                                answers.layers.insert(name.clone(), relevance);
-                            }
-                        }
+            let before = answers.targets.len() * self.how.passes();
+            let relevance = match &self.how {
+                How::Lrp(lrp) if self.conservation || !self.layers.is_empty() => {
+                    self.explain_in_detail(lrp, &features, &targets, &mut answers)?
+                }
+                how => {
+                    let done = |done| progress(before + done);
+                    let found = how.attribute().attribute(&features, &targets, &done)?;
+                    if let Some(gap) = found.completeness_gap {
+                        answers.completeness_gap.get_or_insert_default().extend(gap);
                     }
-                    if self.conservation {
-                        append(&mut answers.conservation, detail.conservation);
-                    }
-                    detail.explanation
+                    found.relevance
                 }
             };
-            let values = explanation.relevance.to_dtype(DType::F32)?;
-            let values = values.flatten_all()?.to_vec1::<f32>()?;
-            let shape = place.raw_dim();
-            place.assign(&ArrayD::from_shape_vec(shape, values)?);
-            let logits = explanation.logits.to_dtype(DType::F32)?;
+            let relevance = relevance.to_dtype(DType::F32)?.flatten_all()?;
+            values.extend(relevance.to_vec1::<f32>()?);
+            let logits = logits.to_dtype(DType::F32)?;
             answers.logits.extend(logits.to_vec2::<f32>()?);
             answers.targets.extend(targets);
         }
+        answers.relevance = ArrayD::from_shape_vec(features.raw_dim(), values)?;
         Ok(answers)
+    }
+
+    /// The relevance of a batch; that of layers and the books go to the answers.
+    fn explain_in_detail(
+        &self,
+        lrp: &Lrp,
+        features: &Tensor,
+        targets: &[u32],
+        answers: &mut Answers,
+    ) -> Result<Tensor> {
+        let detail = lrp.explain_in_detail(features, targets, &self.layers)?;
+        for (name, relevance) in &detail.layers {
+            let relevance = array(relevance)?;
+            match answers.layers.get_mut(name) {
+                Some(all) => all.append(Axis(0), relevance.view())?,
+                None => {
+                    answers.layers.insert(name.clone(), relevance);
+                }
+            }
+        }
+        if self.conservation {
+            append(&mut answers.conservation, detail.conservation);
+        }
+        Ok(detail.explanation.relevance)
     }
 }
 
@@ -314,7 +361,7 @@ fn books(conservation: &[Balance]) -> Table {
 
 fn write(
     arguments: &Arguments,
-    rules: &str,
+    method: &Method,
     model: &Model,
     input: &Input,
     answers: &Answers,
@@ -326,6 +373,7 @@ fn write(
         targets,
         layers,
         conservation,
+        completeness_gap,
     } = answers;
     let path = folder.join("relevance.npy");
     match input.single {
@@ -353,11 +401,17 @@ fn write(
         })
     });
     let mut summary = json!({
-        "input": input.path.display().to_string(), "model": arguments.model.display().to_string(), "method": "lrp",
-        "rules": rules, "dtype": arguments.dtype.name(),
+        "input": input.path.display().to_string(), "model": arguments.model.display().to_string(), "method": method.to_string(),
+        "settings": arguments.method.settings(method), "dtype": arguments.dtype.name(),
         "shape": relevance.shape()[usize::from(input.single)..],
         "explanations": items.collect::<Vec<_>>(),
     });
+    if let Method::Lrp(composite) = method {
+        summary["rules"] = composite.name().into();
+    }
+    if let Some(gap) = completeness_gap {
+        summary["completeness_gap"] = json!(gap);
+    }
     if arguments.conservation {
         let balance = |balance: &Balance| {
             json!({

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod augment;
 mod bench;
 mod common;
 mod data;
@@ -12,6 +13,7 @@ mod explain;
 mod features;
 mod import;
 mod input;
+mod method;
 mod predict;
 mod rules;
 mod train;
@@ -42,6 +44,7 @@ enum Command {
     Predict(predict::Arguments),
     Explain(explain::Arguments),
     Evaluate(evaluate::Arguments),
+    Augment(augment::Arguments),
     Bench(bench::Arguments),
 }
 
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Predict(arguments) => predict::run(arguments, common),
         Command::Explain(arguments) => explain::run(arguments, common),
         Command::Evaluate(arguments) => evaluate::run(arguments, common),
+        Command::Augment(arguments) => augment::run(arguments, common),
         Command::Bench(arguments) => bench::run(arguments, common),
     };
     match result {

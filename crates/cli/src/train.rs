@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use clap::ValueEnum;
 use serde_json::json;
@@ -42,6 +42,9 @@ pub struct Arguments {
     /// Where to write the model.
     #[arg(short, long, value_name = "MODEL.safetensors")]
     output: PathBuf,
+    /// Start from this model's weights and not from random ones: retrain it, on data that `speechlens augment` made, say.
+    #[arg(long, value_name = "MODEL.safetensors")]
+    from: Option<PathBuf>,
     /// Passes over what is trained on.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     epochs: u64,
@@ -198,6 +201,21 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
 }
 
 impl Plan {
+    /// The weights of a model that does what the plan's is to do.
+    fn weights_of(&self, path: &Path, device: &Device) -> Result<Graph> {
+        let model = Model::load(path, device)?;
+        let same = |key: &str| model.metadata.get(key) == self.metadata.get(key);
+        let fits = model.arch == self.arch
+            && model.classes == self.classes
+            && self.metadata.keys().all(|key| same(key));
+        ensure!(
+            fits,
+            "{}: is not of the same network, classes and features as the task: train from another model, or leave --from out",
+            path.display()
+        );
+        Ok(model.graph)
+    }
+
     fn config(&self, arguments: &Arguments, seed: u64) -> Config {
         let batch = arguments.batch.unwrap_or(self.batch);
         let lr = arguments.lr.unwrap_or(self.lr);
@@ -252,7 +270,11 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     };
     let config = plan.config(arguments, common.seed);
     let mut metadata = plan.metadata.clone();
-    metadata.insert(TRAINING.to_owned(), description(&config, &plan.heard));
+    let mut described = description(&config, &plan.heard);
+    if let Some(from) = &arguments.from {
+        described["from"] = from.display().to_string().into();
+    }
+    metadata.insert(TRAINING.to_owned(), described.to_string());
     let path = checkpoint(&arguments.output);
     if arguments.resume && !path.exists() {
         let trained = Model::load(&arguments.output, &device);
@@ -263,10 +285,13 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             return Ok(());
         }
     }
-    let graph = plan
-        .arch
-        .architecture(plan.classes.len())?
-        .random(common.seed, &device)?;
+    let graph = match &arguments.from {
+        Some(path) => plan.weights_of(path, &device)?,
+        None => plan
+            .arch
+            .architecture(plan.classes.len())?
+            .random(common.seed, &device)?,
+    };
     let mut trainer = start(arguments.resume, &path, &graph, config, &device)?;
     drop(graph);
     let (training, validation) = (plan.training.as_ref(), plan.validation.as_ref());
@@ -350,11 +375,11 @@ fn start(
     Ok(Trainer::new(graph, config)?)
 }
 
-/// How a model was trained and on whose voices, as JSON.
-fn description(config: &Config, heard: &serde_json::Value) -> String {
+/// How a model was trained and on whose voices.
+fn description(config: &Config, heard: &serde_json::Value) -> serde_json::Value {
     let mut description = json!(config);
     if let (Some(all), Some(heard)) = (description.as_object_mut(), heard.as_object()) {
         all.extend(heard.clone());
     }
-    description.to_string()
+    description
 }

@@ -50,6 +50,9 @@ pub enum Error {
     /// A recording is not what it was when its corpus was opened.
     #[error("recording {0}: shorter than when the corpus was opened; open it again")]
     Changed(String),
+    /// What spectrograms were to be derived by.
+    #[error(transparent)]
+    Derived(Box<dyn std::error::Error + Send + Sync>),
     /// A source that is neither a word we know nor a folder.
     #[error(
         "{0}: no such folder; give the folder of AudioMNIST, LibriSpeech or VoxCeleb, or the word `synthetic` for the built-in voices"

@@ -11,6 +11,17 @@ use crate::corpus::{Corpus, Recording, Sex};
 use crate::hdf5_file::{Failure, attribute, column, write_atomically, write_attribute, write_text};
 use crate::{Error, Result};
 
+/// A hash over texts and where they end.
+pub(crate) fn hash(parts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let mut hash = blake3::Hasher::new();
+    for part in parts {
+        let part = part.as_ref();
+        hash.update(&(part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().to_hex().to_string()
+}
+
 /// Recordings of a corpus, for which features are computed.
 pub(crate) struct Job<'a> {
     pub corpus: &'a dyn Corpus,
@@ -27,21 +38,16 @@ impl Job<'_> {
 
     /// A hash over everything that a file's content depends on, and over no path.
     pub fn key(&self, format: &str, parameters: &[String]) -> Result<String> {
-        let mut hash = blake3::Hasher::new();
-        let mut add = |text: &str| {
-            hash.update(&(text.len() as u64).to_le_bytes());
-            hash.update(text.as_bytes());
-        };
-        add(format);
-        parameters.iter().for_each(|parameter| add(parameter));
-        add(self.corpus.name());
+        let mut parts = vec![format.to_owned()];
+        parts.extend_from_slice(parameters);
+        parts.push(self.corpus.name().to_owned());
         for (&index, recording) in self.indices.iter().zip(self.recordings()) {
-            add(&recording.id);
-            add(&recording.speaker);
-            add(recording.sex.map_or("unknown", Sex::name));
-            add(&self.corpus.fingerprint(index)?);
+            parts.push(recording.id.clone());
+            parts.push(recording.speaker.clone());
+            parts.push(recording.sex.map_or("unknown", Sex::name).to_owned());
+            parts.push(self.corpus.fingerprint(index)?);
         }
-        Ok(hash.finalize().to_hex().to_string())
+        Ok(hash(parts))
     }
 
     /// Computes the features of every recording, so many in memory at a time, and gives each to `keep` with its place in
@@ -71,8 +77,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Writes a file with its format and key, the recordings (`id`, `speaker`, `label`: 0 male, 1 female, −1 unknown, `digit`:
-    /// −1 for none), and what `features` writes.
+    /// [`write`] for the job's recordings.
     pub fn write(
         &self,
         path: &Path,
@@ -80,19 +85,32 @@ impl Job<'_> {
         key: &str,
         features: impl FnOnce(&File) -> Result<(), Failure>,
     ) -> Result<()> {
-        write_atomically(path, |file| {
-            write_attribute(file, "format", format)?;
-            write_attribute(file, "key", key)?;
-            write_text(file, "id", self.recordings().map(|r| r.id.as_str()))?;
-            let speakers = self.recordings().map(|r| r.speaker.as_str());
-            write_text(file, "speaker", speakers)?;
-            let labels = self.recordings().map(|r| r.sex.map_or(-1, |sex| sex as i8));
-            let digits = self.recordings().map(|r| r.digit.map_or(-1, |d| d as i8));
-            write_column(file, "label", &labels.collect::<Vec<_>>())?;
-            write_column(file, "digit", &digits.collect::<Vec<_>>())?;
-            features(file)
-        })
+        let recordings: Vec<&Recording> = self.recordings().collect();
+        write(path, format, key, &recordings, features)
     }
+}
+
+/// Writes a file with its format and key, the recordings (`id`, `speaker`, `label`: 0 male, 1 female, −1 unknown, `digit`: −1 for
+/// none), and what `features` writes.
+pub(crate) fn write(
+    path: &Path,
+    format: &str,
+    key: &str,
+    recordings: &[&Recording],
+    features: impl FnOnce(&File) -> Result<(), Failure>,
+) -> Result<()> {
+    write_atomically(path, |file| {
+        write_attribute(file, "format", format)?;
+        write_attribute(file, "key", key)?;
+        write_text(file, "id", recordings.iter().map(|r| r.id.as_str()))?;
+        let speakers = recordings.iter().map(|r| r.speaker.as_str());
+        write_text(file, "speaker", speakers)?;
+        let labels = recordings.iter().map(|r| r.sex.map_or(-1, |sex| sex as i8));
+        let digits = recordings.iter().map(|r| r.digit.map_or(-1, |d| d as i8));
+        write_column(file, "label", &labels.collect::<Vec<_>>())?;
+        write_column(file, "digit", &digits.collect::<Vec<_>>())?;
+        features(file)
+    })
 }
 
 pub(crate) fn write_column<T: hdf5::H5Type>(

@@ -47,6 +47,7 @@
 //! | utterances cut into pieces of a second | [`pieces`] |
 //! | training, validation and test: by speaker, and for each speaker | [`split`], [`held_out`] |
 //! | music and noise behind speech: MUSAN, or synthesized | [`background`] |
+//! | an artifact that gives a class away | [`planted`] |
 //! | spectrograms and filterbanks on disk | [`store`], [`filterbank_store`] |
 //! | waveforms in memory | [`waveforms()`] |
 //! | AudioMNIST's own preprocessed files | [`hdf5_layout`] |
@@ -62,6 +63,7 @@ pub mod hdf5_layout;
 pub mod held_out;
 pub mod librispeech;
 pub mod pieces;
+pub mod planted;
 mod seed;
 pub mod split;
 pub mod store;
@@ -77,6 +79,7 @@ pub use filterbank_store::FilterbankStore;
 pub use held_out::{HeldOut, Stretch};
 pub use librispeech::LibriSpeech;
 pub use pieces::Pieces;
+pub use planted::{Artifact, Planted};
 pub use split::{Sizes, Speakers, Split};
 pub use store::{Parameters, Store};
 pub use synthetic::Synthetic;

@@ -1,12 +1,13 @@
 //! The feature store: spectrograms of a list of recordings in one HDF5 file.
 //!
 //! `features` (N × 227 × 227, f32, in dB), and N each of `label` (0 male, 1 female, −1 unknown), `digit` (−1 for none), `padding`
-//! (in frames), `offset` (in samples at 8 kHz), `id` and `speaker` (text); attributes `format`, `key`, `crop` and `seed`.
+//! (in frames), `offset` (in samples at 8 kHz), `id` and `speaker` (text); attributes `format`, `key`, `crop`, and `seed`, or
+//! `derived`: how the spectrograms were made of another store's.
 
 use std::path::{Path, PathBuf};
 
 use hdf5::Dataset;
-use ndarray::{Array3, Axis, Ix2, Ix3, s};
+use ndarray::{Array3, ArrayView3, Axis, Ix2, Ix3, s};
 use rand::Rng;
 use speechlens_audio::{Crop, Placement, SIZE, Spectrogram, padding_frames};
 
@@ -99,6 +100,50 @@ impl Store {
         })
     }
 
+    /// Opens the store at `path` if it was derived so from this one: it holds the recordings of these places with other
+    /// spectrograms, and `how` says, whole and exactly, what they depend on beside this store. If there is none, or if it
+    /// holds something else, it is written: `next` gives the spectrograms, [places, 227, 227] in dB, of 256 places at most at a
+    /// time, and the file appears whole or not at all.
+    ///
+    /// # Errors
+    /// Beside those of `next` and of writing: spectrograms of another shape, or with values that are not finite; a file at `path`
+    /// that is not a store, or is damaged, is not overwritten.
+    pub fn derive(
+        &self,
+        path: &Path,
+        places: &[usize],
+        how: &str,
+        mut next: impl FnMut(&[usize]) -> Result<Array3<f32>>,
+    ) -> Result<Store> {
+        let sources = places.iter().map(ToString::to_string);
+        let parts = [FORMAT.to_owned(), self.key.clone(), how.to_owned()];
+        let key = feature_file::hash(parts.into_iter().chain(sources));
+        let pick = |column: &[u32]| -> Vec<u32> { places.iter().map(|p| column[*p]).collect() };
+        let compute = || {
+            let recordings: Vec<_> = places.iter().map(|p| &self.recordings[*p]).collect();
+            feature_file::write(path, FORMAT, &key, &recordings, |file| {
+                write_attribute(file, "crop", &self.crop.to_string())?;
+                write_attribute(file, "derived", how)?;
+                let shape = (places.len(), SIZE, SIZE);
+                let features = file.new_dataset::<f32>().shape(shape).create("features")?;
+                for (chunk, places) in places.chunks(CHUNK).enumerate() {
+                    let values = next(places)?;
+                    if values.dim() != (places.len(), SIZE, SIZE) {
+                        let reason = format!("spectrograms of {:?} were given", values.dim());
+                        return Err(Error::malformed(path, reason).into());
+                    }
+                    check_finite(path, values.view())?;
+                    let start = chunk * CHUNK;
+                    features.write_slice(&values, s![start..start + places.len(), .., ..])?;
+                }
+                write_column(file, "padding", &pick(&self.padding))?;
+                write_column(file, "offset", &pick(&self.offsets))?;
+                Ok(())
+            })
+        };
+        feature_file::open_or_compute(path, &key, Store::open, Store::key, compute)
+    }
+
     /// How many recordings.
     pub fn len(&self) -> usize {
         self.recordings.len()
@@ -141,6 +186,7 @@ impl Store {
             let read = self.features.read_slice::<f32, _, Ix2>(s![place, .., ..]);
             values.assign(&read.map_err(Error::hdf5(&self.path))?);
         }
+        check_finite(&self.path, batch.view())?;
         Ok(batch)
     }
 
@@ -150,6 +196,14 @@ impl Store {
             .read::<f32, Ix3>()
             .map_err(Error::hdf5(&self.path))
     }
+}
+
+fn check_finite(path: &Path, values: ArrayView3<'_, f32>) -> Result<()> {
+    if values.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
+    let reason = "`features` holds values that are not finite; delete it, and compute it again";
+    Err(Error::malformed(path, reason))
 }
 
 fn compute(path: &Path, job: &Job<'_>, parameters: Parameters, key: &str) -> Result<()> {
@@ -273,6 +327,43 @@ mod tests {
         };
         assert_eq!(open(&b, &[1, 0], audiomnist).0, 2);
         assert_eq!(open(&a, &[0, 1], parameters), (2, key));
+    }
+
+    #[test]
+    fn a_derived_store_has_the_same_recordings_and_other_spectrograms() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = Synthetic::new(1, 3, 1);
+        let source = folder.path().join("source.h5");
+        let indices = [0, 1, 2, 3];
+        let parameters = Parameters::default();
+        let source =
+            Store::open_or_compute(&source, &corpus, &indices, parameters, &no_progress).unwrap();
+        let path = folder.path().join("derived.h5");
+        let derive = |how: &str, by: f32| {
+            let mut asked = 0;
+            let next = |places: &[usize]| {
+                asked += places.len();
+                Ok(source.read(places)?.mapv(|level| level - by))
+            };
+            let store = source.derive(&path, &[3, 1], how, next);
+            store.map(|store| (store, asked))
+        };
+        let (store, asked) = derive("1 dB less", 1.0).unwrap();
+        assert_eq!((store.len(), asked, store.crop()), (2, 2, source.crop()));
+        for (place, of_source) in [3, 1].into_iter().enumerate() {
+            assert_eq!(store.recordings()[place], source.recordings()[of_source]);
+            assert_eq!(store.padding()[place], source.padding()[of_source]);
+            assert_eq!(store.offsets()[place], source.offsets()[of_source]);
+        }
+        let expected = source.read(&[3, 1]).unwrap().mapv(|level| level - 1.0);
+        assert_eq!(store.read_all().unwrap(), expected);
+        // It is there already; another is written over it, but not one that is not whole.
+        assert_eq!(derive("1 dB less", 1.0).unwrap().1, 0);
+        assert_eq!(derive("2 dB less", 2.0).unwrap().1, 2);
+        let before = std::fs::read(&path).unwrap();
+        let error = derive("nothing", f32::NAN).err().unwrap().to_string();
+        assert!(error.contains("derived.h5") && error.contains("not finite"));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 
     #[test]

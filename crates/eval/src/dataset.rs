@@ -101,6 +101,22 @@ impl Dataset {
         Ok(all)
     }
 
+    /// The feature store that holds all of them, and their places in it; none if they come from several, or from files.
+    pub fn store(&self) -> Option<(&Arc<Store>, Vec<usize>)> {
+        let mut found: Option<&Arc<Store>> = None;
+        let mut places = Vec::with_capacity(self.sources.len());
+        for source in &self.sources {
+            let Source::Store(store, place) = source else {
+                return None;
+            };
+            if !Arc::ptr_eq(found.get_or_insert(store), store) {
+                return None;
+            }
+            places.push(*place);
+        }
+        Some((found?, places))
+    }
+
     /// One spectrogram, `[frequency, time]` in dB.
     pub fn spectrogram(&self, place: usize) -> Result<Array2<f32>> {
         Ok(self.spectrograms(&[place])?.index_axis_move(Axis(0), 0))

@@ -1,5 +1,6 @@
 //! Pixel flipping (Samek et al. 2017): accuracy and target probability as more and more bins are set to a value.
 
+use std::cmp::Ordering;
 use std::fmt::{self, Display};
 
 use candle_core::{DType, Device, Tensor};
@@ -8,7 +9,9 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use speechlens_attribution::Attribute;
 use speechlens_nn::Graph;
+use speechlens_nn::loss::Loss;
 use speechlens_nn::train::Samples;
 
 use crate::{Error, Result};
@@ -123,14 +126,41 @@ impl Curve {
     /// The area under the accuracy over the share of flipped bins, by trapezoids, between the plan's first and last count
     /// and divided by their distance: 1 if every recording stays right throughout.
     pub fn area(&self) -> f64 {
+        self.area_under(Point::accuracy)
+    }
+
+    /// The same under the target probability, averaged over recordings.
+    pub fn probability_area(&self) -> f64 {
+        self.area_under(Point::mean_probability)
+    }
+
+    fn area_under(&self, height: impl Fn(&Point) -> f64) -> f64 {
         let width = |pair: &[Point]| (pair[1].count - pair[0].count) as f64;
         let pairs = || self.points.windows(2);
         let total: f64 = pairs().map(width).sum();
         pairs()
-            .map(|pair| width(pair) * (pair[0].accuracy() + pair[1].accuracy()) / 2.0)
+            .map(|pair| width(pair) * (height(&pair[0]) + height(&pair[1])) / 2.0)
             .sum::<f64>()
             / total
     }
+}
+
+/// The places of values from the largest to the smallest; on a tie the earlier place.
+pub fn falling(values: &[f32]) -> Vec<u32> {
+    sorted(values, |a, b| b.total_cmp(&a))
+}
+
+/// The places of values from the smallest to the largest; on a tie the earlier place.
+pub fn rising(values: &[f32]) -> Vec<u32> {
+    sorted(values, |a, b| a.total_cmp(&b))
+}
+
+fn sorted(values: &[f32], compare: impl Fn(f32, f32) -> Ordering) -> Vec<u32> {
+    let mut places: Vec<u32> = (0..values.len() as u32).collect();
+    // Adding 0 makes −0 the tie with 0 that it is: `total_cmp` puts it before.
+    let value = |place: u32| values[place as usize] + 0.0;
+    places.sort_unstable_by(|a, b| compare(value(*a), value(*b)).then(a.cmp(b)));
+    places
 }
 
 /// The places of the bins, the first to go first; on a tie the earlier place.
@@ -143,40 +173,36 @@ pub fn ranking(
     seed: u64,
     recording: usize,
 ) -> Vec<u32> {
-    let mut places: Vec<u32> = (0..input.len() as u32).collect();
-    // Adding 0 makes −0 the tie with 0 that it is: `total_cmp` puts it before.
-    let compare = |values: &[f32], a: u32, b: u32| {
-        (values[a as usize] + 0.0).total_cmp(&(values[b as usize] + 0.0))
-    };
-    let falling = |values: &[f32], places: &mut [u32]| {
-        places.sort_unstable_by(|a, b| compare(values, *b, *a).then(a.cmp(b)));
-    };
     match order {
-        Order::MostRelevant => falling(relevance, &mut places),
-        Order::LeastRelevant => {
-            places.sort_unstable_by(|a, b| compare(relevance, *a, *b).then(a.cmp(b)));
-        }
-        Order::Loudest => falling(input, &mut places),
+        Order::MostRelevant => falling(relevance),
+        Order::LeastRelevant => rising(relevance),
+        Order::Loudest => falling(input),
         Order::Random => {
+            let mut places: Vec<u32> = (0..input.len() as u32).collect();
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(recording as u64);
             places.shuffle(&mut rng);
+            places
         }
     }
-    places
+}
+
+/// The relevance that a method gives, as [`flip`] asks for it.
+pub fn relevance_by(method: &dyn Attribute) -> impl Fn(&Tensor, &[u32]) -> Result<Tensor> {
+    |input, labels| Ok(method.attribute(input, labels, &|_| ())?.relevance)
 }
 
 /// Flips the bins of every sample; the target is its label.
 ///
 /// `explain` gives the relevance `[N, …]` of a batch of inputs for their labels; it is asked only if an order needs it.
-/// `probability` makes a class's probability of all logits.
+/// The loss that the network was trained by says what its logits mean.
 /// Recordings are taken a batch at a time, so that memory does not grow with their number. `progress` is told how many
 /// forward passes are done of `samples × orders × values × counts`.
 pub fn flip(
     graph: &Graph,
     samples: &dyn Samples,
     explain: &dyn Fn(&Tensor, &[u32]) -> Result<Tensor>,
-    probability: &dyn Fn(&[f32], usize) -> f32,
+    loss: Loss,
     plan: &Plan,
     device: &Device,
     progress: &dyn Fn(usize),
@@ -243,7 +269,7 @@ pub fn flip(
                             graph.forward(&Tensor::from_slice(&flipped, shape.clone(), device)?)?
                         }
                     };
-                    point.add(&logits, &labels, probability)?;
+                    point.add(&logits, &labels, loss)?;
                     passes += places.len();
                     progress(passes);
                 }
@@ -253,7 +279,8 @@ pub fn flip(
     Ok(curves)
 }
 
-fn rows(tensor: &Tensor) -> Result<Vec<f32>> {
+/// All values of a tensor.
+pub(crate) fn rows(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
 }
 
@@ -289,12 +316,7 @@ impl Plan {
 }
 
 impl Point {
-    fn add(
-        &mut self,
-        logits: &Tensor,
-        labels: &[u32],
-        probability: &dyn Fn(&[f32], usize) -> f32,
-    ) -> Result<()> {
+    fn add(&mut self, logits: &Tensor, labels: &[u32], loss: Loss) -> Result<()> {
         let predicted = logits.argmax(1)?.to_vec1::<u32>()?;
         let logits = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
         for ((predicted, logits), label) in predicted.iter().zip(logits).zip(labels) {
@@ -306,7 +328,7 @@ impl Point {
                 )));
             }
             self.right.push(predicted == label);
-            self.probability.push(probability(&logits, class));
+            self.probability.push(loss.probability(&logits, class));
         }
         Ok(())
     }

@@ -1,8 +1,12 @@
 //! What one heatmap looks like, in numbers.
 
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
 use ndarray::ArrayView2;
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
+
+use crate::{Error, Result};
 
 /// From here on a spatial frequency counts as one of the highest, in cycles a bin; the highest of all is 1/2.
 const HIGHEST: f64 = 3.0 / 8.0;
@@ -38,6 +42,26 @@ pub fn checkerboard(relevance: ArrayView2<f32>) -> f64 {
         }
     }
     high / all
+}
+
+/// How many bytes the heatmap takes as a PNG of 256 greys, 0 in the middle: the simpler a picture, the fewer (Samek et al. 2017,
+/// section V-C; thesis, 3.4).
+///
+/// # Errors
+/// If the picture cannot be written: it has no size.
+pub fn compressed_size(relevance: ArrayView2<f32>) -> Result<usize> {
+    let largest = relevance.iter().fold(0f32, |most, r| most.max(r.abs()));
+    let scale = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+    let greys: Vec<u8> = relevance
+        .iter()
+        .map(|r| (128.0 + scale * r).round() as u8)
+        .collect();
+    let (height, width) = relevance.dim();
+    let mut bytes = Vec::new();
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive)
+        .write_image(&greys, width as u32, height as u32, ExtendedColorType::L8)
+        .map_err(|error| Error::Explanation(error.to_string()))?;
+    Ok(bytes.len())
 }
 
 /// The share of the heatmap's absolute relevance in each band of rows; `ends` are the rows at which the bands end, rising.
@@ -83,6 +107,23 @@ mod tests {
         // 17 of 64 and 51 of 200 frequencies lie there.
         let expected = 17.0 / 64.0 * 51.0 / 200.0;
         assert!((checkerboard(noise.view()) - expected).abs() < 0.01);
+    }
+
+    #[test]
+    fn simple_heatmaps_are_small() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let size = |heatmap: &Array2<f32>| compressed_size(heatmap.view()).unwrap();
+        let nothing = size(&Array2::zeros((64, 200)));
+        let block = size(&Array2::from_shape_fn((64, 200), |(f, t)| {
+            if f < 20 && t < 50 { 1.0 } else { 0.0 }
+        }));
+        let noise = Array2::from_shape_fn((64, 200), |_| rng.random_range(-1f32..1.0));
+        assert!(nothing < block && block < 1000);
+        // Eight bits a value that cannot be guessed.
+        assert!((12_000..14_500).contains(&size(&noise)));
+        // The scale does not matter.
+        assert_eq!(size(&noise.mapv(|r| 1e-4 * r)).abs_diff(size(&noise)), 0);
+        assert!(compressed_size(Array2::zeros((0, 3)).view()).is_err());
     }
 
     #[test]

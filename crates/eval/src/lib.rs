@@ -16,12 +16,18 @@
 //! assert_eq!(counts(&[0.0, 50.0], input.len()), [0, 2]);
 //! ```
 
+pub mod agreement;
+pub mod augment;
 pub mod dataset;
 pub mod flip;
 pub mod heatmap;
+pub mod known_answer;
+pub mod randomization;
+pub mod robustness;
 pub mod segments;
 pub mod waveforms;
 
+pub use augment::{Augmentation, Replacement};
 pub use dataset::Dataset;
 pub use segments::Segments;
 pub use waveforms::Waveforms;
@@ -38,6 +44,9 @@ pub enum Error {
     /// The data.
     #[error(transparent)]
     Data(#[from] speechlens_data::Error),
+    /// The method of explanation.
+    #[error(transparent)]
+    Attribution(#[from] speechlens_attribution::Error),
     /// The explanation to be measured.
     #[error("the explanation failed: {0}")]
     Explanation(String),

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 use speechlens_eval::flip::{Curve, Order, Plan, Point, counts, flip, ranking};
+use speechlens_nn::loss::Loss;
 use speechlens_nn::ops::{Flatten, Linear};
 use speechlens_nn::train::Samples;
 use speechlens_nn::{Architecture, Graph};
@@ -110,16 +111,12 @@ fn run(explained: f32, plan: &Plan) -> Vec<Curve> {
         &linear(),
         &samples(),
         &explain(explained),
-        &sigmoid,
+        Loss::BinaryCrossEntropy,
         plan,
         &Device::Cpu,
         &|_| (),
     )
     .unwrap()
-}
-
-fn sigmoid(logits: &[f32], class: usize) -> f32 {
-    1.0 / (1.0 + (-logits[class]).exp())
 }
 
 fn logit(probability: f32) -> f32 {
@@ -238,7 +235,7 @@ fn the_network_alone_is_asked_where_no_order_needs_an_explanation() {
         &linear(),
         &samples(),
         &refuse,
-        &sigmoid,
+        Loss::BinaryCrossEntropy,
         &plan,
         &Device::Cpu,
         &progress,
@@ -254,7 +251,7 @@ fn the_network_alone_is_asked_where_no_order_needs_an_explanation() {
         &linear(),
         &samples(),
         &refuse,
-        &sigmoid,
+        Loss::BinaryCrossEntropy,
         &plan,
         &Device::Cpu,
         &|_| (),
@@ -270,7 +267,7 @@ fn impossible_plans_are_refused() {
             &linear(),
             samples,
             &explain(0.0),
-            &sigmoid,
+            Loss::BinaryCrossEntropy,
             plan,
             &Device::Cpu,
             &|_| (),

@@ -291,6 +291,11 @@ impl Composite {
         ))
     }
 
+    /// The preset's name, or the file's path.
+    pub fn name(&self) -> String {
+        self.name.display().to_string()
+    }
+
     /// The options.
     pub fn options(&self) -> &Options {
         &self.options

@@ -21,6 +21,6 @@ pub mod resnet34;
 
 pub use checkpoint::Checkpoint;
 pub use model::{
-    Arch, Error, Features, Model, Result, TRAINING, filterbank_metadata, probability,
-    spectrogram_metadata, waveform_metadata,
+    Arch, Error, Features, Model, Result, TRAINING, filterbank_metadata, spectrogram_metadata,
+    waveform_metadata,
 };

@@ -156,20 +156,6 @@ pub fn filterbank_metadata(normalization: &str) -> BTreeMap<String, String> {
         .into()
 }
 
-/// The probability of a class, in 0..1, as a network that was trained by `loss` means it: the softmax of the logits after cross
-/// entropy, the sigmoid of the class's own logit after binary cross entropy.
-///
-/// # Panics
-/// If there is no such class.
-pub fn probability(loss: Loss, logits: &[f32], class: usize) -> f32 {
-    let over = |logit: f32| (f64::from(logit) - f64::from(logits[class])).exp();
-    let total = match loss {
-        Loss::BinaryCrossEntropy => 1.0 + over(0.0),
-        Loss::CrossEntropy => logits.iter().map(|logit| over(*logit)).sum(),
-    };
-    (1.0 / total) as f32
-}
-
 impl Model {
     /// What the network reads; if the metadata does not say, what such networks are made for.
     pub fn features(&self) -> Features {
@@ -189,9 +175,9 @@ impl Model {
         })
     }
 
-    /// The [`probability`] of a class.
+    /// The probability of a class, as its [`loss`](Model::loss) means it.
     pub fn probability(&self, logits: &[f32], class: usize) -> f32 {
-        probability(self.loss(), logits, class)
+        self.loss().probability(logits, class)
     }
 
     /// A class by its name or index.

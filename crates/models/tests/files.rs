@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use speechlens_models::{Arch, Model, alexnet, probability};
+use speechlens_models::{Arch, Model, alexnet};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::tensor_file::{self, Metadata};
 
@@ -232,7 +232,7 @@ fn probabilities_are_as_the_network_was_trained() {
     }
     // Beyond the range of an exponential.
     for loss in [binary, categorical] {
-        let found = [0, 1].map(|class| probability(loss, &[2000.0, -2000.0], class));
+        let found = [0, 1].map(|class| loss.probability(&[2000.0, -2000.0], class));
         assert_eq!(found, [1.0, 0.0]);
     }
 }

@@ -5,26 +5,59 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-use crate::graph::{Graph, Trace};
+use crate::graph::{Graph, Node, Trace};
 use crate::kernels::pointwise;
-use crate::{Backward, Result};
+use crate::{Backward, Kind, Result};
 
 impl Graph {
     /// The gradients by every trained parameter, by their full names, from that by the output. What has been used of the trace,
     /// one of training, is dropped on the way.
     pub(crate) fn backward(
         &self,
-        mut trace: Trace,
+        trace: Trace,
         gradient: Tensor,
     ) -> Result<BTreeMap<String, Tensor>> {
-        let wanted = self.on_the_way_to_parameters();
+        let wanted = self.on_the_way(|node| node.op.params().iter().any(|spec| spec.trained));
+        let mut by_parameter = BTreeMap::new();
+        self.sweep(trace, gradient, &wanted, Some(&mut by_parameter))?;
+        Ok(by_parameter)
+    }
+
+    /// The logits `[N, classes]` of a batch `[N, …]` in inference, and the gradient of a function of them by the input, of the
+    /// input's shape. `by_logits` gives the function's gradient by the logits, of their shape.
+    pub fn input_gradient(
+        &self,
+        input: &Tensor,
+        by_logits: impl FnOnce(&Tensor) -> Result<Tensor>,
+    ) -> Result<(Tensor, Tensor)> {
+        let graph = self.inference()?;
+        let trace = graph.trace(&input.detach())?;
+        let logits = trace.logits()?.clone();
+        let gradient = by_logits(&logits)?;
+        let wanted = graph.on_the_way(|node| node.op.kind() == Kind::Input);
+        let by_input = match graph.sweep(trace, gradient, &wanted, None)? {
+            Some(by_input) => by_input,
+            None => input.zeros_like()?,
+        };
+        Ok((logits, by_input))
+    }
+
+    /// Carries the gradient by the output to the nodes that are wanted. Those by parameters are kept if there is a place for
+    /// them; that by the input is given back if it is wanted.
+    fn sweep(
+        &self,
+        mut trace: Trace,
+        gradient: Tensor,
+        wanted: &[bool],
+        mut by_parameter: Option<&mut BTreeMap<String, Tensor>>,
+    ) -> Result<Option<Tensor>> {
+        let input = self.architecture().input();
         let mut gradients: Vec<Option<Tensor>> = vec![None; wanted.len()];
         if let Some(last) = gradients.last_mut() {
             *last = Some(gradient);
         }
         let mut saved = std::mem::take(&mut trace.saved);
-        let mut by_parameter = BTreeMap::new();
-        for (id, node) in self.nodes().rev() {
+        for (id, node) in self.nodes().rev().filter(|(id, _)| *id != input) {
             let (Some(gradient), true) = (gradients[id.index()].take(), wanted[id.index()]) else {
                 continue;
             };
@@ -40,10 +73,13 @@ impl Graph {
                 saved: &std::mem::take(&mut saved[id.index()]),
                 gradient: &gradient,
                 wants_inputs: node.inputs.iter().any(|read| wanted[read.index()]),
+                wants_params: by_parameter.is_some(),
             })?;
             trace.forget(id);
-            for (name, gradient) in found.params {
-                by_parameter.insert(format!("{}.{name}", node.name), gradient);
+            if let Some(all) = by_parameter.as_deref_mut() {
+                for (name, gradient) in found.params {
+                    all.insert(format!("{}.{name}", node.name), gradient);
+                }
             }
             for (read, gradient) in node.inputs.iter().zip(found.inputs) {
                 let sum = &mut gradients[read.index()];
@@ -53,15 +89,15 @@ impl Graph {
                 });
             }
         }
-        Ok(by_parameter)
+        let by_input = gradients[input.index()].take();
+        Ok(by_input.filter(|_| wanted[input.index()]))
     }
 
-    /// For every node, whether it has trained parameters or reads one that has.
-    fn on_the_way_to_parameters(&self) -> Vec<bool> {
+    /// For every node, whether it is one that is `sought` or reads one on the way to it.
+    fn on_the_way(&self, sought: impl Fn(&Node) -> bool) -> Vec<bool> {
         let mut wanted = Vec::with_capacity(self.architecture().nodes().len());
         for (_, node) in self.nodes() {
-            let own = node.op.params().iter().any(|spec| spec.trained);
-            wanted.push(own || node.inputs.iter().any(|read| wanted[read.index()]));
+            wanted.push(sought(node) || node.inputs.iter().any(|read| wanted[read.index()]));
         }
         wanted
     }
@@ -190,6 +226,33 @@ mod tests {
                     assert!(apart < allowed, "{name} {dtype:?}: {apart} apart");
                 }
             }
+        }
+    }
+
+    /// The gradient by the input is candle's, with batch normalization by its running statistics.
+    #[test]
+    fn the_sweep_reaches_the_input() {
+        let graph = every_op()
+            .random(7, &Device::Cpu)
+            .unwrap()
+            .map_weights(|_, tensor| {
+                let noise = Tensor::rand(0.1f32, 0.5, tensor.shape(), &Device::Cpu)?;
+                Ok((tensor + noise)?)
+            })
+            .unwrap()
+            .to_dtype(DType::F64)
+            .unwrap();
+        let input = Tensor::randn(0f64, 1.0, (4, 2, 12, 11), &Device::Cpu).unwrap();
+        let weigh = Tensor::randn(0f64, 1.0, (4, 3), &Device::Cpu).unwrap();
+        let variable = Var::from_tensor(&input).unwrap();
+        let expected = graph.forward(&variable).unwrap();
+        let sum = (&expected * &weigh).unwrap().sum_all().unwrap();
+        let by_input = sum.backward().unwrap().remove(&variable).unwrap();
+        // A graph whose parameters somebody may change merges nothing.
+        for graph in [graph.clone(), graph.detach()] {
+            let (logits, found) = graph.input_gradient(&input, |_| Ok(weigh.clone())).unwrap();
+            assert!(furthest(&logits, &expected.detach()) < 1e-12);
+            assert!(furthest(&found, &by_input) < 1e-12);
         }
     }
 

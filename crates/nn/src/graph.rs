@@ -395,20 +395,22 @@ impl Graph {
         if tracked || input.track_op() {
             return self.forward_in(input, &mut Mode::Infer);
         }
-        let graph = match self.inference.get() {
-            Some(graph) => graph,
-            None => {
-                // What is computed from parameters would not follow them.
-                let merged = if self.shared {
-                    None
-                } else {
-                    Some(self.with_batch_norm_merged()?.graph)
-                };
-                let graph = merged.as_ref().unwrap_or(self).with_relus_joined()?;
-                self.inference.get_or_init(|| graph)
-            }
+        self.inference()?.forward_in(input, &mut Mode::Infer)
+    }
+
+    /// The same function in inference, with fewer nodes.
+    pub(crate) fn inference(&self) -> Result<&Graph> {
+        if let Some(graph) = self.inference.get() {
+            return Ok(graph);
+        }
+        // What is computed from parameters would not follow them.
+        let merged = if self.shared {
+            None
+        } else {
+            Some(self.with_batch_norm_merged()?.graph)
         };
-        graph.forward_in(input, &mut Mode::Infer)
+        let graph = merged.as_ref().unwrap_or(self).with_relus_joined()?;
+        Ok(self.inference.get_or_init(|| graph))
     }
 
     /// [`Graph::forward`] in training or inference mode.

@@ -26,6 +26,20 @@ impl Loss {
             Loss::CrossEntropy => cross_entropy(logits, &targets),
         }
     }
+
+    /// The probability of a class, in 0..1, as a network means it that was trained by this loss: the softmax of the logits after
+    /// cross entropy, the sigmoid of the class's own logit after binary cross entropy.
+    ///
+    /// # Panics
+    /// If there is no such class.
+    pub fn probability(self, logits: &[f32], class: usize) -> f32 {
+        let over = |logit: f32| (f64::from(logit) - f64::from(logits[class])).exp();
+        let total = match self {
+            Loss::BinaryCrossEntropy => 1.0 + over(0.0),
+            Loss::CrossEntropy => logits.iter().map(|logit| over(*logit)).sum(),
+        };
+        (1.0 / total) as f32
+    }
 }
 
 /// `ln Σ_k e^{x_k} − Σ_k t_k x_k` of logits `[N, K]` against one-hot targets, averaged over the batch, as PyTorch's

@@ -239,13 +239,15 @@ pub struct Backward<'a> {
     pub gradient: &'a Tensor,
     /// Whether anything wants the gradients by the inputs.
     pub wants_inputs: bool,
+    /// Whether anything wants those by the parameters.
+    pub wants_params: bool,
 }
 
 /// What a backward pass through an op gives.
 pub struct Gradients {
     /// By each input; none if they are not wanted.
     pub inputs: Vec<Tensor>,
-    /// By each trained parameter, with its name.
+    /// By each trained parameter, with its name; none if they are not wanted.
     pub params: Vec<(&'static str, Tensor)>,
 }
 

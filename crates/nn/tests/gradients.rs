@@ -120,6 +120,7 @@ fn gradients_of_op_hold(op: &dyn Op, tensors: &[Tensor], seed: u64) {
             saved: &[],
             gradient: &gradient,
             wants_inputs: true,
+            wants_params: true,
         })
         .unwrap();
     let names: Vec<&str> = own.params.iter().map(|(name, _)| *name).collect();

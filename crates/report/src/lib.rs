@@ -9,6 +9,7 @@
 //! | [`heatmap`] | arrays [frequency, time] as pictures, alone and side by side |
 //! | [`waveform`] | waveforms in the colours of their relevance |
 //! | [`curves`] | line charts |
+//! | [`animation`] | pictures one after another |
 //! | [`table`] | the thesis's numbers beside the measured ones, for a page and for a terminal |
 //! | [`results`] | `results.json` |
 //! | [`thesis`] | what was published, as data |
@@ -56,6 +57,7 @@
 //! # }
 //! ```
 
+pub mod animation;
 pub mod atomic;
 pub mod axes;
 pub mod colormap;
@@ -75,6 +77,7 @@ mod number;
 mod palette;
 mod picture;
 
+pub use animation::Animation;
 pub use axes::{Axes, Axis};
 pub use curves::{Chart, Series};
 pub use error::{Error, Result};

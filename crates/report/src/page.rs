@@ -1,8 +1,11 @@
 //! The report as one HTML file: pictures inside, no request to anywhere, readable from a disk.
 
+use crate::animation::Animation;
 use crate::picture::Picture;
 use crate::table::{Table, View};
 use crate::{Result, atomic};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use minijinja::value::Serde;
 use minijinja::{Environment, Value};
 use serde::Serialize;
@@ -44,6 +47,15 @@ pub enum Block {
     Figure {
         /// The pictures and their descriptions.
         pictures: Vec<(Picture, String)>,
+        /// What is to be seen.
+        caption: String,
+    },
+    /// Pictures one after another.
+    Animation {
+        /// The pictures.
+        animation: Animation,
+        /// What it shows, for those who cannot see it.
+        alt: String,
         /// What is to be seen.
         caption: String,
     },
@@ -150,6 +162,12 @@ enum BlockView<'a> {
         pictures: Vec<PictureView>,
         caption: &'a str,
     },
+    Animation {
+        data: String,
+        width: u32,
+        alt: &'a str,
+        caption: &'a str,
+    },
     Table {
         table: View,
         caption: &'a str,
@@ -191,6 +209,16 @@ fn view(block: &Block) -> BlockView<'_> {
                     width: picture.size().0,
                 })
                 .collect(),
+            caption,
+        },
+        Block::Animation {
+            animation,
+            alt,
+            caption,
+        } => BlockView::Animation {
+            data: STANDARD.encode(animation.png()),
+            width: animation.size().0,
+            alt,
             caption,
         },
         Block::Table { table, caption } => BlockView::Table {

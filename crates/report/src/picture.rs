@@ -100,11 +100,27 @@ impl Picture {
         self.element(&attributes, &body)
     }
 
+    /// This drawing and another one to its right.
+    pub fn beside(&self, other: &Picture) -> Picture {
+        let left = self.width * UNITS as u32;
+        let (mine, theirs) = (&self.body, &other.body);
+        Picture {
+            width: self.width + other.width,
+            height: self.height.max(other.height),
+            body: format!("{mine}\n<g transform=\"translate({left} 0)\">\n{theirs}\n</g>"),
+        }
+    }
+
     /// The drawing on white, at twice its CSS size, as PNG.
     ///
     /// # Errors
     /// [`Error::Drawing`] if it cannot be rasterised.
     pub fn png(&self) -> Result<Vec<u8>> {
+        encode(&self.pixels()?)
+    }
+
+    /// The drawing on white, at twice its CSS size.
+    pub(crate) fn pixels(&self) -> Result<RgbImage> {
         let options = usvg::Options {
             fontdb: FONTS.clone(),
             ..Default::default()
@@ -125,9 +141,8 @@ impl Picture {
             .iter()
             .flat_map(|p| [p.red(), p.green(), p.blue()])
             .collect();
-        let image = RgbImage::from_raw(width, height, rgb)
-            .ok_or_else(|| Error::Drawing("the picture has no size".into()))?;
-        encode(&image)
+        RgbImage::from_raw(width, height, rgb)
+            .ok_or_else(|| Error::Drawing("the picture has no size".into()))
     }
 
     /// Writes [`Picture::png`] to `path`, atomically.

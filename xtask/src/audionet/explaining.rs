@@ -1,14 +1,11 @@
 //! Figure 3.2, and accuracy as samples are set to 0.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use speechlens_audio::{RATE, SECOND};
 use speechlens_data::Sex;
-use speechlens_eval::flip::{Curve, Order, Plan, counts, flip, ranking};
+use speechlens_eval::flip::{Curve, Order, Plan, counts, flip, ranking, relevance_by};
 use speechlens_lrp::{Composite, Lrp};
-use speechlens_models::probability;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::train::Samples;
 use speechlens_report::page::{Block, Section};
@@ -19,8 +16,8 @@ use speechlens_report::{Picture, Trace, limit, progress, stack};
 
 use super::Data;
 use super::training::Trained;
-use crate::gender::Setting;
-use crate::reproduce::Arguments;
+use crate::gender::data::Setting;
+use crate::reproduce::Lab;
 
 /// The rules. Their reference is 0, which is silence in a waveform.
 const PRESET: &str = "lrp-0";
@@ -53,18 +50,12 @@ fn relevance(lrp: &Lrp, data: &Data, places: &[usize], device: &Device) -> Resul
 }
 
 /// Explains and flips test recordings.
-pub fn explain(
-    arguments: &Arguments,
-    setting: &Setting,
-    trained: &Trained,
-    data: &Data,
-    folder: &Path,
-    device: &Device,
-) -> Result<Explained> {
+pub fn explain(lab: &Lab, setting: &Setting, trained: &Trained, data: &Data) -> Result<Explained> {
+    let device = lab.device;
     let lrp = Lrp::new(&trained.graph, &Composite::preset(PRESET)?).context(PRESET)?;
     let (picture, figure) = waveforms(&lrp, trained, data, device)?;
-    picture.write_png(&folder.join("figure-3.2.png"))?;
-    let curves = curves(arguments, setting, trained, &lrp, data, device)?;
+    picture.write_png(&lab.folder.join("figure-3.2.png"))?;
+    let curves = curves(lab, setting, trained, &lrp, data)?;
     let places: Vec<usize> = (0..curves[0].points[0].right.len()).collect();
     let held = held(&relevance(&lrp, data, &places, device)?);
     let flipping = table(&curves, &held);
@@ -147,33 +138,32 @@ fn waveforms(
 
 /// The answers as samples are set to 0, by order.
 fn curves(
-    arguments: &Arguments,
+    lab: &Lab,
     setting: &Setting,
     trained: &Trained,
     lrp: &Lrp,
     data: &Data,
-    device: &Device,
 ) -> Result<Vec<Curve>> {
     let plan = Plan {
         counts: counts(&PERCENTAGES, SECOND),
         values: vec![0.0],
         orders: ORDERS.to_vec(),
-        seed: arguments.seed,
+        seed: lab.arguments.seed,
         batch: BATCH,
         recordings: setting.flipped,
     };
-    let explain = |input: &Tensor, labels: &[u32]| match lrp.explain(input, labels) {
-        Ok(explanation) => Ok(explanation.relevance),
-        Err(error) => Err(speechlens_eval::Error::Explanation(error.to_string())),
-    };
-    let bar = progress::bar("flipping samples", plan.passes(&data.test), arguments.quiet);
+    let bar = progress::bar(
+        "flipping samples",
+        plan.passes(&data.test),
+        lab.arguments.quiet,
+    );
     let curves = flip(
         &trained.graph,
         &data.test,
-        &explain,
-        &|logits, class| probability(Loss::CrossEntropy, logits, class),
+        &relevance_by(lrp),
+        Loss::CrossEntropy,
         &plan,
-        device,
+        lab.device,
         &|passes| bar.set_position(passes as u64),
     )?;
     bar.finish_and_clear();

@@ -4,10 +4,7 @@
 mod explaining;
 mod training;
 
-use std::path::Path;
-
 use anyhow::Result;
-use candle_core::Device;
 use speechlens_eval::Waveforms;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
@@ -16,11 +13,8 @@ use speechlens_nn::train::{Config, Samples};
 use speechlens_report::progress;
 
 use crate::fit;
-use crate::gender::{self, Setting};
-use crate::reproduce::{Arguments, Findings, Profile};
-
-/// What its files are called.
-pub const NETWORK: &str = "audionet";
+use crate::gender::data::{self, Setting};
+use crate::reproduce::{Arguments, Findings, Lab, Profile};
 
 /// The gender experiment's recordings as waveforms.
 struct Data {
@@ -33,7 +27,7 @@ struct Data {
 
 impl Data {
     fn prepare(arguments: &Arguments, setting: &Setting) -> Result<Self> {
-        let (corpus, split) = gender::open(arguments, setting)?;
+        let (corpus, split) = data::open(arguments, setting)?;
         let part = |name: &str, indices: &[usize]| {
             let label = format!("waveforms, {name}");
             let bar = progress::bar(&label, indices.len(), arguments.quiet);
@@ -95,13 +89,13 @@ fn config(arguments: &Arguments, recordings: usize) -> Config {
 }
 
 /// Trains, explains and tests.
-pub fn run(arguments: &Arguments, folder: &Path, device: &Device) -> Result<Findings> {
-    let setting = Setting::new(arguments);
-    let data = Data::prepare(arguments, &setting)?;
-    let config = config(arguments, data.train.len());
-    let trained = training::train(arguments, &config, &data, folder, device)?;
-    fit::chart(&trained.history)?.write_png(&folder.join("audionet-training.png"))?;
-    let explained = explaining::explain(arguments, &setting, &trained, &data, folder, device)?;
+pub fn run(lab: &Lab) -> Result<Findings> {
+    let setting = Setting::new(lab.arguments);
+    let data = Data::prepare(lab.arguments, &setting)?;
+    let config = config(lab.arguments, data.train.len());
+    let trained = training::train(lab, &config, &data)?;
+    fit::chart(&trained.history)?.write_png(&lab.folder.join("audionet-training.png"))?;
+    let explained = explaining::explain(lab, &setting, &trained, &data)?;
     Ok(Findings {
         lead: explained.lead,
         sections: vec![trained.section(&config)?, explained.section],

@@ -1,9 +1,7 @@
 //! Training the network, and how well it does.
 
-use std::path::Path;
-
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use speechlens_data::Sex;
 use speechlens_models::{Arch, Model, waveform_metadata};
 use speechlens_nn::Graph;
@@ -14,9 +12,9 @@ use speechlens_report::progress;
 use speechlens_report::results::{Experiment, Row};
 use speechlens_report::table::Table;
 
-use super::{Data, NETWORK};
+use super::Data;
 use crate::fit::{chart, fit};
-use crate::reproduce::Arguments;
+use crate::reproduce::Lab;
 
 /// The trained network and how it did.
 pub struct Trained {
@@ -31,18 +29,13 @@ pub struct Trained {
 }
 
 /// Trains AudioNet, or takes up a run that was stopped, and writes `audionet.safetensors`.
-pub fn train(
-    arguments: &Arguments,
-    config: &Config,
-    data: &Data,
-    folder: &Path,
-    device: &Device,
-) -> Result<Trained> {
+pub fn train(lab: &Lab, config: &Config, data: &Data) -> Result<Trained> {
+    let device = lab.device;
     let graph = Arch::AudioNet
         .architecture(Sex::ALL.len())?
-        .random(arguments.seed, device)?;
+        .random(lab.arguments.seed, device)?;
     let samples: [&dyn Samples; 2] = [&data.train, &data.validation];
-    let trainer = fit(arguments, NETWORK, &graph, config, samples, folder, device)?;
+    let trainer = fit(lab, "audionet", &graph, config, samples)?;
     let graph = trainer.graph();
     let model = Model {
         arch: Arch::AudioNet,
@@ -50,8 +43,8 @@ pub fn train(
         classes: Sex::ALL.iter().map(|sex| sex.name().to_owned()).collect(),
         metadata: waveform_metadata(),
     };
-    model.save(&folder.join("audionet.safetensors"))?;
-    let bar = progress::bar("classifying", data.train.len(), arguments.quiet);
+    model.save(&lab.folder.join("audionet.safetensors"))?;
+    let bar = progress::bar("classifying", data.train.len(), lab.arguments.quiet);
     let classify = |samples| {
         logits(&graph, samples, config.batch, device, &|done| {
             bar.set_position(done as u64)

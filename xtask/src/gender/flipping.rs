@@ -3,8 +3,7 @@
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use speechlens_audio::{FLOOR_DB, SIZE};
-use speechlens_eval::flip::{Curve, Order, Plan, Point, counts, flip};
-use speechlens_models::probability;
+use speechlens_eval::flip::{Curve, Order, Plan, Point, counts, flip, relevance_by};
 use speechlens_nn::Graph;
 use speechlens_report::progress;
 use speechlens_report::results::{Experiment, Row};
@@ -73,10 +72,9 @@ pub fn measure(
                explain: &dyn Fn(&Tensor, &[u32]) -> speechlens_eval::Result<Tensor>| {
         let bar = progress::bar(label, plan.passes(&data.test.dataset), arguments.quiet);
         let done = |passes: usize| bar.set_position(passes as u64);
-        let probability =
-            |logits: &[f32], class: usize| probability(setting.config.loss, logits, class);
+        let loss = setting.config.loss;
         let samples = &data.test.dataset;
-        let curves = flip(graph, samples, explain, &probability, plan, device, &done);
+        let curves = flip(graph, samples, explain, loss, plan, device, &done);
         bar.finish_and_clear();
         curves
     };
@@ -87,11 +85,8 @@ pub fn measure(
     };
     let controls = run("flipping, controls", &plan(false), &unasked)?;
     let explained = explainers.iter().map(|explainer| {
-        let explain = |input: &Tensor, labels: &[u32]| match explainer.lrp.explain(input, labels) {
-            Ok(explanation) => Ok(explanation.relevance),
-            Err(error) => Err(speechlens_eval::Error::Explanation(error.to_string())),
-        };
         let label = format!("flipping, {}", explainer.preset);
+        let explain = relevance_by(&explainer.lrp);
         Ok((explainer.reference, run(&label, &plan(true), &explain)?))
     });
     let explained = explained.collect::<Result<Vec<_>>>()?;

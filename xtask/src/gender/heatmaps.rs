@@ -42,7 +42,8 @@ struct Example {
     logit: f32,
 }
 
-fn axes() -> Axes {
+/// The axes of a spectrogram.
+pub fn axes() -> Axes {
     let seconds = times(Parameters::default().crop)
         .last()
         .copied()
@@ -50,7 +51,8 @@ fn axes() -> Axes {
     Axes::spectrogram(seconds, SIZE as f64 * f64::from(RATE) / WINDOW as f64)
 }
 
-fn matrix(tensor: &candle_core::Tensor) -> Result<Array2<f32>> {
+/// `[frequency, time]`
+pub fn matrix(tensor: &candle_core::Tensor) -> Result<Array2<f32>> {
     let (rows, columns) = tensor.dims2()?;
     Ok(Array2::from_shape_vec(
         (rows, columns),
@@ -59,7 +61,7 @@ fn matrix(tensor: &candle_core::Tensor) -> Result<Array2<f32>> {
 }
 
 /// Whether each bin is among the first `count` of an order.
-fn mask(
+pub fn mask(
     order: Order,
     spectrogram: &Array2<f32>,
     relevance: &Array2<f32>,

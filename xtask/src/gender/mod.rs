@@ -1,16 +1,12 @@
 //! The gender experiment (thesis 4.1, 4.3, 6.1): AlexNet tells male from female voices by spectrograms; what it listens to,
 //! and whether that explanation is true.
 
-mod data;
+pub mod data;
 mod faithfulness;
-mod flipping;
-mod heatmaps;
-mod training;
-
-pub use data::{Setting, open};
-pub use training::NETWORK;
-
-use std::path::Path;
+pub mod flipping;
+pub mod heatmaps;
+pub mod training;
+mod video;
 
 use anyhow::Result;
 use candle_core::Device;
@@ -23,14 +19,15 @@ use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 
 use crate::fit;
-use crate::reproduce::{Arguments, Findings};
-use data::Data;
+use crate::reproduce::{Findings, Lab};
+use data::{Data, Setting};
+use training::Trained;
 
 /// The thesis's rules, against full level; the same rules against silence.
-const PRESETS: [&str; 2] = ["thesis-gender", "gender-silence"];
+pub const PRESETS: [&str; 2] = ["thesis-gender", "gender-silence"];
 
 /// What the two input values are called: 0 dB, the loudest, and −80 dB, the quietest.
-fn level_name(decibels: f32) -> String {
+pub fn level_name(decibels: f32) -> String {
     match decibels {
         0.0 => "0 dB (full level)".into(),
         other => format!("−{} dB (silence)", -other),
@@ -38,14 +35,14 @@ fn level_name(decibels: f32) -> String {
 }
 
 /// The network with the rules of one preset.
-struct Explainer {
+pub struct Explainer {
     preset: &'static str,
-    reference: f32,
-    lrp: Lrp,
+    pub reference: f32,
+    pub lrp: Lrp,
 }
 
 impl Explainer {
-    fn new(graph: &Graph, preset: &'static str) -> Result<Self> {
+    pub fn new(graph: &Graph, preset: &'static str) -> Result<Self> {
         let composite = Composite::preset(preset)?;
         let reference = composite.options().reference as f32;
         Ok(Explainer {
@@ -56,7 +53,12 @@ impl Explainer {
     }
 
     /// The explanation of some recordings for their labels.
-    fn explain(&self, data: &data::Part, places: &[usize], device: &Device) -> Result<Explanation> {
+    pub fn explain(
+        &self,
+        data: &data::Part,
+        places: &[usize],
+        device: &Device,
+    ) -> Result<Explanation> {
         let labels: Vec<u32> = places.iter().map(|place| data.label(*place)).collect();
         Ok(self.lrp.explain(
             &to_tensor(data.dataset.spectrograms(places)?, device)?,
@@ -65,11 +67,35 @@ impl Explainer {
     }
 }
 
+/// The gender network and its data.
+pub struct Trial {
+    pub setting: Setting,
+    pub data: Data,
+    pub trained: Trained,
+}
+
+impl Trial {
+    /// Prepares the data and trains.
+    pub fn new(lab: &Lab) -> Result<Self> {
+        let setting = Setting::new(lab.arguments);
+        let data = Data::prepare(lab.arguments, &setting, lab.folder)?;
+        let trained = training::train(lab, &setting, &data)?;
+        Ok(Trial {
+            setting,
+            data,
+            trained,
+        })
+    }
+}
+
 /// Trains, explains and tests.
-pub fn run(arguments: &Arguments, folder: &Path, device: &Device) -> Result<Findings> {
-    let setting = Setting::new(arguments);
-    let data = Data::prepare(arguments, &setting, folder)?;
-    let trained = training::train(arguments, &setting, &data, folder, device)?;
+pub fn run(lab: &Lab) -> Result<Findings> {
+    let (arguments, folder, device) = (lab.arguments, lab.folder, lab.device);
+    let Trial {
+        setting,
+        data,
+        trained,
+    } = lab.gender()?;
     let graph = &trained.graph;
     let explainers = PRESETS
         .iter()
@@ -77,28 +103,36 @@ pub fn run(arguments: &Arguments, folder: &Path, device: &Device) -> Result<Find
         .collect::<Result<Vec<_>>>()?;
 
     let mut experiments = Vec::new();
-    let mut sections = vec![trained.section(&setting, &data)?];
-    experiments.extend(trained.experiments(&data)?);
+    let mut sections = vec![trained.section(setting, data)?];
+    experiments.extend(trained.experiments(data)?);
     fit::chart(&trained.history)?.write_png(&folder.join("training.png"))?;
 
-    let heatmaps = heatmaps::draw(&explainers, &data, &trained, folder, device)?;
+    let heatmaps = heatmaps::draw(&explainers, data, trained, folder, device)?;
     sections.extend(heatmaps.sections);
     experiments.extend(heatmaps.experiments);
 
-    let flips = flipping::measure(arguments, &setting, &explainers, graph, &data, device)?;
-    let gone = heatmaps::almost_gone(&explainers[0], &flips, &data, folder, device)?;
-    let [faithful, references] = faithfulness::sections(&flips, &data, folder)?;
-    sections.extend([faithful, gone.0, references, padding_section(&data)?]);
+    let flips = flipping::measure(arguments, setting, &explainers, graph, data, device)?;
+    let gone = heatmaps::almost_gone(&explainers[0], &flips, data, folder, device)?;
+    let [faithful, references] = faithfulness::sections(&flips, data, folder)?;
+    let video = video::draw(lab, lab.gender()?, &explainers[0])?;
+    sections.extend([
+        faithful,
+        video.0,
+        gone.0,
+        references,
+        padding_section(data)?,
+    ]);
     experiments.extend(flips.experiments()?);
     experiments.push(gone.1);
-    experiments.push(padding(&data)?);
+    experiments.push(video.1);
+    experiments.push(padding(data)?);
 
-    let lead = faithfulness::lead(&flips, &data)?;
+    let lead = faithfulness::lead(&flips, data)?;
     Ok(Findings {
         experiments,
         sections,
         lead,
-        data: data.description,
+        data: data.description.clone(),
     })
 }
 

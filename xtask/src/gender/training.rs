@@ -1,9 +1,7 @@
 //! Training the network, and how well it does.
 
-use std::path::Path;
-
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use speechlens_data::Sex;
 use speechlens_models::{Arch, Model};
 use speechlens_nn::Graph;
@@ -17,10 +15,7 @@ use speechlens_report::thesis::Thesis;
 
 use super::data::{Data, Setting};
 use crate::fit::{chart, fit};
-use crate::reproduce::Arguments;
-
-/// What its files are called.
-pub const NETWORK: &str = "gender";
+use crate::reproduce::Lab;
 
 /// The trained network and how it did.
 pub struct Trained {
@@ -37,19 +32,14 @@ pub struct Trained {
 }
 
 /// Trains AlexNet, or takes up a run that was stopped, and writes `gender.safetensors`.
-pub fn train(
-    arguments: &Arguments,
-    setting: &Setting,
-    data: &Data,
-    folder: &Path,
-    device: &Device,
-) -> Result<Trained> {
+pub fn train(lab: &Lab, setting: &Setting, data: &Data) -> Result<Trained> {
+    let device = lab.device;
     let graph = Arch::AlexNet
         .architecture(Sex::ALL.len())?
-        .random(arguments.seed, device)?;
+        .random(lab.arguments.seed, device)?;
     let samples: [&dyn Samples; 2] = [&data.train.dataset, &data.validation.dataset];
     let config = &setting.config;
-    let trainer = fit(arguments, NETWORK, &graph, config, samples, folder, device)?;
+    let trainer = fit(lab, "gender", &graph, config, samples)?;
     let per_epoch = trainer.steps_per_epoch(&data.train.dataset)?;
 
     let graph = trainer.graph();
@@ -59,9 +49,9 @@ pub fn train(
         classes: Sex::ALL.iter().map(|sex| sex.name().to_owned()).collect(),
         metadata: speechlens_models::spectrogram_metadata("thesis"),
     };
-    model.save(&folder.join("gender.safetensors"))?;
+    model.save(&lab.folder.join("gender.safetensors"))?;
     let batch = setting.config.batch;
-    let bar = progress::bar("classifying", data.train.dataset.len(), arguments.quiet);
+    let bar = progress::bar("classifying", data.train.dataset.len(), lab.arguments.quiet);
     let classify = |dataset| {
         logits(&graph, dataset, batch, device, &|done| {
             bar.set_position(done as u64)

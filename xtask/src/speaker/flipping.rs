@@ -9,7 +9,6 @@ use speechlens_audio::filterbank::{BANDS, frequencies};
 use speechlens_eval::flip::{Curve, Order, Plan, Point, counts, flip};
 use speechlens_eval::heatmap::{checkerboard, shares_by_band};
 use speechlens_eval::segments::FRAMES;
-use speechlens_models::probability;
 use speechlens_nn::Graph;
 use speechlens_nn::train::Samples;
 use speechlens_report::progress;
@@ -68,8 +67,7 @@ pub fn measure(
                explain: &dyn Fn(&Tensor, &[u32]) -> speechlens_eval::Result<Tensor>| {
         let bar = progress::bar(label, plan.passes(&data.flipped), arguments.quiet);
         let done = |passes: usize| bar.set_position(passes as u64);
-        let softmax = |logits: &[f32], class: usize| probability(LOSS, logits, class);
-        let curves = flip(graph, &data.flipped, explain, &softmax, plan, device, &done);
+        let curves = flip(graph, &data.flipped, explain, LOSS, plan, device, &done);
         bar.finish_and_clear();
         curves
     };

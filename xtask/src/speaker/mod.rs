@@ -1,24 +1,22 @@
 //! The speaker experiment (thesis 4.2, 4.4, 6.3): ResNet34 tells speakers apart by mel filterbanks; three sets of rules, what
 //! their heatmaps look like, and whether they are true.
 
-mod data;
+pub mod data;
 mod flipping;
 mod heatmaps;
 mod story;
 mod training;
 
-pub use training::NETWORK;
-
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use candle_core::Device;
 use speechlens_lrp::{Composite, Lrp, PRESETS};
 use speechlens_nn::Graph;
 
 use crate::fit;
-use crate::reproduce::{Arguments, Findings};
+use crate::reproduce::{Findings, Lab};
 use data::{Data, Setting};
+use training::Trained;
 
 /// A set of rules: what it is called here, its preset, and the figures of its heatmaps and of its curves.
 struct RuleSet {
@@ -74,33 +72,57 @@ impl Explainer {
     }
 }
 
+/// The speaker network and its data.
+pub struct Trial {
+    pub setting: Setting,
+    pub data: Data,
+    pub trained: Trained,
+}
+
+impl Trial {
+    /// Prepares the data and trains.
+    pub fn new(lab: &Lab) -> Result<Self> {
+        let setting = Setting::new(lab.arguments);
+        let data = Data::prepare(lab.arguments, &setting, lab.folder)?;
+        let trained = training::train(lab, &setting, &data)?;
+        Ok(Trial {
+            setting,
+            data,
+            trained,
+        })
+    }
+}
+
 /// Trains, explains and tests.
-pub fn run(arguments: &Arguments, folder: &Path, device: &Device) -> Result<Findings> {
-    let setting = Setting::new(arguments);
-    let data = Data::prepare(arguments, &setting, folder)?;
-    let trained = training::train(arguments, &setting, &data, folder, device)?;
+pub fn run(lab: &Lab) -> Result<Findings> {
+    let (arguments, folder, device) = (lab.arguments, lab.folder, lab.device);
+    let Trial {
+        setting,
+        data,
+        trained,
+    } = lab.speaker()?;
     fit::chart(&trained.history)?.write_png(&folder.join("speaker-training.png"))?;
     let explainers = RULES
         .iter()
         .map(|rules| Explainer::new(&trained.graph, rules))
         .collect::<Result<Vec<_>>>()?;
     let of_captions = Explainer::of_captions(&trained.graph)?;
-    let heatmaps = heatmaps::draw(&explainers, &data, &trained, folder, device)?;
+    let heatmaps = heatmaps::draw(&explainers, data, trained, folder, device)?;
     let flips = flipping::measure(
         arguments,
-        &setting,
+        setting,
         [explainers.iter().collect(), vec![&of_captions]].concat(),
         &trained.graph,
-        &data,
+        data,
         device,
     )?;
     let mut experiments = vec![trained.experiment()];
     experiments.extend(heatmaps.iter().map(|heatmaps| heatmaps.experiment.clone()));
     experiments.extend(flips.experiments()?);
     Ok(Findings {
-        lead: story::lead(&flips, &data)?,
-        sections: story::sections(&trained, &setting, &data, heatmaps, &flips, folder)?,
+        lead: story::lead(&flips, data)?,
+        sections: story::sections(trained, setting, data, heatmaps, &flips, folder)?,
         experiments,
-        data: data.description,
+        data: data.description.clone(),
     })
 }

@@ -1,9 +1,6 @@
 //! Training the network, and how well it does with noise over the speech and without.
 
-use std::path::Path;
-
 use anyhow::Result;
-use candle_core::Device;
 use speechlens_models::{Arch, Model, filterbank_metadata};
 use speechlens_nn::Graph;
 use speechlens_nn::train::{Config, History, Samples, Score, logits};
@@ -12,10 +9,7 @@ use speechlens_report::results::{Experiment, Row};
 
 use super::data::{Data, Setting};
 use crate::fit::fit;
-use crate::reproduce::Arguments;
-
-/// What its files are called.
-pub const NETWORK: &str = "speaker";
+use crate::reproduce::Lab;
 
 /// The trained network and how it did.
 pub struct Trained {
@@ -30,19 +24,14 @@ pub struct Trained {
 }
 
 /// Trains ResNet34, or takes up a run that was stopped, and writes `speaker.safetensors`.
-pub fn train(
-    arguments: &Arguments,
-    setting: &Setting,
-    data: &Data,
-    folder: &Path,
-    device: &Device,
-) -> Result<Trained> {
+pub fn train(lab: &Lab, setting: &Setting, data: &Data) -> Result<Trained> {
+    let (arguments, device) = (lab.arguments, lab.device);
     let graph = Arch::ResNet34
         .architecture(data.speakers.len())?
         .random(arguments.seed, device)?;
     let config = setting.config(data.training.len());
     let samples: [&dyn Samples; 2] = [&data.training, data.held_out()];
-    let trainer = fit(arguments, NETWORK, &graph, &config, samples, folder, device)?;
+    let trainer = fit(lab, "speaker", &graph, &config, samples)?;
     let graph = trainer.graph();
     let model = Model {
         arch: Arch::ResNet34,
@@ -50,7 +39,7 @@ pub fn train(
         classes: data.speakers.clone(),
         metadata: filterbank_metadata("segment"),
     };
-    model.save(&folder.join("speaker.safetensors"))?;
+    model.save(&lab.folder.join("speaker.safetensors"))?;
     let all: usize = data.conditions.iter().map(|c| c.held_out.len()).sum();
     let bar = progress::bar("classifying", all, arguments.quiet);
     let (mut scores, mut right) = (Vec::new(), Vec::new());

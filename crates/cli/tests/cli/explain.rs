@@ -3,15 +3,7 @@ use ndarray::{Array2, Axis, Ix2, Ix3, stack};
 use crate::support::{Folder, model, spectrogram};
 
 fn explain(folder: &Folder, inputs: &[&str], output: &str, options: &[&str]) {
-    let fixed = [
-        "explain",
-        model(),
-        "--method",
-        "lrp",
-        "-o",
-        output,
-        "--quiet",
-    ];
+    let fixed = ["explain", model(), "-o", output, "--quiet"];
     assert_eq!(folder.run(&[&fixed, inputs, options].concat()), "");
 }
 
@@ -25,7 +17,8 @@ fn difference(a: &Array2<f32>, b: &Array2<f32>) -> f32 {
 fn writes_three_files_and_the_same_ones_again() {
     let folder = Folder::new();
     folder.tone("tone.wav", 8000, 6000);
-    explain(&folder, &["tone.wav"], "one", &["--rules", "lrp-0"]);
+    let lrp = ["--method", "lrp", "--rules", "lrp-0"];
+    explain(&folder, &["tone.wav"], "one", &lrp);
     explain(&folder, &["tone.wav"], "two", &["--rules", "lrp-0"]);
     for name in ["relevance.npy", "heatmap.png", "summary.json"] {
         let read = |run: &str| std::fs::read(folder.path(run).join(name)).unwrap();
@@ -74,6 +67,78 @@ fn targets_go_by_name_and_index() {
     let summary = folder.json("1/summary.json");
     assert_eq!(summary["explanations"][0]["target"], "female");
     assert_eq!(summary["explanations"][0]["target_index"], 1);
+}
+
+#[test]
+fn methods_beside_lrp() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &spectrogram(0));
+    folder.npy("mean.npy", &Array2::<f32>::from_elem((227, 227), -30.0));
+    let methods: [(&str, &[&str]); 9] = [
+        ("gradient", &[]),
+        ("sensitivity", &[]),
+        ("gradient-times-input", &["--reference", "0"]),
+        ("smoothgrad", &["--samples", "2", "--noise", "0.05"]),
+        ("integrated-gradients", &["--steps", "3"]),
+        (
+            "integrated-gradients",
+            &["--steps", "3", "--reference", "mean.npy"],
+        ),
+        ("occlusion", &["--patch", "113,57"]),
+        (
+            "occlusion",
+            &[
+                "--patch",
+                "113,57",
+                "--stride",
+                "114,85",
+                "--score",
+                "probability",
+            ],
+        ),
+        ("random", &[]),
+    ];
+    let mut all: Vec<Array2<f32>> = Vec::new();
+    for (place, (method, settings)) in methods.iter().enumerate() {
+        let output = format!("{place}");
+        let extra = [&["--target", "female", "--method", method], *settings].concat();
+        explain(&folder, &["a.npy"], &output, &extra);
+        let summary = folder.json(&format!("{output}/summary.json"));
+        assert_eq!(summary["method"], *method);
+        let gap = summary["completeness_gap"].as_array().map(Vec::len);
+        assert_eq!(gap, (*method == "integrated-gradients").then_some(1));
+        let relevance = folder.read_npy::<Ix2>(&format!("{output}/relevance.npy"));
+        assert!(
+            all.iter().all(|other| difference(other, &relevance) > 1e-3),
+            "{method}"
+        );
+        all.push(relevance);
+    }
+    assert_eq!(all[0].mapv(f32::abs), all[1]);
+    assert_eq!(&all[0] * &spectrogram(0), all[2]);
+    assert_eq!(
+        folder.json("4/summary.json")["settings"]["reference"],
+        -80.0
+    );
+    assert_eq!(
+        folder.json("5/summary.json")["settings"]["reference"],
+        "mean.npy"
+    );
+    assert_eq!(
+        folder.json("7/summary.json")["settings"]["score"],
+        "probability"
+    );
+
+    let explain = ["explain", model(), "a.npy", "-o", "out", "--method"];
+    let fail = |extra: &[&str]| folder.fail(&[&explain, extra].concat());
+    assert!(fail(&["gradient", "--conservation"]).contains("for the method lrp"));
+    assert!(fail(&["occlusion", "--patch", "300,1"]).contains("do not fit"));
+    folder.npy("small.npy", &Array2::<f32>::zeros((2, 2)));
+    let error = fail(&["integrated-gradients", "--reference", "small.npy"]);
+    assert!(
+        error.contains("small.npy") && error.contains("[1, 227, 227]"),
+        "{error}"
+    );
 }
 
 #[test]

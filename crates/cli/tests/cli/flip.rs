@@ -96,7 +96,10 @@ fn a_value_beside_the_reference_is_pointed_out() {
     assert_eq!(output.status.code(), Some(0));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!said.contains('\u{1b}'), "colours, but no terminal: {said}");
-    assert!(said.contains("not the rules' reference (0 dB)"), "{said}");
+    assert!(
+        said.contains("not the explanation's reference (0 dB)"),
+        "{said}"
+    );
     let found = folder.json("out/flip.json");
     assert_eq!(
         (found["reference"].as_f64(), found["value"].as_f64()),

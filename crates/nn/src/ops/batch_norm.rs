@@ -77,10 +77,12 @@ impl Op for BatchNorm {
 
     fn backward(&self, pass: &Backward) -> Result<Gradients> {
         let [statistics] = pass.saved else {
-            return Err(candle_core::Error::Msg(
-                "batch normalization was not computed in training".into(),
-            )
-            .into());
+            // In inference the statistics are given: a scale of each channel, whose parameters nobody trains.
+            let (weight, _) = self.weights(pass.params, pass.inputs[0])?;
+            return Ok(Gradients {
+                inputs: vec![self.apply(pass.gradient, &weight)?],
+                params: Vec::new(),
+            });
         };
         let [of_input, of_weight, of_bias] = batch_norm::gradients(
             pass.inputs[0],

@@ -120,10 +120,13 @@ impl Op for Conv2d {
         if pass.wants_inputs {
             inputs.push(self.transpose(gradient, weight, input.shape())?);
         }
-        let of_weight = conv2d::weight_gradient(input, gradient, self.kernel, self.geometry)?;
-        let mut params = vec![("weight", of_weight)];
-        if self.bias {
-            params.push(("bias", sum_by_channel(gradient)?));
+        let mut params = Vec::new();
+        if pass.wants_params {
+            let of_weight = conv2d::weight_gradient(input, gradient, self.kernel, self.geometry)?;
+            params.push(("weight", of_weight));
+            if self.bias {
+                params.push(("bias", sum_by_channel(gradient)?));
+            }
         }
         Ok(Gradients { inputs, params })
     }

@@ -94,10 +94,13 @@ impl Op for Linear {
         if pass.wants_inputs {
             inputs.push(linear::input_gradient(gradient, &pass.params["weight"])?);
         }
-        let of_weight = linear::weight_gradient(pass.inputs[0], gradient)?;
-        let mut params = vec![("weight", of_weight)];
-        if self.bias {
-            params.push(("bias", gradient.sum(0)?));
+        let mut params = Vec::new();
+        if pass.wants_params {
+            let of_weight = linear::weight_gradient(pass.inputs[0], gradient)?;
+            params.push(("weight", of_weight));
+            if self.bias {
+                params.push(("bias", gradient.sum(0)?));
+            }
         }
         Ok(Gradients { inputs, params })
     }

@@ -48,14 +48,15 @@ impl Op for PRelu {
             let below = gradient.broadcast_mul(&slopes(pass.params, x)?)?;
             inputs.push(by_sign(x, gradient, &below)?);
         }
-        let below = by_sign(x, &x.zeros_like()?, &(x * gradient)?)?;
-        let mut of_weight = sum_by_channel(&below)?;
-        if self.parameters == 1 {
-            of_weight = of_weight.sum_keepdim(0)?;
+        let mut params = Vec::new();
+        if pass.wants_params {
+            let below = by_sign(x, &x.zeros_like()?, &(x * gradient)?)?;
+            let mut of_weight = sum_by_channel(&below)?;
+            if self.parameters == 1 {
+                of_weight = of_weight.sum_keepdim(0)?;
+            }
+            params.push(("weight", of_weight));
         }
-        Ok(Gradients {
-            inputs,
-            params: vec![("weight", of_weight)],
-        })
+        Ok(Gradients { inputs, params })
     }
 }

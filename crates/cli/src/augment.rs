@@ -1,0 +1,127 @@
+//! `speechlens augment`
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail, ensure};
+use clap::ValueEnum;
+use speechlens_audio::FLOOR_DB;
+use speechlens_data::hdf5_layout;
+use speechlens_eval::{Augmentation, Replacement};
+use speechlens_models::{Features, Model};
+use speechlens_nn::train::Samples;
+use speechlens_report::progress;
+
+use crate::common::{Common, at_least_one, check_writable};
+use crate::{data, method};
+
+/// Make data without the bins that a network leans on, to retrain it on what is left.
+///
+/// Of every recording the bins that are most relevant for its true class are replaced. The result is a feature store, or a
+/// folder of files as AudioMNIST's preprocessing writes them. `speechlens train --from MODEL RESULT` retrains the network on it.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A model that reads spectrograms.
+    model: PathBuf,
+    #[command(flatten)]
+    data: data::Arguments,
+    #[command(flatten)]
+    method: method::Arguments,
+    /// The share of the bins that is replaced, in percent.
+    #[arg(long, default_value_t = 0.5, value_parser = percentage, value_name = "P")]
+    percent: f64,
+    /// What stands in their place.
+    #[arg(long, value_enum, default_value = "mean")]
+    fill: Fill,
+    /// How far away along each axis a bin still counts as a neighbour, for --fill mean.
+    #[arg(long, default_value_t = 1, value_parser = at_least_one, value_name = "N")]
+    radius: usize,
+    /// Recordings explained at a time.
+    #[arg(long, default_value_t = 50, value_parser = at_least_one, value_name = "N")]
+    batch: usize,
+    /// The store (.h5) or the folder to write.
+    #[arg(short, long, value_name = "STORE.h5|DIR")]
+    output: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Fill {
+    /// 0 dB, full level.
+    Zero,
+    /// The mean of the bins around each.
+    Mean,
+    /// −80 dB, silence.
+    Floor,
+}
+
+fn percentage(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("say a number from 0 to 100".into()),
+    }
+}
+
+/// Runs the subcommand.
+pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
+    let output = &arguments.output;
+    let is_store = output
+        .extension()
+        .is_some_and(|extension| extension == "h5");
+    check_writable(&if is_store {
+        output.clone()
+    } else {
+        output.join("any")
+    })?;
+    let device = common.device()?;
+    let model = Model::load(&arguments.model, &device)?;
+    ensure!(
+        model.features() == Features::Spectrogram,
+        "{}: does not read spectrograms: only these can be augmented",
+        arguments.model.display()
+    );
+    let crop = model.metadata.get("crop").map(|crop| crop.parse());
+    let crop = crop.transpose()?.unwrap_or_default();
+    let method = arguments.method.of(&model, common.seed)?;
+    let augmentation = Augmentation {
+        percent: arguments.percent,
+        replacement: match arguments.fill {
+            Fill::Zero => Replacement::Value(0.0),
+            Fill::Mean => Replacement::NeighbourMean {
+                radius: arguments.radius,
+            },
+            Fill::Floor => Replacement::Value(FLOOR_DB),
+        },
+    };
+    let dataset = arguments.data.read_whole(crop, common)?;
+    let bar = progress::bar("augmenting", dataset.len(), common.quiet);
+    let progress = |done: usize| bar.set_position(done as u64);
+    if is_store {
+        if dataset.store().is_none() {
+            bail!(
+                "{}: files of AudioMNIST's preprocessing make such files again: give a folder",
+                output.display()
+            );
+        }
+        let (graph, batch) = (&model.graph, arguments.batch);
+        augmentation.store(&dataset, graph, &method, output, batch, &device, &progress)?;
+    } else {
+        let explainer = method.of(&model.graph)?;
+        let places: Vec<usize> = (0..dataset.len()).collect();
+        for places in places.chunks(arguments.batch) {
+            let explainer = explainer.as_ref();
+            let values = augmentation.spectrograms(&dataset, places, explainer, &device)?;
+            for (values, place) in values.outer_iter().zip(places) {
+                hdf5_layout::write(output, &dataset.recordings()[*place], values)?;
+                bar.inc(1);
+            }
+        }
+    }
+    bar.finish_and_clear();
+    if !common.quiet {
+        println!(
+            "{}: {} recordings, {augmentation}",
+            output.display(),
+            dataset.len()
+        );
+    }
+    Ok(())
+}

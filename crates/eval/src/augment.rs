@@ -1,0 +1,282 @@
+//! Relevance-guided augmentation (thesis, 6.2): data without the bins that a network leans on, to train it on what is left.
+
+use std::fmt::{self, Display};
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+use ndarray::{Array3, ArrayView2, ArrayViewMut2, Axis};
+use rayon::prelude::*;
+use speechlens_attribution::{Attribute, Method};
+use speechlens_nn::Graph;
+
+use crate::dataset::to_tensor;
+use crate::flip::{counts, falling};
+use crate::{Dataset, Error, Result};
+
+/// What stands in a bin's place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Replacement {
+    /// This value: 0 dB, full level, or −80 dB, silence.
+    Value(f32),
+    /// The mean of the bins around it, up to so many away along each axis (its Moore neighbourhood), as they were before any
+    /// bin was replaced. At an edge, of those there are.
+    NeighbourMean {
+        /// 1 takes the eight next to it.
+        radius: usize,
+    },
+}
+
+impl Display for Replacement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Replacement::Value(value) => write!(f, "{value} dB"),
+            Replacement::NeighbourMean { radius } => {
+                write!(f, "the mean of the bins up to {radius} away")
+            }
+        }
+    }
+}
+
+/// Which bins are replaced, and by what.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Augmentation {
+    /// The share of the bins, in percent: the most relevant.
+    pub percent: f64,
+    /// What stands in their place.
+    pub replacement: Replacement,
+}
+
+impl Display for Augmentation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} % of the bins set to {}",
+            self.percent, self.replacement
+        )
+    }
+}
+
+impl Augmentation {
+    /// Replaces the most relevant bins of one input; of bins that are equally relevant, the first.
+    ///
+    /// # Panics
+    /// If the relevance has another shape.
+    pub fn apply(&self, mut input: ArrayViewMut2<f32>, relevance: ArrayView2<f32>) {
+        assert_eq!(input.dim(), relevance.dim(), "a relevance for every bin");
+        let flat: Vec<f32> = relevance.iter().copied().collect();
+        let count = counts(&[self.percent], flat.len())[0].min(flat.len());
+        let before = input.to_owned();
+        let columns = input.ncols();
+        for place in &falling(&flat)[..count] {
+            let (row, column) = (*place as usize / columns, *place as usize % columns);
+            input[(row, column)] = match self.replacement {
+                Replacement::Value(value) => value,
+                Replacement::NeighbourMean { radius } => {
+                    neighbour_mean(before.view(), row, column, radius)
+                }
+            };
+        }
+    }
+
+    /// The spectrograms of these places, `[N, frequency, time]` in dB, without the bins that are most relevant for their labels.
+    pub fn spectrograms(
+        &self,
+        dataset: &Dataset,
+        places: &[usize],
+        method: &dyn Attribute,
+        device: &Device,
+    ) -> Result<Array3<f32>> {
+        let mut values = dataset.spectrograms(places)?;
+        let labels: Vec<u32> = places
+            .iter()
+            .map(|place| dataset.labels()[*place])
+            .collect();
+        let input = to_tensor(values.clone(), device)?;
+        let relevance = method.attribute(&input, &labels, &|_| ())?.relevance;
+        let relevance: Vec<f32> = relevance.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        if relevance.iter().any(|r| !r.is_finite()) {
+            return Err(Error::Explanation("some relevance is not finite".into()));
+        }
+        let relevance = Array3::from_shape_vec(values.dim(), relevance)
+            .map_err(|error| Error::Explanation(error.to_string()))?;
+        let pairs: Vec<_> = values
+            .outer_iter_mut()
+            .zip(relevance.outer_iter())
+            .collect();
+        pairs
+            .into_par_iter()
+            .for_each(|(input, relevance)| self.apply(input, relevance));
+        Ok(values)
+    }
+
+    /// The whole data set so, in a feature store at `path`: it is opened if it is there and was made of the same data by the same
+    /// network, method and augmentation. `progress` is told how many are done.
+    ///
+    /// # Errors
+    /// If the data set is not of one feature store.
+    #[expect(clippy::too_many_arguments, reason = "all of it decides the result")]
+    pub fn store(
+        &self,
+        dataset: &Dataset,
+        graph: &Graph,
+        method: &Method,
+        path: &Path,
+        batch: usize,
+        device: &Device,
+        progress: &dyn Fn(usize),
+    ) -> Result<Dataset> {
+        let Some((store, places)) = dataset.store() else {
+            let problem = "only recordings of one feature store can be augmented into another";
+            return Err(Error::Plan(problem.into()));
+        };
+        let how = format!(
+            "{self}, by the network {} and {}",
+            fingerprint(graph)?,
+            described(method)
+        );
+        let explainer = method.of(graph)?;
+        // The places of a store, back to those of the data set, which are asked for in this order.
+        let mut done = 0;
+        let derived = store.derive(path, &places, &how, |chunk| {
+            let mut all = Array3::zeros((0, 0, 0));
+            for part in chunk.chunks(batch.max(1)) {
+                let places: Vec<usize> = (done..done + part.len()).collect();
+                let values = self
+                    .spectrograms(dataset, &places, explainer.as_ref(), device)
+                    .map_err(|error| speechlens_data::Error::Derived(Box::new(error)))?;
+                if all.is_empty() {
+                    all = values;
+                } else {
+                    all.append(Axis(0), values.view())
+                        .map_err(|error| speechlens_data::Error::Derived(Box::new(error)))?;
+                }
+                done += part.len();
+                progress(done);
+            }
+            Ok(all)
+        })?;
+        let all: Vec<usize> = (0..derived.len()).collect();
+        Dataset::of_store(&Arc::new(derived), &all)
+    }
+}
+
+/// The mean of the bins up to `radius` away along each axis, the bin itself left out.
+fn neighbour_mean(input: ArrayView2<f32>, row: usize, column: usize, radius: usize) -> f32 {
+    let span = |at: usize, length: usize| at.saturating_sub(radius)..(at + radius + 1).min(length);
+    let (mut sum, mut count) = (0.0, 0.0);
+    for r in span(row, input.nrows()) {
+        for c in span(column, input.ncols()) {
+            if (r, c) != (row, column) {
+                sum += f64::from(input[(r, c)]);
+                count += 1.0;
+            }
+        }
+    }
+    // A bin that has no neighbours stays.
+    if count == 0.0 {
+        input[(row, column)]
+    } else {
+        (sum / count) as f32
+    }
+}
+
+/// What tells a network's weights from others.
+fn fingerprint(graph: &Graph) -> Result<String> {
+    let mut hash = blake3::Hasher::new();
+    for (name, weight) in graph.weights() {
+        hash.update(name.as_bytes());
+        let values = weight
+            .to_dtype(DType::F32)?
+            .flatten_all()?
+            .to_vec1::<f32>()?;
+        for values in values.chunks(4096) {
+            let bytes: Vec<u8> = values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
+            hash.update(&bytes);
+        }
+    }
+    Ok(hash.finalize().to_hex().to_string())
+}
+
+/// What tells a method and its settings from others.
+fn described(method: &Method) -> String {
+    let settings = blake3::hash(format!("{method:?}").as_bytes()).to_hex();
+    format!("{method} ({settings})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, arr2};
+    use proptest::prelude::*;
+
+    fn augmented(
+        input: &Array2<f32>,
+        relevance: &Array2<f32>,
+        percent: f64,
+        replacement: Replacement,
+    ) -> Array2<f32> {
+        let mut found = input.clone();
+        Augmentation {
+            percent,
+            replacement,
+        }
+        .apply(found.view_mut(), relevance.view());
+        found
+    }
+
+    #[test]
+    fn the_most_relevant_bins_are_replaced() {
+        let input = arr2(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]);
+        let relevance = arr2(&[[0.9, 0.8, -1.0], [0.0, 0.7, -0.2], [0.1, 0.2, -3.0]]);
+        let of = |percent, replacement| augmented(&input, &relevance, percent, replacement);
+        let zero = Replacement::Value(0.0);
+        assert_eq!(of(0.0, zero), input);
+        assert_eq!(
+            of(33.4, zero),
+            arr2(&[[0.0, 0.0, 3.0], [4.0, 0.0, 6.0], [7.0, 8.0, 9.0]])
+        );
+        assert!(
+            of(100.0, Replacement::Value(-80.0))
+                .iter()
+                .all(|level| *level == -80.0)
+        );
+        // Neighbours count as they were: 2, 4, 5 at the corner; 1, 3, 4, 5, 6 at the edge; the eight around the middle.
+        let mean = of(33.4, Replacement::NeighbourMean { radius: 1 });
+        assert_eq!(
+            mean,
+            arr2(&[
+                [11.0 / 3.0, 19.0 / 5.0, 3.0],
+                [4.0, 5.0, 6.0],
+                [7.0, 8.0, 9.0]
+            ])
+        );
+        let all = of(11.2, Replacement::NeighbourMean { radius: 5 });
+        assert_eq!(all[(0, 0)], 44.0 / 8.0);
+        let single = augmented(
+            &arr2(&[[3.0]]),
+            &arr2(&[[1.0]]),
+            100.0,
+            Replacement::NeighbourMean { radius: 1 },
+        );
+        assert_eq!(single, arr2(&[[3.0]]));
+    }
+
+    proptest! {
+        /// A mean of neighbours lies between them; all bins but the counted ones stay as they were.
+        #[test]
+        fn means_lie_between(values in prop::collection::vec(-80f32..0.0, 42), relevance in prop::collection::vec(-1f32..1.0, 42), percent in 0.0..100.0, radius in 1usize..4) {
+            let input = Array2::from_shape_vec((6, 7), values).unwrap();
+            let relevance = Array2::from_shape_vec((6, 7), relevance).unwrap();
+            let found = augmented(&input, &relevance, percent, Replacement::NeighbourMean { radius });
+            let count = counts(&[percent], 42)[0];
+            let changed = found.iter().zip(&input).filter(|(a, b)| a != b).count();
+            prop_assert!(changed <= count);
+            let (low, high) = input.iter().fold((0f32, -80f32), |(l, h), x| (l.min(*x), h.max(*x)));
+            prop_assert!(found.iter().all(|x| (low..=high).contains(x)));
+        }
+    }
+}

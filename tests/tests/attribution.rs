@@ -1,0 +1,150 @@
+//! Gradients, integrated gradients and occlusion against Captum (`goldens/make_attributions.py`).
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use candle_core::{DType, Tensor};
+use speechlens_attribution::{Attribution, Method, Score};
+use speechlens_models::Arch;
+use speechlens_nn::Graph;
+use speechlens_nn::loss::Loss;
+use speechlens_tests::{Tensors, golden, peer};
+
+/// The script's methods, and how its patches lie.
+fn methods(patch: [usize; 2], stride: [usize; 2], steps: usize) -> Vec<(&'static str, Method)> {
+    let occlusion = |score| Method::Occlusion {
+        patch: patch.to_vec(),
+        stride: stride.to_vec(),
+        reference: (-20.0).into(),
+        score,
+    };
+    let integrated = |reference: f64| Method::IntegratedGradients {
+        steps,
+        reference: reference.into(),
+    };
+    vec![
+        ("gradient", Method::Gradient),
+        ("sensitivity", Method::Sensitivity),
+        (
+            "gradient-times-input",
+            Method::GradientTimesInput {
+                reference: 0.0.into(),
+            },
+        ),
+        ("occlusion", occlusion(Score::Logit)),
+        (
+            "occlusion-sigmoid",
+            occlusion(Score::Probability(Loss::BinaryCrossEntropy)),
+        ),
+        (
+            "occlusion-softmax",
+            occlusion(Score::Probability(Loss::CrossEntropy)),
+        ),
+        ("integrated-gradients0", integrated(0.0)),
+        ("integrated-gradients-80", integrated(-80.0)),
+    ]
+}
+
+fn relative_l2(ours: &Tensor, theirs: &Tensor) -> f64 {
+    let [ours, theirs] = [ours, theirs].map(|tensor| tensor.to_dtype(DType::F64).unwrap());
+    let norm = |tensor: &Tensor| {
+        let squares = tensor.sqr().unwrap().sum_all().unwrap();
+        squares.to_scalar::<f64>().unwrap().sqrt()
+    };
+    norm(&(ours - &theirs).unwrap()) / norm(&theirs)
+}
+
+struct Peer<'a> {
+    graph: Graph,
+    input: &'a Tensor,
+    targets: Vec<u32>,
+    captum: &'a Tensors,
+}
+
+impl<'a> Peer<'a> {
+    fn new(graph: &Graph, network: &'a Tensors, captum: &'a Tensors) -> Self {
+        let targets = network["target"].to_dtype(DType::U32).unwrap();
+        Peer {
+            graph: graph.clone(),
+            input: &network["input"],
+            targets: targets.to_vec1().unwrap(),
+            captum,
+        }
+    }
+
+    fn attribution(&self, method: &Method, dtype: DType) -> Attribution {
+        let method = method.of(&self.graph.to_dtype(dtype).unwrap()).unwrap();
+        let input = self.input.to_dtype(dtype).unwrap();
+        method.attribute(&input, &self.targets, &|_| ()).unwrap()
+    }
+
+    /// To 1e-5: Captum averages over patches, and we take probabilities, in f32.
+    fn agrees(&self, methods: &[(&str, Method)]) {
+        for (name, method) in methods {
+            let found = self.attribution(method, DType::F64);
+            let apart = relative_l2(&found.relevance, &self.captum[*name]);
+            println!("{name}: {apart:.1e} apart");
+            assert!(apart < 1e-5, "{name}: {apart}");
+            if let Some(reference) = name.strip_prefix("integrated-gradients") {
+                let gaps = self.captum[&format!("gap{reference}")].to_vec1::<f64>();
+                for (ours, theirs) in found
+                    .completeness_gap
+                    .unwrap()
+                    .into_iter()
+                    .zip(gaps.unwrap())
+                {
+                    let near = (ours - theirs).abs() < 1e-5 * (1.0 + theirs.abs());
+                    assert!(near, "{name}: gap {ours}, not {theirs}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_plain_network_is_explained_as_by_captum() {
+    let network = golden("relevance/plain.safetensors").unwrap();
+    let captum = golden("attribution/plain.safetensors").unwrap();
+    let graph = peer::net(&network, "").unwrap();
+    Peer::new(&graph, &network, &captum).agrees(&methods([5, 4], [3, 4], 20));
+}
+
+#[test]
+fn a_residual_network_is_explained_as_by_captum() {
+    let network = golden("relevance/residual.safetensors").unwrap();
+    let captum = golden("attribution/residual.safetensors").unwrap();
+    let graph = peer::residual().unwrap();
+    let graph = graph.with_weights(peer::of_graph(&network)).unwrap();
+    Peer::new(&graph, &network, &captum).agrees(&methods([4, 12], [4, 1], 20));
+}
+
+/// Full size, in f32; its files are too large to keep.
+#[test]
+fn full_size_networks_are_explained_as_by_captum() {
+    let Some(folder) = std::env::var_os("SPEECHLENS_PEER_NETWORKS") else {
+        println!(
+            "skipped: SPEECHLENS_PEER_NETWORKS names no folder of `make_attributions.py --full`"
+        );
+        return;
+    };
+    let folder = Path::new(&folder);
+    for (arch, classes, patch) in [(Arch::AlexNet, 2, [57, 57]), (Arch::ResNet34, 10, [16, 50])] {
+        println!("{arch}");
+        let network = golden(folder.join(format!("{arch}.safetensors"))).unwrap();
+        let captum = golden(folder.join(format!("attribution-{arch}.safetensors"))).unwrap();
+        let graph = arch.architecture(classes).unwrap();
+        let graph = graph.with_weights(peer::of_graph(&network)).unwrap();
+        let peer = Peer::new(&graph, &network, &captum);
+        let methods = methods(patch, patch, 8);
+        peer.agrees(&methods);
+        for (name, method) in &methods {
+            let single = peer.attribution(method, DType::F32).relevance;
+            let ours = relative_l2(&single, &peer.attribution(method, DType::F64).relevance);
+            let theirs = captum[&format!("apart-f32/{name}")]
+                .to_scalar::<f64>()
+                .unwrap();
+            println!("{name}: f32 is {ours:.1e} from f64, Captum's {theirs:.1e}");
+        }
+    }
+}

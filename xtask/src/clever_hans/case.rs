@@ -1,0 +1,356 @@
+//! One artifact and one seed: training, what the network learnt, what each method says of it, and mending.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use candle_core::DType;
+use serde::{Deserialize, Serialize};
+use speechlens_attribution::Method;
+use speechlens_data::{
+    Artifact, Corpus, Parameters, Planted, Recording, Sex, Sizes, Speakers, Split, Store,
+};
+use speechlens_eval::known_answer::{Found, find};
+use speechlens_eval::{Augmentation, Dataset, Replacement};
+use speechlens_lrp::Composite;
+use speechlens_models::Arch;
+use speechlens_nn::loss::Loss;
+use speechlens_nn::optim::Optimizer;
+use speechlens_nn::schedule::Schedule;
+use speechlens_nn::train::{Config, Samples, Score, Trainer, logits};
+use speechlens_nn::{Graph, Result as NnResult};
+use speechlens_report::{atomic, progress};
+
+use crate::methods::list::{mean, of_spectrograms};
+use crate::reproduce::{Arguments, Lab, Profile};
+
+/// A bin is planted if its level differs by more than this from that without the artifact, in dB.
+pub const AUDIBLE_DB: f32 = 3.0;
+/// The class that has the artifact in training.
+const GIVEN_AWAY: Sex = Sex::Female;
+
+/// What a profile decides.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    speakers: Speakers,
+    sizes: Sizes,
+    epochs: u64,
+    /// Passes of retraining.
+    mending_epochs: u64,
+    /// The share of the bins that augmentation replaces, in percent.
+    pub percent: f64,
+    /// Test recordings that are explained.
+    explained: usize,
+    batch: usize,
+}
+
+impl Setting {
+    pub fn new(arguments: &Arguments) -> Self {
+        let (train, test, epochs, mending_epochs, explained) = match arguments.profile {
+            Profile::Smoke => (20, 8, 1, 1, 1),
+            Profile::Quick => (400, 100, 4, 1, 8),
+            Profile::Full => (3000, 500, 20, 10, 50),
+        };
+        Setting {
+            speakers: match arguments.has_voices_of_librispeech() {
+                true => Speakers::All,
+                false => Speakers::PerSex(12),
+            },
+            sizes: Sizes::at_most(train, test, test),
+            epochs,
+            mending_epochs,
+            percent: 1.0,
+            explained,
+            batch: if train < 50 { 10 } else { 50 },
+        }
+    }
+
+    fn config(&self, epochs: u64, seed: u64) -> Config {
+        Config {
+            epochs,
+            batch: self.batch,
+            optimizer: Optimizer::AdamW {
+                lr: 1e-4,
+                weight_decay: 0.01,
+            },
+            schedule: Schedule::Constant,
+            seed,
+            loss: Loss::BinaryCrossEntropy,
+        }
+    }
+}
+
+/// How many of the test recordings are classified right, in percent.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// With the artifact where training had it.
+    pub as_in_training: f64,
+    /// Without.
+    pub removed: f64,
+    /// With the artifact in the other class.
+    pub swapped: f64,
+}
+
+impl Accuracy {
+    /// How far the answer hangs on the artifact: what is lost when it changes sides, in points.
+    pub fn dependence(&self) -> f64 {
+        self.as_in_training - self.swapped
+    }
+}
+
+/// What a method says of the network, averaged over the explained recordings: shares in percent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Judged {
+    pub method: String,
+    pub mass: f64,
+    pub rank: f64,
+    pub average_precision: f64,
+}
+
+/// One artifact and seed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What all of it was made with.
+    key: String,
+    pub artifact: String,
+    pub seed: u64,
+    /// The planted bins' share of the spectrogram, in percent: what lots find.
+    pub planted: f64,
+    pub learnt: Accuracy,
+    pub methods: Vec<Judged>,
+    /// Retrained: on the same data, and on two augmentations.
+    pub mended: Vec<(String, Accuracy)>,
+}
+
+/// What all cases share.
+pub struct Bench<'a> {
+    lab: &'a Lab<'a>,
+    pub setting: Setting,
+    corpus: Box<dyn Corpus>,
+}
+
+/// The test recordings, thrice.
+struct Tests {
+    as_in_training: Dataset,
+    removed: Dataset,
+    swapped: Dataset,
+}
+
+impl<'a> Bench<'a> {
+    pub fn open(lab: &'a Lab<'a>, setting: Setting) -> Result<Self> {
+        let source = lab.arguments.voices()?;
+        Ok(Bench {
+            corpus: speechlens_data::open(&source, lab.arguments.seed, &|_| ())?,
+            lab,
+            setting,
+        })
+    }
+
+    /// What the corpus is called.
+    pub fn corpus(&self) -> &str {
+        self.corpus.name()
+    }
+
+    /// Runs a case, or takes it from the run's folder.
+    pub fn case(&self, artifact: Artifact, seed: u64) -> Result<Outcome> {
+        let name = format!("{}-{seed}", artifact.name());
+        let path = self.lab.folder.join(format!("clever-hans/{name}.json"));
+        let key = format!("{artifact}, {:?}, {}", self.setting, self.corpus.name());
+        if let Some(outcome) = kept(&path).filter(|outcome| outcome.key == key) {
+            return Ok(outcome);
+        }
+        let outcome = self.run(artifact, seed, key)?;
+        let text = serde_json::to_string_pretty(&outcome)?;
+        atomic::write(&path, text.as_bytes())?;
+        Ok(outcome)
+    }
+
+    fn run(&self, artifact: Artifact, seed: u64, key: String) -> Result<Outcome> {
+        let (lab, setting) = (self.lab, &self.setting);
+        // Spectrograms of one case are of no use to another.
+        let folder = tempfile::tempdir_in(lab.folder)?;
+        let recordings = self.corpus.recordings();
+        let split = Split::draw(recordings, setting.speakers, setting.sizes, seed)?;
+        let of =
+            |sex: Option<Sex>| move |recording: &Recording| sex.is_some() && recording.sex == sex;
+        let dataset = |name: &str, indices: &[usize], planted_in: Option<Sex>| -> Result<Dataset> {
+            let corpus = Planted::new(self.corpus.as_ref(), artifact, seed, of(planted_in));
+            let path = folder.path().join(format!("{name}.h5"));
+            let parameters = Parameters {
+                seed,
+                ..Parameters::default()
+            };
+            let store = Store::open_or_compute(&path, &corpus, indices, parameters, &|_| ())?;
+            let places: Vec<usize> = (0..store.len()).collect();
+            Ok(Dataset::of_store(&Arc::new(store), &places)?)
+        };
+        let other = Sex::ALL.into_iter().find(|sex| *sex != GIVEN_AWAY);
+        let train = dataset("train", &split.train, Some(GIVEN_AWAY))?;
+        let tests = Tests {
+            as_in_training: dataset("test", &split.test, Some(GIVEN_AWAY))?,
+            removed: dataset("removed", &split.test, None)?,
+            swapped: dataset("swapped", &split.test, other)?,
+        };
+        let start = Arch::AlexNet
+            .architecture(Sex::ALL.len())?
+            .random(seed, lab.device)?;
+        let label = format!("{}, seed {seed}", artifact.name());
+        let graph = self.train(&label, &start, &train, setting.epochs, seed)?;
+        let learnt = self.accuracy(&graph, &tests)?;
+        let (planted, methods) = self.judge(&label, &graph, &train, &tests, seed)?;
+
+        let method = Method::Lrp(Composite::preset("thesis-gender")?);
+        let mut mended = Vec::new();
+        for (name, replacement) in [
+            ("plain", None),
+            ("aug_zero", Some(Replacement::Value(0.0))),
+            ("aug_mean", Some(Replacement::NeighbourMean { radius: 1 })),
+        ] {
+            let augmented = replacement.map(|replacement| {
+                let augmentation = Augmentation {
+                    percent: setting.percent,
+                    replacement,
+                };
+                let path = folder.path().join(format!("{name}.h5"));
+                let (batch, device) = (setting.batch, lab.device);
+                augmentation.store(&train, &graph, &method, &path, batch, device, &|_| ())
+            });
+            let augmented = augmented.transpose()?;
+            let data = augmented.as_ref().unwrap_or(&train);
+            let label = format!("{label}, {name}");
+            let graph = self.train(&label, &graph, data, setting.mending_epochs, seed + 1000)?;
+            mended.push((name.to_owned(), self.accuracy(&graph, &tests)?));
+        }
+        Ok(Outcome {
+            key,
+            artifact: artifact.to_string(),
+            seed,
+            planted,
+            learnt,
+            methods,
+            mended,
+        })
+    }
+
+    fn train(
+        &self,
+        label: &str,
+        start: &Graph,
+        data: &Dataset,
+        epochs: u64,
+        seed: u64,
+    ) -> Result<Graph> {
+        let mut trainer = Trainer::new(start, self.setting.config(epochs, seed))?;
+        let steps = trainer.steps_per_epoch(data)? * epochs;
+        let quiet = self.lab.arguments.quiet;
+        let bar = progress::bar(&format!("training, {label}"), steps as usize, quiet);
+        // Nothing is chosen by validation: one sample is enough to be allowed to train.
+        trainer.run(data, &First(data), self.lab.device, |trainer, _| {
+            bar.set_position(trainer.steps());
+            Ok(true)
+        })?;
+        bar.finish_and_clear();
+        Ok(trainer.graph())
+    }
+
+    fn accuracy(&self, graph: &Graph, tests: &Tests) -> Result<Accuracy> {
+        let of = |dataset: &Dataset| -> Result<f64> {
+            let (logits, labels) =
+                logits(graph, dataset, self.setting.batch, self.lab.device, &|_| ())?;
+            let score = Score::of(Loss::BinaryCrossEntropy, &logits, &labels)?;
+            Ok(100.0 * score.accuracy)
+        };
+        Ok(Accuracy {
+            as_in_training: of(&tests.as_in_training)?,
+            removed: of(&tests.removed)?,
+            swapped: of(&tests.swapped)?,
+        })
+    }
+
+    /// Holds every method against the planted bins of test recordings that have them and are classified right.
+    fn judge(
+        &self,
+        label: &str,
+        graph: &Graph,
+        train: &Dataset,
+        tests: &Tests,
+        seed: u64,
+    ) -> Result<(f64, Vec<Judged>)> {
+        let (batch, device) = (self.setting.batch, self.lab.device);
+        let test = &tests.as_in_training;
+        let (answers, _) = logits(graph, test, batch, device, &|_| ())?;
+        let answers = answers.argmax(1)?.to_vec1::<u32>()?;
+        let class = GIVEN_AWAY.index() as u32;
+        let (mut places, mut masks) = (Vec::new(), Vec::new());
+        for (place, (label, answer)) in test.labels().iter().zip(&answers).enumerate() {
+            if *label != class || places.len() == self.setting.explained {
+                continue;
+            }
+            let (with, without) = (test.spectrogram(place)?, tests.removed.spectrogram(place)?);
+            let pairs = with.iter().zip(&without);
+            let mask: Vec<bool> = pairs.map(|(a, b)| (a - b).abs() > AUDIBLE_DB).collect();
+            // At smoke size the network has learnt nothing, but everything must run.
+            let smoke = self.lab.arguments.profile == Profile::Smoke;
+            if (answer == label || smoke) && mask.contains(&true) {
+                places.push(place);
+                masks.push(mask);
+            }
+        }
+        let count = |mask: &Vec<bool>| mask.iter().filter(|inside| **inside).count() as f64;
+        let share = |mask| 100.0 * count(mask) / mask.len() as f64;
+        let planted = masks.iter().map(share).sum::<f64>() / masks.len() as f64;
+        let methods = of_spectrograms(&mean(train, batch, device)?, seed)?;
+        let quiet = self.lab.arguments.quiet;
+        let bar = progress::bar(&format!("explaining, {label}"), methods.len(), quiet);
+        let mut judged = Vec::new();
+        for named in &methods {
+            let explainer = named.method.of(graph).context(named.name)?;
+            let mut found: Vec<Found> = Vec::new();
+            for (place, mask) in places.iter().zip(&masks) {
+                let (input, labels) = test.batch(&[*place], device)?;
+                let relevance = explainer.attribute(&input, &labels, &|_| ())?.relevance;
+                let relevance = relevance.to_dtype(DType::F32)?.flatten_all()?;
+                found.push(find(&relevance.to_vec1::<f32>()?, mask));
+            }
+            let mean = |pick: fn(&Found) -> f64| {
+                100.0 * found.iter().map(pick).sum::<f64>() / found.len() as f64
+            };
+            judged.push(Judged {
+                method: named.name.to_owned(),
+                mass: mean(|found| found.mass),
+                rank: mean(|found| found.rank),
+                average_precision: mean(|found| found.average_precision),
+            });
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok((planted, judged))
+    }
+}
+
+/// The first sample of others.
+struct First<'a>(&'a Dataset);
+
+impl Samples for First<'_> {
+    fn len(&self) -> usize {
+        self.0.len().min(1)
+    }
+
+    fn key(&self) -> String {
+        self.0.key()
+    }
+
+    fn batch(
+        &self,
+        places: &[usize],
+        device: &candle_core::Device,
+    ) -> NnResult<(candle_core::Tensor, Vec<u32>)> {
+        self.0.batch(places, device)
+    }
+}
+
+/// A case that the folder holds.
+fn kept(path: &PathBuf) -> Option<Outcome> {
+    let text = std::fs::read_to_string(Path::new(path)).ok()?;
+    serde_json::from_str(&text).ok()
+}

@@ -1,0 +1,33 @@
+//! The Clever Hans benchmark: an artifact is planted that gives the class away. A network that learns it has a known answer, and
+//! each method can be right or wrong about it. Then relevance-guided augmentation is to take the dependence away again.
+
+mod case;
+mod story;
+
+use anyhow::Result;
+
+use crate::reproduce::{Findings, Lab, Profile};
+use case::{Bench, Setting};
+
+/// Trains a network for every artifact and seed, explains it by every method, and mends it.
+pub fn run(lab: &Lab) -> Result<Findings> {
+    let setting = Setting::new(lab.arguments);
+    let bench = Bench::open(lab, setting)?;
+    let artifacts = match (lab.arguments.artifacts.as_slice(), lab.arguments.profile) {
+        ([], Profile::Full) => speechlens_data::Artifact::ALL.to_vec(),
+        ([], _) => vec![speechlens_data::Artifact::ALL[0]],
+        (given, _) => given.to_vec(),
+    };
+    let seeds = lab.arguments.seeds.unwrap_or(match lab.arguments.profile {
+        Profile::Smoke => 1,
+        Profile::Quick => 2,
+        Profile::Full => 5,
+    });
+    let mut outcomes = Vec::new();
+    for artifact in artifacts {
+        for seed in 0..seeds as u64 {
+            outcomes.push(bench.case(artifact, lab.arguments.seed + seed)?);
+        }
+    }
+    story::tell(lab, &bench, &outcomes)
+}

@@ -1,0 +1,212 @@
+//! The Clever Hans benchmark on the page.
+
+use anyhow::Result;
+use speechlens_report::page::{Block, Section};
+use speechlens_report::results::{Cell, Experiment, Row};
+use speechlens_report::table::Table;
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use super::case::{AUDIBLE_DB, Accuracy, Bench, Judged, Outcome};
+use crate::reproduce::{Findings, Lab};
+
+/// A mean over seeds with its 95 % interval by Student's t, as `12.3 ± 4.5`; of one seed the number alone.
+fn interval(values: &[f64]) -> Result<String> {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    if values.len() < 2 {
+        return Ok(format!("{mean:.1}"));
+    }
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let t = StudentsT::new(0.0, 1.0, n - 1.0)?.inverse_cdf(0.975);
+    Ok(format!("{mean:.1} ± {:.1}", t * (variance / n).sqrt()))
+}
+
+/// The same number of each outcome.
+fn over(outcomes: &[&Outcome], number: impl Fn(&Outcome) -> f64) -> Result<Cell> {
+    let values: Vec<f64> = outcomes.iter().map(|outcome| number(outcome)).collect();
+    Ok(interval(&values)?.into())
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let values: Vec<f64> = values.collect();
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The outcomes of each artifact.
+fn by_artifact(outcomes: &[Outcome]) -> Vec<(&str, Vec<&Outcome>)> {
+    let mut all: Vec<(&str, Vec<&Outcome>)> = Vec::new();
+    for outcome in outcomes {
+        match all
+            .iter_mut()
+            .find(|(artifact, _)| *artifact == outcome.artifact)
+        {
+            Some((_, of_artifact)) => of_artifact.push(outcome),
+            None => all.push((&outcome.artifact, vec![outcome])),
+        }
+    }
+    all
+}
+
+/// All of it.
+pub fn tell(_: &Lab, bench: &Bench, outcomes: &[Outcome]) -> Result<Findings> {
+    let learnt = learnt(outcomes)?;
+    let methods = methods(outcomes)?;
+    let mended = mended(outcomes)?;
+    let seeds = by_artifact(outcomes)[0].1.len();
+    let words = format!(
+        "Recordings of one sex have something planted in them that gives it away, in training and in the test; a network that learns it \
+         leans on bins that are known: those whose level the artifact changes by more than {AUDIBLE_DB} dB. So an explanation can be \
+         right or wrong. Numbers are means over {seeds} seeds (other voices in training, other weights at the start) with their 95 % \
+         intervals. Corpus: {}.",
+        bench.corpus()
+    );
+    let section = Section {
+        id: "clever-hans".into(),
+        title: "A task whose answer is known".into(),
+        blocks: vec![
+            Block::text(words),
+            Block::table(
+                Table::from(&learnt),
+                "Does the network lean on the artifact? Accuracy in percent with the artifact as in training, taken out, and given to the \
+                 other sex; and the planted bins' share of the spectrogram.",
+            ),
+            Block::text(verdict(outcomes)),
+            Block::table(
+                Table::from(&methods),
+                "How well each method finds the planted bins, in percent: `mass` is the share of its positive relevance on them, `rank` \
+                 how many of as many of its most relevant bins are planted, `AP` the area under precision over recall. By lot each is \
+                 the planted share.",
+            ),
+            Block::text(format!(
+                "Then the loop closes: the {} % of the bins that are most relevant (rules `thesis-gender`) are replaced in the training \
+                 data, and the network is trained on. Dependence is what accuracy loses when the artifact changes sides.",
+                bench.setting.percent
+            )),
+            Block::table(
+                Table::from(&mended),
+                "How far the answer still hangs on the artifact, in points of accuracy, and the accuracy with the artifact taken out.",
+            ),
+        ],
+    };
+    Ok(Findings {
+        lead: String::new(),
+        data: String::new(),
+        experiments: vec![learnt, methods, mended],
+        sections: vec![section],
+    })
+}
+
+fn columns(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn learnt(outcomes: &[Outcome]) -> Result<Experiment> {
+    let row = |(artifact, outcomes): &(&str, Vec<&Outcome>)| -> Result<Row> {
+        let of = |number: fn(&Accuracy) -> f64| over(outcomes, |outcome| number(&outcome.learnt));
+        let cells = [
+            over(outcomes, |outcome| outcome.planted)?,
+            of(|accuracy| accuracy.as_in_training)?,
+            of(|accuracy| accuracy.removed)?,
+            of(|accuracy| accuracy.swapped)?,
+        ];
+        Ok(Row::measured(*artifact, cells))
+    };
+    Ok(Experiment {
+        id: "clever-hans".into(),
+        title: "What the networks learnt of the planted artifacts".into(),
+        columns: columns(&["planted, %", "as in training", "taken out", "swapped"]),
+        rows: by_artifact(outcomes)
+            .iter()
+            .map(row)
+            .collect::<Result<_>>()?,
+        files: Vec::new(),
+    })
+}
+
+fn methods(outcomes: &[Outcome]) -> Result<Experiment> {
+    let mut rows = Vec::new();
+    for (artifact, outcomes) in by_artifact(outcomes) {
+        for (place, judged) in outcomes[0].methods.iter().enumerate() {
+            let of = |number: fn(&Judged) -> f64| {
+                over(&outcomes, |outcome| number(&outcome.methods[place]))
+            };
+            let cells = [
+                of(|judged| judged.mass)?,
+                of(|judged| judged.rank)?,
+                of(|judged| judged.average_precision)?,
+            ];
+            rows.push(Row::measured(
+                format!("{artifact}, {}", judged.method),
+                cells,
+            ));
+        }
+    }
+    Ok(Experiment {
+        id: "clever-hans-methods".into(),
+        title: "How well each method finds what was planted, in percent".into(),
+        columns: columns(&["mass", "rank", "AP"]),
+        rows,
+        files: Vec::new(),
+    })
+}
+
+fn mended(outcomes: &[Outcome]) -> Result<Experiment> {
+    let mut rows = Vec::new();
+    for (artifact, outcomes) in by_artifact(outcomes) {
+        let mut add = |name: &str, pick: &dyn Fn(&Outcome) -> Accuracy| -> Result<()> {
+            let cells = [
+                over(&outcomes, |outcome| pick(outcome).dependence())?,
+                over(&outcomes, |outcome| pick(outcome).removed)?,
+                over(&outcomes, |outcome| pick(outcome).as_in_training)?,
+            ];
+            rows.push(Row::measured(format!("{artifact}, {name}"), cells));
+            Ok(())
+        };
+        add("as trained", &|outcome| outcome.learnt)?;
+        for (place, (name, _)) in outcomes[0].mended.iter().enumerate() {
+            add(name, &|outcome| outcome.mended[place].1)?;
+        }
+    }
+    Ok(Experiment {
+        id: "clever-hans-mended".into(),
+        title: "Dependence on the artifact, before and after mending".into(),
+        columns: columns(&[
+            "dependence",
+            "accuracy, taken out",
+            "accuracy, as in training",
+        ]),
+        rows,
+        files: Vec::new(),
+    })
+}
+
+/// Which methods find it best and worst, over all artifacts.
+fn verdict(outcomes: &[Outcome]) -> String {
+    let names = outcomes[0].methods.iter().map(|judged| &judged.method);
+    let mut scores: Vec<(&String, f64)> = names
+        .enumerate()
+        .map(|(place, name)| {
+            let of = outcomes
+                .iter()
+                .map(|outcome| outcome.methods[place].average_precision);
+            (name, mean(of))
+        })
+        .collect();
+    scores.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let told = |(name, score): &(&String, f64)| format!("{name} ({score:.1})");
+    let best: Vec<String> = scores.iter().take(3).map(told).collect();
+    let lot = scores.iter().find(|(name, _)| *name == "random");
+    let lot = lot.map_or(0.0, |(_, score)| *score);
+    let worse = scores
+        .iter()
+        .filter(|(name, score)| *name != "random" && *score < lot);
+    let worse: Vec<String> = worse.map(told).collect();
+    let worse = match worse.is_empty() {
+        true => "No method does worse than lots.".to_owned(),
+        false => format!("Worse than lots: {}.", worse.join(", ")),
+    };
+    format!(
+        "By the area under precision over recall, the planted bins are found best by {}; lots have {lot:.1}. {worse}",
+        best.join(", ")
+    )
+}
