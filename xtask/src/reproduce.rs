@@ -240,13 +240,14 @@ const EXPERIMENTS: [Runner; 5] = [
 ];
 
 /// What the end of a run prints; the page has it all.
-const IN_TERMINAL: [&str; 14] = [
+const IN_TERMINAL: [&str; 15] = [
     "accuracy",
     "table-6.1",
     "references",
     "references-area",
     "padding",
     "table-6.2",
+    "mending-marks",
     "speaker-accuracy",
     "speaker-measures",
     "speaker-bands",
