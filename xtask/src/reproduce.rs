@@ -244,13 +244,14 @@ const EXPERIMENTS: [Runner; 6] = [
 ];
 
 /// What the end of a run prints; the page has it all.
-const IN_TERMINAL: [&str; 16] = [
+const IN_TERMINAL: [&str; 17] = [
     "accuracy",
     "table-6.1",
     "references",
     "references-area",
     "padding",
     "table-6.2",
+    "mending-marks",
     "audionet-accuracy",
     "audionet-flipping",
     "speaker-accuracy",

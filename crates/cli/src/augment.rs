@@ -6,6 +6,7 @@ use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use speechlens_audio::FLOOR_DB;
 use speechlens_data::hdf5_layout;
+use speechlens_eval::augment::by_lot;
 use speechlens_eval::{Augmentation, Replacement};
 use speechlens_models::{Features, Model};
 use speechlens_nn::train::Samples;
@@ -35,6 +36,10 @@ pub struct Arguments {
     /// How far away along each axis a bin still counts as a neighbour, for --fill mean.
     #[arg(long, default_value_t = 1, value_parser = at_least_one, value_name = "N")]
     radius: usize,
+    /// Which class is explained. `true` leaves marks where each class's bins were, which a network can learn to read; `lot` draws
+    /// the class, so that they tell nothing.
+    #[arg(long, value_enum, default_value = "true")]
+    class: Class,
     /// Recordings explained at a time.
     #[arg(long, default_value_t = 50, value_parser = at_least_one, value_name = "N")]
     batch: usize,
@@ -51,6 +56,14 @@ enum Fill {
     Mean,
     /// −80 dB, silence.
     Floor,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Class {
+    /// The true one.
+    True,
+    /// One by lot, by --seed.
+    Lot,
 }
 
 fn percentage(text: &str) -> Result<f64, String> {
@@ -92,6 +105,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         },
     };
     let dataset = arguments.data.read_whole(crop, common)?;
+    let targets = match arguments.class {
+        Class::True => dataset.labels().to_vec(),
+        Class::Lot => by_lot(dataset.len(), model.classes.len(), common.seed),
+    };
     let bar = progress::bar("augmenting", dataset.len(), common.quiet);
     let progress = |done: usize| bar.set_position(done as u64);
     if is_store {
@@ -102,13 +119,17 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             );
         }
         let (graph, batch) = (&model.graph, arguments.batch);
-        augmentation.store(&dataset, graph, &method, output, batch, &device, &progress)?;
+        augmentation.store(
+            &dataset, &targets, graph, &method, output, batch, &device, &progress,
+        )?;
     } else {
         let explainer = method.of(&model.graph)?;
         let places: Vec<usize> = (0..dataset.len()).collect();
         for places in places.chunks(arguments.batch) {
             let explainer = explainer.as_ref();
-            let values = augmentation.spectrograms(&dataset, places, explainer, &device)?;
+            let targets: Vec<u32> = places.iter().map(|place| targets[*place]).collect();
+            let values =
+                augmentation.spectrograms(&dataset, places, &targets, explainer, &device)?;
             for (values, place) in values.outer_iter().zip(places) {
                 hdf5_layout::write(output, &dataset.recordings()[*place], values)?;
                 bar.inc(1);

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use ndarray::{Array3, ArrayView2, ArrayViewMut2, Axis};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use speechlens_attribution::{Attribute, Method};
 use speechlens_nn::Graph;
@@ -39,6 +41,10 @@ impl Display for Replacement {
 }
 
 /// Which bins are replaced, and by what.
+///
+/// Where a class's most relevant bins lie is not the same for every class. So replacing them leaves marks, which a network can
+/// learn to read in place of the voice, the more easily the more they stand out: a value does, a mean of neighbours hardly. Marks
+/// tell nothing where the class that is explained is drawn by lot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Augmentation {
     /// The share of the bins, in percent: the most relevant.
@@ -79,21 +85,21 @@ impl Augmentation {
         }
     }
 
-    /// The spectrograms of these places, `[N, frequency, time]` in dB, without the bins that are most relevant for their labels.
+    /// The spectrograms of these places, `[N, frequency, time]` in dB, without the bins that are most relevant for their targets.
+    ///
+    /// # Errors
+    /// If there is not one target a place.
     pub fn spectrograms(
         &self,
         dataset: &Dataset,
         places: &[usize],
+        targets: &[u32],
         method: &dyn Attribute,
         device: &Device,
     ) -> Result<Array3<f32>> {
         let mut values = dataset.spectrograms(places)?;
-        let labels: Vec<u32> = places
-            .iter()
-            .map(|place| dataset.labels()[*place])
-            .collect();
         let input = to_tensor(values.clone(), device)?;
-        let relevance = method.attribute(&input, &labels, &|_| ())?.relevance;
+        let relevance = method.attribute(&input, targets, &|_| ())?.relevance;
         let relevance: Vec<f32> = relevance.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
         if relevance.iter().any(|r| !r.is_finite()) {
             return Err(Error::Explanation("some relevance is not finite".into()));
@@ -110,8 +116,11 @@ impl Augmentation {
         Ok(values)
     }
 
-    /// The whole data set so, in a feature store at `path`: it is opened if it is there and was made of the same data by the same
-    /// network, method and augmentation. `progress` is told how many are done.
+    /// The whole data set so, with a target for each of its recordings, in a feature store at `path`: it is opened if it is there
+    /// and was made of the same data by the same network, method, targets and augmentation. `progress` is told how many are
+    /// done.
+    ///
+    /// The true classes as targets leave marks that tell the class: see [`Augmentation`].
     ///
     /// # Errors
     /// If the data set is not of one feature store.
@@ -119,6 +128,7 @@ impl Augmentation {
     pub fn store(
         &self,
         dataset: &Dataset,
+        targets: &[u32],
         graph: &Graph,
         method: &Method,
         path: &Path,
@@ -130,10 +140,15 @@ impl Augmentation {
             let problem = "only recordings of one feature store can be augmented into another";
             return Err(Error::Plan(problem.into()));
         };
+        let bytes: Vec<u8> = targets
+            .iter()
+            .flat_map(|target| target.to_le_bytes())
+            .collect();
         let how = format!(
-            "{self}, by the network {} and {}",
+            "{self}, by the network {}, {} and the targets {}",
             fingerprint(graph)?,
-            described(method)
+            described(method),
+            blake3::hash(&bytes).to_hex()
         );
         let explainer = method.of(graph)?;
         // The places of a store, back to those of the data set, which are asked for in this order.
@@ -142,8 +157,9 @@ impl Augmentation {
             let mut all = Array3::zeros((0, 0, 0));
             for part in chunk.chunks(batch.max(1)) {
                 let places: Vec<usize> = (done..done + part.len()).collect();
+                let targets = &targets[done..done + part.len()];
                 let values = self
-                    .spectrograms(dataset, &places, explainer.as_ref(), device)
+                    .spectrograms(dataset, &places, targets, explainer.as_ref(), device)
                     .map_err(|error| speechlens_data::Error::Derived(Box::new(error)))?;
                 if all.is_empty() {
                     all = values;
@@ -159,6 +175,15 @@ impl Augmentation {
         let all: Vec<usize> = (0..derived.len()).collect();
         Dataset::of_store(&Arc::new(derived), &all)
     }
+}
+
+/// A class by lot for each of so many recordings.
+pub fn by_lot(recordings: usize, classes: usize, seed: u64) -> Vec<u32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let classes = classes.max(1) as u32;
+    (0..recordings)
+        .map(|_| rng.random_range(0..classes))
+        .collect()
 }
 
 /// The mean of the bins up to `radius` away along each axis, the bin itself left out.

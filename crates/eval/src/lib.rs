@@ -15,6 +15,18 @@
 //! assert_eq!(ranking(Order::Loudest, &input, &relevance, 1, 0), [0, 1, 2, 3]);
 //! assert_eq!(counts(&[0.0, 50.0], input.len()), [0, 2]);
 //! ```
+//!
+//! An [`Augmentation`] takes the bins away for good, from the data that a network is trained on again. The other measures ask
+//! for less than truth, or know more:
+//!
+//! | measure | what it asks |
+//! | --- | --- |
+//! | [`flip`] | does the answer hang on what is called relevant? |
+//! | [`known_answer`] | does it find what is known to matter? |
+//! | [`randomization`] | does the explanation depend on what the network learnt? |
+//! | [`robustness`] | does it hold when the input hardly moves? |
+//! | [`agreement`] | do two explanations say the same? |
+//! | [`heatmap`] | how simple is its picture, where does it lie? |
 
 pub mod agreement;
 pub mod augment;

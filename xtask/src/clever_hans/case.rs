@@ -213,7 +213,16 @@ impl<'a> Bench<'a> {
                 };
                 let path = folder.path().join(format!("{name}.h5"));
                 let (batch, device) = (setting.batch, lab.device);
-                augmentation.store(&train, &graph, &method, &path, batch, device, &|_| ())
+                augmentation.store(
+                    &train,
+                    train.labels(),
+                    &graph,
+                    &method,
+                    &path,
+                    batch,
+                    device,
+                    &|_| (),
+                )
             });
             let augmented = augmented.transpose()?;
             let data = augmented.as_ref().unwrap_or(&train);

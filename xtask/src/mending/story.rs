@@ -170,6 +170,7 @@ fn curves(lab: &Lab, trial: &Trial, networks: &[Network]) -> Result<(Vec<Experim
         all(&|n| Ok(&n.first))?,
         Vec::new(),
     );
+    let marks = marks(networks);
     let silence = table(
         "mending-silence",
         "Accuracy in percent of the mended networks as bins are set to silence, by relevance against silence".into(),
@@ -222,6 +223,13 @@ fn curves(lab: &Lab, trial: &Trial, networks: &[Network]) -> Result<(Vec<Experim
                     .map(|recipe| format!("{}: {}", recipe.name, recipe.words))
                     .collect(),
             ),
+            Block::text(
+                "Replacing a class's most relevant bins leaves marks where they were, and the marks tell the class: a network can learn to                  read them in place of the voice. Whether it does is seen where the other sex's bins are marked: a network that reads                  marks is wrong there. The recipes ending in `lot` mark the bins of a sex drawn by lot, so that marks tell nothing.",
+            ),
+            Block::table(
+                Table::from(&marks),
+                "Accuracy in percent on test recordings as they are, and marked with 0 dB by the first network's relevance.",
+            ),
             Block::table(
                 Table::from(&first),
                 "The same in the order of the first network's relevance: the bins that it leaned on. A network that no longer needs them \
@@ -230,7 +238,7 @@ fn curves(lab: &Lab, trial: &Trial, networks: &[Network]) -> Result<(Vec<Experim
             Block::table(Table::from(&by_lot), "The same by lot: how well a network bears bins at 0 dB at all."),
             Block::table(
                 Table::from(&silence),
-                "By relevance against silence, bins set to silence: the other question, which `aug_floor` is trained for.",
+                "By relevance against silence, bins set to silence: the other question, which `floor_lot` is trained for.",
             ),
             Block::Note(format!(
                 "{} recordings of {} speakers.",
@@ -239,8 +247,26 @@ fn curves(lab: &Lab, trial: &Trial, networks: &[Network]) -> Result<(Vec<Experim
             )),
         ],
     };
-    figures.extend([main, by_lot, first, silence]);
+    figures.extend([main, marks, by_lot, first, silence]);
     Ok((figures, section))
+}
+
+/// Who reads marks.
+fn marks(networks: &[Network]) -> Experiment {
+    let row = |network: &Network| {
+        let untouched = network.first.points[0].accuracy();
+        let [by_true, by_other] = network.marked;
+        Row::measured(network.name, [100.0 * untouched, by_true, by_other])
+    };
+    Experiment {
+        id: "mending-marks".into(),
+        title: "Do the mended networks read the marks that augmentation leaves?".into(),
+        columns: ["as recorded", "true sex marked", "other sex marked"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: networks.iter().map(row).collect(),
+        files: Vec::new(),
+    }
 }
 
 fn find<'a>(networks: &'a [Network], name: &str) -> Result<&'a Network> {
