@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
-use speechlens_audio::FLOOR_DB;
+use speechlens_audio::{Crop, FLOOR_DB};
 use speechlens_data::hdf5_layout;
 use speechlens_eval::augment::by_lot;
 use speechlens_eval::{Augmentation, Replacement};
@@ -91,8 +91,14 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         "{}: does not read spectrograms: only these can be augmented",
         arguments.model.display()
     );
-    let crop = model.metadata.get("crop").map(|crop| crop.parse());
+    let crop = model.metadata.get("crop").map(|crop| crop.parse::<Crop>());
     let crop = crop.transpose()?.unwrap_or_default();
+    ensure!(
+        is_store || crop == Crop::AudioMnist,
+        "{}: files of AudioMNIST's preprocessing have the crop {}, and the model reads {crop}: give a store (.h5)",
+        output.display(),
+        Crop::AudioMnist
+    );
     let method = arguments.method.of(&model, common.seed)?;
     let augmentation = Augmentation {
         percent: arguments.percent,

@@ -42,11 +42,11 @@ pub enum Artifact {
 impl Artifact {
     /// One of each kind, faint beside the voice.
     pub const ALL: [Artifact; 5] = [
-        Artifact::Tone(-20.0),
-        Artifact::Click(0.0),
-        Artifact::Hum(-20.0),
-        Artifact::Silence(0.25),
-        Artifact::CutOff(3000.0),
+        Artifact::Hum(-6.0),
+        Artifact::CutOff(2500.0),
+        Artifact::Silence(0.3),
+        Artifact::Tone(-6.0),
+        Artifact::Click(12.0),
     ];
 
     /// What it is called, its strength left out.

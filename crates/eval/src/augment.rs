@@ -173,7 +173,7 @@ impl Augmentation {
             Ok(all)
         })?;
         let all: Vec<usize> = (0..derived.len()).collect();
-        Dataset::of_store(&Arc::new(derived), &all)
+        Dataset::of_store(&Arc::new(derived), &all)?.relabelled(dataset.labels().to_vec())
     }
 }
 

@@ -70,6 +70,19 @@ impl Dataset {
         Dataset::new(recordings, sources)
     }
 
+    /// The same recordings with other classes.
+    ///
+    /// # Errors
+    /// If there is not one a recording.
+    pub fn relabelled(self, labels: Vec<u32>) -> Result<Self> {
+        if labels.len() != self.recordings.len() {
+            let (labels, recordings) = (labels.len(), self.recordings.len());
+            let problem = format!("there are {labels} classes for {recordings} recordings");
+            return Err(crate::Error::Plan(problem));
+        }
+        Ok(Dataset { labels, ..self })
+    }
+
     /// Puts another data set's recordings behind these.
     pub fn append(&mut self, mut other: Dataset) {
         self.recordings.append(&mut other.recordings);

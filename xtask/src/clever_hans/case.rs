@@ -1,18 +1,19 @@
 //! One artifact and one seed: training, what the network learnt, what each method says of it, and mending.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candle_core::DType;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use speechlens_attribution::Method;
 use speechlens_data::{
     Artifact, Corpus, Parameters, Planted, Recording, Sex, Sizes, Speakers, Split, Store,
 };
+use speechlens_eval::Dataset;
 use speechlens_eval::known_answer::{Found, find};
-use speechlens_eval::{Augmentation, Dataset, Replacement};
-use speechlens_lrp::Composite;
 use speechlens_models::Arch;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
@@ -21,6 +22,7 @@ use speechlens_nn::train::{Config, Samples, Score, Trainer, logits};
 use speechlens_nn::{Graph, Result as NnResult};
 use speechlens_report::{atomic, progress};
 
+use crate::mending::recipes::{Job, RECIPES};
 use crate::methods::list::{mean, of_spectrograms};
 use crate::reproduce::{Arguments, Lab, Profile};
 
@@ -29,11 +31,17 @@ pub const AUDIBLE_DB: f32 = 3.0;
 /// The class that has the artifact in training.
 const GIVEN_AWAY: Sex = Sex::Female;
 
+/// The recipes of mending that are tried.
+const MENDED: [&str; 4] = ["plain", "aug_zero", "aug_mean", "floor_lot"];
+
 /// What a profile decides.
 #[derive(Clone, Debug)]
 pub struct Setting {
     speakers: Speakers,
     sizes: Sizes,
+    /// The share of the training recordings whose class is the speaker's sex; that of the others is drawn by lot. The artifact
+    /// tells the class of all of them.
+    pub told_by_voice: f64,
     epochs: u64,
     /// Passes of retraining.
     mending_epochs: u64,
@@ -48,7 +56,7 @@ impl Setting {
     pub fn new(arguments: &Arguments) -> Self {
         let (train, test, epochs, mending_epochs, explained) = match arguments.profile {
             Profile::Smoke => (20, 8, 1, 1, 1),
-            Profile::Quick => (400, 100, 4, 1, 8),
+            Profile::Quick => (400, 100, 5, 2, 8),
             Profile::Full => (3000, 500, 20, 10, 50),
         };
         Setting {
@@ -57,6 +65,7 @@ impl Setting {
                 false => Speakers::PerSex(12),
             },
             sizes: Sizes::at_most(train, test, test),
+            told_by_voice: 0.5,
             epochs,
             mending_epochs,
             percent: 1.0,
@@ -171,10 +180,18 @@ impl<'a> Bench<'a> {
         let folder = tempfile::tempdir_in(lab.folder)?;
         let recordings = self.corpus.recordings();
         let split = Split::draw(recordings, setting.speakers, setting.sizes, seed)?;
-        let of =
-            |sex: Option<Sex>| move |recording: &Recording| sex.is_some() && recording.sex == sex;
-        let dataset = |name: &str, indices: &[usize], planted_in: Option<Sex>| -> Result<Dataset> {
-            let corpus = Planted::new(self.corpus.as_ref(), artifact, seed, of(planted_in));
+        // The classes of training: that of the voice, or one by lot.
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let class = |index: &usize| {
+            let lot = Sex::ALL[rng.random_range(0..Sex::ALL.len())];
+            let by_voice = rng.random_bool(setting.told_by_voice);
+            let sex = recordings[*index].sex.filter(|_| by_voice);
+            sex.unwrap_or(lot)
+        };
+        let classes: Vec<Sex> = split.train.iter().map(class).collect();
+        let dataset = |name: &str, indices: &[usize], planted: HashSet<&str>| -> Result<Dataset> {
+            let is_planted = |recording: &Recording| planted.contains(recording.id.as_str());
+            let corpus = Planted::new(self.corpus.as_ref(), artifact, seed, is_planted);
             let path = folder.path().join(format!("{name}.h5"));
             let parameters = Parameters {
                 seed,
@@ -184,12 +201,20 @@ impl<'a> Bench<'a> {
             let places: Vec<usize> = (0..store.len()).collect();
             Ok(Dataset::of_store(&Arc::new(store), &places)?)
         };
-        let other = Sex::ALL.into_iter().find(|sex| *sex != GIVEN_AWAY);
-        let train = dataset("train", &split.train, Some(GIVEN_AWAY))?;
+        let given_away = |pair: &(&usize, &Sex)| *pair.1 == GIVEN_AWAY;
+        let in_training = split.train.iter().zip(&classes).filter(given_away);
+        let in_training = in_training.map(|(index, _)| recordings[*index].id.as_str());
+        let of_sex = |is_given_away: bool| -> HashSet<&str> {
+            let test = split.test.iter().map(|index| &recordings[*index]);
+            let planted = test.filter(|r| (r.sex == Some(GIVEN_AWAY)) == is_given_away);
+            planted.map(|recording| recording.id.as_str()).collect()
+        };
+        let train = dataset("train", &split.train, in_training.collect())?
+            .relabelled(classes.iter().map(|class| class.index() as u32).collect())?;
         let tests = Tests {
-            as_in_training: dataset("test", &split.test, Some(GIVEN_AWAY))?,
-            removed: dataset("removed", &split.test, None)?,
-            swapped: dataset("swapped", &split.test, other)?,
+            as_in_training: dataset("test", &split.test, of_sex(true))?,
+            removed: dataset("removed", &split.test, HashSet::new())?,
+            swapped: dataset("swapped", &split.test, of_sex(false))?,
         };
         let start = Arch::AlexNet
             .architecture(Sex::ALL.len())?
@@ -199,36 +224,25 @@ impl<'a> Bench<'a> {
         let learnt = self.accuracy(&graph, &tests)?;
         let (planted, methods) = self.judge(&label, &graph, &train, &tests, seed)?;
 
-        let method = Method::Lrp(Composite::preset("thesis-gender")?);
         let mut mended = Vec::new();
-        for (name, replacement) in [
-            ("plain", None),
-            ("aug_zero", Some(Replacement::Value(0.0))),
-            ("aug_mean", Some(Replacement::NeighbourMean { radius: 1 })),
-        ] {
-            let augmented = replacement.map(|replacement| {
-                let augmentation = Augmentation {
-                    percent: setting.percent,
-                    replacement,
-                };
-                let path = folder.path().join(format!("{name}.h5"));
-                let (batch, device) = (setting.batch, lab.device);
-                augmentation.store(
-                    &train,
-                    train.labels(),
-                    &graph,
-                    &method,
-                    &path,
-                    batch,
-                    device,
-                    &|_| (),
-                )
-            });
-            let augmented = augmented.transpose()?;
+        for recipe in RECIPES
+            .iter()
+            .filter(|recipe| MENDED.contains(&recipe.name))
+        {
+            let job = Job {
+                dataset: &train,
+                graph: &graph,
+                percent: setting.percent,
+                seed,
+                batch: setting.batch,
+                device: lab.device,
+            };
+            let path = folder.path().join(format!("{}.h5", recipe.name));
+            let augmented = recipe.data(&job, &path, &|_| ())?;
             let data = augmented.as_ref().unwrap_or(&train);
-            let label = format!("{label}, {name}");
+            let label = format!("{label}, {}", recipe.name);
             let graph = self.train(&label, &graph, data, setting.mending_epochs, seed + 1000)?;
-            mended.push((name.to_owned(), self.accuracy(&graph, &tests)?));
+            mended.push((recipe.name.to_owned(), self.accuracy(&graph, &tests)?));
         }
         Ok(Outcome {
             key,
@@ -315,11 +329,12 @@ impl<'a> Bench<'a> {
         for named in &methods {
             let explainer = named.method.of(graph).context(named.name)?;
             let mut found: Vec<Found> = Vec::new();
-            for (place, mask) in places.iter().zip(&masks) {
-                let (input, labels) = test.batch(&[*place], device)?;
+            for (places, masks) in places.chunks(batch).zip(masks.chunks(batch)) {
+                let (input, labels) = test.batch(places, device)?;
                 let relevance = explainer.attribute(&input, &labels, &|_| ())?.relevance;
-                let relevance = relevance.to_dtype(DType::F32)?.flatten_all()?;
-                found.push(find(&relevance.to_vec1::<f32>()?, mask));
+                let relevance = relevance.flatten_from(1)?.to_dtype(DType::F32)?;
+                let rows = relevance.to_vec2::<f32>()?;
+                found.extend(rows.iter().zip(masks).map(|(row, mask)| find(row, mask)));
             }
             let mean = |pick: fn(&Found) -> f64| {
                 100.0 * found.iter().map(pick).sum::<f64>() / found.len() as f64

@@ -5,6 +5,7 @@ mod case;
 mod story;
 
 use anyhow::Result;
+use speechlens_data::Artifact;
 
 use crate::reproduce::{Findings, Lab, Profile};
 use case::{Bench, Setting};
@@ -14,8 +15,8 @@ pub fn run(lab: &Lab) -> Result<Findings> {
     let setting = Setting::new(lab.arguments);
     let bench = Bench::open(lab, setting)?;
     let artifacts = match (lab.arguments.artifacts.as_slice(), lab.arguments.profile) {
-        ([], Profile::Full) => speechlens_data::Artifact::ALL.to_vec(),
-        ([], _) => vec![speechlens_data::Artifact::ALL[0]],
+        ([], Profile::Full) => Artifact::ALL.to_vec(),
+        ([], _) => Artifact::ALL[..1].to_vec(),
         (given, _) => given.to_vec(),
     };
     let seeds = lab.arguments.seeds.unwrap_or(match lab.arguments.profile {

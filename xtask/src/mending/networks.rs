@@ -2,19 +2,17 @@
 
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use speechlens_attribution::Method;
 use speechlens_audio::FLOOR_DB;
 use speechlens_data::Sex;
-use speechlens_eval::augment::by_lot;
 use speechlens_eval::dataset::to_tensor;
 use speechlens_eval::flip::{Curve, Order, Plan, counts, flip, relevance_by};
-use speechlens_eval::{Augmentation, Dataset, Replacement};
-use speechlens_lrp::Composite;
+use speechlens_eval::{Augmentation, Replacement};
 use speechlens_models::{Arch, Model, spectrogram_metadata};
 use speechlens_nn::Graph;
 use speechlens_nn::train::{Config, Samples};
 use speechlens_report::progress;
 
+use super::recipes::{Job, RECIPES};
 use crate::fit::fit;
 use crate::gender::flipping::{BINS, FEW, PERCENTAGES};
 use crate::gender::{Explainer, Trial};
@@ -45,71 +43,6 @@ impl Setting {
     }
 }
 
-/// How a network is retrained.
-pub struct Recipe {
-    /// As the thesis calls it.
-    pub name: &'static str,
-    /// In words.
-    pub words: &'static str,
-    /// What is done to its data; none for plain data.
-    pub augmented: Option<Augmented>,
-}
-
-/// What is done to the data.
-pub struct Augmented {
-    /// What replaces the most relevant bins.
-    replacement: Replacement,
-    /// The rules that say which these are.
-    preset: &'static str,
-    /// Whether they are those of the true class, or of a class by lot.
-    of_true_class: bool,
-}
-
-/// The recipes of table 6.2, behind the network as it was trained.
-pub const RECIPES: [Recipe; 5] = [
-    Recipe {
-        name: "plain",
-        words: "retrained on the same data",
-        augmented: None,
-    },
-    Recipe {
-        name: "aug_zero",
-        words: "retrained on bins set to 0 dB",
-        augmented: Some(Augmented {
-            replacement: Replacement::Value(0.0),
-            preset: "thesis-gender",
-            of_true_class: true,
-        }),
-    },
-    Recipe {
-        name: "aug_mean",
-        words: "retrained on bins set to the mean of their neighbours",
-        augmented: Some(Augmented {
-            replacement: Replacement::NeighbourMean { radius: 1 },
-            preset: "thesis-gender",
-            of_true_class: true,
-        }),
-    },
-    Recipe {
-        name: "zero_lot",
-        words: "retrained on bins set to 0 dB, those most relevant for a sex drawn by lot",
-        augmented: Some(Augmented {
-            replacement: Replacement::Value(0.0),
-            preset: "thesis-gender",
-            of_true_class: false,
-        }),
-    },
-    Recipe {
-        name: "floor_lot",
-        words: "retrained on bins set to silence, those most relevant against silence for a sex drawn by lot",
-        augmented: Some(Augmented {
-            replacement: Replacement::Value(FLOOR_DB),
-            preset: "gender-silence",
-            of_true_class: false,
-        }),
-    },
-];
-
 /// What the network is called as it was trained.
 pub const AS_TRAINED: &str = "as trained";
 
@@ -134,14 +67,27 @@ pub fn mend(lab: &Lab, trial: &Trial) -> Result<Vec<Network>> {
     let start = &trial.trained.graph;
     let mut graphs = vec![(AS_TRAINED, start.clone())];
     for recipe in &RECIPES {
-        let data = training(lab, trial, &setting, recipe)?;
+        let dataset = &trial.data.train.dataset;
+        let label = format!("augmenting, {}", recipe.name);
+        let bar = progress::bar(&label, dataset.len(), lab.arguments.quiet);
+        let path = lab.folder.join(format!("features/{}.h5", recipe.name));
+        let job = Job {
+            dataset,
+            graph: start,
+            percent: setting.percent,
+            seed: lab.arguments.seed,
+            batch: trial.setting.config.batch,
+            device: lab.device,
+        };
+        let data = recipe.data(&job, &path, &|done| bar.set_position(done as u64))?;
+        bar.finish_and_clear();
         let config = Config {
             epochs: setting.epochs,
             ..trial.setting.config.clone()
         };
         let network = format!("gender-{}", recipe.name);
         let samples: [&dyn Samples; 2] = [
-            data.as_ref().unwrap_or(&trial.data.train.dataset),
+            data.as_ref().unwrap_or(dataset),
             &trial.data.validation.dataset,
         ];
         let graph = fit(lab, &network, start, &config, samples)?.graph();
@@ -159,39 +105,6 @@ pub fn mend(lab: &Lab, trial: &Trial) -> Result<Vec<Network>> {
         .into_iter()
         .map(|(name, graph)| measure(lab, trial, name, graph, &first));
     measured.collect()
-}
-
-/// The data that a recipe trains on; none for the plain ones.
-fn training(
-    lab: &Lab,
-    trial: &Trial,
-    setting: &Setting,
-    recipe: &Recipe,
-) -> Result<Option<Dataset>> {
-    let Some(augmented) = &recipe.augmented else {
-        return Ok(None);
-    };
-    let augmentation = augmented.augmentation(setting);
-    let dataset = &trial.data.train.dataset;
-    let targets = match augmented.of_true_class {
-        true => dataset.labels().to_vec(),
-        false => by_lot(dataset.len(), Sex::ALL.len(), lab.arguments.seed),
-    };
-    let label = format!("augmenting, {}", recipe.name);
-    let bar = progress::bar(&label, dataset.len(), lab.arguments.quiet);
-    let path = lab.folder.join(format!("features/{}.h5", recipe.name));
-    let augmented = augmentation.store(
-        dataset,
-        &targets,
-        &trial.trained.graph,
-        &Method::Lrp(Composite::preset(augmented.preset)?),
-        &path,
-        trial.setting.config.batch,
-        lab.device,
-        &|done| bar.set_position(done as u64),
-    )?;
-    bar.finish_and_clear();
-    Ok(Some(augmented))
 }
 
 fn measure(
@@ -252,15 +165,6 @@ fn measure(
         first: of_first,
         own: curves.pop().unwrap_or_default(),
     })
-}
-
-impl Augmented {
-    fn augmentation(&self, setting: &Setting) -> Augmentation {
-        Augmentation {
-            percent: setting.percent,
-            replacement: self.replacement,
-        }
-    }
 }
 
 impl Network {

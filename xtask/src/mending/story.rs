@@ -14,7 +14,8 @@ use speechlens_report::results::{Experiment, Row};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 
-use super::networks::{AS_TRAINED, Network, RECIPES, Setting, accuracy};
+use super::networks::{AS_TRAINED, Network, Setting, accuracy};
+use super::recipes::RECIPES;
 use crate::gender::flipping::{BINS, FEW, GONE, PERCENTAGES};
 use crate::gender::heatmaps::{axes, mask, matrix};
 use crate::gender::{Explainer, Trial};

@@ -82,6 +82,16 @@ fn every_subcommand_explains_itself() {
         ),
         (&["evaluate"], &["flip"]),
         (
+            &["augment"],
+            &[
+                "--fill",
+                "--percent",
+                "--class",
+                "train --from",
+                "AudioMNIST",
+            ],
+        ),
+        (
             &["evaluate", "flip"],
             &["flip.json", "in percent", "in dB", "reference"],
         ),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod augment;
 mod bench;
 mod explain;
 mod features;
