@@ -87,7 +87,7 @@ fn patches(shape: &[usize], patch: &[usize], stride: &[usize]) -> Result<Vec<Vec
     let mut patches = vec![vec![0]];
     for (axis, length) in shape.iter().enumerate() {
         let spans = match axis.checked_sub(rank - axes) {
-            None => vec![0..*length],
+            None => spans(*length, *length, 1),
             Some(axis) => spans(*length, patch[axis], stride[axis]),
         };
         let longer = |places: &Vec<usize>, span: &Range<usize>| -> Vec<usize> {

@@ -103,12 +103,12 @@ fn weights_are_randomized_from_the_top_down() {
         .random(seed, &Device::Cpu)
         .unwrap();
     let head: Vec<Vec<f32>> = random.weights()["second.weight"].to_vec2().unwrap();
-    for target in 0..2 {
+    for (target, head) in head.iter().enumerate() {
         let mixed = |of: &Graph| -> Vec<f32> {
             let (a, b) = (weights(of, 0), weights(of, 1));
             a.iter()
                 .zip(&b)
-                .map(|(a, b)| head[target][0] * a + head[target][1] * b)
+                .map(|(a, b)| head[0] * a + head[1] * b)
                 .collect()
         };
         let trained = weights(&graph, target);
