@@ -48,6 +48,9 @@ pub struct Arguments {
     /// Seeds of the Clever Hans benchmark, each a network for every artifact; else 2, or 5 in the full profile.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub seeds: Option<u16>,
+    /// How many of the class's training recordings have the artifact of the Clever Hans benchmark, in percent.
+    #[arg(long, value_name = "P", default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub share: u8,
     /// Where to compute: auto, cpu or cuda:N.
     #[arg(long, default_value = "auto")]
     pub device: String,
@@ -216,6 +219,7 @@ struct Runner {
     run: fn(&Lab) -> Result<Findings>,
 }
 
+/// In the order of the page, which tells them as one story.
 const EXPERIMENTS: [Runner; 6] = [
     Runner {
         name: "gender",
@@ -224,6 +228,10 @@ const EXPERIMENTS: [Runner; 6] = [
     Runner {
         name: "mending",
         run: mending::run,
+    },
+    Runner {
+        name: "clever-hans",
+        run: clever_hans::run,
     },
     Runner {
         name: "audionet",
@@ -236,10 +244,6 @@ const EXPERIMENTS: [Runner; 6] = [
     Runner {
         name: "methods",
         run: methods::run,
-    },
-    Runner {
-        name: "clever-hans",
-        run: clever_hans::run,
     },
 ];
 

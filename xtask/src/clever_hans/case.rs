@@ -1,11 +1,13 @@
 //! One artifact and one seed: training, what the network learnt, what each method says of it, and mending.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candle_core::DType;
+use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -20,7 +22,10 @@ use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::{Config, Samples, Score, Trainer, logits};
 use speechlens_nn::{Graph, Result as NnResult};
+use speechlens_report::heatmap::{Panel, limit};
 use speechlens_report::{atomic, progress};
+
+use crate::gender::heatmaps::axes;
 
 use crate::mending::recipes::{Job, RECIPES};
 use crate::methods::list::{mean, of_spectrograms};
@@ -42,6 +47,8 @@ pub struct Setting {
     /// The share of the training recordings whose class is the speaker's sex; that of the others is drawn by lot. The artifact
     /// tells the class of all of them.
     pub told_by_voice: f64,
+    /// The share of the class's training recordings that have the artifact.
+    pub share: f64,
     epochs: u64,
     /// Passes of retraining.
     mending_epochs: u64,
@@ -66,6 +73,7 @@ impl Setting {
             },
             sizes: Sizes::at_most(train, test, test),
             told_by_voice: 0.5,
+            share: f64::from(arguments.share) / 100.0,
             epochs,
             mending_epochs,
             percent: 1.0,
@@ -136,6 +144,8 @@ pub struct Bench<'a> {
     lab: &'a Lab<'a>,
     pub setting: Setting,
     corpus: Box<dyn Corpus>,
+    /// What was planted in one recording and what the methods say of it, of every artifact that was run now.
+    pictures: RefCell<BTreeMap<&'static str, Vec<Panel>>>,
 }
 
 /// The test recordings, thrice.
@@ -152,7 +162,13 @@ impl<'a> Bench<'a> {
             corpus: speechlens_data::open(&source, lab.arguments.seed, &|_| ())?,
             lab,
             setting,
+            pictures: RefCell::default(),
         })
+    }
+
+    /// The heatmaps of one recording of each artifact that was run and not taken from the run's folder.
+    pub fn pictures(&self) -> BTreeMap<&'static str, Vec<Panel>> {
+        self.pictures.borrow().clone()
     }
 
     /// What the corpus is called.
@@ -203,6 +219,7 @@ impl<'a> Bench<'a> {
         };
         let given_away = |pair: &(&usize, &Sex)| *pair.1 == GIVEN_AWAY;
         let in_training = split.train.iter().zip(&classes).filter(given_away);
+        let in_training = in_training.filter(|_| rng.random_bool(setting.share));
         let in_training = in_training.map(|(index, _)| recordings[*index].id.as_str());
         let of_sex = |is_given_away: bool| -> HashSet<&str> {
             let test = split.test.iter().map(|index| &recordings[*index]);
@@ -222,7 +239,7 @@ impl<'a> Bench<'a> {
         let label = format!("{}, seed {seed}", artifact.name());
         let graph = self.train(&label, &start, &train, setting.epochs, seed)?;
         let learnt = self.accuracy(&graph, &tests)?;
-        let (planted, methods) = self.judge(&label, &graph, &train, &tests, seed)?;
+        let (planted, methods) = self.judge(artifact, &graph, &train, &tests, seed)?;
 
         let mut mended = Vec::new();
         for recipe in RECIPES
@@ -293,7 +310,7 @@ impl<'a> Bench<'a> {
     /// Holds every method against the planted bins of test recordings that have them and are classified right.
     fn judge(
         &self,
-        label: &str,
+        artifact: Artifact,
         graph: &Graph,
         train: &Dataset,
         tests: &Tests,
@@ -324,7 +341,18 @@ impl<'a> Bench<'a> {
         let planted = masks.iter().map(share).sum::<f64>() / masks.len() as f64;
         let methods = of_spectrograms(&mean(train, batch, device)?, seed)?;
         let quiet = self.lab.arguments.quiet;
-        let bar = progress::bar(&format!("explaining, {label}"), methods.len(), quiet);
+        let label = format!("explaining, {}, seed {seed}", artifact.name());
+        let bar = progress::bar(&label, methods.len(), quiet);
+        let mut panels = Vec::new();
+        let example = places
+            .first()
+            .map(|place| test.spectrogram(*place))
+            .transpose()?;
+        if let (Some(spectrogram), Some(mask)) = (&example, masks.first()) {
+            let mask = Array2::from_shape_vec(spectrogram.dim(), mask.clone())?;
+            let panel = Panel::marked(axes(), spectrogram.view(), "level (dB)", mask.view())?;
+            panels.push(panel.titled(format!("planted: {}", artifact.name())));
+        }
         let mut judged = Vec::new();
         for named in &methods {
             let explainer = named.method.of(graph).context(named.name)?;
@@ -334,6 +362,13 @@ impl<'a> Bench<'a> {
                 let relevance = explainer.attribute(&input, &labels, &|_| ())?.relevance;
                 let relevance = relevance.flatten_from(1)?.to_dtype(DType::F32)?;
                 let rows = relevance.to_vec2::<f32>()?;
+                if let (true, Some(values), Some(row)) = (found.is_empty(), &example, rows.first())
+                {
+                    let heatmap = Array2::from_shape_vec(values.dim(), row.clone())?;
+                    let (values, heatmap) = (values.view(), heatmap.view());
+                    let panel = Panel::overlay(axes(), values, heatmap, limit(heatmap))?;
+                    panels.push(panel.titled(named.name));
+                }
                 found.extend(rows.iter().zip(masks).map(|(row, mask)| find(row, mask)));
             }
             let mean = |pick: fn(&Found) -> f64| {
@@ -348,6 +383,8 @@ impl<'a> Bench<'a> {
             bar.inc(1);
         }
         bar.finish_and_clear();
+        let mut pictures = self.pictures.borrow_mut();
+        pictures.entry(artifact.name()).or_insert(panels);
         Ok((planted, judged))
     }
 }

@@ -1,6 +1,7 @@
 //! The Clever Hans benchmark on the page.
 
 use anyhow::Result;
+use speechlens_report::heatmap::grid;
 use speechlens_report::page::{Block, Section};
 use speechlens_report::results::{Cell, Experiment, Row};
 use speechlens_report::table::Table;
@@ -48,7 +49,7 @@ fn by_artifact(outcomes: &[Outcome]) -> Vec<(&str, Vec<&Outcome>)> {
 }
 
 /// All of it.
-pub fn tell(_: &Lab, bench: &Bench, outcomes: &[Outcome]) -> Result<Findings> {
+pub fn tell(lab: &Lab, bench: &Bench, outcomes: &[Outcome]) -> Result<Findings> {
     let learnt = learnt(outcomes)?;
     let methods = methods(outcomes)?;
     let mended = mended(outcomes)?;
@@ -57,12 +58,32 @@ pub fn tell(_: &Lab, bench: &Bench, outcomes: &[Outcome]) -> Result<Findings> {
         "Something is planted in the recordings of one class that gives it away. In training, the class of {:.0} % of the recordings is \
          the speaker's sex and that of the others is drawn by lot: the artifact tells all of them, the voice does not. A network that \
          learns it leans on bins that are known: those whose level the artifact changes by more than {AUDIBLE_DB} dB. So an explanation \
-         can be right or wrong. Numbers are means over {seeds} seeds (other voices in training, other weights at the start) with their 95 % \
-         intervals. Corpus: {}.",
+         can be right or wrong. {:.0} % of the class's training recordings have it. Numbers are means over {seeds} seeds (other voices in \
+         training, other weights at the start) with their 95 % intervals. Corpus: {}.",
         100.0 * bench.setting.told_by_voice,
+        100.0 * bench.setting.share,
         bench.corpus(),
     );
-    let section = Section {
+    let (mut figures, mut files) = (Vec::new(), Vec::new());
+    for (artifact, panels) in bench.pictures() {
+        if panels.is_empty() {
+            continue;
+        }
+        let file = format!("clever-hans-{artifact}.png");
+        grid(&panels, 3)?.write_png(&lab.folder.join(&file))?;
+        files.push(file);
+        let pictures = panels
+            .iter()
+            .map(|panel| Ok((panel.picture()?, "A spectrogram".to_owned())));
+        figures.push(Block::Figure {
+            pictures: pictures.collect::<Result<_>>()?,
+            caption: format!(
+                "What was planted ({artifact}) in one recording, and what each method says of it."
+            ),
+        });
+    }
+    let methods = Experiment { files, ..methods };
+    let mut section = Section {
         id: "clever-hans".into(),
         title: "A task whose answer is known".into(),
         blocks: vec![
@@ -90,6 +111,8 @@ pub fn tell(_: &Lab, bench: &Bench, outcomes: &[Outcome]) -> Result<Findings> {
             ),
         ],
     };
+    // Behind the table of the methods.
+    section.blocks.splice(4..4, figures);
     Ok(Findings {
         lead: String::new(),
         data: String::new(),

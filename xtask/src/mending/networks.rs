@@ -32,7 +32,7 @@ impl Setting {
     pub fn new(profile: Profile) -> Self {
         let (epochs, flipped) = match profile {
             Profile::Smoke => (1, 2),
-            Profile::Quick => (1, 60),
+            Profile::Quick => (1, 40),
             Profile::Full => (100, 3000),
         };
         Setting {

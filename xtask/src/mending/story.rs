@@ -5,6 +5,7 @@ use candle_core::IndexOp;
 use ndarray::{Array2, ArrayView2};
 use speechlens_eval::flip::{Curve, Order, counts};
 use speechlens_eval::{Augmentation, Replacement};
+use speechlens_nn::train::Samples;
 use speechlens_report::Picture;
 use speechlens_report::axes::{Axes, Axis};
 use speechlens_report::curves::{Chart, Series};
@@ -19,12 +20,21 @@ use super::recipes::RECIPES;
 use crate::gender::flipping::{BINS, FEW, GONE, PERCENTAGES};
 use crate::gender::heatmaps::{axes, mask, matrix};
 use crate::gender::{Explainer, Trial};
+use crate::methods::list;
 use crate::reproduce::{Findings, Lab};
 
 /// The share of the bins whose part of the positive relevance is told: how narrowly a network looks.
 const NARROW: f64 = 1.0;
-/// The file of the heatmaps.
+/// The files of the heatmaps: by network, and by method.
 const HEATMAPS: &str = "figure-6.9.png";
+const METHODS: &str = "mending-methods.png";
+/// The methods that show a recording before mending and after.
+const SIDE_BY_SIDE: [&str; 4] = [
+    "LRP thesis, from silence",
+    "IG from silence",
+    "SmoothGrad",
+    "occlusion by silence",
+];
 
 /// All of it.
 pub fn tell(lab: &Lab, trial: &Trial, networks: &[Network]) -> Result<Findings> {
@@ -326,7 +336,7 @@ fn heatmaps(lab: &Lab, trial: &Trial, networks: &[Network]) -> Result<(Experimen
             "positive relevance on the {NARROW} % most relevant bins, %"
         )],
         rows,
-        files: vec![HEATMAPS.into()],
+        files: vec![HEATMAPS.into(), METHODS.into()],
     };
     let pictures = panels.iter().zip(networks);
     let pictures = pictures.map(|(panel, network)| {
@@ -335,6 +345,7 @@ fn heatmaps(lab: &Lab, trial: &Trial, networks: &[Network]) -> Result<(Experimen
             format!("Heatmap of the network {}", network.name),
         ))
     });
+    let methods = by_every_method(lab, trial, networks, place, &spectrogram)?;
     let section = Section {
         id: entry.id.clone(),
         title: "What the mended networks listen to".into(),
@@ -350,9 +361,45 @@ fn heatmaps(lab: &Lab, trial: &Trial, networks: &[Network]) -> Result<(Experimen
                 Table::from(&experiment),
                 "How narrowly each network looks at this recording.",
             ),
+            methods,
         ],
     };
     Ok((experiment, section))
+}
+
+/// The same recording under several methods, as trained and mended.
+fn by_every_method(
+    lab: &Lab,
+    trial: &Trial,
+    networks: &[Network],
+    place: usize,
+    spectrogram: &Array2<f32>,
+) -> Result<Block> {
+    let batch = trial.setting.config.batch;
+    let mean = list::mean(&trial.data.train.dataset, batch, lab.device)?;
+    let (input, labels) = trial.data.test.dataset.batch(&[place], lab.device)?;
+    let mut panels = Vec::new();
+    for named in list::of_spectrograms(&mean, lab.arguments.seed)? {
+        if !SIDE_BY_SIDE.contains(&named.name) {
+            continue;
+        }
+        for name in [AS_TRAINED, "aug_mean"] {
+            let method = named.method.of(&find(networks, name)?.graph)?;
+            let found = method.attribute(&input, &labels, &|_| ())?;
+            let relevance = matrix(&found.relevance.i((0, 0))?)?;
+            let (values, relevance) = (spectrogram.view(), relevance.view());
+            let panel = Panel::overlay(axes(), values, relevance, limit(relevance))?;
+            panels.push(panel.titled(format!("{}, {name}", named.name)));
+        }
+    }
+    grid(&panels, 2)?.write_png(&lab.folder.join(METHODS))?;
+    let pictures = panels
+        .iter()
+        .map(|panel| Ok((panel.picture()?, "A heatmap".to_owned())));
+    Ok(Block::Figure {
+        pictures: pictures.collect::<Result<_>>()?,
+        caption: "The same recording under other methods, before mending and after.".into(),
+    })
 }
 
 /// What table 6.2 says, in words.

@@ -30,7 +30,7 @@ const QUIET: f32 = -8.0;
 pub fn run(lab: &Lab) -> Result<Findings> {
     let (explained, slow) = match lab.arguments.profile {
         Profile::Smoke => (1, 1),
-        Profile::Quick => (16, 2),
+        Profile::Quick => (12, 2),
         Profile::Full => (200, 20),
     };
     let gender::Trial {
