@@ -1,7 +1,7 @@
 //! The page stands on its own: nothing is fetched, everything is escaped, headings are in order.
 
 use ndarray::Array2;
-use speechlens_report::{Axes, Block, Page, Panel, Row, Section, Table};
+use speechlens_report::{Animation, Axes, Block, Page, Panel, Row, Section, Table};
 
 fn page() -> Page {
     let level = Array2::from_shape_fn((8, 8), |(f, t)| (f * t) as f32);
@@ -22,7 +22,12 @@ fn page() -> Page {
                 title: "First".into(),
                 blocks: vec![
                     Block::Heading("Inside".into()),
-                    Block::figure(picture, "a spectrogram", "caption"),
+                    Block::figure(picture.clone(), "a spectrogram", "caption"),
+                    Block::Animation {
+                        animation: Animation::new(&[picture.clone(), picture], 100).expect("made"),
+                        alt: "a \"film\"".into(),
+                        caption: "caption".into(),
+                    },
                     Block::Fold {
                         summary: "more".into(),
                         blocks: vec![

@@ -156,6 +156,19 @@ fn an_svg_follows_the_theme_and_escapes() {
 }
 
 #[test]
+fn pictures_stand_beside_each_other() {
+    let one = chart(vec![Series::new("one", vec![(0.0, 1.0), (5.0, 9.0)])]);
+    let two = chart(vec![Series::new("two", vec![(0.0, 9.0), (5.0, 1.0)])]);
+    let (one, two) = (one.picture().expect("drawn"), two.picture().expect("drawn"));
+    let both = one.beside(&two);
+    let (width, height) = one.size();
+    assert_eq!(both.size(), (2 * width, height));
+    let [left, right, both] = [&one, &two, &both].map(|picture| pixels(picture).0);
+    let half = |x| image::imageops::crop_imm(&both, x, 0, left.width(), left.height()).to_image();
+    assert!(half(0) == left && half(left.width()) == right);
+}
+
+#[test]
 fn the_same_values_draw_the_same_bytes() {
     let level = Array2::from_shape_fn((30, 20), |(f, t)| (f * t) as f32);
     let png = || {
