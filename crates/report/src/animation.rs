@@ -7,6 +7,8 @@ use png::{BitDepth, ColorType, Compression, Encoder};
 use crate::picture::Picture;
 use crate::{Error, Result, atomic};
 
+/// Pixels a CSS pixel: there are many pictures in one file.
+const DENSITY: f32 = 1.0;
 /// Thousandths of a second that the last picture stays, before all begins again.
 const REST: u16 = 2500;
 
@@ -35,10 +37,8 @@ impl Animation {
             return Err(undrawable("its pictures are of several sizes"));
         }
         let drawing = |error: png::EncodingError| Error::Drawing(error.to_string());
-        let frames = pictures
-            .iter()
-            .map(Picture::pixels)
-            .collect::<Result<Vec<_>>>()?;
+        let pixels = |picture: &Picture| picture.pixels(DENSITY);
+        let frames = pictures.iter().map(pixels).collect::<Result<Vec<_>>>()?;
         let mut bytes = Vec::new();
         let mut encoder = Encoder::new(&mut bytes, frames[0].width(), frames[0].height());
         encoder.set_color(ColorType::Rgb);
@@ -109,7 +109,7 @@ mod tests {
         for (place, picture) in pictures.iter().enumerate() {
             let mut frame = vec![0; reader.output_buffer_size().expect("sized")];
             reader.next_frame(&mut frame).expect("a frame");
-            assert!(frame == picture.pixels().expect("drawn").into_raw());
+            assert!(frame == picture.pixels(DENSITY).expect("drawn").into_raw());
             let shown = reader.info().frame_control.expect("a frame").delay_num;
             assert_eq!(shown, if place == 2 { REST } else { 400 });
         }

@@ -116,11 +116,11 @@ impl Picture {
     /// # Errors
     /// [`Error::Drawing`] if it cannot be rasterised.
     pub fn png(&self) -> Result<Vec<u8>> {
-        encode(&self.pixels()?)
+        encode(&self.pixels(PNG_DENSITY)?)
     }
 
-    /// The drawing on white, at twice its CSS size.
-    pub(crate) fn pixels(&self) -> Result<RgbImage> {
+    /// The drawing on white, so many pixels a CSS pixel.
+    pub(crate) fn pixels(&self, density: f32) -> Result<RgbImage> {
         let options = usvg::Options {
             fontdb: FONTS.clone(),
             ..Default::default()
@@ -128,13 +128,13 @@ impl Picture {
         let tree = usvg::Tree::from_str(&self.element("", &self.body), &options)
             .map_err(|e| Error::Drawing(e.to_string()))?;
         let (width, height) = (
-            (self.width as f32 * PNG_DENSITY) as u32,
-            (self.height as f32 * PNG_DENSITY) as u32,
+            (self.width as f32 * density) as u32,
+            (self.height as f32 * density) as u32,
         );
         let mut pixels = tiny_skia::Pixmap::new(width, height)
             .ok_or_else(|| Error::Drawing("the picture has no size".into()))?;
         pixels.fill(tiny_skia::Color::WHITE);
-        let scale = tiny_skia::Transform::from_scale(PNG_DENSITY, PNG_DENSITY);
+        let scale = tiny_skia::Transform::from_scale(density, density);
         resvg::render(&tree, scale, &mut pixels.as_mut());
         let rgb = pixels
             .pixels()

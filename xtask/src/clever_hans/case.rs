@@ -339,7 +339,7 @@ impl<'a> Bench<'a> {
         let count = |mask: &Vec<bool>| mask.iter().filter(|inside| **inside).count() as f64;
         let share = |mask| 100.0 * count(mask) / mask.len() as f64;
         let planted = masks.iter().map(share).sum::<f64>() / masks.len() as f64;
-        let methods = of_spectrograms(&mean(train, batch, device)?, seed)?;
+        let methods = of_spectrograms(&mean(train, batch, device)?, self.lab.arguments)?;
         let quiet = self.lab.arguments.quiet;
         let label = format!("explaining, {}, seed {seed}", artifact.name());
         let bar = progress::bar(&label, methods.len(), quiet);

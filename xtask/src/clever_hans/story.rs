@@ -24,8 +24,13 @@ fn interval(values: &[f64]) -> Result<String> {
 
 /// The same number of each outcome.
 fn over(outcomes: &[&Outcome], number: impl Fn(&Outcome) -> f64) -> Result<Cell> {
-    let values: Vec<f64> = outcomes.iter().map(|outcome| number(outcome)).collect();
-    Ok(interval(&values)?.into())
+    let values = outcomes.iter().map(|outcome| number(outcome));
+    // A method that calls nothing relevant has no mass anywhere.
+    let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    Ok(match values.is_empty() {
+        true => Cell::Missing,
+        false => interval(&values)?.into(),
+    })
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {

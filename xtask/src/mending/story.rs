@@ -379,7 +379,7 @@ fn by_every_method(
     let mean = list::mean(&trial.data.train.dataset, batch, lab.device)?;
     let (input, labels) = trial.data.test.dataset.batch(&[place], lab.device)?;
     let mut panels = Vec::new();
-    for named in list::of_spectrograms(&mean, lab.arguments.seed)? {
+    for named in list::of_spectrograms(&mean, lab.arguments)? {
         if !SIDE_BY_SIDE.contains(&named.name) {
             continue;
         }

@@ -8,9 +8,17 @@ use speechlens_lrp::Composite;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::train::Samples;
 
+use crate::reproduce::{Arguments, Profile};
+
 /// Steps of integrated gradients, and noisy copies of SmoothGrad.
-const STEPS: usize = 16;
-const SAMPLES: usize = 16;
+fn passes(profile: Profile) -> usize {
+    match profile {
+        Profile::Smoke => 2,
+        Profile::Quick => 16,
+        Profile::Full => 50,
+    }
+}
+
 /// SmoothGrad's noise, as a share of the input's range.
 const NOISE: f64 = 0.1;
 
@@ -32,19 +40,16 @@ fn rules(name: &'static str, preset: &str, bounds: Option<[f64; 2]>) -> Result<N
     })
 }
 
-fn integrated(name: &'static str, reference: impl Into<Reference>) -> Named {
+fn integrated(name: &'static str, steps: usize, reference: impl Into<Reference>) -> Named {
     let reference = reference.into();
     Named {
         name,
-        method: Method::IntegratedGradients {
-            steps: STEPS,
-            reference,
-        },
+        method: Method::IntegratedGradients { steps, reference },
     }
 }
 
 /// Those that differ by nothing between networks.
-fn common(seed: u64) -> [Named; 3] {
+fn common(samples: usize, seed: u64) -> [Named; 3] {
     [
         Named {
             name: "sensitivity",
@@ -53,7 +58,7 @@ fn common(seed: u64) -> [Named; 3] {
         Named {
             name: "SmoothGrad",
             method: Method::SmoothGrad {
-                samples: SAMPLES,
+                samples,
                 noise: NOISE,
                 seed,
             },
@@ -66,7 +71,8 @@ fn common(seed: u64) -> [Named; 3] {
 }
 
 /// For networks that read decibel spectrograms. `mean` is the data's.
-pub fn of_spectrograms(mean: &Tensor, seed: u64) -> Result<Vec<Named>> {
+pub fn of_spectrograms(mean: &Tensor, arguments: &Arguments) -> Result<Vec<Named>> {
+    let passes = passes(arguments.profile);
     let silence = f64::from(FLOOR_DB);
     let bounds = Some([silence, 0.0]);
     let occlusion = |name, reference: f64, score| Named {
@@ -90,9 +96,9 @@ pub fn of_spectrograms(mean: &Tensor, seed: u64) -> Result<Vec<Named>> {
                 reference: 0.0.into(),
             },
         },
-        integrated("IG from 0 dB", 0.0),
-        integrated("IG from silence", silence),
-        integrated("IG from the mean", Reference::Input(mean.clone())),
+        integrated("IG from 0 dB", passes, 0.0),
+        integrated("IG from silence", passes, silence),
+        integrated("IG from the mean", passes, Reference::Input(mean.clone())),
         occlusion("occlusion by silence", silence, Score::Logit),
         occlusion(
             "occlusion, probability",
@@ -100,12 +106,13 @@ pub fn of_spectrograms(mean: &Tensor, seed: u64) -> Result<Vec<Named>> {
             Score::Probability(Loss::BinaryCrossEntropy),
         ),
     ];
-    all.extend(common(seed));
+    all.extend(common(passes, arguments.seed));
     Ok(all)
 }
 
 /// For networks that read filterbanks whose bands have the mean 0.
-pub fn of_filterbanks(seed: u64) -> Result<Vec<Named>> {
+pub fn of_filterbanks(arguments: &Arguments) -> Result<Vec<Named>> {
+    let passes = passes(arguments.profile);
     let mut all = vec![
         rules("LRP-0", "thesis-speaker-zero", None)?,
         rules("LRP ε", "thesis-speaker-epsilon", None)?,
@@ -117,7 +124,7 @@ pub fn of_filterbanks(seed: u64) -> Result<Vec<Named>> {
                 reference: 0.0.into(),
             },
         },
-        integrated("IG", 0.0),
+        integrated("IG", passes, 0.0),
         Named {
             name: "occlusion",
             method: Method::Occlusion {
@@ -128,7 +135,7 @@ pub fn of_filterbanks(seed: u64) -> Result<Vec<Named>> {
             },
         },
     ];
-    all.extend(common(seed));
+    all.extend(common(passes, arguments.seed));
     Ok(all)
 }
 

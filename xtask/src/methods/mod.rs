@@ -50,7 +50,7 @@ pub fn run(lab: &Lab) -> Result<Findings> {
         batch: explained.min(batch),
         values: [0.0, FLOOR_DB],
         shape: (speechlens_audio::SIZE, speechlens_audio::SIZE),
-        methods: list::of_spectrograms(&mean, lab.arguments.seed)?,
+        methods: list::of_spectrograms(&mean, lab.arguments)?,
     };
     let trial = lab.speaker()?;
     let second = Subject {
@@ -63,7 +63,7 @@ pub fn run(lab: &Lab) -> Result<Findings> {
         batch: explained.min(trial.setting.batch),
         values: [0.0, QUIET],
         shape: (filterbank::BANDS, FRAMES),
-        methods: list::of_filterbanks(lab.arguments.seed)?,
+        methods: list::of_filterbanks(lab.arguments)?,
     };
     let mut findings = Findings::default();
     let centres = filterbank::frequencies();
