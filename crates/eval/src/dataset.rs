@@ -13,7 +13,7 @@ use crate::Result;
 
 /// Spectrograms, [227, 227] in dB each, with what is known of their recordings; the label is the speaker's sex. They are read
 /// as they are asked for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Dataset {
     recordings: Vec<Recording>,
     /// Of each recording.
@@ -31,6 +31,7 @@ pub(crate) fn labels(recordings: &[Recording]) -> Result<Vec<u32>> {
     Ok(recordings.iter().map(label).collect::<Result<_, _>>()?)
 }
 
+#[derive(Clone)]
 enum Source {
     /// This place of a feature store.
     Store(Arc<Store>, usize),

@@ -31,10 +31,12 @@ pub struct Augmented {
     preset: &'static str,
     /// Whether they are those of the true class, or of a class by lot.
     of_true_class: bool,
+    /// Whether the network is trained on the plain data too.
+    beside_plain: bool,
 }
 
-/// The recipes of table 6.2, behind the network as it was trained.
-pub const RECIPES: [Recipe; 5] = [
+/// Every recipe.
+pub const RECIPES: [Recipe; 6] = [
     Recipe {
         name: "plain",
         words: "retrained on the same data",
@@ -47,6 +49,7 @@ pub const RECIPES: [Recipe; 5] = [
             replacement: Replacement::Value(0.0),
             preset: "thesis-gender",
             of_true_class: true,
+            beside_plain: false,
         }),
     },
     Recipe {
@@ -56,6 +59,7 @@ pub const RECIPES: [Recipe; 5] = [
             replacement: Replacement::NeighbourMean { radius: 1 },
             preset: "thesis-gender",
             of_true_class: true,
+            beside_plain: false,
         }),
     },
     Recipe {
@@ -65,6 +69,17 @@ pub const RECIPES: [Recipe; 5] = [
             replacement: Replacement::Value(0.0),
             preset: "thesis-gender",
             of_true_class: false,
+            beside_plain: false,
+        }),
+    },
+    Recipe {
+        name: "mixed",
+        words: "retrained on the same data, and beside them on those of zero_lot",
+        augmented: Some(Augmented {
+            replacement: Replacement::Value(0.0),
+            preset: "thesis-gender",
+            of_true_class: false,
+            beside_plain: true,
         }),
     },
     Recipe {
@@ -74,6 +89,7 @@ pub const RECIPES: [Recipe; 5] = [
             replacement: Replacement::Value(FLOOR_DB),
             preset: "gender-silence",
             of_true_class: false,
+            beside_plain: false,
         }),
     },
 ];
@@ -109,7 +125,7 @@ impl Recipe {
             true => job.dataset.labels().to_vec(),
             false => by_lot(job.dataset.len(), Sex::ALL.len(), job.seed),
         };
-        Ok(Some(augmentation.store(
+        let mut data = augmentation.store(
             job.dataset,
             &targets,
             job.graph,
@@ -118,6 +134,10 @@ impl Recipe {
             job.batch,
             job.device,
             progress,
-        )?))
+        )?;
+        if augmented.beside_plain {
+            data.append(job.dataset.clone());
+        }
+        Ok(Some(data))
     }
 }
