@@ -67,7 +67,7 @@ pub struct Arguments {
 pub enum Profile {
     /// A few steps on a few recordings: its numbers mean nothing.
     Smoke,
-    /// Within ten minutes on two cores, on the synthetic corpus.
+    /// Within twenty minutes on two cores, on the synthetic corpus.
     Quick,
     /// The thesis's own setting.
     Full,
