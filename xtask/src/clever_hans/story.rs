@@ -10,12 +10,14 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 use super::case::{AUDIBLE_DB, Accuracy, Bench, Judged, Outcome};
 use crate::reproduce::{Findings, Lab};
 
-/// A mean over seeds with its 95 % interval by Student's t, as `12.3 ± 4.5`; of one seed the number alone.
+/// A mean over seeds with its 95 % interval by Student's t, as `12.3 ± 4.5`; of two seeds with both numbers, of one alone.
 fn interval(values: &[f64]) -> Result<String> {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
-    if values.len() < 2 {
-        return Ok(format!("{mean:.1}"));
+    match values {
+        [_] => return Ok(format!("{mean:.1}")),
+        [one, other] => return Ok(format!("{mean:.1} ({one:.1}, {other:.1})")),
+        _ => {}
     }
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
     let t = StudentsT::new(0.0, 1.0, n - 1.0)?.inverse_cdf(0.975);
@@ -64,7 +66,7 @@ pub fn tell(lab: &Lab, bench: &Bench, outcomes: &[Outcome]) -> Result<Findings> 
          the speaker's sex and that of the others is drawn by lot: the artifact tells all of them, the voice does not. A network that \
          learns it leans on bins that are known: those whose level the artifact changes by more than {AUDIBLE_DB} dB. So an explanation \
          can be right or wrong. {:.0} % of the class's training recordings have it. Numbers are means over {seeds} seeds (other voices in \
-         training, other weights at the start) with their 95 % intervals. Corpus: {}.",
+         training, other weights at the start) with their 95 % intervals (of two seeds, with both numbers). Corpus: {}.",
         100.0 * bench.setting.told_by_voice,
         100.0 * bench.setting.share,
         bench.corpus(),
