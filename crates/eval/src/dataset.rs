@@ -156,8 +156,10 @@ impl Samples for Dataset {
 
     fn key(&self) -> String {
         let mut hash = blake3::Hasher::new();
-        for (recording, source) in self.recordings.iter().zip(&self.sources) {
+        let labelled = self.recordings.iter().zip(&self.labels);
+        for ((recording, label), source) in labelled.zip(&self.sources) {
             hash.update(recording.id.as_bytes()).update(b"\n");
+            hash.update(&label.to_le_bytes());
             if let Source::Store(store, _) = source {
                 hash.update(store.key().as_bytes());
             }
