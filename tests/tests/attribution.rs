@@ -9,7 +9,7 @@ use speechlens_attribution::{Attribution, Method, Score};
 use speechlens_models::Arch;
 use speechlens_nn::Graph;
 use speechlens_nn::loss::Loss;
-use speechlens_tests::{Tensors, golden, peer};
+use speechlens_tests::{Tensors, golden, peer, relative_l2};
 
 /// The script's methods, and how its patches lie.
 fn methods(patch: [usize; 2], stride: [usize; 2], steps: usize) -> Vec<(&'static str, Method)> {
@@ -46,15 +46,6 @@ fn methods(patch: [usize; 2], stride: [usize; 2], steps: usize) -> Vec<(&'static
     ]
 }
 
-fn relative_l2(ours: &Tensor, theirs: &Tensor) -> f64 {
-    let [ours, theirs] = [ours, theirs].map(|tensor| tensor.to_dtype(DType::F64).unwrap());
-    let norm = |tensor: &Tensor| {
-        let squares = tensor.sqr().unwrap().sum_all().unwrap();
-        squares.to_scalar::<f64>().unwrap().sqrt()
-    };
-    norm(&(ours - &theirs).unwrap()) / norm(&theirs)
-}
-
 struct Peer<'a> {
     graph: Graph,
     input: &'a Tensor,
@@ -83,7 +74,7 @@ impl<'a> Peer<'a> {
     fn agrees(&self, methods: &[(&str, Method)]) {
         for (name, method) in methods {
             let found = self.attribution(method, DType::F64);
-            let apart = relative_l2(&found.relevance, &self.captum[*name]);
+            let apart = relative_l2(&found.relevance, &self.captum[*name]).unwrap();
             println!("{name}: {apart:.1e} apart");
             assert!(apart < 1e-5, "{name}: {apart}");
             if let Some(reference) = name.strip_prefix("integrated-gradients") {
@@ -140,7 +131,8 @@ fn full_size_networks_are_explained_as_by_captum() {
         peer.agrees(&methods);
         for (name, method) in &methods {
             let single = peer.attribution(method, DType::F32).relevance;
-            let ours = relative_l2(&single, &peer.attribution(method, DType::F64).relevance);
+            let ours =
+                relative_l2(&single, &peer.attribution(method, DType::F64).relevance).unwrap();
             let theirs = captum[&format!("apart-f32/{name}")]
                 .to_scalar::<f64>()
                 .unwrap();

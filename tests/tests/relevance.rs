@@ -8,7 +8,7 @@ use candle_core::{DType, Tensor};
 use speechlens_lrp::{Composite, Lrp};
 use speechlens_models::Arch;
 use speechlens_nn::Graph;
-use speechlens_tests::{Tensors, golden, peer};
+use speechlens_tests::{Tensors, golden, peer, relative_l2};
 
 /// The script's composites that are no presets.
 const FILES: [(&str, &str); 8] = [
@@ -54,20 +54,6 @@ fn composite(name: &str, bounds: [f64; 2]) -> Composite {
     composite.unwrap().with_bounds(bounds)
 }
 
-fn relative_l2(ours: &Tensor, theirs: &Tensor) -> f64 {
-    let norm = |tensor: &Tensor| {
-        let squares = tensor.to_dtype(DType::F64).unwrap().sqr().unwrap();
-        squares
-            .sum_all()
-            .unwrap()
-            .to_scalar::<f64>()
-            .unwrap()
-            .sqrt()
-    };
-    let [ours, theirs] = [ours, theirs].map(|tensor| tensor.to_dtype(DType::F64).unwrap());
-    norm(&(ours - &theirs).unwrap()) / norm(&theirs)
-}
-
 /// What a golden says of one network.
 struct Peer {
     graph: Graph,
@@ -100,8 +86,8 @@ impl Peer {
         assert!(self.composites().count() >= 18);
         for (name, theirs) in self.composites() {
             let (relevance, logits) = self.explain(name, DType::F64);
-            let of_logits = relative_l2(&logits, &self.golden["logits"]);
-            let of_relevance = relative_l2(&relevance, theirs);
+            let of_logits = relative_l2(&logits, &self.golden["logits"]).unwrap();
+            let of_relevance = relative_l2(&relevance, theirs).unwrap();
             println!("{name}: relevance {of_relevance:.1e} apart, logits {of_logits:.1e}");
             assert!(of_logits < 1e-12, "{name}: logits {of_logits}");
             assert!(of_relevance < 1e-6, "{name}: relevance {of_relevance}");
@@ -152,7 +138,7 @@ fn a_network_of_waveforms_is_explained_as_by_zennit() {
         };
         let lrp = Lrp::new(&graph, &Composite::preset(name).unwrap()).unwrap();
         let relevance = lrp.explain(&input, &[2]).unwrap().relevance;
-        let apart = relative_l2(&relevance, theirs);
+        let apart = relative_l2(&relevance, theirs).unwrap();
         println!("{name}: {apart:.1e} apart");
         assert!(apart < 1e-6, "{name}: {apart}");
         found += 1;
@@ -177,7 +163,7 @@ fn full_size_networks_are_explained_as_by_zennit() {
         let graph = arch.architecture(classes).unwrap();
         let graph = graph.with_weights(peer::of_graph(&golden)).unwrap();
         let single = graph.forward(&golden["input"]).unwrap();
-        let of_single = relative_l2(&single, &golden["logits-f32"]);
+        let of_single = relative_l2(&single, &golden["logits-f32"]).unwrap();
         println!("logits in f32: {of_single:.1e} apart");
         assert!(of_single < 1e-5);
         let peer = Peer {
@@ -191,7 +177,7 @@ fn full_size_networks_are_explained_as_by_zennit() {
                 peer.explain(name, DType::F64).0,
                 peer.explain(name, DType::F32).0,
             );
-            let ours = relative_l2(&single, &double);
+            let ours = relative_l2(&single, &double).unwrap();
             let theirs = peer.golden.get(&format!("apart-f32/{name}"));
             let theirs: f64 = theirs.map_or(f64::NAN, |apart| apart.to_scalar().unwrap());
             println!("{name}: f32 is {ours:.1e} from f64, zennit's {theirs:.1e}");
