@@ -12,7 +12,7 @@ use speechlens_models::{Features, Model};
 use speechlens_nn::train::Samples;
 use speechlens_report::progress;
 
-use crate::common::{Common, at_least_one, check_writable};
+use crate::common::{Common, at_least_one, check_writable, percentage};
 use crate::{data, method};
 
 /// Make data without the bins that a network leans on, to retrain it on what is left.
@@ -64,13 +64,6 @@ enum Class {
     True,
     /// One by lot, by --seed.
     Lot,
-}
-
-fn percentage(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
-        _ => Err("say a number from 0 to 100".into()),
-    }
 }
 
 /// Runs the subcommand.

@@ -67,6 +67,14 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A share in percent.
+pub fn percentage(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("say a number from 0 to 100".into()),
+    }
+}
+
 /// Fails now rather than after hours of work if a file cannot be written. Makes its folder.
 pub fn check_writable(file: &Path) -> Result<()> {
     let folder = match file.parent() {

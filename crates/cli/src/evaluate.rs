@@ -17,7 +17,7 @@ use speechlens_report::results::Row;
 use speechlens_report::table::Table;
 use speechlens_report::{atomic, progress};
 
-use crate::common::{Common, at_least_one, check_writable};
+use crate::common::{Common, at_least_one, check_writable, percentage};
 use crate::data::{self, Part};
 use crate::method;
 
@@ -98,13 +98,6 @@ fn finite(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(value) if value.is_finite() => Ok(value),
         _ => Err("say a finite number".into()),
-    }
-}
-
-fn percentage(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
-        _ => Err("say numbers from 0 to 100".into()),
     }
 }
 
