@@ -26,7 +26,6 @@ use speechlens_report::heatmap::{Panel, limit};
 use speechlens_report::{atomic, progress};
 
 use crate::gender::heatmaps::axes;
-
 use crate::mending::recipes::{Job, RECIPES};
 use crate::methods::list::{mean, of_spectrograms};
 use crate::reproduce::{Arguments, Lab, Profile};
@@ -35,7 +34,6 @@ use crate::reproduce::{Arguments, Lab, Profile};
 pub const AUDIBLE_DB: f32 = 3.0;
 /// The class that has the artifact in training.
 const GIVEN_AWAY: Sex = Sex::Female;
-
 /// The recipes of mending that are tried.
 const MENDED: [&str; 4] = ["plain", "aug_zero", "aug_mean", "floor_lot"];
 
@@ -135,7 +133,7 @@ pub struct Outcome {
     pub planted: f64,
     pub learnt: Accuracy,
     pub methods: Vec<Judged>,
-    /// Retrained: on the same data, and on two augmentations.
+    /// By recipe, after retraining.
     pub mended: Vec<(String, Accuracy)>,
 }
 

@@ -15,7 +15,7 @@ use speechlens_nn::train::Samples;
 
 /// How a network is retrained.
 pub struct Recipe {
-    /// As the thesis calls it.
+    /// What tables call it: `aug_zero` and the like are the thesis's names.
     pub name: &'static str,
     /// In words.
     pub words: &'static str,
