@@ -5,6 +5,14 @@ use std::{io, path::PathBuf};
 /// `Result` with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// Minutes where there are some.
+fn duration(seconds: f64) -> String {
+    match seconds >= 120.0 {
+        true => format!("{:.0} minutes", seconds / 60.0),
+        false => format!("{seconds:.0} s"),
+    }
+}
+
 /// Everything that can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -40,6 +48,14 @@ pub enum Error {
         path: PathBuf,
         /// What the decoder said.
         reason: String,
+    },
+    /// The file lasts longer than it may.
+    #[error("{}: lasts longer than {}; cut it into parts", path.display(), duration(*seconds))]
+    TooLongFile {
+        /// The recording.
+        path: PathBuf,
+        /// The longest that is read, in seconds.
+        seconds: f64,
     },
     /// A sample is infinite or not a number.
     #[error("{}: sample {index} is not a finite number; export it again", path.display())]

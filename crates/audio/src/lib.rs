@@ -5,7 +5,7 @@
 //! to 8 kHz ([`resample`]), placed in a second of zeros, transformed ([`Stft`]), scaled to −80 … 0 dB. [`Waveform`] is that second
 //! itself, as AudioNet reads it. [`Filterbank`] turns
 //! any length of it into the logarithmic mel bands that the speaker network reads, 64 every 10 ms. [`silence`] trims
-//! recordings and cuts long ones at their pauses.
+//! recordings and cuts long ones at their pauses. [`masked`] makes heard what a network attends to.
 //!
 //! ```
 //! use speechlens_audio::{Audio, Crop, Placement, Spectrogram, read, write_wav};
@@ -43,6 +43,7 @@ mod decibel;
 mod error;
 pub mod filterbank;
 mod fourier;
+mod masking;
 mod read;
 mod resample;
 mod second;
@@ -55,7 +56,8 @@ mod write;
 pub use audio::Audio;
 pub use error::{Error, Result};
 pub use filterbank::Filterbank;
-pub use read::read;
+pub use masking::{Mask, masked};
+pub use read::{LONGEST, read, read_at_most, read_bytes};
 pub use resample::resample;
 pub use second::{Placement, RATE, SECOND};
 pub use spectrogram::{

@@ -1,58 +1,84 @@
 //! Recordings from files: WAV by hound, the others by Symphonia.
 
-use std::{
-    fs::File,
-    io::{BufReader, ErrorKind, Read, Seek},
-    path::Path,
-};
+use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek};
+use std::{fs::File, path::Path, sync::Arc};
 
 use hound::{SampleFormat, WavReader};
 use symphonia::core::{
     codecs::audio::AudioDecoderOptions,
     errors::Error as Symphonia,
     formats::{TrackType, probe::Hint},
-    io::MediaSourceStream,
+    io::{MediaSource, MediaSourceStream},
 };
 
 use crate::{Audio, Error, Result};
 
-/// Reads a recording and mixes it down to mono by the mean of its channels.
+/// The longest recording that [`read()`] takes, in seconds: two hours.
+pub const LONGEST: f64 = 7200.0;
+
+/// Reads a recording of at most [`LONGEST`] and mixes it down to mono by the mean of its channels.
 ///
 /// WAV (8, 16, 24 and 32-bit integers, 32 and 64-bit float), FLAC, MP3, AAC in MP4 (`.m4a`) and Ogg Vorbis are told apart by
 /// content, not by name. FLAC is checked against its own checksum.
 ///
 /// # Errors
-/// If the file cannot be opened, is empty, is no such format, ends early, or holds samples that are not finite.
+/// If the file cannot be opened, is empty, is no such format, ends early, is too long, or holds samples that are not finite.
 pub fn read(path: impl AsRef<Path>) -> Result<Audio> {
+    read_at_most(path, LONGEST)
+}
+
+/// [`read()`], of at most so many seconds: no more than these are ever decoded.
+///
+/// # Errors
+/// As [`read()`].
+pub fn read_at_most(path: impl AsRef<Path>, seconds: f64) -> Result<Audio> {
     let path = path.as_ref();
-    let open = |source| Error::Open {
+    read_source(path, seconds, &|| Ok(Box::new(File::open(path)?)))
+}
+
+/// [`read_at_most`], from memory. Errors call the recording by `name`.
+///
+/// # Errors
+/// As [`read()`].
+pub fn read_bytes(name: &str, bytes: &[u8], seconds: f64) -> Result<Audio> {
+    let bytes: Arc<[u8]> = bytes.into();
+    read_source(Path::new(name), seconds, &|| {
+        Ok(Box::new(Cursor::new(bytes.clone())))
+    })
+}
+
+fn read_source(
+    path: &Path,
+    seconds: f64,
+    open: &dyn Fn() -> io::Result<Box<dyn MediaSource>>,
+) -> Result<Audio> {
+    let unreadable = |source| Error::Open {
         path: path.into(),
         source,
     };
-    let mut file = File::open(path).map_err(open)?;
+    let mut file = open().map_err(unreadable)?;
     let mut magic = Vec::new();
     file.by_ref()
         .take(4)
         .read_to_end(&mut magic)
-        .map_err(open)?;
-    file.rewind().map_err(open)?;
+        .map_err(unreadable)?;
+    file.rewind().map_err(unreadable)?;
 
     let sound = match magic.as_slice() {
         b"" => return Err(Error::Empty { path: path.into() }),
         // hound reads no 64-bit float; Symphonia does.
-        b"RIFF" => match (read_wav(file), File::open(path)) {
+        b"RIFF" => match (read_wav(file, seconds), open()) {
             (Err(Fault::Format(reason)), Ok(again)) => {
-                decode(again).map_err(|_| Fault::Format(reason))
+                decode(again, seconds).map_err(|fault| match fault {
+                    Fault::TooLong => Fault::TooLong,
+                    _ => Fault::Format(reason),
+                })
             }
             (sound, _) => sound,
         },
-        _ => decode(file),
+        _ => decode(file, seconds),
     };
-    let Interleaved {
-        samples,
-        channels,
-        rate,
-    } = sound.map_err(|fault| match fault {
+    let Mono { samples, rate } = sound.map_err(|fault| match fault {
         Fault::Format(reason) => Error::Format {
             path: path.into(),
             reason,
@@ -61,15 +87,11 @@ pub fn read(path: impl AsRef<Path>) -> Result<Audio> {
             path: path.into(),
             reason,
         },
-    })?;
-    if rate == 0 || channels == 0 {
-        let reason = format!("it claims {channels} channels at {rate} Hz");
-        return Err(Error::Format {
+        Fault::TooLong => Error::TooLongFile {
             path: path.into(),
-            reason,
-        });
-    }
-    let samples = mix(samples, channels);
+            seconds,
+        },
+    })?;
     if samples.is_empty() {
         return Err(Error::Empty { path: path.into() });
     }
@@ -82,56 +104,77 @@ pub fn read(path: impl AsRef<Path>) -> Result<Audio> {
     }
 }
 
-struct Interleaved {
+/// A recording as its channels are mixed down: packet by packet, so that many channels take no more memory than one.
+struct Mono {
     samples: Vec<f32>,
-    channels: usize,
     rate: u32,
 }
 
 enum Fault {
     Format(String),
     Damaged(String),
+    TooLong,
 }
 
-fn mix(samples: Vec<f32>, channels: usize) -> Vec<f32> {
-    if channels == 1 {
-        return samples;
+/// How many samples the seconds have, if the file's own claims make sense.
+fn most_samples(channels: usize, rate: u32, seconds: f64) -> std::result::Result<usize, Fault> {
+    match rate > 0 && channels > 0 {
+        true => Ok((f64::from(rate) * seconds) as usize),
+        false => Err(Fault::Format(format!(
+            "it claims {channels} channels at {rate} Hz"
+        ))),
     }
-    samples
-        .chunks_exact(channels)
-        .map(|frame| frame.iter().sum::<f32>() / channels as f32)
-        .collect()
 }
 
-fn read_wav(file: File) -> std::result::Result<Interleaved, Fault> {
-    let mut reader = WavReader::new(BufReader::new(file)).map_err(|e| match e {
+fn mean(frame: &[f32]) -> f32 {
+    match frame {
+        [one] => *one,
+        frame => frame.iter().sum::<f32>() / frame.len() as f32,
+    }
+}
+
+fn read_wav(file: Box<dyn MediaSource>, seconds: f64) -> std::result::Result<Mono, Fault> {
+    let wav_fault = |e| match e {
         hound::Error::IoError(e) => Fault::Damaged(e.to_string()),
         e => Fault::Format(e.to_string()),
-    })?;
+    };
+    let mut reader = WavReader::new(BufReader::new(file)).map_err(wav_fault)?;
     let spec = reader.spec();
-    let samples = match spec.sample_format {
-        SampleFormat::Float => reader.samples::<f32>().collect::<hound::Result<Vec<f32>>>(),
-        SampleFormat::Int => {
-            let scale = 0.5f64.powi(i32::from(spec.bits_per_sample) - 1);
-            reader
-                .samples::<i32>()
-                .map(|s| Ok((f64::from(s?) * scale) as f32))
-                .collect()
+    let channels = usize::from(spec.channels);
+    let most = most_samples(channels, spec.sample_rate, seconds)?;
+    if reader.duration() as usize > most {
+        return Err(Fault::TooLong);
+    }
+    let mut samples = Vec::new();
+    let mut frame = Vec::with_capacity(channels);
+    let mut take = |sample: f32| {
+        frame.push(sample);
+        if frame.len() == channels {
+            samples.push(mean(&frame));
+            frame.clear();
         }
     };
-    let samples = samples.map_err(|e| match e {
-        hound::Error::IoError(e) => Fault::Damaged(e.to_string()),
-        e => Fault::Format(e.to_string()),
-    })?;
-    Ok(Interleaved {
+    match spec.sample_format {
+        SampleFormat::Float => {
+            for sample in reader.samples::<f32>() {
+                take(sample.map_err(wav_fault)?);
+            }
+        }
+        SampleFormat::Int => {
+            let scale = 0.5f64.powi(i32::from(spec.bits_per_sample) - 1);
+            for sample in reader.samples::<i32>() {
+                take((f64::from(sample.map_err(wav_fault)?) * scale) as f32);
+            }
+        }
+    }
+    Ok(Mono {
         samples,
-        channels: spec.channels.into(),
         rate: spec.sample_rate,
     })
 }
 
-fn decode(file: File) -> std::result::Result<Interleaved, Fault> {
-    let stream = MediaSourceStream::new(Box::new(file), Default::default());
+fn decode(file: Box<dyn MediaSource>, seconds: f64) -> std::result::Result<Mono, Fault> {
+    let stream = MediaSourceStream::new(file, Default::default());
     let mut container = symphonia::default::get_probe()
         .probe(&Hint::new(), stream, Default::default(), Default::default())
         .map_err(|e| Fault::Format(e.to_string()))?;
@@ -162,21 +205,21 @@ fn decode(file: File) -> std::result::Result<Interleaved, Fault> {
                 "its channels or its sampling rate change on the way".into(),
             ));
         }
+        let (channels, rate) = this;
+        let most = most_samples(channels, rate, seconds)?;
         buffer.copy_to_vec_interleaved(&mut packet_samples);
-        samples.extend_from_slice(&packet_samples);
+        samples.extend(packet_samples.chunks_exact(channels).map(mean));
+        if samples.len() > most {
+            return Err(Fault::TooLong);
+        }
     }
     if decoder.finalize().verify_ok == Some(false) {
         return Err(Fault::Damaged(
             "its checksum does not match its sound".into(),
         ));
     }
-    let (channels, rate) =
-        shape.ok_or_else(|| Fault::Damaged("nothing in it could be decoded".into()))?;
-    Ok(Interleaved {
-        samples,
-        channels,
-        rate,
-    })
+    let (_, rate) = shape.ok_or_else(|| Fault::Damaged("nothing in it could be decoded".into()))?;
+    Ok(Mono { samples, rate })
 }
 
 fn fault(error: Symphonia) -> Fault {

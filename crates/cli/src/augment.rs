@@ -26,7 +26,7 @@ pub struct Arguments {
     #[command(flatten)]
     data: data::Arguments,
     #[command(flatten)]
-    method: method::Arguments,
+    method: method::One,
     /// The share of the bins that is replaced, in percent.
     #[arg(long, default_value_t = 0.5, value_parser = percentage, value_name = "P")]
     percent: f64,
@@ -92,7 +92,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         output.display(),
         Crop::AudioMnist
     );
-    let method = arguments.method.of(&model, common.seed)?;
+    let method = arguments
+        .method
+        .settings(&model, common.seed)
+        .method(&model)?;
     let augmentation = Augmentation {
         percent: arguments.percent,
         replacement: match arguments.fill {

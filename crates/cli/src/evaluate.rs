@@ -46,7 +46,7 @@ struct FlipArguments {
     #[arg(long, value_enum, default_value = "test")]
     part: Part,
     #[command(flatten)]
-    method: method::Arguments,
+    method: method::One,
     /// What bins are set to, in dB for spectrograms; else the method's reference, which alone tests it, or 0 if it has none.
     #[arg(long, value_name = "X", allow_hyphen_values = true, value_parser = finite)]
     value: Option<f32>,
@@ -160,7 +160,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     check_writable(&arguments.output.join("flip.json"))?;
     let device = common.device()?;
     let model = Model::load(&arguments.model, &device)?;
-    let method = arguments.method.of(&model, common.seed)?;
+    let settings = arguments.method.settings(&model, common.seed);
+    let method = settings.method(&model)?;
     let name = title(&method);
     let explainer = method.of(&model.graph).with_context(|| name.clone())?;
     let reference = method.reference();
@@ -201,7 +202,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let recordings = dataset.len().min(arguments.recordings);
     let mut summary = json!({
         "model": arguments.model.display().to_string(), "method": method.to_string(),
-        "settings": arguments.method.settings(&method), "reference": reference, "value": value, "recordings": recordings, "bins": bins,
+        "settings": settings.summary(&method), "reference": reference, "value": value, "recordings": recordings, "bins": bins,
         "percentages": percentages, "counts": plan.counts,
         "curves": curves.iter().map(curve).collect::<Vec<_>>(),
     });

@@ -1,27 +1,47 @@
-//! The methods of explanation, as `explain`, `evaluate` and `augment` take them.
+//! The methods of explanation: one, as `evaluate` and `augment` take them, or several, as `explain` does.
 
-use std::path::Path;
-
-use anyhow::{Context, Result, ensure};
-use candle_core::{Device, Tensor};
 use clap::ValueEnum;
-use serde_json::json;
-use speechlens_attribution::{Method, Reference, Score};
-use speechlens_audio::FLOOR_DB;
-use speechlens_models::{Features, Model};
-use speechlens_report::npy;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use speechlens_explain::{Name, Settings};
+use speechlens_models::Model;
 
 use crate::common::at_least_one;
 use crate::rules;
 
 /// Which method, and its settings.
 #[derive(clap::Args)]
-pub struct Arguments {
+pub struct One {
     /// How to explain.
-    #[arg(long, value_enum, default_value = "lrp")]
+    #[arg(long, default_value = "lrp", value_parser = names())]
     method: Name,
     #[command(flatten)]
     rules: rules::Arguments,
+    #[command(flatten)]
+    tuning: Tuning,
+}
+
+/// Which methods, and their settings.
+#[derive(clap::Args)]
+pub struct Several {
+    /// How to explain; several ways, with commas between, are shown side by side.
+    #[arg(long, default_value = "lrp", value_delimiter = ',', value_parser = names())]
+    method: Vec<Name>,
+    #[arg(long, value_name = "PRESET|FILE.toml", value_delimiter = ',', help = rules_help())]
+    rules: Vec<String>,
+    #[command(flatten)]
+    bounds: rules::Bounds,
+    #[command(flatten)]
+    tuning: Tuning,
+}
+
+fn rules_help() -> String {
+    let help = rules::help("gender-silence for spectrograms");
+    format!("{help}. Several, with commas between, are shown side by side")
+}
+
+/// The settings of methods other than layer-wise relevance propagation.
+#[derive(clap::Args)]
+struct Tuning {
     /// What counts as "nothing here" for gradient-times-input, integrated-gradients and occlusion: a value, or an .npy file of
     /// one input's shape, such as the mean of your data. Else silence, −80, for spectrograms, and 0 for others. (That of LRP
     /// stands in its rules.)
@@ -48,32 +68,17 @@ pub struct Arguments {
     score: Watched,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Name {
-    /// Layer-wise relevance propagation, by --rules.
-    Lrp,
-    /// The gradient of the class's logit.
-    Gradient,
-    /// The gradient's absolute value.
-    Sensitivity,
-    /// The gradient times the input less the reference.
-    GradientTimesInput,
-    /// The gradient's mean over noisy copies of the input.
-    Smoothgrad,
-    /// The gradient's integral from the reference to the input.
-    IntegratedGradients,
-    /// What the score loses as patches are covered.
-    Occlusion,
-    /// By lot: a control.
-    Random,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Watched {
     /// The class's logit.
     Logit,
     /// The class's probability.
     Probability,
+}
+
+fn names() -> impl TypedValueParser<Value = Name> {
+    let names = Name::ALL.map(|name| PossibleValue::new(name.as_str()).help(name.summary()));
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
@@ -83,124 +88,49 @@ fn not_negative(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A 14th of an axis: what takes AlexNet's 227 bins and frames 27 × 27 patches of 16.
-fn side(length: &usize) -> usize {
-    length.div_ceil(15).max(1)
+impl Tuning {
+    fn settings(&self, name: Name, rules: Option<String>, rest: (&rules::Bounds, u64)) -> Settings {
+        let (bounds, seed) = rest;
+        Settings {
+            name,
+            rules,
+            bounds: bounds.bounds,
+            reference: self.reference.clone(),
+            steps: self.steps,
+            samples: self.samples,
+            noise: self.noise,
+            patch: self.patch.clone(),
+            stride: self.stride.clone(),
+            by_probability: self.score == Watched::Probability,
+            seed,
+        }
+    }
 }
 
-impl Arguments {
-    /// The method for a model, whose random choices the seed decides.
-    pub fn of(&self, model: &Model, seed: u64) -> Result<Method> {
-        let features = model.features();
-        Ok(match self.method {
-            Name::Lrp => Method::Lrp(self.rules.composite(features)?),
-            Name::Gradient => Method::Gradient,
-            Name::Sensitivity => Method::Sensitivity,
-            Name::GradientTimesInput => Method::GradientTimesInput {
-                reference: self.reference(model)?,
-            },
-            Name::Smoothgrad => Method::SmoothGrad {
-                samples: self.samples,
-                noise: self.noise,
-                seed,
-            },
-            Name::IntegratedGradients => Method::IntegratedGradients {
-                steps: self.steps,
-                reference: self.reference(model)?,
-            },
-            Name::Occlusion => {
-                let shape = model.graph.architecture().input_shape();
-                let patch = match self.patch.as_slice() {
-                    [] => shape[1..].iter().map(side).collect(),
-                    given => given.to_vec(),
-                };
-                let stride = match self.stride.as_slice() {
-                    [] => patch.iter().map(|side| side.div_ceil(2)).collect(),
-                    given => given.to_vec(),
-                };
-                Method::Occlusion {
-                    patch,
-                    stride,
-                    reference: self.reference(model)?,
-                    score: match self.score {
-                        Watched::Logit => Score::Logit,
-                        Watched::Probability => Score::Probability(model.loss()),
-                    },
-                }
-            }
-            Name::Random => Method::Random { seed },
-        })
+impl One {
+    /// The method with its settings, for a model; the seed decides its random choices.
+    pub fn settings(&self, model: &Model, seed: u64) -> Settings {
+        let rules = self.rules.name(model.features()).to_owned();
+        let rest = (&self.rules.bounds, seed);
+        self.tuning.settings(self.method, Some(rules), rest)
     }
+}
 
-    fn reference(&self, model: &Model) -> Result<Reference> {
-        let Some(given) = &self.reference else {
-            return Ok(Reference::from(match model.features() {
-                Features::Spectrogram => f64::from(FLOOR_DB),
-                Features::Waveform | Features::Filterbank => 0.0,
-            }));
-        };
-        if let Ok(value) = given.parse::<f64>() {
-            ensure!(
-                value.is_finite(),
-                "--reference {given}: say a finite number"
-            );
-            return Ok(value.into());
+impl Several {
+    /// Every method with its settings; layer-wise relevance propagation once by each of the rules.
+    pub fn settings(&self, seed: u64) -> Vec<Settings> {
+        let rest = (&self.bounds, seed);
+        let mut all = Vec::new();
+        for name in &self.method {
+            match (name, self.rules.as_slice()) {
+                (Name::Lrp, [_, ..]) => all.extend(
+                    self.rules
+                        .iter()
+                        .map(|rules| self.tuning.settings(*name, Some(rules.clone()), rest)),
+                ),
+                _ => all.push(self.tuning.settings(*name, None, rest)),
+            }
         }
-        let array =
-            npy::read(Path::new(given)).context("--reference takes a number or an .npy file")?;
-        let shape = model.graph.architecture().input_shape();
-        let values: usize = shape.iter().product();
-        ensure!(
-            array.len() == values,
-            "{given}: the network's inputs are {shape:?}, not {:?}",
-            array.shape()
-        );
-        let array = array.iter().copied().collect();
-        Ok(Reference::Input(Tensor::from_vec(
-            array,
-            shape,
-            &Device::Cpu,
-        )?))
-    }
-
-    /// What a method was run with, for a summary.
-    pub fn settings(&self, method: &Method) -> serde_json::Value {
-        let reference = |reference: &Reference| match (reference, &self.reference) {
-            (Reference::Value(value), _) => json!(value),
-            (Reference::Input(_), file) => json!(file),
-        };
-        match method {
-            Method::Lrp(composite) => {
-                json!({ "rules": composite.name(), "reference": composite.options().reference })
-            }
-            Method::Gradient | Method::Sensitivity => json!({}),
-            Method::GradientTimesInput { reference: r } => json!({ "reference": reference(r) }),
-            Method::SmoothGrad {
-                samples,
-                noise,
-                seed,
-            } => {
-                json!({ "samples": samples, "noise": noise, "seed": seed })
-            }
-            Method::IntegratedGradients {
-                steps,
-                reference: r,
-            } => {
-                json!({ "steps": steps, "reference": reference(r) })
-            }
-            Method::Occlusion {
-                patch,
-                stride,
-                reference: r,
-                score,
-            } => json!({
-                "patch": patch, "stride": stride, "reference": reference(r),
-                "score": match score {
-                    Score::Logit => "logit",
-                    Score::Probability(_) => "probability",
-                },
-            }),
-            Method::Random { seed } => json!({ "seed": seed }),
-        }
+        all
     }
 }

@@ -4,16 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ndarray::Axis;
 use serde_json::json;
-use speechlens_eval::dataset::to_tensor;
+use speechlens_explain::{answer, logits};
 use speechlens_models::Model;
 
 use crate::common::Common;
 use crate::input;
-
-/// Inputs a forward pass.
-const BATCH: usize = 32;
 
 /// Classify recordings.
 ///
@@ -34,34 +30,18 @@ pub struct Arguments {
     json: bool,
 }
 
-/// The class with the largest logit and its probability.
-pub fn answer(model: &Model, logits: &[f32]) -> (usize, f32) {
-    let index = (0..logits.len()).fold(0, |best, index| {
-        if logits[index] > logits[best] {
-            index
-        } else {
-            best
-        }
-    });
-    (index, model.probability(logits, index))
-}
-
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let device = common.device()?;
     let model = Model::load(&arguments.model, &device)?;
     let mut out = std::io::stdout().lock();
     for input in arguments.reading.read(&arguments.input, &model)? {
-        let mut logits = Vec::new();
-        for features in input.features.axis_chunks_iter(Axis(0), BATCH) {
-            let features = to_tensor(features.to_owned(), &device)?;
-            logits.extend(model.graph.forward(&features)?.to_vec2::<f32>()?);
-        }
+        let logits = logits(&model, &input, &device)?;
         for (row, logits) in logits.iter().enumerate() {
             let (index, probability) = answer(&model, logits);
             let name = match input.single {
-                true => input.path.display().to_string(),
-                false => format!("{}[{row}]", input.path.display()),
+                true => input.name.clone(),
+                false => format!("{}[{row}]", input.name),
             };
             let class = &model.classes[index];
             if arguments.json {

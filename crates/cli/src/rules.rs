@@ -1,26 +1,34 @@
-//! The rules of layer-wise relevance propagation, as `explain`, `evaluate` and `bench` take them.
+//! The rules of layer-wise relevance propagation, as `evaluate`, `augment` and `bench` take them.
 
 use anyhow::Result;
-use speechlens_audio::FLOOR_DB;
+use speechlens_explain::composite;
 use speechlens_lrp::{Composite, PRESETS};
 use speechlens_models::Features;
 
 /// Which rules.
 #[derive(clap::Args)]
 pub struct Arguments {
-    #[arg(long, value_name = "PRESET|FILE.toml", help = help())]
-    rules: Option<String>,
+    #[arg(long, value_name = "PRESET|FILE.toml", help = help("thesis-gender for spectrograms"))]
+    pub rules: Option<String>,
+    #[command(flatten)]
+    pub bounds: Bounds,
+}
+
+/// What the rule z-box knows of the input.
+#[derive(clap::Args)]
+pub struct Bounds {
     /// The lowest and the highest value that the input can have, for the rule z-box; else those of a decibel spectrogram,
     /// −80 and 0, where the network reads one.
     #[arg(long, value_name = "LOW,HIGH", allow_hyphen_values = true, value_parser = bounds)]
-    bounds: Option<[f64; 2]>,
+    pub bounds: Option<[f64; 2]>,
 }
 
-fn help() -> String {
+/// What `--rules` are, and which they are for spectrograms where none are given.
+pub fn help(spectrograms: &str) -> String {
     let names: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
     format!(
-        "The rules of layer-wise relevance propagation: a TOML file, or a preset ({}); else thesis-gender for spectrograms, \
-         lrp-0 for waveforms, thesis-speaker-epsilon for filterbanks",
+        "The rules of layer-wise relevance propagation: a TOML file, or a preset ({}); else {spectrograms}, lrp-0 for \
+         waveforms, thesis-speaker-epsilon for filterbanks",
         names.join(", ")
     )
 }
@@ -34,26 +42,23 @@ fn bounds(text: &str) -> Result<[f64; 2], String> {
 }
 
 impl Arguments {
-    /// What the rules are called, for a network that reads such features.
+    /// What the rules are called, for a network that reads such features: the thesis's where none are given.
     pub fn name(&self, features: Features) -> &str {
         let default = match features {
             Features::Spectrogram => "thesis-gender",
-            Features::Waveform => "lrp-0",
-            Features::Filterbank => "thesis-speaker-epsilon",
+            Features::Waveform | Features::Filterbank => {
+                speechlens_explain::default_rules(features)
+            }
         };
         self.rules.as_deref().unwrap_or(default)
     }
 
     /// The rules.
     pub fn composite(&self, features: Features) -> Result<Composite> {
-        let composite = Composite::load(self.name(features))?;
-        let of_features = match features {
-            Features::Spectrogram => Some([f64::from(FLOOR_DB), 0.0]),
-            Features::Waveform | Features::Filterbank => None,
-        };
-        Ok(match self.bounds.or(of_features) {
-            Some(bounds) => composite.with_bounds(bounds),
-            None => composite,
-        })
+        Ok(composite(
+            Some(self.name(features)),
+            self.bounds.bounds,
+            features,
+        )?)
     }
 }

@@ -57,6 +57,9 @@ pub enum Error {
     /// The drawing library failed.
     #[error("drawing: {0}")]
     Drawing(String),
+    /// A page's data could not be written as JSON.
+    #[error("page data: {0}")]
+    Data(serde_json::Error),
     /// The page template failed.
     #[error("page template: {0}")]
     Template(#[from] minijinja::Error),

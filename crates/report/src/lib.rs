@@ -14,6 +14,7 @@
 //! | [`results`] | `results.json` |
 //! | [`thesis`] | what was published, as data |
 //! | [`page`] | the self-contained HTML report |
+//! | [`exhibit`] | one recording's explanation, to look at, point at and listen to |
 //! | [`colormap`] | colours by value |
 //! | [`progress`] | bars on the terminal |
 //! | [`npy`] | NumPy arrays |
@@ -62,6 +63,7 @@ pub mod atomic;
 pub mod axes;
 pub mod colormap;
 pub mod curves;
+pub mod exhibit;
 pub mod heatmap;
 pub mod npy;
 pub mod page;
@@ -81,6 +83,7 @@ pub use animation::Animation;
 pub use axes::{Axes, Axis};
 pub use curves::{Chart, Series};
 pub use error::{Error, Result};
+pub use exhibit::{Exhibit, Figure, Fold, Sound};
 pub use heatmap::{Panel, grid, limit};
 pub use page::{Block, Page, Section};
 pub use picture::Picture;

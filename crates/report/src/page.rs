@@ -66,6 +66,8 @@ pub enum Block {
         /// What it says.
         caption: String,
     },
+    /// Pictures in files beside the page, each of which leads to a page of its own.
+    Thumbnails(Vec<Thumbnail>),
     /// Points.
     List(Vec<String>),
     /// Something to know before the rest is believed.
@@ -79,6 +81,19 @@ pub enum Block {
         /// The blocks.
         blocks: Vec<Block>,
     },
+}
+
+/// A small picture that leads to a page.
+#[derive(Debug, Clone, Serialize)]
+pub struct Thumbnail {
+    /// Where the page is, relative to this one.
+    pub page: String,
+    /// Where the picture is.
+    pub picture: String,
+    /// What it is of.
+    pub name: String,
+    /// What is to be seen.
+    pub caption: String,
 }
 
 impl Block {
@@ -172,6 +187,9 @@ enum BlockView<'a> {
         table: View,
         caption: &'a str,
     },
+    Thumbnails {
+        thumbnails: &'a [Thumbnail],
+    },
     List {
         items: &'a [String],
     },
@@ -225,6 +243,7 @@ fn view(block: &Block) -> BlockView<'_> {
             table: table.view(),
             caption,
         },
+        Block::Thumbnails(thumbnails) => BlockView::Thumbnails { thumbnails },
         Block::List(items) => BlockView::List { items },
         Block::Note(text) => BlockView::Note { text },
         Block::Warning(text) => BlockView::Warning { text },
@@ -246,6 +265,10 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         (
             "blocks.html",
             include_str!("../../../assets/templates/blocks.html"),
+        ),
+        (
+            "exhibit.html",
+            include_str!("../../../assets/exhibit/exhibit.html"),
         ),
         (
             "table.html",

@@ -1,0 +1,383 @@
+'use strict';
+// Draws a recording's explanation: the picture with its edges, what is under the pointer, and the sound. Asks nothing of any server.
+const speechlens = (() => {
+  const PALETTES = {
+    'red and blue': [[0xc2, 0x2b, 0x2b], [0x1f, 0x62, 0xb5]],
+    'orange and purple': [[0xd9, 0x6c, 0x00], [0x54, 0x27, 0x88]],
+  };
+  // Quiet to loud, under the colours.
+  const GREY = [[0xff, 0xff, 0xff], [0xc9, 0xcd, 0xd2], [0x8f, 0x95, 0x9c], [0x54, 0x59, 0x5f]];
+  const MARGIN = { left: 58, top: 56, right: 64, bottom: 44 };
+  const HEIGHT = 300;
+  // What the sliders say, for all figures.
+  const view = { opacity: 1, threshold: 0, top: 100, palette: 'red and blue' };
+  let figures = [];
+
+  const element = (tag, attributes = {}, ...children) => {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  };
+  const bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
+  const floats = text => new Float32Array(bytes(text).buffer);
+  const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+  const mix = (a, b, t) => a.map((v, i) => v + (b[i] - v) * t);
+  const grey = t => {
+    const place = clamp(t, 0, 1) * (GREY.length - 1);
+    const low = Math.min(Math.floor(place), GREY.length - 2);
+    return mix(GREY[low], GREY[low + 1], place - low);
+  };
+  const significant = value => value === 0 ? '0' : Number(value.toPrecision(3)).toString();
+
+  /// Round steps of about so many parts of a range.
+  function ticks(low, high, parts) {
+    const rough = (high - low) / Math.max(1, parts);
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map(m => m * power).find(s => s >= rough);
+    const first = Math.ceil(low / step - 1e-9);
+    const found = [];
+    for (let n = first; n * step <= high + step * 1e-9; n++) found.push(Number((n * step).toPrecision(12)));
+    return found;
+  }
+
+  class Plot {
+    constructor(data) {
+      Object.assign(this, data);
+      this.isWaveform = data.frequencies.length === 0;
+      this.levels = floats(data.levels);
+      this.relevance = floats(data.relevance);
+      this.rows = Math.max(1, data.frequencies.length);
+      this.columns = this.levels.length / this.rows;
+      this.sorted = Float32Array.from(this.relevance).sort();
+      this.lowest = Infinity; this.loudest = -Infinity;
+      for (const level of this.levels) { this.lowest = Math.min(this.lowest, level); this.loudest = Math.max(this.loudest, level); }
+      this.byTime = this.sums(this.columns, index => index % this.columns);
+      this.byFrequency = this.sums(this.rows, index => Math.floor(index / this.columns));
+      this.build();
+    }
+
+    /// Positive and negative relevance of each place.
+    sums(count, place) {
+      const up = new Float64Array(count), down = new Float64Array(count);
+      this.relevance.forEach((r, index) => { (r > 0 ? up : down)[place(index)] += r; });
+      return { up, down, most: Math.max(...up, ...down.map(d => -d), Number.MIN_VALUE) };
+    }
+
+    build() {
+      this.canvas = element('canvas', { tabindex: '0', role: 'img', 'aria-label':
+        `${this.title}: relevance over ${this.isWaveform ? 'the waveform' : 'the spectrogram'}, with its sums along the edges. Arrow keys move the pointer.` });
+      this.head = element('div', { class: 'head' });
+      this.readout = element('p', { class: 'readout', 'aria-live': 'polite' }, 'Point at the picture to read its values.');
+      this.box = element('figure', { class: 'exhibit' }, element('h2', {}, this.title), element('div', { class: 'plot' }, this.canvas, this.head), this.readout);
+      if (this.sounds.length) this.box.append(this.buildSounds());
+      for (const { summary, html } of this.tables) {
+        const table = element('div');
+        // Made and escaped by SpeechLens.
+        table.innerHTML = html;
+        this.box.append(element('details', {}, element('summary', {}, summary), table));
+      }
+      this.canvas.addEventListener('pointermove', event => {
+        const { left, top } = this.canvas.getBoundingClientRect();
+        this.point(event.clientX - left, event.clientY - top);
+      });
+      this.canvas.addEventListener('pointerleave', () => { this.cursor = null; this.draw(); });
+      this.canvas.addEventListener('keydown', event => {
+        const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+        if (!step) return;
+        event.preventDefault();
+        const [column, row] = this.cursor ?? [this.columns >> 1, this.rows >> 1];
+        const far = event.shiftKey ? 10 : 1;
+        this.cursor = [clamp(column + step[0] * far, 0, this.columns - 1), clamp(row + step[1] * far, 0, this.rows - 1)];
+        this.draw();
+        this.read();
+      });
+    }
+
+    buildSounds() {
+      const list = element('ul', { class: 'sounds' });
+      for (const { name, about, wav } of this.sounds) {
+        const source = URL.createObjectURL(new Blob([bytes(wav)], { type: 'audio/wav' }));
+        const audio = element('audio', { controls: '', preload: 'metadata', src: source, 'aria-label': name });
+        const follow = () => {
+          this.showHead(audio.currentTime);
+          if (!audio.paused && !audio.ended) requestAnimationFrame(follow);
+        };
+        audio.addEventListener('play', () => {
+          for (const other of document.querySelectorAll('audio')) if (other !== audio) other.pause();
+          follow();
+        });
+        audio.addEventListener('seeked', follow);
+        audio.addEventListener('ended', () => { this.head.style.display = 'none'; });
+        list.append(element('li', {}, element('strong', {}, name), element('span', {}, about), audio));
+      }
+      return list;
+    }
+
+    /// Where the plot lies in its canvas, in CSS pixels.
+    frame() {
+      const width = this.canvas.clientWidth;
+      return { x: MARGIN.left, y: MARGIN.top, width: Math.max(20, width - MARGIN.left - MARGIN.right), height: HEIGHT };
+    }
+
+    /// The edges of the picture in seconds.
+    span() {
+      const [first, step] = this.times;
+      return [first - step / 2, first + step * (this.columns - 0.5)];
+    }
+
+    showHead(seconds) {
+      const { x, y, width, height } = this.frame();
+      const [start, end] = this.span();
+      const share = (seconds - start) / (end - start);
+      this.head.style.display = share >= 0 && share <= 1 ? 'block' : 'none';
+      this.head.style.left = `${x + share * width - 1}px`;
+      this.head.style.top = `${y}px`;
+      this.head.style.height = `${height}px`;
+    }
+
+    point(x, y) {
+      const frame = this.frame();
+      const column = Math.floor((x - frame.x) / frame.width * this.columns);
+      const row = this.rows - 1 - Math.floor((y - frame.y) / frame.height * this.rows);
+      const inside = column >= 0 && column < this.columns && row >= 0 && row < this.rows;
+      this.cursor = inside ? [column, row] : null;
+      this.draw();
+      if (inside) this.read();
+    }
+
+    read() {
+      const [column, row] = this.cursor;
+      const index = row * this.columns + column;
+      const r = this.relevance[index];
+      let low = 0, high = this.sorted.length;
+      while (low < high) { const middle = (low + high) >> 1; if (this.sorted[middle] <= r) low = middle + 1; else high = middle; }
+      const above = 100 * (this.sorted.length - low + 1) / this.sorted.length;
+      const place = [`${(this.times[0] + this.times[1] * column).toFixed(3)} s`];
+      if (!this.isWaveform) place.push(`${Math.round(this.frequencies[row])} Hz`);
+      const rank = r > 0 ? `, among the top ${significant(above)} %` : '';
+      this.readout.textContent = `${place.join(', ')}: ${this.unit} ${significant(this.levels[index])}, relevance ${r > 0 ? '+' : ''}${significant(r)}${rank}`;
+    }
+
+    /// How opaque a relevance is drawn, 0 to 1.
+    strength(r) {
+      const share = Math.min(1, Math.abs(r) / this.limit);
+      if (share < view.threshold) return 0;
+      if (view.top < 100 && !(r > 0 && r >= this.cut())) return 0;
+      return view.opacity * Math.sqrt(share);
+    }
+
+    /// The least relevance among the top.
+    cut() {
+      const count = Math.max(1, Math.round(this.sorted.length * view.top / 100));
+      return this.sorted[this.sorted.length - count];
+    }
+
+    colour(r) {
+      return PALETTES[view.palette][r > 0 ? 0 : 1];
+    }
+
+    /// One pixel a bin.
+    paint() {
+      const image = new ImageData(this.columns, this.rows);
+      const range = this.loudest - this.lowest || 1;
+      for (let row = 0; row < this.rows; row++) {
+        for (let column = 0; column < this.columns; column++) {
+          const index = row * this.columns + column;
+          const r = this.relevance[index];
+          const pixel = mix(grey((this.levels[index] - this.lowest) / range), this.colour(r), this.strength(r));
+          const at = 4 * ((this.rows - 1 - row) * this.columns + column);
+          image.data.set([...pixel, 255], at);
+        }
+      }
+      this.bins ??= document.createElement('canvas');
+      [this.bins.width, this.bins.height] = [this.columns, this.rows];
+      this.bins.getContext('2d').putImageData(image, 0, 0);
+    }
+
+    /// The samples under each pixel, in the colour of what they add up to.
+    trace(context, frame) {
+      context.fillStyle = '#fff';
+      context.fillRect(frame.x, frame.y, frame.width, frame.height);
+      const reach = Math.max(Math.abs(this.lowest), Math.abs(this.loudest)) || 1;
+      const y = level => frame.y + frame.height / 2 * (1 - level / reach);
+      for (let pixel = 0; pixel < frame.width; pixel++) {
+        const from = Math.floor(pixel / frame.width * this.columns);
+        const to = Math.max(from + 1, Math.floor((pixel + 1) / frame.width * this.columns));
+        let low = Infinity, high = -Infinity, sum = 0;
+        for (let i = from; i < to; i++) {
+          low = Math.min(low, this.levels[i]); high = Math.max(high, this.levels[i]);
+          sum += this.strength(this.relevance[i]) > 0 ? this.relevance[i] : 0;
+        }
+        const colour = mix([0xc9, 0xcd, 0xd2], this.colour(sum), this.strength(sum / Math.sqrt(to - from)));
+        context.fillStyle = `rgb(${colour.join(' ')})`;
+        context.fillRect(frame.x + pixel, y(high), 1, Math.max(1, y(low) - y(high)));
+      }
+      this.reach = reach;
+    }
+
+    draw() {
+      const width = this.canvas.clientWidth, height = MARGIN.top + HEIGHT + MARGIN.bottom;
+      if (width === 0) return;
+      const ratio = window.devicePixelRatio || 1;
+      this.canvas.width = Math.round(width * ratio);
+      this.canvas.height = Math.round(height * ratio);
+      this.canvas.style.height = `${height}px`;
+      const context = this.canvas.getContext('2d');
+      context.scale(ratio, ratio);
+      context.font = '12px system-ui, sans-serif';
+      const frame = this.frame();
+      if (this.isWaveform) {
+        this.trace(context, frame);
+      } else {
+        if (!this.bins) this.paint();
+        context.imageSmoothingEnabled = false;
+        context.drawImage(this.bins, frame.x, frame.y, frame.width, frame.height);
+      }
+      this.drawAxes(context, frame);
+      this.drawEdges(context, frame);
+      this.drawCursor(context, frame);
+    }
+
+    drawAxes(context, { x, y, width, height }) {
+      context.strokeStyle = css('--muted');
+      context.fillStyle = css('--ink');
+      context.lineWidth = 1;
+      context.strokeRect(x - 0.5, y - 0.5, width + 1, height + 1);
+      const [start, end] = this.span();
+      context.textAlign = 'center';
+      context.textBaseline = 'top';
+      for (const tick of ticks(Math.max(0, start), end, width / 80)) {
+        const at = x + (tick - start) / (end - start) * width;
+        context.fillRect(at - 0.5, y + height, 1, 4);
+        context.fillText(String(tick), at, y + height + 7);
+      }
+      context.fillText('time (s)', x + width / 2, y + height + 25);
+      context.textAlign = 'right';
+      context.textBaseline = 'middle';
+      for (const [share, label] of this.verticalTicks()) {
+        const at = y + height * (1 - share);
+        context.fillRect(x - 4, at - 0.5, 4, 1);
+        context.fillText(label, x - 7, at);
+      }
+      context.save();
+      context.translate(11, y + height / 2);
+      context.rotate(-Math.PI / 2);
+      context.textAlign = 'center';
+      context.fillText(this.isWaveform ? this.unit : 'frequency (Hz)', 0, 0);
+      context.restore();
+    }
+
+    /// Shares of the height and what stands there.
+    verticalTicks() {
+      if (this.isWaveform) return ticks(-this.reach, this.reach, 4).map(t => [(t / this.reach + 1) / 2, String(t)]);
+      const f = this.frequencies, last = f.length - 1;
+      const even = Math.abs((f[1] - f[0]) - (f[last] - f[last - 1])) < 1e-6 * f[last];
+      const values = even ? ticks(f[0], f[last], 5) : [100, 200, 500, 1000, 2000, 4000, 8000];
+      return values.filter(v => v >= f[0] && v <= f[last]).map(value => {
+        const after = Math.max(1, f.findIndex(at => at >= value));
+        const row = after - 1 + (value - f[after - 1]) / (f[after] - f[after - 1]);
+        return [(row + 0.5) / f.length, String(value)];
+      });
+    }
+
+    /// Relevance by time above the picture, by frequency beside it.
+    drawEdges(context, { x, y, width, height }) {
+      const [plus, minus] = PALETTES[view.palette].map(colour => `rgb(${colour.join(' ')})`);
+      const room = MARGIN.top - 16, middle = 8 + room / 2;
+      const binned = (sums, count, pixels, draw) => {
+        for (let pixel = 0; pixel < pixels; pixel++) {
+          const from = Math.floor(pixel / pixels * count), to = Math.max(from + 1, Math.floor((pixel + 1) / pixels * count));
+          let up = 0, down = 0;
+          for (let i = from; i < to; i++) { up = Math.max(up, sums.up[i]); down = Math.min(down, sums.down[i]); }
+          draw(pixel, up / sums.most, down / sums.most);
+        }
+      };
+      binned(this.byTime, this.columns, width, (pixel, up, down) => {
+        context.fillStyle = plus; context.fillRect(x + pixel, middle - up * room / 2, 1, up * room / 2);
+        context.fillStyle = minus; context.fillRect(x + pixel, middle, 1, -down * room / 2);
+      });
+      context.fillStyle = css('--muted');
+      context.fillRect(x, middle, width, 0.5);
+      context.textAlign = 'left';
+      context.textBaseline = 'middle';
+      if (this.isWaveform) return;
+      const side = MARGIN.right - 16, centre = x + width + 8 + side / 2;
+      binned(this.byFrequency, this.rows, height, (pixel, up, down) => {
+        const at = y + height - pixel - 1;
+        context.fillStyle = plus; context.fillRect(centre, at, up * side / 2, 1);
+        context.fillStyle = minus; context.fillRect(centre + down * side / 2, at, -down * side / 2, 1);
+      });
+      context.fillStyle = css('--muted');
+      context.fillRect(centre, y, 0.5, height);
+      context.font = '11px system-ui, sans-serif';
+      context.textAlign = 'center';
+      context.fillText('sums', x + width + MARGIN.right / 2, middle);
+    }
+
+    drawCursor(context, { x, y, width, height }) {
+      if (!this.cursor) return;
+      const [column, row] = this.cursor;
+      context.strokeStyle = '#000';
+      context.globalAlpha = 0.5;
+      context.beginPath();
+      const at = x + (column + 0.5) / this.columns * width, up = y + height * (1 - (row + 0.5) / this.rows);
+      context.moveTo(at, y); context.lineTo(at, y + height);
+      if (!this.isWaveform) { context.moveTo(x, up); context.lineTo(x + width, up); }
+      context.stroke();
+      context.globalAlpha = 1;
+    }
+
+    redraw() {
+      this.bins = null;
+      this.draw();
+    }
+  }
+
+  function slider(name, title, attributes, show, change) {
+    const output = element('output');
+    const input = element('input', { type: 'range', name, ...attributes });
+    const update = () => { output.textContent = show(Number(input.value)); };
+    input.addEventListener('input', () => { update(); change(Number(input.value)); figures.forEach(figure => figure.redraw()); });
+    update();
+    return element('label', {}, element('span', {}, `${title} `, output), input);
+  }
+
+  function controls() {
+    const percent = value => `${significant(value)} %`;
+    // By powers of ten, since the first percent is where most is to be seen.
+    const share = value => 10 ** (value / 100);
+    const palette = element('select', { name: 'palette' }, ...Object.keys(PALETTES).map(name => element('option', {}, name)));
+    palette.value = view.palette;
+    palette.addEventListener('change', () => { view.palette = palette.value; figures.forEach(figure => figure.redraw()); });
+    return element('div', { class: 'controls' },
+      slider('opacity', 'Opacity', { min: 0, max: 100, value: 100 * view.opacity }, percent, value => { view.opacity = value / 100; }),
+      slider('threshold', 'Hide below', { min: 0, max: 95, value: 100 * view.threshold }, percent, value => { view.threshold = value / 100; }),
+      slider('top', 'Top bins', { min: -100, max: 200, value: 100 * Math.log10(view.top) }, value => value >= 200 ? 'all' : percent(share(value)),
+        value => { view.top = value >= 200 ? 100 : share(value); }),
+      element('label', {}, 'Colours (for, against)', palette));
+  }
+
+  function show(data, into = document.getElementById('exhibit')) {
+    figures = data.figures.map(figure => new Plot(figure));
+    const answers = element('div', { class: 'answers', role: 'list', 'aria-label': 'the likeliest classes' });
+    for (const [name, probability] of data.answers) {
+      const bar = element('span', { class: 'bar' }, element('i'));
+      bar.firstChild.style.width = `${100 * probability}%`;
+      answers.append(element('span', {}, name), bar, element('span', {}, `${(100 * probability).toFixed(1)} %`));
+    }
+    const facts = element('dl', { class: 'facts' }, ...data.facts.map(([name, value]) =>
+      element('div', {}, element('dt', {}, name), element('dd', {}, value))));
+    const warnings = data.warnings.map(text => element('p', { class: 'note warning' }, element('strong', {}, 'Caution: '), text));
+    into.replaceChildren(element('h1', {}, data.title), element('p', { class: 'lead' }, data.lead), answers, ...warnings, controls(),
+      element('div', { class: `figures${figures.length > 1 ? ' several' : ''}` }, ...figures.map(figure => figure.box)), facts);
+    figures.forEach(figure => figure.draw());
+  }
+
+  window.addEventListener('resize', () => figures.forEach(figure => figure.draw()));
+  window.matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => figures.forEach(figure => figure.draw()));
+  const embedded = document.getElementById('data');
+  if (embedded) show(JSON.parse(embedded.textContent));
+  return { show, element };
+})();

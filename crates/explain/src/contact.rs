@@ -1,0 +1,146 @@
+//! Many explanations on one page: a contact sheet, and the mean heatmap of each class.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ndarray::ArrayD;
+use speechlens_models::{Features, Model};
+use speechlens_report::page::Thumbnail;
+use speechlens_report::{Block, Page, Section};
+
+use crate::show::panel;
+use crate::{Explanation, Input, Result};
+
+/// What is known of the inputs so far.
+#[derive(Default)]
+pub struct Sheet {
+    /// By the class that a window was explained for, and the way of explaining.
+    sums: BTreeMap<(usize, String), Sum>,
+    /// By the class that most windows of an input were taken for.
+    thumbnails: BTreeMap<usize, Vec<Thumbnail>>,
+}
+
+/// The sum of windows.
+struct Sum {
+    features: ArrayD<f32>,
+    relevance: ArrayD<f32>,
+    windows: usize,
+}
+
+impl Sheet {
+    /// Adds an input's explanations, whose files are in `folder` below the sheet's, those of several ways in its folders `ways`.
+    ///
+    /// # Errors
+    /// If shapes differ.
+    pub fn add(
+        &mut self,
+        input: &Input,
+        explanations: &[Explanation],
+        folder: &Path,
+        ways: &[String],
+    ) -> Result<()> {
+        for explanation in explanations {
+            let answers = explanation.answers;
+            let windows = input.features.outer_iter();
+            let windows = windows.zip(answers.relevance.outer_iter());
+            for ((features, relevance), target) in windows.zip(&answers.targets) {
+                let key = (*target as usize, explanation.name());
+                let sum = self.sums.entry(key).or_insert_with(|| Sum {
+                    features: ArrayD::zeros(features.raw_dim()),
+                    relevance: ArrayD::zeros(relevance.raw_dim()),
+                    windows: 0,
+                });
+                sum.features += &features;
+                sum.relevance += &relevance;
+                sum.windows += 1;
+            }
+        }
+        let Some(Explanation { explainer, answers }) = explanations.first() else {
+            return Ok(());
+        };
+        let model = explainer.model();
+        let mut votes = vec![0usize; model.classes.len()];
+        (0..input.len()).for_each(|window| votes[answers.answer(model, window).0] += 1);
+        let most = votes.iter().max().copied().unwrap_or(0);
+        let class = votes.iter().position(|count| *count == most).unwrap_or(0);
+        let caption = match input.len() {
+            1 => format!("{:.1} %", 100.0 * answers.answer(model, 0).1),
+            windows => format!("{most} of {windows} windows"),
+        };
+        let below = |name: &str| {
+            let path = folder.join(name);
+            let parts = path
+                .components()
+                .map(|part| part.as_os_str().to_string_lossy());
+            parts.collect::<Vec<_>>().join("/")
+        };
+        let picture = match ways {
+            [way, _, ..] => below(&format!("{way}/heatmap.png")),
+            _ => below("heatmap.png"),
+        };
+        self.thumbnails.entry(class).or_default().push(Thumbnail {
+            page: below("index.html"),
+            picture,
+            name: input.name.clone(),
+            caption,
+        });
+        Ok(())
+    }
+
+    /// The page. Thumbnails are the heatmaps beside it.
+    ///
+    /// # Errors
+    /// If a value is not finite.
+    pub fn page(self, model: &Model, model_name: &str, inputs: &[Input]) -> Result<Page> {
+        let mut sections = Vec::new();
+        let mean = match (model.features(), inputs.first()) {
+            (Features::Spectrogram | Features::Filterbank, Some(input)) => {
+                self.means(model, input)?
+            }
+            // Waveforms that are added up cancel each other.
+            _ => Vec::new(),
+        };
+        if !mean.is_empty() {
+            sections.push(Section {
+                id: "means".into(),
+                title: "Mean heatmap of each class".into(),
+                blocks: mean,
+            });
+        }
+        for (class, thumbnails) in self.thumbnails {
+            sections.push(Section {
+                id: format!("class-{class}"),
+                title: format!("Taken for {}: {}", model.classes[class], thumbnails.len()),
+                blocks: vec![Block::Thumbnails(thumbnails)],
+            });
+        }
+        Ok(Page {
+            title: format!("{} recordings explained", inputs.len()),
+            lead: "Each picture leads to its page, where it can be pointed at and listened to."
+                .into(),
+            facts: vec![("model".into(), format!("{model_name} ({})", model.arch))],
+            sections,
+        })
+    }
+
+    fn means(&self, model: &Model, input: &Input) -> Result<Vec<Block>> {
+        let mut blocks = Vec::new();
+        for ((class, way), sum) in &self.sums {
+            let count = sum.windows as f32;
+            let (features, relevance) = (&sum.features / count, &sum.relevance / count);
+            let class = &model.classes[*class];
+            let panel = panel(input, 0.0, features.view(), relevance.view())?;
+            let panel = panel.titled(format!("relevance for {class}"));
+            let windows = match sum.windows {
+                1 => "one window".to_owned(),
+                windows => format!("{windows} windows"),
+            };
+            blocks.push(Block::figure(
+                panel.picture()?,
+                format!("Mean relevance for {class} over the mean input"),
+                format!("{way}: the mean over {windows}, each explained for {class}."),
+            ));
+        }
+        Ok(blocks)
+    }
+}

@@ -1,0 +1,116 @@
+//! An explanation's files.
+
+use std::path::Path;
+
+use candle_core::DType;
+use ndarray::Axis;
+use serde_json::{Value, json};
+use speechlens_attribution::Method;
+use speechlens_lrp::Balance;
+use speechlens_report::{atomic, npy};
+
+use crate::show::{Explanation, exhibit, parts, wav};
+use crate::{Input, Question, Result};
+
+/// Writes relevance.npy (of the input's shape), heatmap.png, summary.json and, of a recording, its parts as WAV files; the
+/// relevance of layers, if asked for, to layers/NAME.npy.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write(
+    folder: &Path,
+    model_name: &str,
+    input: &Input,
+    explanation: &Explanation,
+    top: f64,
+) -> Result<()> {
+    let answers = explanation.answers;
+    let relevance = &answers.relevance;
+    let path = folder.join("relevance.npy");
+    match input.single {
+        true => npy::write(&path, relevance.index_axis(Axis(0), 0))?,
+        false => npy::write(&path, relevance.view())?,
+    }
+    for (name, relevance) in &answers.layers {
+        npy::write(&folder.join(format!("layers/{name}.npy")), relevance.view())?;
+    }
+    explanation
+        .picture(input)?
+        .write_png(&folder.join("heatmap.png"))?;
+    if let Some(sounds) = explanation.sounds(input, top)? {
+        for (name, _, audio) in parts(&sounds, top) {
+            atomic::write(&folder.join(format!("{name}.wav")), &wav(audio)?)?;
+        }
+    }
+    let summary = summary(model_name, input, explanation);
+    let path = folder.join("summary.json");
+    Ok(atomic::write(&path, format!("{summary:#}\n").as_bytes())?)
+}
+
+/// Writes index.html.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_page(
+    folder: &Path,
+    model_name: &str,
+    input: &Input,
+    explanations: &[Explanation],
+    top: f64,
+) -> Result<()> {
+    let page = exhibit(model_name, input, explanations, top)?;
+    Ok(page.write(&folder.join("index.html"))?)
+}
+
+/// What was computed, and by what.
+pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Value {
+    let (explainer, answers) = (explanation.explainer, explanation.answers);
+    let (model, method) = (explainer.model(), explainer.method());
+    let windows = answers.logits.iter().zip(answers.relevance.outer_iter());
+    let windows = windows.zip(&answers.targets).enumerate();
+    let items = windows.map(|(window, ((logits, relevance), target))| {
+        let (index, probability) = answers.answer(model, window);
+        let mut item = json!({
+            "class": model.classes[index], "index": index, "probability": probability, "logits": logits,
+            "target": model.classes[*target as usize], "target_index": target,
+            "relevance_sum": relevance.iter().map(|r| f64::from(*r)).sum::<f64>(),
+        });
+        if input.heard.is_some() {
+            let (start, end) = input.span(window);
+            item["start"] = json!(start);
+            item["end"] = json!(end);
+        }
+        if let Question::Contrast(_, other) = explainer.question() {
+            item["contrast"] = json!(model.classes[other]);
+            item["contrast_index"] = json!(other);
+        }
+        item
+    });
+    let mut summary = json!({
+        "input": input.name, "model": model_name, "method": method.to_string(),
+        "settings": explainer.settings().summary(method),
+        "dtype": match explainer.dtype() {
+            DType::F64 => "f64",
+            _ => "f32",
+        },
+        "shape": answers.relevance.shape()[usize::from(input.single)..],
+        "explanations": items.collect::<Vec<_>>(),
+    });
+    if let Method::Lrp(composite) = method {
+        summary["rules"] = composite.name().into();
+    }
+    if let Some(gap) = &answers.completeness_gap {
+        summary["completeness_gap"] = json!(gap);
+    }
+    if explainer.details().conservation {
+        let balance = |balance: &Balance| {
+            json!({
+                "node": balance.node, "kind": balance.kind.to_string(), "rule": balance.rule, "arrived": balance.arrived,
+                "passed": balance.passed, "bias": balance.bias, "epsilon": balance.epsilon,
+                "remainder": balance.remainder(),
+            })
+        };
+        summary["conservation"] = answers.conservation.iter().map(balance).collect();
+    }
+    summary
+}

@@ -1,0 +1,417 @@
+//! What networks are asked about: recordings, and arrays of features.
+
+use std::ops::Range;
+use std::path::Path;
+
+use ndarray::{Array2, ArrayD, Axis, s, stack};
+use speechlens_audio::silence::{Cutting, TRIM_DB, segments, trim};
+use speechlens_audio::{
+    Audio, Crop, Filterbank, HOP, Placement, RATE, SECOND, SIZE, Spectrogram, Waveform, filterbank,
+    frequencies, read_at_most, resample, times,
+};
+use speechlens_models::resnet34::{BANDS, FRAMES};
+use speechlens_models::{Features, Model};
+use speechlens_report::npy;
+
+use crate::{Error, Result};
+
+/// How recordings are read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// Where a recording of at most a second starts in its second of zeros, in samples at 8 kHz; spectrograms and waveforms
+    /// only.
+    pub offset: usize,
+    /// Whether silence is taken off both ends: what is 40 dB below the loudest.
+    pub trim: bool,
+    /// Whether a recording is cut at its pauses into pieces of 0.25 to 1 s, as training on long recordings does; spectrograms
+    /// and waveforms only.
+    pub pieces: bool,
+    /// Frames of 10 ms from the start of one window of a filterbank to the next.
+    pub hop: usize,
+    /// The longest recording, in seconds.
+    pub longest: f64,
+}
+
+impl Default for Reading {
+    /// Whole recordings from the start of their second; windows of a filterbank that follow each other; at most ten minutes.
+    fn default() -> Self {
+        Reading {
+            offset: 0,
+            trim: false,
+            pieces: false,
+            hop: FRAMES,
+            longest: 600.0,
+        }
+    }
+}
+
+/// One input as the network reads it: N windows.
+pub struct Input {
+    /// What it is called: the file.
+    pub name: String,
+    /// Its features, `[N, H, W]`, or waveforms, `[N, T]`.
+    pub features: ArrayD<f32>,
+    /// Whether the input itself was one of the N, or a recording of a second.
+    pub single: bool,
+    /// Of a recording: what the network heard, and where the windows lie in it.
+    pub heard: Option<Heard>,
+    /// What a frame and a row are.
+    pub grid: Grid,
+}
+
+/// A recording as the network heard it.
+pub struct Heard {
+    /// The sound at the network's sampling rate; of a recording of a second, that second with its zeros.
+    pub audio: Audio,
+    /// A window's place in it, one for each.
+    pub places: Vec<Place>,
+}
+
+/// Where a window lies in a recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The recording's frame at which `frames` begin.
+    pub start: usize,
+    /// Those of the window that hold the recording; the others are padding.
+    pub frames: Range<usize>,
+}
+
+/// The axes of features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    /// The time of the first frame, in seconds.
+    pub first: f64,
+    /// From one frame to the next, in seconds.
+    pub step: f64,
+    /// The frequency of each row, in Hz; none for a waveform.
+    pub frequencies: Vec<f64>,
+}
+
+impl Grid {
+    /// The time of a frame, in seconds.
+    pub fn time(&self, frame: usize) -> f64 {
+        self.first + self.step * frame as f64
+    }
+}
+
+/// Reads inputs for a network.
+pub struct Reader {
+    features: Kind,
+    reading: Reading,
+    grid: Grid,
+}
+
+enum Kind {
+    Spectrogram(Box<Spectrogram>),
+    Waveform(Waveform),
+    Filterbank {
+        filterbank: Box<Filterbank>,
+        /// Whether the mean of each band is 0 over the recording, and not over each segment.
+        whole: bool,
+    },
+}
+
+impl Reader {
+    /// A reader for what the model reads.
+    ///
+    /// # Errors
+    /// If the model's metadata name no crop there is, or the offset or the pieces make no sense for it.
+    pub fn new(model: &Model, reading: Reading) -> Result<Reader> {
+        let seconds = |samples: usize, rate: u32| samples as f64 / f64::from(rate);
+        let (features, grid) = match model.features() {
+            Features::Spectrogram => {
+                let crop: Crop = match model.metadata.get("crop") {
+                    Some(crop) => crop.parse()?,
+                    None => Crop::default(),
+                };
+                let grid = Grid {
+                    first: times(crop)[0],
+                    step: seconds(HOP, RATE),
+                    frequencies: frequencies(),
+                };
+                (Kind::Spectrogram(Box::new(Spectrogram::new(crop))), grid)
+            }
+            Features::Waveform => {
+                let grid = Grid {
+                    first: 0.0,
+                    step: seconds(1, RATE),
+                    frequencies: Vec::new(),
+                };
+                (Kind::Waveform(Waveform::default()), grid)
+            }
+            Features::Filterbank => {
+                for (option, given) in [("offset", reading.offset != 0), ("pieces", reading.pieces)]
+                {
+                    if given {
+                        return Err(Error::Setting(format!(
+                            "--{option}: the network reads whole recordings; leave it out"
+                        )));
+                    }
+                }
+                let normalization = model.metadata.get("normalization");
+                let features = Kind::Filterbank {
+                    filterbank: Box::new(Filterbank::new()),
+                    whole: normalization.is_some_and(|over| over == "utterance"),
+                };
+                let grid = Grid {
+                    first: filterbank::times(1)[0],
+                    step: seconds(filterbank::HOP, filterbank::RATE),
+                    frequencies: filterbank::frequencies(),
+                };
+                (features, grid)
+            }
+        };
+        if reading.pieces && reading.offset != 0 {
+            return Err(Error::Setting(
+                "--offset: pieces start at the start of their second; leave it out".into(),
+            ));
+        }
+        Ok(Reader {
+            features,
+            reading,
+            grid,
+        })
+    }
+
+    /// Reads a recording, or an `.npy` file of features.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not what the network takes; the file is named.
+    pub fn read(&self, path: &Path) -> Result<Input> {
+        let name = path.display().to_string();
+        let is_array = path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
+        match is_array {
+            true => self.array(&name, npy::read(path)?),
+            false => self.audio(&name, read_at_most(path, self.reading.longest)?),
+        }
+    }
+
+    /// Features as they are.
+    ///
+    /// # Errors
+    /// If they are not of the network's input's shape `[H, W]`, or many such.
+    pub fn array(&self, name: &str, array: ArrayD<f32>) -> Result<Input> {
+        let (expected, remedy): (&[usize], _) = match self.features {
+            Kind::Spectrogram(_) => (
+                &[SIZE, SIZE],
+                "make one with `speechlens features spectrogram`",
+            ),
+            Kind::Waveform(_) => (&[SECOND], "make one with `speechlens features waveform`"),
+            Kind::Filterbank { .. } => (
+                &[BANDS, FRAMES],
+                "cut it into segments, or give the recording itself",
+            ),
+        };
+        let single = array.ndim() == expected.len();
+        let shape = array.shape().to_vec();
+        let features = match single {
+            true => array.insert_axis(Axis(0)),
+            false => array,
+        };
+        match features.shape() {
+            [count, one @ ..] if *count > 0 && one == expected => Ok(Input {
+                name: name.to_owned(),
+                features,
+                single,
+                heard: None,
+                grid: self.grid.clone(),
+            }),
+            _ => {
+                let sizes: Vec<String> = expected.iter().map(ToString::to_string).collect();
+                let sizes = sizes.join(", ");
+                Err(Error::input(
+                    name,
+                    format!("the network reads [{sizes}] or [N, {sizes}], not {shape:?}; {remedy}"),
+                ))
+            }
+        }
+    }
+
+    /// A recording.
+    ///
+    /// # Errors
+    /// If it is too short or too long for the network.
+    pub fn audio(&self, name: &str, audio: Audio) -> Result<Input> {
+        let audio = match self.reading.trim {
+            true => trim(&audio, TRIM_DB),
+            false => audio,
+        };
+        let input = match &self.features {
+            Kind::Filterbank { filterbank, whole } => {
+                self.segments(name.to_owned(), &audio, filterbank, *whole)
+            }
+            _ if self.reading.pieces => self.pieces(name.to_owned(), &audio),
+            _ => self.second(name.to_owned(), &audio),
+        };
+        input.map_err(|error| match error {
+            Error::Input { problem, .. } if self.reading.trim => {
+                Error::input(&format!("{name}, without its silent ends"), problem)
+            }
+            error => error,
+        })
+    }
+
+    /// The features of at most a second.
+    fn of_a_second(&self, audio: &Audio, placement: Placement) -> Result<ArrayD<f32>, String> {
+        let features = match &self.features {
+            Kind::Spectrogram(spectrogram) => spectrogram
+                .compute(audio, placement)
+                .map(|placed| placed.values.into_dyn()),
+            Kind::Waveform(waveform) => waveform
+                .compute(audio, placement)
+                .map(|waveform| waveform.into_dyn()),
+            Kind::Filterbank { filterbank, .. } => filterbank
+                .compute(audio)
+                .map(|features| features.into_dyn()),
+        };
+        features.map_err(|error| error.to_string())
+    }
+
+    fn second(&self, name: String, audio: &Audio) -> Result<Input> {
+        let offset = self.reading.offset;
+        let features = self.of_a_second(audio, Placement::At(offset));
+        let features = features.map_err(|problem| Error::input(&name, problem))?;
+        let frames = features.shape()[features.ndim() - 1];
+        let mut samples = vec![0.0; offset];
+        samples.extend(resample(&audio.samples, audio.rate, RATE));
+        samples.resize(SECOND, 0.0);
+        Ok(Input {
+            name,
+            features: features.insert_axis(Axis(0)),
+            single: true,
+            heard: Some(Heard {
+                audio: Audio {
+                    samples,
+                    rate: RATE,
+                },
+                places: vec![Place {
+                    start: 0,
+                    frames: 0..frames,
+                }],
+            }),
+            grid: self.grid.clone(),
+        })
+    }
+
+    fn pieces(&self, name: String, audio: &Audio) -> Result<Input> {
+        let ranges = segments(audio, &Cutting::default());
+        if ranges.is_empty() {
+            let problem = "holds no piece of at least 0.25 s between pauses; leave out --pieces";
+            return Err(Error::input(&name, problem));
+        }
+        let mut features = Vec::with_capacity(ranges.len());
+        let mut places = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            let seconds = |sample: usize| sample as f64 / f64::from(audio.rate);
+            let start = seconds(range.start);
+            let length = seconds(range.len());
+            let window = self.of_a_second(&audio.slice(range), Placement::At(0));
+            let window = window.map_err(|problem| Error::input(&name, problem))?;
+            let all = window.shape()[window.ndim() - 1];
+            // The frames that are centred on the piece.
+            let end = ((length - self.grid.first) / self.grid.step)
+                .ceil()
+                .max(1.0);
+            places.push(Place {
+                start: (start / self.grid.step).round() as usize,
+                frames: 0..(end as usize).min(all),
+            });
+            features.push(window);
+        }
+        let views: Vec<_> = features.iter().map(|window| window.view()).collect();
+        let features = stack(Axis(0), &views).map_err(|error| Error::input(&name, error))?;
+        Ok(Input {
+            features,
+            single: false,
+            heard: Some(Heard {
+                audio: Audio {
+                    samples: resample(&audio.samples, audio.rate, RATE),
+                    rate: RATE,
+                },
+                places,
+            }),
+            grid: self.grid.clone(),
+            name,
+        })
+    }
+
+    /// Windows of two seconds that begin every hop. The last one ends with the recording.
+    fn segments(
+        &self,
+        name: String,
+        audio: &Audio,
+        filterbank: &Filterbank,
+        whole: bool,
+    ) -> Result<Input> {
+        let features = filterbank.compute(audio);
+        let mut features: Array2<f32> = features.map_err(|error| Error::input(&name, error))?;
+        let frames = features.ncols();
+        if frames < FRAMES {
+            let needed = (FRAMES - 1) * filterbank::HOP + filterbank::FRAME;
+            let problem = format!(
+                "has {frames} frames of 10 ms, and the network reads {FRAMES} at a time: give at least {:.3} s",
+                needed as f64 / f64::from(filterbank::RATE)
+            );
+            return Err(Error::input(&name, problem));
+        }
+        if whole {
+            filterbank::subtract_mean(features.view_mut());
+        }
+        let last = frames - FRAMES;
+        let mut starts: Vec<usize> = (0..last).step_by(self.reading.hop.max(1)).collect();
+        starts.push(last);
+        let mut all = ndarray::Array3::zeros((starts.len(), features.nrows(), FRAMES));
+        for (mut segment, start) in all.outer_iter_mut().zip(&starts) {
+            segment.assign(&features.slice(s![.., *start..start + FRAMES]));
+            if !whole {
+                filterbank::subtract_mean(segment);
+            }
+        }
+        let place = |start| Place {
+            start,
+            frames: 0..FRAMES,
+        };
+        Ok(Input {
+            name,
+            features: all.into_dyn(),
+            single: false,
+            heard: Some(Heard {
+                audio: Audio {
+                    samples: resample(&audio.samples, audio.rate, filterbank::RATE),
+                    rate: filterbank::RATE,
+                },
+                places: starts.into_iter().map(place).collect(),
+            }),
+            grid: self.grid.clone(),
+        })
+    }
+}
+
+impl Input {
+    /// How many windows there are.
+    pub fn len(&self) -> usize {
+        self.features.len_of(Axis(0))
+    }
+
+    /// Whether there are none; never so.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// From when to when a window lies in the recording, in seconds.
+    pub fn span(&self, window: usize) -> (f64, f64) {
+        match &self.heard {
+            Some(heard) => {
+                let place = &heard.places[window];
+                let start = place.start as f64 * self.grid.step;
+                (start, start + place.frames.len() as f64 * self.grid.step)
+            }
+            None => {
+                let frames = self.features.shape()[self.features.ndim() - 1];
+                (0.0, frames as f64 * self.grid.step)
+            }
+        }
+    }
+}

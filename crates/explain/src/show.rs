@@ -1,0 +1,408 @@
+//! Explanations as pictures and as the page.
+
+use std::io::Cursor;
+
+use ndarray::{ArrayView2, ArrayViewD, Ix1, Ix2};
+use speechlens_attribution::Method;
+use speechlens_audio::{Audio, FLOOR_DB, RATE, SECOND, SIZE, WINDOW, filterbank, to_writer};
+use speechlens_lrp::{Assignment, Balance};
+use speechlens_models::{Features, Model};
+use speechlens_report::axes::Axes;
+use speechlens_report::heatmap::{Panel, grid, limit};
+use speechlens_report::results::Row;
+use speechlens_report::table::Table;
+use speechlens_report::waveform::{Trace, stack};
+use speechlens_report::{Exhibit, Figure, Fold, Picture, Sound};
+
+use crate::{Answers, Error, Explainer, Input, Plane, Question, Result, Sounds};
+
+/// What the samples of a waveform count in.
+const AMPLITUDE: &str = "amplitude (95th percentile = 1)";
+/// Pictures of an array's windows on one page or in one file.
+const PANELS: usize = 12;
+/// Classes in the list of the likeliest.
+const LIKELIEST: usize = 5;
+
+/// One way of explaining an input, and what it found.
+pub struct Explanation<'a> {
+    /// The way.
+    pub explainer: &'a Explainer,
+    /// What it found.
+    pub answers: &'a Answers,
+}
+
+impl Explanation<'_> {
+    /// `lrp gender-silence`, `occlusion`, ….
+    pub fn name(&self) -> String {
+        match self.explainer.method() {
+            Method::Lrp(composite) => format!("lrp {}", composite.name()),
+            method => method.to_string(),
+        }
+    }
+
+    /// What was asked in a window.
+    fn asked(&self, window: usize) -> String {
+        let classes = &self.explainer.model().classes;
+        match self.explainer.question() {
+            Question::Contrast(class, other) => {
+                format!("{} rather than {}", classes[class], classes[other])
+            }
+            _ => classes[self.answers.targets[window] as usize].clone(),
+        }
+    }
+
+    /// What was asked in all windows, if it was one thing.
+    fn asked_of_all(&self) -> String {
+        let first = self.asked(0);
+        let same = (1..self.answers.targets.len()).all(|window| self.asked(window) == first);
+        match same {
+            true => first,
+            false => "the class that each window is taken for".into(),
+        }
+    }
+
+    /// The parts of a recording, if the input is one.
+    ///
+    /// # Errors
+    /// If the recording is empty or not finite.
+    pub fn sounds(&self, input: &Input, top: f64) -> Result<Option<Sounds>> {
+        let plane = Plane::joined(input, self.answers.relevance.view())?;
+        match (&input.heard, plane) {
+            (Some(heard), Some(plane)) => Ok(Some(Sounds::new(heard, &plane, top)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The first windows' heatmaps over what they explain.
+    ///
+    /// # Errors
+    /// If a value is not finite.
+    pub fn picture(&self, input: &Input) -> Result<Picture> {
+        let model = self.explainer.model();
+        let rows = input.features.outer_iter();
+        let rows = rows.zip(self.answers.relevance.outer_iter());
+        let rows = rows.enumerate().take(PANELS);
+        let title = |window| format!("relevance for {}", self.asked(window));
+        if model.features() == Features::Waveform {
+            let traces = rows.map(|(window, (waveform, relevance))| {
+                let [waveform, relevance] = [waveform, relevance].map(|values| {
+                    values
+                        .into_dimensionality::<Ix1>()
+                        .map_err(|error| Error::input(&input.name, error))
+                });
+                let (waveform, relevance) = (waveform?, relevance?);
+                let seconds = SECOND as f64 / f64::from(RATE);
+                let limit = limit(relevance);
+                let trace = Trace::new(seconds, AMPLITUDE, waveform, relevance, limit)?;
+                Ok(trace.titled(title(window)))
+            });
+            return Ok(stack(&traces.collect::<Result<Vec<_>>>()?)?);
+        }
+        let panels = rows.map(|(window, (features, relevance))| {
+            let panel = panel(input, input.span(window).0, features, relevance)?;
+            Ok(panel.titled(title(window)))
+        });
+        Ok(grid(&panels.collect::<Result<Vec<_>>>()?, 3)?)
+    }
+
+    /// The figures of the page: a recording's windows joined, or an array's each on its own.
+    fn figures(&self, input: &Input, top: f64) -> Result<Vec<Figure>> {
+        let relevance = self.answers.relevance.view();
+        let mut figures = match Plane::joined(input, relevance.view())? {
+            Some(plane) => {
+                let title = format!("{}: relevance for {}", self.name(), self.asked_of_all());
+                let mut figure = figure(title, input, &plane);
+                if let Some(sounds) = self.sounds(input, top)? {
+                    figure.sounds = playable(&sounds, top)?;
+                }
+                vec![figure]
+            }
+            None => (0..input.len().min(PANELS))
+                .map(|window| {
+                    let plane = Plane::of_window(input, relevance.view(), window)?;
+                    let title = format!("{}: relevance for {}", self.name(), self.asked(window));
+                    let title = match input.single {
+                        true => title,
+                        false => format!("{title}, input {window}"),
+                    };
+                    Ok(figure(title, input, &plane))
+                })
+                .collect::<Result<_>>()?,
+        };
+        if let Some(first) = figures.first_mut() {
+            first.tables = self.tables(input)?;
+        }
+        Ok(figures)
+    }
+
+    fn tables(&self, input: &Input) -> Result<Vec<Fold>> {
+        let mut tables = Vec::new();
+        if input.len() > 1 {
+            let summary = format!(
+                "What the network answered, window by window ({})",
+                input.len()
+            );
+            tables.push(Fold::new(summary, &self.windows(input))?);
+        }
+        if let Some(assignments) = self.explainer.assignments() {
+            let table = rules(&self.name(), assignments);
+            tables.push(Fold::new("Which rule each layer got", &table)?);
+        }
+        if let Some(books) = self.explainer.books(input)? {
+            let summary = "What each layer did with the relevance that reached it (conservation)";
+            tables.push(Fold::new(summary, &conservation(&books))?);
+        }
+        if let Some(gap) = &self.answers.completeness_gap {
+            let rows = gap
+                .iter()
+                .zip(self.answers.relevance.outer_iter())
+                .enumerate()
+                .map(|(window, (gap, relevance))| {
+                    let sum: f64 = relevance.iter().map(|r| f64::from(*r)).sum();
+                    let cells = [format!("{sum:.4}"), format!("{gap:.1e}")];
+                    Row::measured(window.to_string(), cells)
+                });
+            let table = Table {
+                corner: "window".into(),
+                columns: vec!["relevance in all".into(), "missing".into()],
+                rows: rows.collect(),
+            };
+            let summary = "What relevance fails to account for (completeness)";
+            tables.push(Fold::new(summary, &table)?);
+        }
+        Ok(tables)
+    }
+
+    fn windows(&self, input: &Input) -> Table {
+        let model = self.explainer.model();
+        let row = |window: usize| {
+            let (start, end) = input.span(window);
+            let (class, probability) = self.answers.answer(model, window);
+            let cells = [
+                format!("{start:.2}–{end:.2} s"),
+                model.classes[class].clone(),
+                format!("{:.1} %", 100.0 * probability),
+                self.asked(window),
+            ];
+            Row::measured(window.to_string(), cells)
+        };
+        Table {
+            corner: "window".into(),
+            columns: ["where", "class", "probability", "explained"]
+                .map(str::to_owned)
+                .to_vec(),
+            rows: (0..input.len()).map(row).collect(),
+        }
+    }
+}
+
+/// A heatmap of the network's own size that starts at `start` seconds.
+///
+/// # Errors
+/// If the arrays are not [frequency, time], or not finite.
+pub fn panel(
+    input: &Input,
+    start: f64,
+    features: ArrayViewD<f32>,
+    relevance: ArrayViewD<f32>,
+) -> Result<Panel> {
+    let [features, relevance] = [features, relevance].map(|values| {
+        values
+            .into_dimensionality::<Ix2>()
+            .map_err(|error| Error::input(&input.name, error))
+    });
+    let (features, relevance) = (features?, relevance?);
+    let axes = axes(input, start, features);
+    Ok(Panel::overlay(axes, features, relevance, limit(relevance))?)
+}
+
+fn axes(input: &Input, start: f64, features: ArrayView2<f32>) -> Axes {
+    if features.nrows() == SIZE {
+        let seconds = input.grid.time(features.ncols() - 1);
+        return Axes::spectrogram(seconds, SIZE as f64 * f64::from(RATE) / WINDOW as f64);
+    }
+    let end = start + features.ncols() as f64 * input.grid.step;
+    Axes::filterbank(start, end, &filterbank::frequencies())
+}
+
+fn figure(title: String, input: &Input, plane: &Plane) -> Figure {
+    let unit = match (plane.frequencies.len(), &input.heard) {
+        (0, _) => AMPLITUDE,
+        (SIZE, _) => "level (dB)",
+        _ => "log power",
+    };
+    let grid = &input.grid;
+    Figure::new(
+        title,
+        [grid.time(0), grid.step],
+        plane.frequencies.clone(),
+        unit,
+        plane.levels.view(),
+        plane.relevance.view(),
+    )
+}
+
+/// The parts as the page plays them, and as files: name, what is heard.
+pub(crate) fn parts(sounds: &Sounds, top: f64) -> [(&'static str, String, &Audio); 5] {
+    [
+        ("heard", "The recording as the network heard it.".into(), &sounds.heard),
+        (
+            "for",
+            "What speaks for the class: the power of each bin in proportion to its positive relevance.".into(),
+            &sounds.supporting,
+        ),
+        ("against", "What speaks against it, likewise.".into(), &sounds.opposing),
+        ("rest", "The recording without what speaks for the class.".into(), &sounds.rest),
+        ("without-top", format!("The recording without its {top} % most relevant bins."), &sounds.without_top),
+    ]
+}
+
+fn playable(sounds: &Sounds, top: f64) -> Result<Vec<Sound>> {
+    let sound = |(name, about, audio): (&str, String, &Audio)| {
+        Ok(Sound {
+            name: name.to_owned(),
+            about,
+            wav: wav(audio)?,
+        })
+    };
+    parts(sounds, top).into_iter().map(sound).collect()
+}
+
+/// The bytes of a 16-bit WAV file.
+pub(crate) fn wav(audio: &Audio) -> Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    to_writer(&mut bytes, audio).map_err(|error| Error::Setting(error.to_string()))?;
+    Ok(bytes.into_inner())
+}
+
+/// Which rule each layer got.
+pub fn rules(name: &str, assignments: Vec<Assignment>) -> Table {
+    let row = |layer: Assignment| {
+        let rule = layer.rule.unwrap_or_else(|| "passes on".into());
+        Row::measured(layer.nodes.join(" + "), [layer.kind.to_string(), rule])
+    };
+    Table {
+        corner: name.to_owned(),
+        columns: vec!["kind".into(), "rule".into()],
+        rows: assignments.into_iter().map(row).collect(),
+    }
+}
+
+/// What became of relevance at each node that does more than pass it on, for the first window.
+pub fn conservation(conservation: &[Balance]) -> Table {
+    let row = |balance: &Balance| {
+        let number = |values: &[f64]| format!("{:.4}", values.first().copied().unwrap_or_default());
+        let remainder = balance.remainder();
+        let cells = [
+            number(&balance.arrived),
+            number(&balance.passed),
+            number(&balance.bias),
+            number(&balance.epsilon),
+            format!("{:.1e}", remainder.first().copied().unwrap_or_default()),
+        ];
+        Row::measured(balance.node.clone(), cells)
+    };
+    Table {
+        corner: "layer".into(),
+        columns: ["arrived", "passed on", "bias", "ε", "rest"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: conservation
+            .iter()
+            .filter(|balance| balance.rule.is_some())
+            .map(row)
+            .collect(),
+    }
+}
+
+/// The likeliest classes by their mean probability over the windows.
+fn likeliest(model: &Model, answers: &Answers) -> Vec<(String, f32)> {
+    let mean = |class: usize| {
+        let of = |logits: &Vec<f32>| model.probability(logits, class);
+        answers.logits.iter().map(of).sum::<f32>() / answers.logits.len() as f32
+    };
+    let mut classes: Vec<(usize, f32)> = (0..model.classes.len()).map(|c| (c, mean(c))).collect();
+    classes.sort_by(|a, b| b.1.total_cmp(&a.1));
+    classes
+        .into_iter()
+        .take(LIKELIEST)
+        .map(|(class, probability)| (model.classes[class].clone(), probability))
+        .collect()
+}
+
+/// Why what is heard may not be what is meant.
+fn warnings(explanations: &[Explanation], input: &Input) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for explanation in explanations {
+        let reference = explanation.explainer.method().reference();
+        let from = reference.filter(|reference| *reference != f64::from(FLOOR_DB));
+        let model = explanation.explainer.model();
+        if let (Features::Spectrogram, Some(from), true) =
+            (model.features(), from, input.heard.is_some())
+        {
+            warnings.push(format!(
+                "{} asks what a bin does by being quieter than {from} dB, and sound cannot show that: what speaks “for” \
+                 are bins that are quiet. Ask against silence to listen, as the rules gender-silence do.",
+                explanation.name()
+            ));
+        }
+    }
+    warnings
+}
+
+/// The page: what the network answered to an input, and why, explained in several ways. `model` is what the model is called; of
+/// sounds that lack the most relevant bins, `top` percent of them are gone.
+///
+/// # Errors
+/// If there is no explanation, or a value is not finite.
+pub fn exhibit(
+    model_name: &str,
+    input: &Input,
+    explanations: &[Explanation],
+    top: f64,
+) -> Result<Exhibit> {
+    let Some(first) = explanations.first() else {
+        return Err(Error::Setting("there is nothing to show".into()));
+    };
+    let model = first.explainer.model();
+    let answers = likeliest(model, first.answers);
+    let mut figures = Vec::new();
+    for explanation in explanations {
+        figures.extend(explanation.figures(input, top)?);
+    }
+    let (class, probability) = &answers[0];
+    let windows = match input.len() {
+        1 => String::new(),
+        windows => format!(", on the mean of {windows} windows"),
+    };
+    let mut facts = vec![
+        ("input".into(), input.name.clone()),
+        ("model".into(), format!("{model_name} ({})", model.arch)),
+        (
+            "explained by".into(),
+            explanations
+                .iter()
+                .map(Explanation::name)
+                .collect::<Vec<_>>()
+                .join(", "),
+        ),
+        ("asked about".into(), first.asked_of_all()),
+    ];
+    if let Some(heard) = &input.heard {
+        let (seconds, rate) = (heard.audio.seconds(), heard.audio.rate);
+        facts.insert(1, ("sound".into(), format!("{seconds:.2} s at {rate} Hz")));
+    }
+    Ok(Exhibit {
+        title: format!("{class}, {:.1} %", 100.0 * probability),
+        lead: format!(
+            "What {} takes {} for{windows}. Coloured bins speak for or against {}, the more the stronger.",
+            model_name,
+            input.name,
+            first.asked_of_all()
+        ),
+        facts,
+        answers,
+        figures,
+        warnings: warnings(explanations, input),
+    })
+}

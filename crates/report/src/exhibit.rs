@@ -1,0 +1,184 @@
+//! A recording's explanation as a page to look at, point at and listen to.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ndarray::{Array2, ArrayView2};
+use serde::{Serialize, Serializer};
+
+use crate::heatmap::limit;
+use crate::page::render;
+use crate::table::Table;
+use crate::{Result, atomic};
+
+/// What the page's script draws and plays; in JSON what [`Exhibit::html`] holds, and what a server sends to such a page.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Exhibit {
+    /// The heading: what the network answered.
+    pub title: String,
+    /// A sentence under it.
+    pub lead: String,
+    /// Names and values of what a reader must know to repeat it.
+    pub facts: Vec<(String, String)>,
+    /// The likeliest classes and their probabilities.
+    pub answers: Vec<(String, f32)>,
+    /// The explanations, side by side.
+    pub figures: Vec<Figure>,
+    /// Words of caution.
+    pub warnings: Vec<String>,
+}
+
+/// One explanation.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    /// What it is: method, rules, class.
+    pub title: String,
+    /// The time of the first column and the distance of two, in seconds.
+    pub times: [f64; 2],
+    /// The frequency of each row, in Hz, rising; none for a waveform.
+    pub frequencies: Vec<f64>,
+    /// What the levels count in.
+    pub unit: &'static str,
+    /// The input, [frequency, time].
+    #[serde(serialize_with = "base64")]
+    pub levels: Array2<f32>,
+    /// Its relevance, [frequency, time].
+    #[serde(serialize_with = "base64")]
+    pub relevance: Array2<f32>,
+    /// The relevance at which the colours are full, see [`limit`].
+    pub limit: f32,
+    /// The recording and its parts.
+    pub sounds: Vec<Sound>,
+    /// What else is known of it.
+    pub tables: Vec<Fold>,
+}
+
+/// Something to play.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sound {
+    /// `heard`, `for`, ….
+    pub name: String,
+    /// What is heard.
+    pub about: String,
+    /// A WAV file.
+    #[serde(serialize_with = "base64_bytes")]
+    pub wav: Vec<u8>,
+}
+
+/// A table that opens on demand.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fold {
+    summary: String,
+    /// Its text escaped.
+    html: String,
+}
+
+impl Fold {
+    /// The table under a line that opens it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Template`].
+    pub fn new(summary: impl Into<String>, table: &Table) -> Result<Self> {
+        Ok(Fold {
+            summary: summary.into(),
+            html: table.html()?,
+        })
+    }
+}
+
+impl Figure {
+    /// An explanation without sound and tables. `times`: the first column's and the distance of two, in seconds.
+    pub fn new(
+        title: impl Into<String>,
+        times: [f64; 2],
+        frequencies: Vec<f64>,
+        unit: &'static str,
+        levels: ArrayView2<f32>,
+        relevance: ArrayView2<f32>,
+    ) -> Self {
+        Figure {
+            title: title.into(),
+            times,
+            frequencies,
+            unit,
+            limit: limit(relevance),
+            levels: levels.to_owned(),
+            relevance: relevance.to_owned(),
+            sounds: Vec::new(),
+            tables: Vec::new(),
+        }
+    }
+}
+
+/// Little-endian f32, row by row.
+fn base64<S: Serializer>(
+    array: &Array2<f32>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    let bytes: Vec<u8> = array.iter().flat_map(|value| value.to_le_bytes()).collect();
+    base64_bytes(&bytes, serializer)
+}
+
+fn base64_bytes<S: Serializer>(
+    bytes: &[u8],
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(&STANDARD.encode(bytes))
+}
+
+/// The page's script. It finds an [`Exhibit`] in the page, or is given one: `speechlens.show(exhibit)`.
+pub static SCRIPT: &str = include_str!("../../../assets/exhibit/exhibit.js");
+
+/// The page's style.
+pub static STYLE: LazyLock<String> = LazyLock::new(|| {
+    [
+        include_str!("../../../assets/templates/page.css"),
+        include_str!("../../../assets/exhibit/exhibit.css"),
+    ]
+    .concat()
+});
+
+/// The page as its template sees it.
+#[derive(Serialize)]
+struct View<'a> {
+    title: &'a str,
+    style: &'a str,
+    script: &'a str,
+    data: String,
+}
+
+impl Exhibit {
+    /// The JSON text.
+    ///
+    /// # Errors
+    /// [`crate::Error::Data`].
+    pub fn json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(crate::Error::Data)
+    }
+
+    /// The whole page: one file that asks nothing of any other.
+    ///
+    /// # Errors
+    /// [`crate::Error::Template`], [`crate::Error::Data`].
+    pub fn html(&self) -> Result<String> {
+        // No text may end the script that holds it.
+        let data = self.json()?.replace('<', "\\u003c");
+        let view = View {
+            title: &self.title,
+            style: &STYLE,
+            script: SCRIPT,
+            data,
+        };
+        render("exhibit.html", &view)
+    }
+
+    /// Writes the page, atomically.
+    ///
+    /// # Errors
+    /// As [`Exhibit::html`], and [`crate::Error::File`].
+    pub fn write(&self, path: &Path) -> Result<()> {
+        atomic::write(path, self.html()?.as_bytes())
+    }
+}
