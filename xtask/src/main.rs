@@ -1,4 +1,5 @@
-//! `cargo xtask reproduce` repeats the experiments of the thesis and writes a report; `cargo xtask bench` measures speed.
+//! `cargo xtask reproduce` repeats the experiments of the thesis and writes a report; `cargo xtask fetch` downloads the data sets;
+//! `cargo xtask bench` measures speed.
 
 use std::process::ExitCode;
 
@@ -7,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod audionet;
 mod bench;
 mod clever_hans;
+mod fetch;
 mod fit;
 mod gender;
 mod mending;
@@ -31,6 +33,7 @@ struct Arguments {
 enum Task {
     /// Repeat the thesis's experiments: train, explain, test the explanations, write a page and results.json.
     Reproduce(reproduce::Arguments),
+    Fetch(fetch::Arguments),
     /// Measure how fast SpeechLens is, beside the peers, and write BENCHMARKS.md.
     Bench(bench::Arguments),
 }
@@ -38,6 +41,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Reproduce(arguments) => reproduce::run(&arguments),
+        Task::Fetch(arguments) => fetch::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
     };
     match done {

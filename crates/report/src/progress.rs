@@ -2,17 +2,29 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+pub use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
 
 /// A bar over `total` pieces of work, on standard error; hidden where that is no terminal, or when asked to be quiet.
 pub fn bar(label: &str, total: usize, quiet: bool) -> ProgressBar {
+    let amounts = "{pos}/{len}  {per_sec}";
+    with_amounts(label, total as u64, amounts, quiet)
+}
+
+/// A bar over `total` bytes.
+pub fn bytes(label: &str, total: u64, quiet: bool) -> ProgressBar {
+    let amounts = "{decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}";
+    with_amounts(label, total, amounts, quiet)
+}
+
+fn with_amounts(label: &str, total: u64, amounts: &str, quiet: bool) -> ProgressBar {
     let bar = if quiet {
         ProgressBar::hidden()
     } else {
-        ProgressBar::new(total as u64)
+        ProgressBar::new(total)
     };
-    let template = "{prefix:24} {wide_bar:.cyan/dim} {pos}/{len}  {per_sec}  {eta} left  {msg}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
+    let template = format!("{{prefix:24}} {{wide_bar:.cyan/dim}} {amounts}  {{eta}} left  {{msg}}");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style.with_key(
             "per_sec",
             |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
