@@ -70,7 +70,7 @@ const speechlens = (() => {
         `${this.title}: relevance over ${this.isWaveform ? 'the waveform' : 'the spectrogram'}, with its sums along the edges. Arrow keys move the pointer.` });
       this.head = element('div', { class: 'head' });
       this.readout = element('p', { class: 'readout', 'aria-live': 'polite' }, 'Point at the picture to read its values.');
-      this.box = element('figure', { class: 'exhibit' }, element('h2', {}, this.title), element('div', { class: 'plot' }, this.canvas, this.head), this.readout);
+      this.box = element('figure', { class: 'exhibit' }, element('h2', {}, this.title), element('div', { class: 'plot' }, this.canvas, this.head), this.buildScale(), this.readout);
       if (this.sounds.length) this.box.append(this.buildSounds());
       for (const { summary, html } of this.tables) {
         const table = element('div');
@@ -93,6 +93,21 @@ const speechlens = (() => {
         this.draw();
         this.read();
       });
+    }
+
+    /// What the colours stand for.
+    buildScale() {
+      this.colours = element('i');
+      const beyond = this.sorted[0] < -this.limit || this.sorted[this.sorted.length - 1] > this.limit;
+      const [least, most] = beyond ? ['≤ ', '≥ '] : ['', ''];
+      const end = significant(this.limit);
+      return element('div', { class: 'scale' }, 'relevance', element('span', {}, `${least}−${end}`), this.colours, element('span', {}, `${most}${end}`));
+    }
+
+    drawScale() {
+      const at = t => `rgb(${mix(grey(0.3), this.colour(t), view.opacity * Math.sqrt(Math.abs(t))).map(Math.round).join(' ')})`;
+      const stops = Array.from({ length: 21 }, (_, i) => at(i / 10 - 1));
+      this.colours.style.background = `linear-gradient(to right, ${stops.join(', ')})`;
     }
 
     buildSounds() {
@@ -235,6 +250,7 @@ const speechlens = (() => {
         context.imageSmoothingEnabled = false;
         context.drawImage(this.bins, frame.x, frame.y, frame.width, frame.height);
       }
+      this.drawScale();
       this.drawAxes(context, frame);
       this.drawEdges(context, frame);
       this.drawCursor(context, frame);

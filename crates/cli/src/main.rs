@@ -16,6 +16,7 @@ mod input;
 mod method;
 mod predict;
 mod rules;
+mod serve;
 mod train;
 
 use common::Common;
@@ -43,6 +44,7 @@ enum Command {
     Train(train::Arguments),
     Predict(predict::Arguments),
     Explain(explain::Arguments),
+    Serve(serve::Arguments),
     Evaluate(evaluate::Arguments),
     Augment(augment::Arguments),
     Bench(bench::Arguments),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => train::run(arguments, common),
         Command::Predict(arguments) => predict::run(arguments, common),
         Command::Explain(arguments) => explain::run(arguments, common),
+        Command::Serve(arguments) => serve::run(arguments, common),
         Command::Evaluate(arguments) => evaluate::run(arguments, common),
         Command::Augment(arguments) => augment::run(arguments, common),
         Command::Bench(arguments) => bench::run(arguments, common),

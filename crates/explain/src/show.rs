@@ -350,6 +350,10 @@ fn warnings(explanations: &[Explanation], input: &Input) -> Vec<String> {
     warnings
 }
 
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 /// The page: what the network answered to an input, and why, explained in several ways. `model` is what the model is called; of
 /// sounds that lack the most relevant bins, `top` percent of them are gone.
 ///
@@ -395,9 +399,9 @@ pub fn exhibit(
     Ok(Exhibit {
         title: format!("{class}, {:.1} %", 100.0 * probability),
         lead: format!(
-            "What {} takes {} for{windows}. Coloured bins speak for or against {}, the more the stronger.",
-            model_name,
-            input.name,
+            "What {} takes {} for{windows}. Coloured bins speak for or against {}: the stronger the colour, the more.",
+            file_name(model_name),
+            file_name(&input.name),
             first.asked_of_all()
         ),
         facts,

@@ -1,0 +1,195 @@
+//! What the page asks for: the model's facts, and an explanation of a recording.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use candle_core::DType;
+use serde::Deserialize;
+use serde_json::json;
+use speechlens_audio::read_bytes;
+use speechlens_explain::show::exhibit;
+use speechlens_explain::{
+    Answers, Details, Explainer, Explanation, Name, Question, Reader, Reading, Settings,
+    default_rules,
+};
+use speechlens_lrp::PRESETS;
+use speechlens_models::Features;
+
+use crate::upload::{self, Refusal};
+use crate::{Service, Shared};
+
+/// Ways of explaining that one page shows at most.
+const WAYS: usize = 4;
+
+fn json_text(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// The model, the methods and the limits.
+pub async fn model(State(shared): State<Arc<Shared>>) -> Response {
+    let Service {
+        model,
+        name,
+        limits,
+        ..
+    } = &shared.service;
+    let methods = Name::ALL.map(|name| json!({ "name": name.as_str(), "summary": name.summary() }));
+    let rules: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+    json_text(
+        json!({
+            "name": name, "arch": model.arch.to_string(), "classes": model.classes, "methods": methods, "rules": rules,
+            "default_rules": default_rules(model.features()), "seconds": limits.seconds, "bytes": limits.bytes,
+        })
+        .to_string(),
+    )
+}
+
+/// How a recording is to be explained.
+#[derive(Deserialize)]
+pub struct Wish {
+    /// What the recording is called.
+    #[serde(default)]
+    name: String,
+    /// Methods, of layer-wise relevance propagation with its rules: `lrp:gender-silence,occlusion`.
+    #[serde(default)]
+    ways: String,
+    /// The class that is asked about, by name or index; if empty, what is predicted.
+    #[serde(default)]
+    target: String,
+    /// The class rather than which, likewise.
+    #[serde(default)]
+    against: String,
+}
+
+/// Explains the recording in the body.
+pub async fn explain(
+    State(shared): State<Arc<Shared>>,
+    Query(wish): Query<Wish>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match queued(shared, wish, headers, body).await {
+        Ok(text) => json_text(text),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn queued(
+    shared: Arc<Shared>,
+    wish: Wish,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<String, Refusal> {
+    let limits = &shared.service.limits;
+    // Before the body is read, so that no more bodies than this are ever held.
+    let Ok(place) = shared.queue.clone().try_acquire_owned() else {
+        upload::discard(body, limits).await;
+        let problem = "busy: others are being explained; try again in a moment";
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, problem));
+    };
+    let bytes = upload::read(&headers, body, limits).await?;
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::error!("explaining failed: {error}");
+        let problem = "explaining failed; the terminal of `speechlens serve` tells why";
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, problem)
+    };
+    let turn = shared.work.clone().acquire_owned().await;
+    let turn = turn.map_err(|error| failed(&error))?;
+    // The place and the turn go with the work, which goes on if the asker leaves.
+    let work = tokio::task::spawn_blocking({
+        let shared = shared.clone();
+        move || {
+            let made = make(&shared.service, &wish, &bytes);
+            drop((turn, place));
+            made
+        }
+    });
+    work.await.map_err(|error| failed(&error))?
+}
+
+fn make(service: &Service, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal> {
+    let wrong =
+        |error: &dyn std::fmt::Display| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error);
+    let Service {
+        model,
+        limits,
+        device,
+        ..
+    } = service;
+    // A name, and not the path that it may come with.
+    let name = wish.name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name: String = name.chars().filter(|c| !c.is_control()).take(120).collect();
+    let name = if name.is_empty() {
+        "recording".into()
+    } else {
+        name
+    };
+    let audio = read_bytes(&name, bytes, limits.seconds).map_err(|error| wrong(&error))?;
+    let reading = Reading {
+        pieces: model.features() != Features::Filterbank && audio.seconds() > 1.0,
+        ..Reading::default()
+    };
+    let reader = Reader::new(model, reading).map_err(|error| wrong(&error))?;
+    let input = reader.audio(&name, audio).map_err(|error| wrong(&error))?;
+    let class = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+    let (target, against) = (class(&wish.target), class(&wish.against));
+    let question = Question::new(model, target.as_deref(), against.as_deref());
+    let question = question.map_err(|error| wrong(&error))?;
+    let mut explainers = Vec::new();
+    for way in ways(&wish.ways).map_err(|error| wrong(&error))? {
+        let settings = Settings {
+            seed: service.seed,
+            ..way
+        };
+        let place = (device, DType::F32);
+        let explainer = Explainer::new(model, settings, question, Details::default(), place);
+        explainers.push(explainer.map_err(|error| wrong(&error))?);
+    }
+    let answers: Vec<Answers> = explainers
+        .iter()
+        .map(|explainer| explainer.explain(&input, &|_| ()))
+        .collect::<Result<_, _>>()
+        .map_err(|error| wrong(&error))?;
+    let explanations: Vec<Explanation> = explainers
+        .iter()
+        .zip(&answers)
+        .map(|(explainer, answers)| Explanation { explainer, answers })
+        .collect();
+    let page = exhibit(&service.name, &input, &explanations, 5.0).map_err(|error| wrong(&error))?;
+    page.json().map_err(|error| wrong(&error))
+}
+
+/// `lrp:RULES` or a method's name, with commas between. Rules are presets: a path would be one of this machine.
+fn ways(text: &str) -> Result<Vec<Settings>, String> {
+    let wanted = if text.is_empty() { "lrp" } else { text };
+    let ways: Vec<&str> = wanted.split(',').collect();
+    if ways.len() > WAYS {
+        return Err(format!(
+            "{} ways are too many; ask for at most {WAYS}",
+            ways.len()
+        ));
+    }
+    ways.into_iter()
+        .map(|way| {
+            let (name, rules) = match way.split_once(':') {
+                Some((name, rules)) => (name, Some(rules)),
+                None => (way, None),
+            };
+            if let Some(rules) = rules
+                && !PRESETS.iter().any(|(preset, _)| *preset == rules)
+            {
+                return Err(format!(
+                    "`{rules}` are no rules that the page knows; take a preset"
+                ));
+            }
+            Ok(Settings {
+                name: name.parse()?,
+                rules: rules.map(str::to_owned),
+                ..Settings::default()
+            })
+        })
+        .collect()
+}
