@@ -5,6 +5,8 @@
   const option = (value, text = value) => speechlens.element('option', { value }, text);
   const status = (text, wrong = false) => { by('status').textContent = text; by('status').classList.toggle('wrong', wrong); };
   let facts, recording, recorder;
+  // Whether one is being explained, and whether the wish has changed since.
+  let busy = false, changed = false;
 
   async function start() {
     facts = await (await fetch('/model')).json();
@@ -26,7 +28,8 @@
 
   function choose(blob, name) {
     if (blob.size > facts.bytes) {
-      status(`${name} is ${(blob.size / 1e6).toFixed(1)} MB large; at most ${(facts.bytes / 1e6).toFixed(0)} MB are taken. Cut it.`, true);
+      const megabytes = bytes => `${Number((bytes / 1e6).toPrecision(2))} MB`;
+      status(`${name} is ${megabytes(blob.size)} large; at most ${megabytes(facts.bytes)} are taken. Cut it.`, true);
       return;
     }
     recording = { blob, name };
@@ -36,12 +39,13 @@
   }
 
   async function explain() {
-    if (!recording || by('go').dataset.busy) return;
+    if (!recording) return;
+    if (busy) { changed = true; return; }
     const method = by('method').value;
     const ways = [method === 'lrp' ? `lrp:${by('rules').value}` : method];
     if (by('beside').value && by('beside').value !== ways[0]) ways.push(by('beside').value);
     const wish = new URLSearchParams({ name: recording.name, ways, target: by('target').value, against: by('against').value });
-    by('go').dataset.busy = 'yes';
+    [busy, changed] = [true, false];
     by('go').disabled = true;
     const begun = Date.now();
     const tell = () => status(`Explaining ${recording.name} … ${Math.round((Date.now() - begun) / 1000)} s`);
@@ -57,8 +61,9 @@
       status(error instanceof TypeError ? 'The server does not answer. Is `speechlens serve` still running?' : error.message, true);
     } finally {
       clearInterval(ticking);
-      delete by('go').dataset.busy;
+      busy = false;
       by('go').disabled = false;
+      if (changed) explain();
     }
   }
 

@@ -2,8 +2,9 @@
 
 use std::f64::consts::{PI, TAU};
 
+use ndarray::Array2;
 use proptest::prelude::*;
-use speechlens_audio::{Stft, resample};
+use speechlens_audio::{Audio, Mask, Stft, masked, resample};
 
 /// `cycles` periods of a sine in `length` samples.
 fn sine(cycles: f64, phase: f64, length: usize) -> Vec<f32> {
@@ -148,5 +149,44 @@ proptest! {
     fn resampling_keeps_the_mean(signal in prop::collection::vec(-1.0f32..1.0, 1..600), from in 1000u32..50_000) {
         let mean = |x: &[f32]| x.iter().map(|&s| f64::from(s)).sum::<f64>() / x.len() as f64;
         prop_assert!((mean(&resample(&signal, from, 8000)) - mean(&signal)).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn a_mask_keeps_its_share_and_runs_in_straight_lines() {
+    let audio = Audio {
+        samples: sine(1000.0, 0.4, 8000),
+        rate: 8000,
+    };
+    let frequencies: Vec<f64> = (0..5).map(|n| 1000.0 * f64::from(n)).collect();
+    let through = |shares: [f32; 2]| {
+        let shares = Array2::from_shape_fn((5, 2), |(_, column)| shares[column]);
+        let mask = Mask {
+            times: &[0.25, 0.75],
+            frequencies: &frequencies,
+            shares: shares.view(),
+        };
+        masked(&audio, &mask, 455, 35).expect("masked").samples
+    };
+    assert!(largest_difference(&through([1.0, 1.0]), &audio.samples) < 1e-6);
+    assert_eq!(through([0.0, 0.0]), vec![0.0; 8000]);
+    // From nothing at 0.25 s to all at 0.75 s, and on like that.
+    let rising = through([0.0, 1.0]);
+    for (second, share) in [
+        (0.1, 0.0),
+        (0.375, 0.25),
+        (0.5, 0.5),
+        (0.625, 0.75),
+        (0.9, 1.0),
+    ] {
+        let at = (second * 8000.0) as usize;
+        let loudest = |samples: &[f32]| {
+            samples[at - 20..at + 20]
+                .iter()
+                .copied()
+                .fold(0.0, f32::max)
+        };
+        let found = loudest(&rising) / loudest(&audio.samples);
+        assert!((found - share).abs() < 0.01, "{second} s: {found}");
     }
 }

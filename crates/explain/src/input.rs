@@ -15,6 +15,9 @@ use speechlens_report::npy;
 
 use crate::{Error, Result};
 
+/// A piece shorter than this, in seconds, is a click.
+const SHORTEST_PIECE: f64 = 0.05;
+
 /// How recordings are read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
@@ -296,9 +299,20 @@ impl Reader {
     }
 
     fn pieces(&self, name: String, audio: &Audio) -> Result<Input> {
-        let ranges = segments(audio, &Cutting::default());
+        let cut = |shortest| {
+            let cutting = Cutting {
+                shortest,
+                ..Cutting::default()
+            };
+            segments(audio, &cutting)
+        };
+        // As in training; where that leaves nothing, shorter ones are better than none.
+        let mut ranges = cut(Cutting::default().shortest);
         if ranges.is_empty() {
-            let problem = "holds no piece of at least 0.25 s between pauses; leave out --pieces";
+            ranges = cut(SHORTEST_PIECE);
+        }
+        if ranges.is_empty() {
+            let problem = "holds no sound of at least 0.05 s; record it again";
             return Err(Error::input(&name, problem));
         }
         let mut features = Vec::with_capacity(ranges.len());

@@ -1,4 +1,46 @@
-//! A recording explained.
+//! A recording explained: what a network heard, what it answered, and why, as pictures, sound and a page.
+//!
+//! | | subject |
+//! | --- | --- |
+//! | [`Reader`] | recordings and arrays as the network reads them: seconds, pieces, or windows that slide over a recording |
+//! | [`Settings`] | methods by name, with what suits the network where nothing is said |
+//! | [`Explainer`] | a network with a method and a [`Question`]: about what is predicted, about a class, or why this class rather than that |
+//! | [`Plane`] | the windows joined on one plane of frequency and time |
+//! | [`Sounds`] | what speaks for and against a class, to listen to |
+//! | [`show`], [`files`], [`contact`] | the page, the files, and many recordings on one sheet |
+//!
+//! ```
+//! use candle_core::{DType, Device};
+//! use speechlens_audio::Audio;
+//! use speechlens_explain::{Details, Explainer, Explanation, Question, Reader, Reading, Settings, files};
+//! use speechlens_models::{Arch, Model, waveform_metadata};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A model of your own comes from `Model::load`; this one knows nothing yet.
+//! let model = Model {
+//!     arch: Arch::AudioNet,
+//!     graph: Arch::AudioNet.architecture(2)?.random(1, &Device::Cpu)?,
+//!     classes: vec!["male".into(), "female".into()],
+//!     metadata: waveform_metadata(),
+//! };
+//! let tone = (0..4000).map(|n| (0.2 * f64::from(n)).sin() as f32).collect();
+//! let audio = Audio { samples: tone, rate: 8000 };
+//!
+//! let input = Reader::new(&model, Reading::default())?.audio("tone.wav", audio)?;
+//! let question = Question::new(&model, Some("female"), Some("male"))?; // why female rather than male?
+//! let explainer = Explainer::new(&model, Settings::default(), question, Details::default(), (&Device::Cpu, DType::F32))?;
+//! let answers = explainer.explain(&input, &|_| ())?;
+//! assert_eq!(answers.relevance.shape(), [1, 8000]);
+//!
+//! let explanation = Explanation { explainer: &explainer, answers: &answers };
+//! let sounds = explanation.sounds(&input, 5.0)?.expect("the input is a recording");
+//! assert_eq!(sounds.supporting.samples.len(), 8000);
+//! let folder = tempfile::tempdir()?;
+//! files::write_page(folder.path(), "random", &input, &[explanation], 5.0)?;
+//! assert!(folder.path().join("index.html").exists());
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod contact;
 mod error;

@@ -399,7 +399,7 @@ pub fn exhibit(
     Ok(Exhibit {
         title: format!("{class}, {:.1} %", 100.0 * probability),
         lead: format!(
-            "What {} takes {} for{windows}. Coloured bins speak for or against {}: the stronger the colour, the more.",
+            "What the model {} takes {} for{windows}. Coloured bins speak for or against {}: the stronger the colour, the more.",
             file_name(model_name),
             file_name(&input.name),
             first.asked_of_all()

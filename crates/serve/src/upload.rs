@@ -44,7 +44,7 @@ pub async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Ve
     let too_large = || {
         let megabytes = limits.bytes as f64 / 1e6;
         let problem =
-            format!("the file is larger than {megabytes:.0} MB; cut it, or raise --max-megabytes");
+            format!("the file is larger than {megabytes} MB; cut it, or raise --max-megabytes");
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, problem)
     };
     let told = headers

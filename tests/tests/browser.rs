@@ -1,0 +1,458 @@
+//! The page of `explain` and of `serve`, in a real browser: Chromium without a window.
+//!
+//! Screenshots lie in `target/tmp/browser/`. Without a browser the tests are skipped; where `SPEECHLENS_BROWSER` names one, it must
+//! be there.
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::time::{Duration, Instant};
+
+use candle_core::{DType, Device};
+use headless_chrome::protocol::cdp::{Emulation, Page};
+use headless_chrome::{Browser, LaunchOptions, Tab};
+use speechlens_audio::{Audio, write_wav};
+use speechlens_explain::{
+    Details, Explainer, Explanation, Name, Question, Reader, Reading, Settings, files,
+};
+use speechlens_models::{Arch, Model, spectrogram_metadata};
+use speechlens_serve::{Limits, Service, serve};
+
+/// AlexNet with random weights, which says `male` or `female`.
+fn model() -> &'static Model {
+    static MODEL: OnceLock<Model> = OnceLock::new();
+    MODEL.get_or_init(|| Model {
+        arch: Arch::AlexNet,
+        graph: Arch::AlexNet
+            .architecture(2)
+            .expect("a network")
+            .random(3, &Device::Cpu)
+            .expect("weights"),
+        classes: vec!["male".into(), "female".into()],
+        metadata: spectrogram_metadata("thesis"),
+    })
+}
+
+/// A rising tone with overtones and pauses, at 16 kHz.
+fn voice(seconds: f64) -> Audio {
+    let rate = 16000;
+    let sample = |n: usize| {
+        let t = n as f64 / f64::from(rate);
+        let phase = std::f64::consts::TAU * (140.0 * t + 20.0 * t * t);
+        let loud = if (t * 1.7).fract() < 0.75 { 0.3 } else { 0.0 };
+        (loud * (phase.sin() + 0.5 * (2.0 * phase).sin() + 0.3 * (9.0 * phase).sin())) as f32
+    };
+    Audio {
+        samples: (0..(seconds * f64::from(rate)) as usize)
+            .map(sample)
+            .collect(),
+        rate,
+    }
+}
+
+/// A browser, or none where the tests are to be skipped.
+fn browser() -> Option<Browser> {
+    let wanted = std::env::var_os("SPEECHLENS_BROWSER");
+    let path = match &wanted {
+        Some(path) => PathBuf::from(path),
+        None => {
+            let names = ["chromium", "chromium-browser", "google-chrome"];
+            let folders = std::env::var_os("PATH").unwrap_or_default();
+            let found = std::env::split_paths(&folders)
+                .flat_map(|folder| names.map(|name| folder.join(name)))
+                .find(|path| path.is_file());
+            let Some(found) = found else {
+                eprintln!(
+                    "skipped: there is no Chromium; install it, or name it in SPEECHLENS_BROWSER"
+                );
+                return None;
+            };
+            found
+        }
+    };
+    // What the microphone hears.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let heard = folder.join("microphone.wav");
+    write_wav(&heard, &voice(20.0)).expect("written");
+    let microphone = format!("--use-file-for-fake-audio-capture={}", heard.display());
+    let arguments = [
+        microphone.as_str(),
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-background-networking",
+        "--hide-scrollbars",
+        "--autoplay-policy=no-user-gesture-required",
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+    ];
+    let options = LaunchOptions {
+        path: Some(path),
+        sandbox: false,
+        window_size: Some((1280, 1000)),
+        args: arguments.iter().map(OsStr::new).collect(),
+        idle_browser_timeout: Duration::from_secs(120),
+        ..LaunchOptions::default()
+    };
+    Some(Browser::new(options).expect("the browser starts"))
+}
+
+/// A page that is open.
+struct Open(Arc<Tab>);
+
+impl Open {
+    fn at(browser: &Browser, url: &str) -> Open {
+        let tab = browser.new_tab().expect("a tab");
+        // What goes wrong in the page must not go unseen.
+        tab.call_method(Page::AddScriptToEvaluateOnNewDocument {
+            source: "window.wrongs = []; addEventListener('error', e => wrongs.push(e.message)); \
+                addEventListener('unhandledrejection', e => wrongs.push(String(e.reason))); \
+                addEventListener('securitypolicyviolation', e => wrongs.push(`${e.violatedDirective} ${e.blockedURI}`));"
+                .into(),
+            world_name: None,
+            include_command_line_api: None,
+            run_immediately: None,
+        })
+        .expect("a script");
+        tab.navigate_to(url)
+            .expect("the page")
+            .wait_until_navigated()
+            .expect("loaded");
+        Open(tab)
+    }
+
+    /// What an expression gives, as JSON.
+    fn value(&self, expression: &str) -> serde_json::Value {
+        let found = self.0.evaluate(expression, true);
+        let found = found.unwrap_or_else(|error| panic!("{expression}: {error}"));
+        found.value.unwrap_or_default()
+    }
+
+    fn text(&self, selector: &str) -> String {
+        let text = format!("document.querySelector({selector:?})?.textContent ?? ''");
+        self.value(&text).as_str().unwrap_or_default().to_owned()
+    }
+
+    fn wait(&self, what: &str, condition: &str) {
+        let begun = Instant::now();
+        while self.value(condition) != serde_json::Value::Bool(true) {
+            let status = self.text("#status");
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "{what}: {condition}; status: {status}"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn choose(&self, selector: &str, value: &str) {
+        self.value(&format!(
+            "(() => {{ const e = document.querySelector({selector:?}); e.value = {value:?}; \
+             e.dispatchEvent(new Event('input')); e.dispatchEvent(new Event('change')); }})()"
+        ));
+    }
+
+    fn upload(&self, path: &Path) {
+        let input = self.0.find_element("#file").expect("an input");
+        input
+            .set_input_files(&[path.to_str().expect("a path in UTF-8")])
+            .expect("chosen");
+    }
+
+    /// The picture's pixels, as text.
+    fn pixels(&self) -> String {
+        let pixels = self.value("document.querySelector('.plot canvas').toDataURL()");
+        pixels.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// As on screens of this width, light and dark; nothing may reach over the side.
+    fn shoot(&self, name: &str) {
+        for (device, width, height) in [("desktop", 1280, 1000), ("phone", 390, 844)] {
+            for scheme in ["light", "dark"] {
+                self.0
+                    .call_method(Emulation::SetEmulatedMedia {
+                        media: None,
+                        features: Some(vec![Emulation::MediaFeature {
+                            name: "prefers-color-scheme".into(),
+                            value: scheme.into(),
+                        }]),
+                    })
+                    .expect("a colour scheme");
+                self.0
+                    .call_method(Emulation::SetDeviceMetricsOverride {
+                        width,
+                        height,
+                        device_scale_factor: 1.0,
+                        mobile: device == "phone",
+                        scale: None,
+                        screen_width: None,
+                        screen_height: None,
+                        position_x: None,
+                        position_y: None,
+                        dont_set_visible_size: None,
+                        screen_orientation: None,
+                        viewport: None,
+                        display_feature: None,
+                        device_posture: None,
+                    })
+                    .expect("a screen");
+                self.wait(
+                    "the picture follows the screen",
+                    "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))",
+                );
+                assert_eq!(
+                    self.value("document.documentElement.scrollWidth <= innerWidth"),
+                    true,
+                    "{name} at {width} pixels reaches over the side"
+                );
+                let shot = self
+                    .0
+                    .capture_screenshot(Page::CaptureScreenshotFormatOption::Png, None, None, true)
+                    .expect("a screenshot");
+                let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
+                std::fs::create_dir_all(&folder).expect("a folder");
+                std::fs::write(folder.join(format!("{name}-{device}-{scheme}.png")), shot)
+                    .expect("written");
+            }
+        }
+    }
+
+    /// Nothing went wrong unseen.
+    fn is_clean(&self) {
+        assert_eq!(self.value("wrongs.join('; ')"), "");
+    }
+
+    /// The sliders, the colours, the pointer and the sound.
+    fn looks_and_sounds(&self) {
+        let before = self.pixels();
+        self.choose("[name=opacity]", "0");
+        let plain = self.pixels();
+        assert_ne!(before, plain, "the opacity slider");
+        self.choose("[name=opacity]", "100");
+        assert_eq!(self.pixels(), before, "the opacity slider, back");
+        self.choose("[name=threshold]", "50");
+        assert_ne!(self.pixels(), before, "the threshold slider");
+        self.choose("[name=threshold]", "0");
+        self.choose("[name=top]", "0");
+        assert_ne!(self.pixels(), before, "the slider of top bins");
+        assert_eq!(self.text("[name=top]"), "");
+        self.choose("[name=top]", "200");
+        self.choose("[name=palette]", "orange and purple");
+        assert_ne!(self.pixels(), before, "the colours");
+        self.choose("[name=palette]", "red and blue");
+
+        self.value(
+            "(() => { const c = document.querySelector('.plot canvas'); const b = c.getBoundingClientRect(); \
+             c.dispatchEvent(new PointerEvent('pointermove', { clientX: b.left + 200, clientY: b.top + 200 })); })()",
+        );
+        let readout = self.text(".readout");
+        assert!(
+            readout.contains(" s, ")
+                && readout.contains(" Hz: level (dB) ")
+                && readout.contains("relevance"),
+            "{readout}"
+        );
+
+        assert_eq!(self.value("document.querySelectorAll('audio').length"), 5);
+        self.value("document.querySelectorAll('audio')[1].play()");
+        self.wait(
+            "the play head moves",
+            "document.querySelectorAll('audio')[1].currentTime > 0.05 && document.querySelector('.head').style.display === 'block'",
+        );
+        self.value("document.querySelectorAll('audio')[0].play()");
+        self.wait(
+            "one sound at a time",
+            "document.querySelectorAll('audio')[1].paused && !document.querySelectorAll('audio')[0].paused",
+        );
+        self.value("document.querySelectorAll('audio').forEach(audio => audio.pause())");
+    }
+}
+
+#[test]
+fn the_page_of_explain() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = model();
+    let reading = Reading {
+        pieces: true,
+        ..Reading::default()
+    };
+    let reader = Reader::new(model, reading).expect("a reader");
+    let input = reader
+        .audio("<b>voice & co</b>.wav", voice(2.5))
+        .expect("an input");
+    let ways = [Name::Lrp, Name::Gradient].map(|name| {
+        let settings = Settings {
+            name,
+            ..Settings::default()
+        };
+        let place = (&Device::Cpu, DType::F32);
+        Explainer::new(
+            model,
+            settings,
+            Question::Predicted,
+            Details::default(),
+            place,
+        )
+        .expect("a method")
+    });
+    let answers = ways
+        .each_ref()
+        .map(|way| way.explain(&input, &|_| ()).expect("explained"));
+    let explanations: Vec<Explanation> = ways
+        .iter()
+        .zip(&answers)
+        .map(|(explainer, answers)| Explanation { explainer, answers })
+        .collect();
+    files::write_page(folder.path(), "model", &input, &explanations, 5.0).expect("written");
+
+    let url = format!("file://{}", folder.path().join("index.html").display());
+    let page = Open::at(&browser, &url);
+    assert_eq!(
+        page.value("document.querySelectorAll('.exhibit').length"),
+        2
+    );
+    // Names are text, whatever they hold.
+    assert_eq!(
+        page.value("document.querySelector('main b')"),
+        serde_json::Value::Null
+    );
+    assert!(page.text(".facts").contains("<b>voice & co</b>.wav"));
+    assert!(page.text(".answers").contains('%'));
+    page.value("document.querySelectorAll('.exhibit')[1].querySelectorAll('audio').forEach(audio => audio.parentElement.remove())");
+    page.looks_and_sounds();
+    assert!(page.text("details").contains("window by window"));
+    page.shoot("explain");
+    page.is_clean();
+}
+
+#[test]
+fn the_page_of_serve() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sender, receiver) = mpsc::channel::<SocketAddr>();
+    let limits = Limits {
+        bytes: 500_000,
+        seconds: 10.0,
+        ..Limits::default()
+    };
+    std::thread::spawn(move || {
+        let service = Service {
+            model: model().clone(),
+            name: "random".into(),
+            device: Device::Cpu,
+            seed: 1,
+            limits,
+        };
+        serve(service, ([127, 0, 0, 1], 0).into(), |address| {
+            sender.send(address).expect("the test waits");
+        })
+        .expect("served");
+    });
+    let address = receiver.recv().expect("an address");
+    let file = |name: &str| folder.path().join(name);
+    write_wav(file("voice.wav"), &voice(2.0)).expect("written");
+    write_wav(file("long.wav"), &voice(12.0)).expect("written");
+    std::fs::write(file("wrong.wav"), b"this is no recording at all").expect("written");
+    std::fs::write(file("large.wav"), vec![0; 600_000]).expect("written");
+
+    let page = Open::at(&browser, &format!("http://{address}/"));
+    page.wait(
+        "the model",
+        "document.querySelectorAll('#rules option').length > 5",
+    );
+    assert!(page.text("#model").contains("random (alexnet, 2 classes)"));
+    page.shoot("serve-empty");
+
+    let explained = |title: &str| {
+        page.wait(
+            title,
+            &format!("(document.querySelector('.exhibit h2')?.textContent ?? '').startsWith({title:?}) && document.querySelector('#status').textContent.startsWith('Done')"),
+        );
+    };
+    page.upload(&file("voice.wav"));
+    explained("lrp gender-silence: relevance for");
+    assert!(page.text(".facts").contains("voice.wav"));
+    assert!(
+        !page
+            .text("main")
+            .contains(folder.path().to_str().expect("UTF-8"))
+    );
+    page.choose("#rules", "thesis-gender");
+    explained("lrp thesis-gender: relevance for");
+    assert!(page.text(".warning").contains("quieter than 0 dB"));
+    page.choose("#rules", "gender-silence");
+    explained("lrp gender-silence: relevance for");
+    page.looks_and_sounds();
+    page.choose("#target", "female");
+    explained("lrp gender-silence: relevance for female");
+    page.choose("#against", "male");
+    explained("lrp gender-silence: relevance for female rather than male");
+    page.choose("#against", "");
+    page.choose("#method", "gradient");
+    explained("gradient: relevance for female");
+    page.choose("#beside", "lrp:epsilon-plus");
+    page.wait(
+        "two ways",
+        "document.querySelectorAll('.exhibit').length === 2",
+    );
+    page.shoot("serve");
+
+    let refused = |words: &str| {
+        page.wait(
+            words,
+            &format!(
+                "document.querySelector('#status.wrong')?.textContent.includes({words:?}) ?? false"
+            ),
+        );
+    };
+    page.choose("#target", "nobody");
+    refused("`nobody` is no class");
+    page.choose("#target", "");
+    explained("gradient: relevance for");
+    page.upload(&file("wrong.wav"));
+    refused("wrong.wav: not a recording that can be decoded");
+    page.upload(&file("long.wav"));
+    refused("long.wav: lasts longer than 10 s");
+    page.upload(&file("large.wav"));
+    refused("large.wav is 0.6 MB large");
+    // Not only the page says so.
+    let status = "fetch('/explain', { method: 'POST', body: new Uint8Array(600000) }).then(async a => `${a.status} ${await a.text()}`)";
+    let status = page.value(status);
+    assert!(
+        status
+            .as_str()
+            .is_some_and(|s| s.starts_with("413") && s.contains("larger than")),
+        "{status}"
+    );
+    page.shoot("serve-wrong");
+
+    page.0
+        .find_element("#record")
+        .expect("a button")
+        .click()
+        .expect("clicked");
+    page.wait(
+        "recording",
+        "document.querySelector('#chosen').textContent.startsWith('Recording … 1')",
+    );
+    page.0
+        .find_element("#record")
+        .expect("a button")
+        .click()
+        .expect("clicked");
+    explained("gradient: relevance for");
+    assert!(
+        page.text(".facts").contains("recording "),
+        "{}",
+        page.text(".facts")
+    );
+
+    assert_eq!(
+        page.value("performance.getEntriesByType('resource').every(e => e.name.startsWith(location.origin) || e.name.startsWith('blob:') || e.name.startsWith('data:'))"),
+        true,
+        "a request to another host"
+    );
+    page.is_clean();
+}
