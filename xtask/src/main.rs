@@ -15,6 +15,7 @@ mod mending;
 mod methods;
 mod repository;
 mod reproduce;
+mod sound;
 mod speaker;
 
 /// Keeps freed memory for the next tensor, as in `speechlens`.

@@ -13,7 +13,7 @@ use speechlens_report::results::{Experiment, Results, Run};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 
-use crate::{audionet, clever_hans, fit, gender, mending, methods, repository, speaker};
+use crate::{audionet, clever_hans, fit, gender, mending, methods, repository, sound, speaker};
 
 /// Repeat the thesis's experiments.
 #[derive(clap::Args)]
@@ -220,7 +220,7 @@ struct Runner {
 }
 
 /// In the order of the page, which tells them as one story.
-const EXPERIMENTS: [Runner; 6] = [
+const EXPERIMENTS: [Runner; 7] = [
     Runner {
         name: "gender",
         run: gender::run,
@@ -228,6 +228,10 @@ const EXPERIMENTS: [Runner; 6] = [
     Runner {
         name: "mending",
         run: mending::run,
+    },
+    Runner {
+        name: "sound",
+        run: sound::run,
     },
     Runner {
         name: "clever-hans",
@@ -248,7 +252,7 @@ const EXPERIMENTS: [Runner; 6] = [
 ];
 
 /// What the end of a run prints; the page has it all.
-const IN_TERMINAL: [&str; 17] = [
+const IN_TERMINAL: [&str; 18] = [
     "accuracy",
     "table-6.1",
     "references",
@@ -256,6 +260,7 @@ const IN_TERMINAL: [&str; 17] = [
     "padding",
     "table-6.2",
     "mending-marks",
+    "sound",
     "audionet-accuracy",
     "audionet-flipping",
     "speaker-accuracy",
