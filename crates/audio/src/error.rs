@@ -75,7 +75,7 @@ pub enum Error {
     },
     /// The recording does not fit the one second that a spectrogram or a waveform shows.
     #[error(
-        "the recording lasts {seconds:.3} s, but one second is the most; cut it, or remove silence with --trim"
+        "the recording lasts {seconds:.3} s, but one second is the most; cut it, remove silence with --trim, or explain it in parts with --pieces"
     )]
     TooLong {
         /// Its length in seconds.

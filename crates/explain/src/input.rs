@@ -106,7 +106,7 @@ pub struct Reader {
 
 enum Kind {
     Spectrogram(Box<Spectrogram>),
-    Waveform(Waveform),
+    Waveform(Box<Waveform>),
     Filterbank {
         filterbank: Box<Filterbank>,
         /// Whether the mean of each band is 0 over the recording, and not over each segment.
@@ -140,7 +140,7 @@ impl Reader {
                     step: seconds(1, RATE),
                     frequencies: Vec::new(),
                 };
-                (Kind::Waveform(Waveform::default()), grid)
+                (Kind::Waveform(Box::default()), grid)
             }
             Features::Filterbank => {
                 for (option, given) in [("offset", reading.offset != 0), ("pieces", reading.pieces)]

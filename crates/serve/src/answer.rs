@@ -148,11 +148,11 @@ fn make(service: &Service, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal>
         let explainer = Explainer::new(model, settings, question, Details::default(), place);
         explainers.push(explainer.map_err(|error| wrong(&error))?);
     }
-    let answers: Vec<Answers> = explainers
-        .iter()
-        .map(|explainer| explainer.explain(&input, &|_| ()))
-        .collect::<Result<_, _>>()
-        .map_err(|error| wrong(&error))?;
+    let mut answers: Vec<Answers> = Vec::new();
+    for explainer in &explainers {
+        let found = explainer.explain(&input, &|_| ());
+        answers.push(found.map_err(|error| wrong(&error))?);
+    }
     let explanations: Vec<Explanation> = explainers
         .iter()
         .zip(&answers)

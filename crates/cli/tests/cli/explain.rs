@@ -14,17 +14,37 @@ fn difference(a: &Array2<f32>, b: &Array2<f32>) -> f32 {
 }
 
 #[test]
-fn writes_three_files_and_the_same_ones_again() {
+fn writes_the_same_files_again() {
     let folder = Folder::new();
     folder.tone("tone.wav", 8000, 6000);
     let lrp = ["--method", "lrp", "--rules", "lrp-0"];
     explain(&folder, &["tone.wav"], "one", &lrp);
     explain(&folder, &["tone.wav"], "two", &["--rules", "lrp-0"]);
-    for name in ["relevance.npy", "heatmap.png", "summary.json"] {
+    let names = [
+        "against.wav",
+        "for.wav",
+        "heard.wav",
+        "heatmap.png",
+        "index.html",
+        "relevance.npy",
+        "rest.wav",
+        "summary.json",
+        "without-top.wav",
+    ];
+    assert_eq!(folder.list("one"), names);
+    for name in names {
         let read = |run: &str| std::fs::read(folder.path(run).join(name)).unwrap();
         assert!(read("one") == read("two"), "{name}");
     }
-    assert_eq!(folder.path("one").read_dir().unwrap().count(), 3);
+    for name in names.into_iter().filter(|name| name.ends_with(".wav")) {
+        let sound = hound::WavReader::open(folder.path("one").join(name)).unwrap();
+        assert_eq!((sound.spec().sample_rate, sound.duration()), (8000, 8000));
+    }
+    let page = folder.text("one/index.html");
+    assert!(
+        page.contains("tone.wav") && !page.contains("://"),
+        "the page asks for nothing"
+    );
 
     let relevance = folder.read_npy::<Ix2>("one/relevance.npy");
     assert_eq!(relevance.dim(), (227, 227));
@@ -223,4 +243,127 @@ fn several_inputs_get_a_folder_each() {
         message.contains("other/one.npy") && message.contains("one by one"),
         "{message}"
     );
+}
+
+#[test]
+fn a_contrast_is_the_difference_of_two_explanations() {
+    let folder = Folder::new();
+    folder.npy("a.npy", &spectrogram(0));
+    let rules = ["--rules", "gender-silence"];
+    explain(
+        &folder,
+        &["a.npy"],
+        "male",
+        &[&rules[..], &["--target", "male"]].concat(),
+    );
+    explain(
+        &folder,
+        &["a.npy"],
+        "female",
+        &[&rules[..], &["--target", "female"]].concat(),
+    );
+    explain(
+        &folder,
+        &["a.npy"],
+        "both",
+        &[&rules[..], &["--contrast", "male", "female"]].concat(),
+    );
+    let read = |name: &str| folder.read_npy::<Ix2>(&format!("{name}/relevance.npy"));
+    assert!(difference(&(read("male") - read("female")), &read("both")) < 1e-5);
+    let explanation = &folder.json("both/summary.json")["explanations"][0];
+    assert_eq!(explanation["target"], "male");
+    assert_eq!(explanation["contrast"], "female");
+    assert!(
+        folder
+            .text("both/index.html")
+            .contains("male rather than female")
+    );
+    let unknown = [
+        "explain",
+        model(),
+        "a.npy",
+        "-o",
+        "out",
+        "--contrast",
+        "male",
+        "child",
+    ];
+    assert!(folder.fail(&unknown).contains("`child` is no class"));
+}
+
+#[test]
+fn several_ways_stand_side_by_side() {
+    let folder = Folder::new();
+    folder.tone("tone.wav", 8000, 6000);
+    let ways = ["--method", "lrp,gradient", "--rules", "lrp-0,epsilon-plus"];
+    explain(&folder, &["tone.wav"], "out", &ways);
+    assert_eq!(
+        folder.list("out"),
+        ["epsilon-plus", "gradient", "index.html", "lrp-0"]
+    );
+    let alone = ["--method", "gradient"];
+    explain(&folder, &["tone.wav"], "alone", &alone);
+    let read = |name: &str| folder.read_npy::<Ix2>(&format!("{name}/relevance.npy"));
+    assert_eq!(read("out/gradient"), read("alone"));
+    assert!(difference(&read("out/lrp-0"), &read("out/epsilon-plus")) > 0.01);
+    assert_eq!(folder.list("out/lrp-0").len(), 8);
+    let page = folder.text("out/index.html");
+    for title in [
+        "lrp lrp-0: relevance",
+        "lrp epsilon-plus: relevance",
+        "gradient: relevance",
+    ] {
+        assert!(page.contains(title), "{title}");
+    }
+    let twice = [
+        "explain",
+        model(),
+        "tone.wav",
+        "-o",
+        "twice",
+        "--rules",
+        "lrp-0,lrp-0",
+    ];
+    assert!(folder.fail(&twice).contains("there twice"));
+}
+
+#[test]
+fn a_folder_becomes_a_contact_sheet() {
+    let folder = Folder::new();
+    for name in ["in/one.wav", "in/deep er/two.wav"] {
+        folder.write_below(name, "");
+        folder.tone(name, 8000, 6000);
+    }
+    folder.write_below("in/notes.txt", "no recording");
+    explain(&folder, &["in"], "out", &[]);
+    assert_eq!(folder.list("out"), ["deep er", "index.html", "one"]);
+    let sheet = folder.text("out/index.html").replace("&#x2f;", "/");
+    assert!(sheet.contains("2 recordings explained") && sheet.contains("Mean heatmap"));
+    // Links lead where the files are, whatever their names.
+    assert!(
+        sheet.contains("href=\"deep%20er/two/index.html\""),
+        "a link"
+    );
+    assert!(folder.path("out/deep er/two/index.html").exists());
+    std::fs::create_dir(folder.path("empty")).unwrap();
+    let empty = folder.fail(&["explain", model(), "empty", "-o", "out"]);
+    assert!(empty.contains("empty: holds no recordings"), "{empty}");
+}
+
+#[test]
+fn long_recordings_are_explained_piece_by_piece() {
+    let folder = Folder::new();
+    folder.tone("tone.wav", 8000, 20000);
+    let long = folder.fail(&["explain", model(), "tone.wav", "-o", "out"]);
+    assert!(long.contains("--pieces"), "{long}");
+    explain(&folder, &["tone.wav"], "out", &["--pieces"]);
+    let relevance = folder.read_npy::<Ix3>("out/relevance.npy");
+    let summary = folder.json("out/summary.json");
+    let pieces = summary["explanations"].as_array().unwrap();
+    assert_eq!(relevance.len_of(Axis(0)), pieces.len());
+    assert!(pieces.len() >= 3);
+    assert_eq!(pieces[0]["start"], 0.0);
+    assert!(pieces.last().unwrap()["end"].as_f64().unwrap() > 2.4);
+    let sound = hound::WavReader::open(folder.path("out/for.wav")).unwrap();
+    assert_eq!(sound.duration(), 20000);
 }

@@ -33,6 +33,16 @@ impl Folder {
         serde_json::from_str(&self.text(name)).unwrap()
     }
 
+    /// What lies in a folder, by name.
+    pub fn list(&self, name: &str) -> Vec<String> {
+        let entries = self.path(name).read_dir().unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), bytes).unwrap();
     }
