@@ -29,7 +29,11 @@ const speechlens = (() => {
     const low = Math.min(Math.floor(place), GREY.length - 2);
     return mix(GREY[low], GREY[low + 1], place - low);
   };
-  const significant = value => value === 0 ? '0' : Number(value.toPrecision(3)).toString();
+  const significant = value => {
+    if (value === 0) return '0';
+    const size = Math.abs(value);
+    return size < 1e-3 || size >= 1e5 ? value.toExponential(2) : Number(value.toPrecision(3)).toString();
+  };
 
   /// Round steps of about so many parts of a range.
   function ticks(low, high, parts) {
