@@ -9,6 +9,8 @@ const speechlens = (() => {
   const GREY = [[0xff, 0xff, 0xff], [0xc9, 0xcd, 0xd2], [0x8f, 0x95, 0x9c], [0x54, 0x59, 0x5f]];
   const MARGIN = { left: 58, top: 56, right: 64, bottom: 44 };
   const HEIGHT = 300;
+  // More columns than this are too wide a canvas for some browsers.
+  const WIDEST = 8192;
   // What the sliders say, for all figures.
   const view = { opacity: 1, threshold: 0, top: 100, palette: 'red and blue' };
   let figures = [];
@@ -66,7 +68,9 @@ const speechlens = (() => {
     sums(count, place) {
       const up = new Float64Array(count), down = new Float64Array(count);
       this.relevance.forEach((r, index) => { (r > 0 ? up : down)[place(index)] += r; });
-      return { up, down, most: Math.max(...up, ...down.map(d => -d), Number.MIN_VALUE) };
+      let most = Number.MIN_VALUE;
+      for (let i = 0; i < count; i++) most = Math.max(most, up[i], -down[i]);
+      return { up, down, most };
     }
 
     build() {
@@ -197,21 +201,24 @@ const speechlens = (() => {
       return PALETTES[view.palette][r > 0 ? 0 : 1];
     }
 
-    /// One pixel a bin.
+    /// One pixel a bin; of a long recording one for several neighbours in time, as the most relevant of them.
     paint() {
-      const image = new ImageData(this.columns, this.rows);
+      const step = Math.ceil(this.columns / WIDEST), width = Math.ceil(this.columns / step);
+      const image = new ImageData(width, this.rows);
       const range = this.loudest - this.lowest || 1;
       for (let row = 0; row < this.rows; row++) {
-        for (let column = 0; column < this.columns; column++) {
-          const index = row * this.columns + column;
+        for (let column = 0; column < width; column++) {
+          let index = row * this.columns + column * step;
+          const end = Math.min(index + step, (row + 1) * this.columns);
+          for (let i = index + 1; i < end; i++) if (Math.abs(this.relevance[i]) > Math.abs(this.relevance[index])) index = i;
           const r = this.relevance[index];
           const pixel = mix(grey((this.levels[index] - this.lowest) / range), this.colour(r), this.strength(r));
-          const at = 4 * ((this.rows - 1 - row) * this.columns + column);
+          const at = 4 * ((this.rows - 1 - row) * width + column);
           image.data.set([...pixel, 255], at);
         }
       }
       this.bins ??= document.createElement('canvas');
-      [this.bins.width, this.bins.height] = [this.columns, this.rows];
+      [this.bins.width, this.bins.height] = [width, this.rows];
       this.bins.getContext('2d').putImageData(image, 0, 0);
     }
 

@@ -36,14 +36,14 @@ pub struct Reading {
 }
 
 impl Default for Reading {
-    /// Whole recordings from the start of their second; windows of a filterbank that follow each other; at most ten minutes.
+    /// Whole recordings from the start of their second; windows of a filterbank that follow each other; at most five minutes.
     fn default() -> Self {
         Reading {
             offset: 0,
             trim: false,
             pieces: false,
             hop: FRAMES,
-            longest: 600.0,
+            longest: 300.0,
         }
     }
 }
