@@ -1,6 +1,8 @@
 //! `speechlens`: see what an audio network listens to.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::{Parser, Subcommand};
 
@@ -50,6 +52,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // A file that outgrows `ulimit -f` is then an error like a full disk, and not the end of the process.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::<AtomicBool>::default());
     arguments.common.log();
     let common = &arguments.common;
     let result = match &arguments.command {

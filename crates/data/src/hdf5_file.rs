@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hdf5::types::VarLenUnicode;
-use hdf5::{File, Group, H5Type};
+use hdf5::{Dataset, File, Group, H5Type};
 
 use crate::{Error, Result};
 
@@ -85,15 +85,25 @@ pub(crate) fn write_text<'a>(
     Ok(())
 }
 
+/// A dataset that is not larger than its file. What a damaged one claims could be more than all memory.
+pub(crate) fn dataset(file: &Group, name: &str) -> hdf5::Result<Dataset> {
+    let dataset = file.dataset(name)?;
+    let (shape, number) = (dataset.shape(), dataset.dtype()?.size());
+    let bytes = shape
+        .iter()
+        .try_fold(number, |bytes, size| bytes.checked_mul(*size));
+    let there = file.file()?.size();
+    match bytes.is_some_and(|bytes| bytes as u64 <= there) {
+        true => Ok(dataset),
+        false => Err(format!("`{name}` claims {shape:?} in {there} bytes").into()),
+    }
+}
+
 /// A one-dimensional dataset of a given length.
 pub(crate) fn column<T: H5Type>(file: &Group, name: &str, length: usize) -> hdf5::Result<Vec<T>> {
-    let values = file.dataset(name)?.read_raw::<T>()?;
-    if values.len() != length {
-        return Err(format!(
-            "`{name}` has {} values for {length} recordings",
-            values.len()
-        )
-        .into());
+    let dataset = dataset(file, name)?;
+    match dataset.shape()[..] {
+        [values] if values == length => dataset.read_raw::<T>(),
+        ref shape => Err(format!("`{name}` is {shape:?} for {length} recordings").into()),
     }
-    Ok(values)
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod augment;
+mod bad_inputs;
 mod bench;
 mod explain;
 mod features;
