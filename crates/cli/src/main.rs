@@ -21,6 +21,7 @@ mod rules;
 mod train;
 
 use common::Common;
+use speechlens_report::interrupt;
 
 /// Keeps freed memory for the next tensor: giving tens of megabytes back to the system and asking for them again takes as
 /// long as many a layer.
@@ -72,6 +73,10 @@ fn main() -> ExitCode {
         Err(error) => {
             if is_broken_pipe(&error) {
                 return ExitCode::SUCCESS;
+            }
+            if let Some(interrupted) = error.downcast_ref::<interrupt::Interrupted>() {
+                eprintln!("{interrupted}");
+                return ExitCode::from(interrupt::STATUS);
             }
             eprintln!("error: {}", one_line(&error));
             ExitCode::FAILURE

@@ -25,6 +25,24 @@ impl From<Error> for Failure {
     }
 }
 
+/// What the names end in of files that are being written.
+const PARTIAL: &str = ".partial";
+
+/// Removes what kills in the middle of writing left. HDF5 locks the files that it writes: those of a living process stay.
+fn remove_partial(folder: &Path, prefix: &str) -> std::io::Result<()> {
+    for entry in folder.read_dir()? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(prefix)
+            && name.ends_with(PARTIAL)
+            && std::fs::File::open(&path)?.try_lock().is_ok()
+        {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes an HDF5 file under another name in the same folder, which is made if need be, and renames it when it is whole.
 pub(crate) fn write_atomically(
     path: &Path,
@@ -35,8 +53,11 @@ pub(crate) fn write_atomically(
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!(".{name}.");
+    remove_partial(folder, &prefix).map_err(Error::io(folder))?;
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".part-");
+    builder.prefix(&prefix).suffix(PARTIAL);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

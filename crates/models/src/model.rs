@@ -308,7 +308,7 @@ impl Model {
 fn check_finite(weights: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
     for (name, weight) in weights {
         // What is finite leaves 0.
-        let rest = (weight - weight).and_then(|rest| rest.sum_all()?.to_scalar::<f32>());
+        let rest = (weight * 0.0).and_then(|rest| rest.sum_all()?.to_scalar::<f32>());
         if rest.map_err(speechlens_nn::Error::from)? != 0.0 {
             let problem =
                 format!("`{name}` holds weights that are not finite: train the network again");
