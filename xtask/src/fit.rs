@@ -54,7 +54,7 @@ pub fn fit(
     bar.set_position(trainer.steps());
     bar.reset_eta();
     let mut saved = Instant::now();
-    trainer.run(training, validation, device, |trainer, ends_epoch| {
+    let after_step = |trainer: &Trainer, ends_epoch| {
         bar.set_position(trainer.steps());
         if let Some(loss) = trainer.history().loss.last() {
             let heard = trainer.history().validation.last();
@@ -63,13 +63,20 @@ pub fn fit(
             });
             bar.set_message(format!("loss {loss:.3}{heard}"));
         }
-        if trainer.steps() == steps || (ends_epoch && saved.elapsed() > CHECKPOINT) {
+        let stop = lab.interrupt.is_asked();
+        let is_due = ends_epoch && saved.elapsed() > CHECKPOINT;
+        if stop || trainer.steps() == steps || is_due {
             trainer.save(&path)?;
             saved = Instant::now();
         }
-        Ok(true)
-    })?;
+        Ok(!stop)
+    };
+    let run = || trainer.run(training, validation, device, after_step);
+    lab.interrupt.during(run)?;
     bar.finish_and_clear();
+    if lab.interrupt.is_asked() {
+        return Err(lab.interrupt.stopped().into());
+    }
     Ok(trainer)
 }
 

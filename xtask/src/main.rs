@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use speechlens_report::interrupt;
 
 mod audionet;
 mod bench;
@@ -32,7 +33,6 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Repeat the thesis's experiments: train, explain, test the explanations, write a page and results.json.
     Reproduce(reproduce::Arguments),
     Fetch(fetch::Arguments),
     /// Measure how fast SpeechLens is, beside the peers, and write BENCHMARKS.md.
@@ -48,6 +48,10 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(interrupted) = error.downcast_ref::<interrupt::Interrupted>() {
+                eprintln!("{interrupted}");
+                return ExitCode::from(interrupt::STATUS);
+            }
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use clap::ValueEnum;
 use speechlens_data::Artifact;
+use speechlens_report::interrupt::Interrupt;
 use speechlens_report::page::{Page, Section};
 use speechlens_report::results::{Experiment, Results, Run};
 use speechlens_report::table::Table;
@@ -15,7 +16,10 @@ use speechlens_report::thesis::Thesis;
 
 use crate::{audionet, clever_hans, fit, gender, mending, methods, repository, sound, speaker};
 
-/// Repeat the thesis's experiments.
+/// Repeat the thesis's experiments: train, explain, test the explanations, write a page and results.json.
+///
+/// A run that was stopped goes on when it is started again. Ctrl-C saves the network that is being trained, says how to go on,
+/// and ends with status 130; a second Ctrl-C ends at once.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// AudioMNIST, as its authors publish it, for the gender network; without data, the built-in synthetic voices are used.
@@ -185,6 +189,7 @@ pub struct Lab<'a> {
     /// Where the run's files go.
     pub folder: &'a Path,
     pub device: &'a Device,
+    pub interrupt: Interrupt,
     gender: OnceCell<gender::Trial>,
     speaker: OnceCell<speaker::Trial>,
 }
@@ -304,10 +309,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("{}: cannot be made", folder.display()))?;
 
+    remove_partial(&folder)?;
+    let own = std::env::args().skip(1);
+    let command = ["cargo", "xtask"].map(str::to_owned).into_iter().chain(own);
     let lab = Lab {
         arguments,
         folder: &folder,
         device: &device,
+        interrupt: Interrupt::listen(command)?,
         gender: OnceCell::new(),
         speaker: OnceCell::new(),
     };
@@ -347,6 +356,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         results.run.seconds,
         page.display()
     );
+    Ok(())
+}
+
+/// Removes what a killed run was writing: files that begin with a dot.
+fn remove_partial(folder: &Path) -> Result<()> {
+    let read = folder.read_dir();
+    for entry in read.with_context(|| format!("{}: cannot be read", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() && !path.is_symlink() && !name.starts_with('.') {
+            remove_partial(&path)?;
+        } else if name.starts_with('.') {
+            let removed = match path.is_dir() {
+                true => std::fs::remove_dir_all(&path),
+                false => std::fs::remove_file(&path),
+            };
+            removed.with_context(|| format!("{}: cannot be removed; remove it", path.display()))?;
+        }
+    }
     Ok(())
 }
 

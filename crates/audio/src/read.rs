@@ -138,11 +138,14 @@ fn read_wav(file: Box<dyn MediaSource>, seconds: f64) -> std::result::Result<Mon
         hound::Error::IoError(e) => Fault::Damaged(e.to_string()),
         e => Fault::Format(e.to_string()),
     };
+    let bytes = file.byte_len().unwrap_or(u64::MAX);
     let mut reader = WavReader::new(BufReader::new(file)).map_err(wav_fault)?;
     let spec = reader.spec();
     let channels = usize::from(spec.channels);
     let most = most_samples(channels, spec.sample_rate, seconds)?;
-    if reader.duration() as usize > most {
+    // What a header claims beyond the file's end is not there.
+    let frame_bytes = (u64::from(spec.bits_per_sample.div_ceil(8)) * channels as u64).max(1);
+    if u64::from(reader.duration()).min(bytes / frame_bytes) > most as u64 {
         return Err(Fault::TooLong);
     }
     let mut samples = Vec::new();

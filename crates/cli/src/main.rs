@@ -1,6 +1,8 @@
 //! `speechlens`: see what an audio network listens to.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::{Parser, Subcommand};
 
@@ -20,6 +22,7 @@ mod serve;
 mod train;
 
 use common::Common;
+use speechlens_report::interrupt;
 
 /// Keeps freed memory for the next tensor: giving tens of megabytes back to the system and asking for them again takes as
 /// long as many a layer.
@@ -52,6 +55,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // A file that outgrows `ulimit -f` is then an error like a full disk, and not the end of the process.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::<AtomicBool>::default());
     arguments.common.log();
     let common = &arguments.common;
     let result = match &arguments.command {
@@ -70,6 +76,10 @@ fn main() -> ExitCode {
         Err(error) => {
             if is_broken_pipe(&error) {
                 return ExitCode::SUCCESS;
+            }
+            if let Some(interrupted) = error.downcast_ref::<interrupt::Interrupted>() {
+                eprintln!("{interrupted}");
+                return ExitCode::from(interrupt::STATUS);
             }
             eprintln!("error: {}", one_line(&error));
             ExitCode::FAILURE

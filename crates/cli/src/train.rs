@@ -19,6 +19,7 @@ use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::{Config, Samples};
 use speechlens_nn::{Graph, Trainer, tensor_file};
+use speechlens_report::interrupt::Interrupt;
 use speechlens_report::progress;
 
 use crate::common::{Common, at_least_one, check_writable};
@@ -28,6 +29,7 @@ use crate::data::{self, Part, SpeakerData};
 ///
 /// Writes MODEL.safetensors at the end. While it runs, MODEL.checkpoint.safetensors (three times a model's size) holds what
 /// `--resume` needs to go on to the same weights as if it had never stopped; it is removed at the end.
+/// Ctrl-C saves it, says how to go on, and ends with status 130; a second Ctrl-C ends at once.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// What the network is to tell.
@@ -253,9 +255,20 @@ fn checkpoint(model: &Path) -> PathBuf {
     model.with_extension("checkpoint.safetensors")
 }
 
+/// The command that goes on where this one stopped.
+fn resuming(command: impl Iterator<Item = String>) -> Vec<String> {
+    let mut words: Vec<String> = command.collect();
+    let resume = "--resume".to_owned();
+    if !words.contains(&resume) {
+        words.push(resume);
+    }
+    words
+}
+
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     check_writable(&arguments.output)?;
+    let interrupt = Interrupt::listen(resuming(std::env::args()))?;
     let device = common.device()?;
     let plan = match (arguments.task, arguments.arch) {
         (Task::Gender, None | Some(Arch::AlexNet)) => gender(arguments, common)?,
@@ -301,7 +314,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     bar.set_position(trainer.steps());
     bar.reset_eta();
     let mut saved = Instant::now();
-    trainer.run(training, validation, &device, |trainer, ends_epoch| {
+    let after_step = |trainer: &Trainer, ends_epoch| {
         bar.set_position(trainer.steps());
         bar.set_message(
             trainer
@@ -321,13 +334,18 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
                 bar.suspend(|| println!("{line}"));
             }
         }
-        if saved.elapsed() >= Duration::from_secs(arguments.checkpoint_seconds) {
+        let stop = interrupt.is_asked();
+        if stop || saved.elapsed() >= Duration::from_secs(arguments.checkpoint_seconds) {
             trainer.save(&path)?;
             saved = Instant::now();
         }
-        Ok(true)
-    })?;
+        Ok(!stop)
+    };
+    interrupt.during(|| trainer.run(training, validation, &device, after_step))?;
     bar.finish_and_clear();
+    if trainer.steps() < steps {
+        return Err(interrupt.stopped().into());
+    }
     let model = Model {
         arch: plan.arch,
         graph: trainer.graph(),

@@ -33,7 +33,7 @@ pub enum Error {
         source: speechlens_audio::Error,
     },
     /// HDF5 cannot read or write a file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; check the free space, and that the file is whole", path.display())]
     Hdf5 {
         /// The file.
         path: PathBuf,

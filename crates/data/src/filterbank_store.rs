@@ -14,7 +14,7 @@ use speechlens_audio::filterbank::BANDS;
 
 use crate::corpus::{Corpus, Recording};
 use crate::feature_file::{self, Job, read_recordings, write_column};
-use crate::hdf5_file::{Failure, column};
+use crate::hdf5_file::{Failure, column, dataset};
 use crate::{Error, Result};
 
 /// Changes whenever the file's layout does, or what the audio crate computes.
@@ -63,8 +63,8 @@ impl FilterbankStore {
     /// Opens a store whatever it holds.
     pub fn open(path: &Path) -> Result<FilterbankStore> {
         feature_file::open(path, FORMAT, |file, key| {
-            let features = file.dataset("features")?;
-            let offsets = file.dataset("offset")?.read_raw::<u64>()?;
+            let features = dataset(file, "features")?;
+            let offsets = dataset(file, "offset")?.read_raw::<u64>()?;
             let lengths = column::<u64>(file, "frames", offsets.len())?;
             let total = match features.shape()[..] {
                 [total, BANDS] => total,
@@ -78,7 +78,7 @@ impl FilterbankStore {
             if frames.iter().any(|frames| frames.end > total) {
                 return Err(format!("a recording ends behind frame {total}, the last one").into());
             }
-            let means = file.dataset("mean")?.read::<f32, Ix2>()?;
+            let means = dataset(file, "mean")?.read::<f32, Ix2>()?;
             if means.dim() != (frames.len(), BANDS) {
                 return Err(format!("`mean` is {:?}", means.dim()).into());
             }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hdf5::types::VarLenUnicode;
-use hdf5::{File, Group, H5Type};
+use hdf5::{Dataset, File, Group, H5Type};
 
 use crate::{Error, Result};
 
@@ -25,6 +25,24 @@ impl From<Error> for Failure {
     }
 }
 
+/// What the names end in of files that are being written.
+const PARTIAL: &str = ".partial";
+
+/// Removes what kills in the middle of writing left. HDF5 locks the files that it writes: those of a living process stay.
+fn remove_partial(folder: &Path, prefix: &str) -> std::io::Result<()> {
+    for entry in folder.read_dir()? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(prefix)
+            && name.ends_with(PARTIAL)
+            && std::fs::File::open(&path)?.try_lock().is_ok()
+        {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes an HDF5 file under another name in the same folder, which is made if need be, and renames it when it is whole.
 pub(crate) fn write_atomically(
     path: &Path,
@@ -35,8 +53,11 @@ pub(crate) fn write_atomically(
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!(".{name}.");
+    remove_partial(folder, &prefix).map_err(Error::io(folder))?;
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".part-");
+    builder.prefix(&prefix).suffix(PARTIAL);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -85,15 +106,25 @@ pub(crate) fn write_text<'a>(
     Ok(())
 }
 
+/// A dataset that is not larger than its file. What a damaged one claims could be more than all memory.
+pub(crate) fn dataset(file: &Group, name: &str) -> hdf5::Result<Dataset> {
+    let dataset = file.dataset(name)?;
+    let (shape, number) = (dataset.shape(), dataset.dtype()?.size());
+    let bytes = shape
+        .iter()
+        .try_fold(number, |bytes, size| bytes.checked_mul(*size));
+    let there = file.file()?.size();
+    match bytes.is_some_and(|bytes| bytes as u64 <= there) {
+        true => Ok(dataset),
+        false => Err(format!("`{name}` claims {shape:?} in {there} bytes").into()),
+    }
+}
+
 /// A one-dimensional dataset of a given length.
 pub(crate) fn column<T: H5Type>(file: &Group, name: &str, length: usize) -> hdf5::Result<Vec<T>> {
-    let values = file.dataset(name)?.read_raw::<T>()?;
-    if values.len() != length {
-        return Err(format!(
-            "`{name}` has {} values for {length} recordings",
-            values.len()
-        )
-        .into());
+    let dataset = dataset(file, name)?;
+    match dataset.shape()[..] {
+        [values] if values == length => dataset.read_raw::<T>(),
+        ref shape => Err(format!("`{name}` is {shape:?} for {length} recordings").into()),
     }
-    Ok(values)
 }

@@ -9,6 +9,7 @@ use speechlens_audio::SIZE;
 
 use crate::audiomnist::parse_stem;
 use crate::corpus::{Recording, Sex, entries};
+use crate::hdf5_file::dataset;
 use crate::{Error, Result};
 
 const PREFIX: &str = "AlexNet_";
@@ -66,8 +67,7 @@ fn open(path: &Path) -> Result<(Recording, File)> {
     };
     let error = Error::hdf5(path);
     let file = File::open(path).map_err(&error)?;
-    let label = file
-        .dataset("label")
+    let label = dataset(&file, "label")
         .and_then(|label| label.read_raw::<i64>())
         .map_err(&error)?;
     let (digit, sex) = match label[..] {

@@ -13,7 +13,7 @@ use speechlens_audio::{Crop, Placement, SIZE, Spectrogram, padding_frames};
 
 use crate::corpus::{Corpus, Recording};
 use crate::feature_file::{self, Job, read_recordings, write_column};
-use crate::hdf5_file::{Failure, attribute, column, write_attribute};
+use crate::hdf5_file::{Failure, attribute, column, dataset, write_attribute};
 use crate::seed::rng;
 use crate::{Error, Result};
 
@@ -81,7 +81,7 @@ impl Store {
     /// Opens a store whatever it holds.
     pub fn open(path: &Path) -> Result<Store> {
         feature_file::open(path, FORMAT, |file, key| {
-            let features = file.dataset("features")?;
+            let features = dataset(file, "features")?;
             let count = features.shape().first().copied().unwrap_or(0);
             if features.shape() != [count, SIZE, SIZE] {
                 return Err(format!("`features` is {:?}", features.shape()).into());

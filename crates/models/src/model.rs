@@ -3,7 +3,7 @@ use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use candle_core::Device;
+use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::tensor_file::{self, Metadata};
@@ -212,6 +212,7 @@ impl Model {
     pub fn import(arch: Arch, path: &Path, device: &Device) -> Result<Self> {
         let network = arch.architecture(1)?;
         let weights = Checkpoint::open(path)?.weights(&network)?;
+        check_finite(&weights, path)?;
         let last = network.nodes().last().map_or("", |node| &node.name);
         let last = weights.get(&format!("{last}.weight"));
         let classes = last.and_then(|weight| weight.dims().first()).copied();
@@ -234,14 +235,27 @@ impl Model {
 
     /// Reads a model.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        let (tensors, metadata) = tensor_file::read(path, device)?;
+        Self::of_file(tensors, metadata, path)
+    }
+
+    /// As [`Model::load`], from the bytes of a file; `path` is for messages.
+    pub fn parse(bytes: &[u8], path: &Path, device: &Device) -> Result<Self> {
+        let (tensors, metadata) = tensor_file::parse(bytes, path, device)?;
+        Self::of_file(tensors, metadata, path)
+    }
+
+    fn of_file(
+        tensors: BTreeMap<String, Tensor>,
+        mut metadata: Metadata,
+        path: &Path,
+    ) -> Result<Self> {
         let wrong = |problem: String| Error::Model {
             path: path.to_owned(),
             problem,
         };
-        let (tensors, mut metadata) = tensor_file::read(path, device)?;
+        let remedy = "train one with `speechlens train`, or import one with `speechlens import`";
         let mut take = |key: &str| {
-            let remedy =
-                "train one with `speechlens train`, or import one with `speechlens import`";
             metadata
                 .remove(key)
                 .ok_or_else(|| wrong(format!("is no SpeechLens model (no `{key}`): {remedy}")))
@@ -252,13 +266,35 @@ impl Model {
         if classes.is_empty() {
             return Err(wrong(format!("`{CLASSES}` names no class")));
         }
-        if let Some(features) = metadata.get(FEATURES) {
-            features.parse::<Features>().map_err(wrong)?;
+        if let Some(features) = metadata.get(FEATURES)
+            && features.parse::<Features>().map_err(wrong)? != arch.features()
+        {
+            let problem = format!("says that {arch} reads {features}, which it cannot: {remedy}");
+            return Err(wrong(problem));
         }
+        for (key, known) in [
+            (CROP, ["thesis", "audiomnist"]),
+            (NORMALIZATION, ["segment", "utterance"]),
+        ] {
+            if let Some(value) = metadata.get(key)
+                && !known.contains(&value.as_str())
+            {
+                let [one, other] = known;
+                let problem = format!(
+                    "has the {key} `{value}`, which this version does not know; there are {one} and {other}"
+                );
+                return Err(wrong(problem));
+            }
+        }
+        if let Some((name, tensor)) = tensors.iter().find(|(_, t)| t.dtype() != DType::F32) {
+            let dtype = tensor.dtype().as_str();
+            return Err(wrong(format!("`{name}` is of {dtype}, not f32: {remedy}")));
+        }
+        check_finite(&tensors, path)?;
         let graph = arch
             .architecture(classes.len())?
             .with_weights(tensors)
-            .map_err(|error| wrong(error.to_string()))?;
+            .map_err(|error| wrong(format!("{error}: {remedy}")))?;
         Ok(Model {
             arch,
             graph,
@@ -266,4 +302,21 @@ impl Model {
             metadata,
         })
     }
+}
+
+/// Fails if a weight is infinite or no number: every answer would be.
+fn check_finite(weights: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
+    for (name, weight) in weights {
+        // What is finite leaves 0.
+        let rest = (weight * 0.0).and_then(|rest| rest.sum_all()?.to_scalar::<f32>());
+        if rest.map_err(speechlens_nn::Error::from)? != 0.0 {
+            let problem =
+                format!("`{name}` holds weights that are not finite: train the network again");
+            return Err(Error::Model {
+                path: path.to_owned(),
+                problem,
+            });
+        }
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
+use safetensors::{SafeTensorError, SafeTensors};
 
 use crate::{Error, Result};
 
@@ -34,12 +34,15 @@ pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, metadata: &Metadat
         .map_err(file_error)?
         .permissions();
     let metadata: HashMap<String, String> = metadata.clone().into_iter().collect();
-    safetensors::serialize_to_file(tensors, Some(metadata), &file).map_err(|error| {
-        Error::Format {
-            path: path.to_owned(),
-            problem: format!("cannot be written: {error}"),
-        }
-    })?;
+    safetensors::serialize_to_file(tensors, Some(metadata), &file).map_err(
+        |error| match error {
+            SafeTensorError::IoError(source) => file_error(source),
+            error => Error::Format {
+                path: path.to_owned(),
+                problem: format!("cannot be written: {error}"),
+            },
+        },
+    )?;
     // safetensors has moved a private file of its own there: give it the rights of any other, and let it reach the disk.
     let settle = || {
         let mut written = File::options().read(true).write(true).open(&file)?;
@@ -108,13 +111,22 @@ pub fn read(path: &Path, device: &Device) -> Result<(BTreeMap<String, Tensor>, M
         path: path.to_owned(),
         source,
     })?;
-    let not_one = |error: safetensors::SafeTensorError| Error::Format {
+    parse(&bytes, path, device)
+}
+
+/// As [`read`], from the bytes of a file; `path` is for messages.
+pub fn parse(
+    bytes: &[u8],
+    path: &Path,
+    device: &Device,
+) -> Result<(BTreeMap<String, Tensor>, Metadata)> {
+    let not_one = |error: SafeTensorError| Error::Format {
         path: path.to_owned(),
         problem: format!(
             "is not a whole safetensors file ({error}); copy it again, or make it anew"
         ),
     };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not_one)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_one)?;
     let metadata = header
         .metadata()
         .clone()
@@ -122,7 +134,7 @@ pub fn read(path: &Path, device: &Device) -> Result<(BTreeMap<String, Tensor>, M
         .into_iter()
         .collect();
     let tensors =
-        candle_core::safetensors::load_buffer(&bytes, device).map_err(|error| Error::Format {
+        candle_core::safetensors::load_buffer(bytes, device).map_err(|error| Error::Format {
             path: path.to_owned(),
             problem: format!("holds tensors that cannot be read ({error})"),
         })?;

@@ -65,6 +65,7 @@ pub mod colormap;
 pub mod curves;
 pub mod exhibit;
 pub mod heatmap;
+pub mod interrupt;
 pub mod npy;
 pub mod page;
 pub mod progress;

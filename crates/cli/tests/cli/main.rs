@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod augment;
+mod bad_inputs;
 mod bench;
+mod crash;
 mod explain;
 mod features;
 mod filterbank;

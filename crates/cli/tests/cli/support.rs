@@ -98,18 +98,85 @@ impl Folder {
 
     /// The one line that a run that must fail prints.
     pub fn fail(&self, arguments: &[&str]) -> String {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = self.command(arguments).output().unwrap();
-        let errors = String::from_utf8(stderr).unwrap();
-        assert_eq!(status.code(), Some(1), "{arguments:?}: {errors}");
-        assert_eq!(errors.lines().count(), 1, "{arguments:?}: {errors}");
-        // Errors tell their causes: none may stand there twice.
-        assert!(errors.matches("(os error").count() <= 1, "{errors}");
-        assert!(stdout.is_empty(), "{arguments:?}");
-        errors
+        failed(self.command(arguments)).unwrap()
+    }
+
+    /// As [`Folder::fail`], under limits: `ulimit -v 1000000`, say.
+    pub fn fail_within(&self, arguments: &[&str], limit: &str) -> Result<String, String> {
+        let script = format!("{limit} && exec \"$@\"");
+        failed(self.shell(&["sh", "-c", &script], arguments))
+    }
+
+    /// As [`Folder::fail`], where the folder `new` is a disk that was mounted with these options. What is left on it is a
+    /// second line, and fails.
+    pub fn fail_on_disk(&self, arguments: &[&str], options: &str) -> Result<String, String> {
+        let mount = mount(options);
+        let script = format!("{mount} && \"$@\"; code=$?; ls -A new >&2; exit $code");
+        let shell = ["unshare", "-rm", "sh", "-c", &script];
+        failed(self.shell(&shell, arguments))
+    }
+
+    /// Whether [`Folder::fail_on_disk`] can be: makes the folder and tries. Says so if not.
+    pub fn can_mount(&self, options: &str) -> bool {
+        std::fs::create_dir_all(self.path("new")).unwrap();
+        let mount = mount(options);
+        let mut shell = self.shell(&["unshare", "-rm", "sh", "-c", &mount], &[]);
+        let can = shell.output().is_ok_and(|output| output.status.success());
+        if !can {
+            eprintln!("no disk may be mounted here: left out");
+        }
+        can
+    }
+
+    /// A shell that has `speechlens` and these arguments for its own.
+    fn shell(&self, shell: &[&str], arguments: &[&str]) -> Command {
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]).arg("sh");
+        command
+            .arg(env!("CARGO_BIN_EXE_speechlens"))
+            .args(arguments);
+        command
+            .current_dir(self.0.path())
+            .env_remove("RUST_BACKTRACE");
+        command
+    }
+
+    /// The paths of all files in it, in order.
+    pub fn files(&self) -> Vec<PathBuf> {
+        fn list(folder: &Path, files: &mut Vec<PathBuf>) {
+            for entry in folder.read_dir().unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => list(&path, files),
+                    false => files.push(path),
+                }
+            }
+        }
+        let mut files = Vec::new();
+        list(self.0.path(), &mut files);
+        files.sort();
+        files
+    }
+}
+
+fn mount(options: &str) -> String {
+    format!("mount -t tmpfs -o {options} disk new")
+}
+
+/// The one line that a command prints that fails as it should; or how it does not.
+fn failed(mut command: Command) -> Result<String, String> {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let errors = String::from_utf8(stderr).unwrap();
+    // Errors tell their causes: none may stand there twice.
+    let once = errors.matches("(os error").count() <= 1;
+    let one_line = errors.lines().count() == 1 && errors.starts_with("error: ");
+    match status.code() == Some(1) && one_line && once && stdout.is_empty() {
+        true => Ok(errors),
+        false => Err(format!("{command:?}: {status}: {errors}")),
     }
 }
 

@@ -170,7 +170,7 @@ fn resume_without_a_checkpoint_starts_from_the_beginning() {
 }
 
 /// `vox/wav/idNNNNN/VIDEO/UTTERANCE.wav`: two voices, two utterances of each, of 3 to 6 s.
-fn voxceleb(folder: &Folder) {
+pub fn voxceleb(folder: &Folder) {
     let voices = Synthetic::utterances(1, 2, 1);
     for (index, recording) in voices.recordings().iter().enumerate() {
         let path = folder.path(&format!(

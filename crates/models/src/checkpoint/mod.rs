@@ -47,9 +47,16 @@ impl Checkpoint {
             path: path.to_owned(),
             source,
         })?;
-        let content = match Pickled::of(bytes) {
-            Some(pickled) => Content::Pickled(pickled.map_err(|problem| wrong(path, problem))?),
-            None => Content::Safetensors(tensor_file::read(path, &Device::Cpu)?.0),
+        Self::parse(bytes, path)
+    }
+
+    /// As [`Checkpoint::open`], from the bytes of a file; `path` is for messages.
+    pub fn parse(bytes: Vec<u8>, path: &Path) -> Result<Self> {
+        let content = if Pickled::may_be(&bytes) {
+            let pickled = Pickled::read(bytes);
+            Content::Pickled(pickled.map_err(|problem| wrong(path, problem))?)
+        } else {
+            Content::Safetensors(tensor_file::parse(&bytes, path, &Device::Cpu)?.0)
         };
         Ok(Checkpoint {
             path: path.to_owned(),

@@ -38,14 +38,17 @@ enum Storages {
 type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
 impl Pickled {
-    /// Lists what stands in a file; `None` if it may be safetensors.
-    pub fn of(bytes: Vec<u8>) -> Option<Result<Self, String>> {
+    /// Whether a file is something else than safetensors.
+    pub fn may_be(bytes: &[u8]) -> bool {
+        bytes.starts_with(ZIP) || bytes.starts_with(LEGACY) || bytes.get(8) != Some(&SAFETENSORS)
+    }
+
+    /// Lists what stands in a file.
+    pub fn read(bytes: Vec<u8>) -> Result<Self, String> {
         let read = if bytes.starts_with(ZIP) {
             read_zip(&bytes)
         } else if bytes.starts_with(LEGACY) {
             read_legacy(&bytes)
-        } else if bytes.get(8) == Some(&SAFETENSORS) {
-            return None;
         } else if bytes.first() == Some(&PICKLE) {
             Err(format!("is a pickle, but none of torch.save; {REMEDY}"))
         } else {
@@ -53,19 +56,18 @@ impl Pickled {
                 "is no checkpoint of PyTorch and no safetensors; {REMEDY}"
             ))
         };
-        Some(read.and_then(|(object, storages)| {
-            let mut state_dicts = BTreeMap::new();
-            collect(&object, "", &mut state_dicts);
-            match (state_dicts.is_empty(), module(&object)) {
-                (false, _) => Ok(Pickled {
-                    bytes,
-                    storages,
-                    state_dicts,
-                }),
-                (true, Some(class)) => Err(format!("holds a whole pickled {class}; {REMEDY}")),
-                (true, None) => Err(format!("holds no tensors by name; {REMEDY}")),
-            }
-        }))
+        let (object, storages) = read?;
+        let mut state_dicts = BTreeMap::new();
+        collect(&object, "", &mut state_dicts);
+        match (state_dicts.is_empty(), module(&object)) {
+            (false, _) => Ok(Pickled {
+                bytes,
+                storages,
+                state_dicts,
+            }),
+            (true, Some(class)) => Err(format!("holds a whole pickled {class}; {REMEDY}")),
+            (true, None) => Err(format!("holds no tensors by name; {REMEDY}")),
+        }
     }
 
     /// See [`super::Checkpoint::state_dicts`].
