@@ -226,9 +226,9 @@ fn axes(input: &Input, start: f64, features: ArrayView2<f32>) -> Axes {
 }
 
 fn figure(title: String, input: &Input, plane: &Plane) -> Figure {
-    let unit = match (plane.frequencies.len(), &input.heard) {
-        (0, _) => AMPLITUDE,
-        (SIZE, _) => "level (dB)",
+    let unit = match plane.frequencies.len() {
+        0 => AMPLITUDE,
+        SIZE => "level (dB)",
         _ => "log power",
     };
     let grid = &input.grid;
