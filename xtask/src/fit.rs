@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use speechlens_nn::Graph;
 use speechlens_nn::train::{Config, History, Samples, Score, Trainer};
-use speechlens_nn::{Graph, tensor_file};
 use speechlens_report::axes::{Axes, Axis};
 use speechlens_report::curves::{Chart, Series};
 use speechlens_report::{Picture, progress};
@@ -42,7 +42,6 @@ pub fn fit(
 ) -> Result<Trainer> {
     let device = lab.device;
     let path = lab.folder.join(format!("{network}{SUFFIX}"));
-    tensor_file::remove_partial(&path)?;
     let mut trainer = match path.exists() {
         true => Trainer::resume(&path, graph, config.clone(), device)
             .with_context(|| format!("delete {} to start this run anew", path.display()))?,

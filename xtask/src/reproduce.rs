@@ -354,7 +354,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Removes what a killed run was writing: files that begin with a dot.
+/// Removes what a killed run was writing: files and folders that begin with a dot.
 fn remove_partial(folder: &Path) -> Result<()> {
     let read = folder.read_dir();
     for entry in read.with_context(|| format!("{}: cannot be read", folder.display()))? {
