@@ -115,7 +115,20 @@ fn a_run_that_was_stopped_goes_on_to_the_same_numbers() {
         );
     }
 
+    // It fails when all is found, and then takes up what it found: here something else than it would find again.
+    let page = folder().join("index.html");
+    let _ = std::fs::remove_file(&page);
+    std::fs::create_dir_all(&page).unwrap();
+    assert!(!start().wait_with_output().unwrap().status.success());
+    std::fs::remove_dir(&page).unwrap();
+    let kept = folder().join("audionet.finished.json");
+    let mut finished: Value = serde_json::from_slice(&std::fs::read(&kept).unwrap()).unwrap();
+    finished["findings"]["lead"] = "Taken up.".into();
+    std::fs::write(&kept, finished.to_string()).unwrap();
+
     finish();
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("Taken up."));
     let (results, network) = outcome();
     assert_eq!(results, expected.0);
     assert!(network == expected.1, "other weights");
@@ -123,7 +136,9 @@ fn a_run_that_was_stopped_goes_on_to_the_same_numbers() {
         for entry in folder.read_dir().unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             assert!(
-                !name.starts_with('.') && !name.contains("checkpoint"),
+                !name.starts_with('.')
+                    && !name.contains("checkpoint")
+                    && !name.contains("finished"),
                 "{name} is left"
             );
         }
