@@ -1,11 +1,10 @@
 //! Training with a bar, that goes on from its checkpoint when a run is started again.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use speechlens_nn::Graph;
 use speechlens_nn::train::{Config, History, Samples, Score, Trainer};
-use speechlens_nn::{Graph, tensor_file};
 use speechlens_report::axes::{Axes, Axis};
 use speechlens_report::curves::{Chart, Series};
 use speechlens_report::{Picture, progress};
@@ -16,21 +15,7 @@ use crate::reproduce::Lab;
 const CHECKPOINT: Duration = Duration::from_secs(120);
 
 /// What the files end in that hold checkpoints.
-const SUFFIX: &str = ".checkpoint.safetensors";
-
-/// Forgets the checkpoints of a run that came to its end: it starts anew the next time.
-pub fn finish(folder: &Path) -> Result<()> {
-    let entries = folder.read_dir();
-    for entry in entries.with_context(|| format!("{}: cannot be read", folder.display()))? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(SUFFIX) {
-            std::fs::remove_file(&path)
-                .with_context(|| format!("{}: cannot be removed; remove it", path.display()))?;
-        }
-    }
-    Ok(())
-}
+pub const SUFFIX: &str = ".checkpoint.safetensors";
 
 /// Trains a network from the graph's weights, or takes up a run that was stopped.
 pub fn fit(
@@ -42,7 +27,6 @@ pub fn fit(
 ) -> Result<Trainer> {
     let device = lab.device;
     let path = lab.folder.join(format!("{network}{SUFFIX}"));
-    tensor_file::remove_partial(&path)?;
     let mut trainer = match path.exists() {
         true => Trainer::resume(&path, graph, config.clone(), device)
             .with_context(|| format!("delete {} to start this run anew", path.display()))?,

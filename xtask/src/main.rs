@@ -10,6 +10,7 @@ mod audionet;
 mod bench;
 mod clever_hans;
 mod fetch;
+mod finished;
 mod fit;
 mod gender;
 mod mending;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use speechlens_data::Artifact;
 use speechlens_report::interrupt::Interrupt;
 use speechlens_report::page::{Page, Section};
@@ -14,12 +15,14 @@ use speechlens_report::results::{Experiment, Results, Run};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 
-use crate::{audionet, clever_hans, fit, gender, mending, methods, repository, sound, speaker};
+use crate::{
+    audionet, clever_hans, finished, fit, gender, mending, methods, repository, sound, speaker,
+};
 
 /// Repeat the thesis's experiments: train, explain, test the explanations, write a page and results.json.
 ///
-/// A run that was stopped goes on when it is started again. Ctrl-C saves the network that is being trained, says how to go on,
-/// and ends with status 130; a second Ctrl-C ends at once.
+/// A run that was stopped goes on, after the last experiment that was finished, when it is started again in the same way. Ctrl-C
+/// saves the network that is being trained, says how to go on, and ends with status 130; a second Ctrl-C ends at once.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// AudioMNIST, as its authors publish it, for the gender network; without data, the built-in synthetic voices are used.
@@ -149,7 +152,7 @@ fn source(folders: [&Option<PathBuf>; 2]) -> Result<String> {
 }
 
 /// What an experiment gives: its entries for results.json, its section of the page, and its tables for the terminal.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Findings {
     /// One for each table and figure, and for what has no number in the thesis.
     pub experiments: Vec<Experiment>,
@@ -322,7 +325,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let mut findings = Vec::new();
     for experiment in &asked {
-        findings.push((experiment.run)(&lab)?);
+        let run = || (experiment.run)(&lab);
+        findings.push(finished::once(&folder, experiment.name, run)?);
     }
     let findings = Findings::joined(findings);
     let experiments = account(thesis, findings.experiments.clone());
@@ -339,8 +343,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     results.write(&folder.join("results.json"))?;
     page(&results, findings, thesis).write(&folder.join("index.html"))?;
     point_latest_to(&root, &name)?;
-    // Only now: until here a run that fails goes on from its trained networks.
-    fit::finish(&folder)?;
+    // Only now: until here a run that fails goes on from its trained networks and what it found.
+    for suffix in [fit::SUFFIX, finished::SUFFIX] {
+        remove(&folder, suffix)?;
+    }
 
     for experiment in results
         .experiments
@@ -359,7 +365,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Removes what a killed run was writing: files that begin with a dot.
+/// Removes the files whose names end so.
+fn remove(folder: &Path, suffix: &str) -> Result<()> {
+    let entries = folder.read_dir();
+    for entry in entries.with_context(|| format!("{}: cannot be read", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(suffix) {
+            std::fs::remove_file(&path)
+                .with_context(|| format!("{}: cannot be removed; remove it", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a killed run was writing: files and folders that begin with a dot.
 fn remove_partial(folder: &Path) -> Result<()> {
     let read = folder.read_dir();
     for entry in read.with_context(|| format!("{}: cannot be read", folder.display()))? {

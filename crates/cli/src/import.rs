@@ -11,6 +11,7 @@ use speechlens_models::{
     Arch, Features, Model, TRAINING, filterbank_metadata, spectrogram_metadata, waveform_metadata,
 };
 use speechlens_nn::loss::Loss;
+use speechlens_nn::tensor_file;
 
 use crate::common::{Common, check_writable};
 
@@ -73,6 +74,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let loss = arguments.loss.unwrap_or(model.loss());
     let training = json!({ "loss": loss }).to_string();
     model.metadata.insert(TRAINING.to_owned(), training);
+    tensor_file::remove_partial(&arguments.output)?;
     model.save(&arguments.output)?;
     if !common.quiet {
         println!(

@@ -289,6 +289,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     }
     metadata.insert(TRAINING.to_owned(), described.to_string());
     let path = checkpoint(&arguments.output);
+    for written in [&arguments.output, &path] {
+        tensor_file::remove_partial(written)?;
+    }
     if arguments.resume && !path.exists() {
         let trained = Model::load(&arguments.output, &device);
         if trained.is_ok_and(|model| model.metadata == metadata) {
@@ -376,7 +379,6 @@ fn start(
     config: Config,
     device: &Device,
 ) -> Result<Trainer> {
-    tensor_file::remove_partial(checkpoint)?;
     let there = checkpoint.exists();
     if resume && there {
         return Ok(Trainer::resume(checkpoint, graph, config, device)?);

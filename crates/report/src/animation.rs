@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use png::{BitDepth, ColorType, Compression, Encoder};
+use serde::{Deserialize, Serialize};
 
 use crate::picture::Picture;
 use crate::{Error, Result, atomic};
@@ -13,7 +14,7 @@ const DENSITY: f32 = 1.0;
 const REST: u16 = 2500;
 
 /// An animated PNG, played over and over.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Animation {
     png: Vec<u8>,
     size: (u32, u32),

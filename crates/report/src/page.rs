@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::value::Serde;
 use minijinja::{Environment, Value};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -26,7 +26,7 @@ pub struct Page {
 }
 
 /// One section: an experiment, say.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Section {
     /// The anchor, `table-6.1`; unique in the page.
     pub id: String,
@@ -37,7 +37,7 @@ pub struct Section {
 }
 
 /// A part of a section. Text is plain; a part between backticks is set as code.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Block {
     /// A paragraph.
     Text(String),
@@ -84,7 +84,7 @@ pub enum Block {
 }
 
 /// A small picture that leads to a page.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Thumbnail {
     /// Where the page is, relative to this one.
     pub page: String,

@@ -2,14 +2,14 @@
 
 use crate::results::{Cell, Experiment, Row};
 use crate::{Result, number, page};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use unicode_width::UnicodeWidthStr;
 
 /// Digits behind the point of a number that has as many.
 const DECIMALS: usize = 2;
 
 /// A table: a name and a cell a column in each row, measured, published or both.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     /// The heading of the names.
     pub corner: String,
