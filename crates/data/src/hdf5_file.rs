@@ -33,10 +33,8 @@ fn remove_partial(folder: &Path, prefix: &str) -> std::io::Result<()> {
     for entry in folder.read_dir()? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(prefix)
-            && name.ends_with(PARTIAL)
-            && std::fs::File::open(&path)?.try_lock().is_ok()
-        {
+        let is_left = || std::fs::File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        if name.starts_with(prefix) && name.ends_with(PARTIAL) && is_left() {
             std::fs::remove_file(&path)?;
         }
     }
