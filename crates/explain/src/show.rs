@@ -112,8 +112,8 @@ impl Explanation<'_> {
             Some(plane) => {
                 let title = format!("{}: relevance for {}", self.name(), self.asked_of_all());
                 let mut figure = figure(title, input, &plane);
-                if let Some(sounds) = self.sounds(input, top)? {
-                    figure.sounds = playable(&sounds, top)?;
+                if let Some(heard) = &input.heard {
+                    figure.sounds = playable(&Sounds::new(heard, &plane, top)?, top)?;
                 }
                 vec![figure]
             }
