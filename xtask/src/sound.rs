@@ -7,8 +7,8 @@ use candle_core::DType;
 use speechlens_audio::{Audio, read_bytes, to_writer};
 use speechlens_data::Sex;
 use speechlens_explain::{
-    Answers, Details, Explainer, Explanation, Name, Question, Reader, Reading, Settings, answer,
-    logits,
+    Answers, Details, Explainer, Explanation, Name, Question, Reader, Reading, Settings, TOP,
+    answer, logits,
 };
 use speechlens_models::{Arch, Model, spectrogram_metadata};
 use speechlens_report::page::{Block, Section};
@@ -18,9 +18,6 @@ use speechlens_report::table::Table;
 
 use crate::gender;
 use crate::reproduce::{Findings, Lab, Profile};
-
-/// Bins that are gone in the last column, in percent.
-const TOP: f64 = 5.0;
 
 /// Recordings of voices that the network never heard.
 fn recordings(profile: Profile) -> usize {

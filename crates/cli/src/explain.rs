@@ -8,7 +8,8 @@ use anyhow::{Result, bail};
 use candle_core::DType;
 use clap::ValueEnum;
 use speechlens_explain::{
-    Answers, Details, Explainer, Explanation, Input, Name, Question, Settings, contact, files, show,
+    Answers, Details, Explainer, Explanation, Input, Name, Question, Settings, TOP, contact, files,
+    show,
 };
 use speechlens_models::Model;
 use speechlens_report::progress;
@@ -52,7 +53,7 @@ pub struct Arguments {
     #[arg(long, num_args = 2, value_names = ["CLASS|INDEX", "RATHER THAN"], conflicts_with = "target")]
     contrast: Vec<String>,
     /// How many percent of the bins, the most relevant ones, without-top.wav lacks.
-    #[arg(long, default_value_t = 5.0, value_parser = percentage, value_name = "P")]
+    #[arg(long, default_value_t = TOP, value_parser = percentage, value_name = "P")]
     top: f64,
     /// The numbers to compute in: f64 shows how much of a heatmap is rounding.
     #[arg(long, value_enum, default_value = "f32")]

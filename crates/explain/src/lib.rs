@@ -58,4 +58,4 @@ pub use input::{Grid, Heard, Input, Place, Reader, Reading};
 pub use plane::Plane;
 pub use settings::{Name, Settings, composite, default_rules};
 pub use show::Explanation;
-pub use sound::Sounds;
+pub use sound::{Sounds, TOP};

@@ -22,6 +22,9 @@ pub struct Sounds {
     pub without_top: Audio,
 }
 
+/// How many percent of the bins are taken away where nothing else is asked for.
+pub const TOP: f64 = 5.0;
+
 /// Samples from frame to frame of the transform that filterbanks are heard through: every fourth frame is one of theirs.
 const FILTERBANK_HOP: usize = filterbank::HOP / 4;
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use speechlens_audio::read_bytes;
 use speechlens_explain::show::exhibit;
 use speechlens_explain::{
-    Answers, Details, Explainer, Explanation, Name, Question, Reader, Reading, Settings,
+    Answers, Details, Explainer, Explanation, Name, Question, Reader, Reading, Settings, TOP,
     default_rules,
 };
 use speechlens_lrp::PRESETS;
@@ -158,7 +158,7 @@ fn make(service: &Service, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal>
         .zip(&answers)
         .map(|(explainer, answers)| Explanation { explainer, answers })
         .collect();
-    let page = exhibit(&service.name, &input, &explanations, 5.0).map_err(|error| wrong(&error))?;
+    let page = exhibit(&service.name, &input, &explanations, TOP).map_err(|error| wrong(&error))?;
     page.json().map_err(|error| wrong(&error))
 }
 
