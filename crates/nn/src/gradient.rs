@@ -108,6 +108,7 @@ impl Graph {
 mod tests {
     use candle_core::{DType, Device, Var};
 
+    use crate::kernels::testing::tensor_by_lot;
     use crate::ops::{
         Add, AvgPool2d, BatchNorm, Concat, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Relu,
         TimeDeviation, TimeMean,
@@ -190,12 +191,9 @@ mod tests {
                 .unwrap()
                 .to_dtype(dtype)
                 .unwrap();
-            let input = Tensor::randn(0f64, 1.0, (4, 2, 12, 11), &Device::Cpu).unwrap();
-            let input = input.to_dtype(dtype).unwrap();
-            let weigh = Tensor::randn(0f64, 1.0, (4, 3), &Device::Cpu)
-                .unwrap()
-                .to_dtype(dtype)
-                .unwrap();
+            let by_lot =
+                |shape: &[usize], seed| tensor_by_lot(shape, seed).to_dtype(dtype).unwrap();
+            let (input, weigh) = (by_lot(&[4, 2, 12, 11], 1), by_lot(&[4, 3], 2));
             let training = || Training::new(generator(1, Stream::Dropout, 2));
 
             let (tracked, variables): (_, BTreeMap<String, Var>) = graph.to_variables().unwrap();
@@ -236,14 +234,15 @@ mod tests {
             .random(7, &Device::Cpu)
             .unwrap()
             .map_weights(|_, tensor| {
-                let noise = Tensor::rand(0.1f32, 0.5, tensor.shape(), &Device::Cpu)?;
+                let noise = tensor_by_lot(tensor.dims(), 5).affine(0.2, 0.3)?;
                 Ok((tensor + noise)?)
             })
             .unwrap()
             .to_dtype(DType::F64)
             .unwrap();
-        let input = Tensor::randn(0f64, 1.0, (4, 2, 12, 11), &Device::Cpu).unwrap();
-        let weigh = Tensor::randn(0f64, 1.0, (4, 3), &Device::Cpu).unwrap();
+        let by_lot =
+            |shape: &[usize], seed| tensor_by_lot(shape, seed).to_dtype(DType::F64).unwrap();
+        let (input, weigh) = (by_lot(&[4, 2, 12, 11], 3), by_lot(&[4, 3], 4));
         let variable = Var::from_tensor(&input).unwrap();
         let expected = graph.forward(&variable).unwrap();
         let sum = (&expected * &weigh).unwrap().sum_all().unwrap();
@@ -268,7 +267,7 @@ mod tests {
         net.add("dead", conv(3), [input]).unwrap();
         net.add("relu", Relu, [x]).unwrap();
         let graph = net.random(3, &Device::Cpu).unwrap();
-        let input = Tensor::randn(0f32, 1.0, (2, 1, 6, 6), &Device::Cpu).unwrap();
+        let input = tensor_by_lot(&[2, 1, 6, 6], 6);
         let plain = graph.forward_in(&input, &mut Mode::Infer).unwrap();
         let output = graph.forward(&input).unwrap();
         assert_eq!(output.dims(), [2, 2, 4, 4]);
@@ -282,7 +281,7 @@ mod tests {
         // Running statistics and scales that are not those of the start.
         let graph = graph
             .map_weights(|name, tensor| {
-                let noise = Tensor::rand(0.5f32, 1.5, tensor.shape(), &Device::Cpu)?;
+                let noise = tensor_by_lot(tensor.dims(), 7).affine(0.5, 1.0)?;
                 Ok(if name.starts_with("bn") {
                     (tensor + noise)?
                 } else {
@@ -301,7 +300,8 @@ mod tests {
         let names: Vec<&str> = merged.nodes().map(|(_, node)| node.name.as_str()).collect();
         assert!(!names.iter().any(|name| name.starts_with("bn")));
         assert!(!names.contains(&"relu1") && names.contains(&"relu2"));
-        let input = Tensor::randn(0f64, 1.0, (3, 2, 12, 11), &Device::Cpu).unwrap();
+        let input = tensor_by_lot(&[3, 2, 12, 11], 8);
+        let input = input.to_dtype(DType::F64).unwrap();
         let plain = graph.forward_in(&input, &mut Mode::Infer).unwrap();
         assert!(furthest(&graph.forward(&input).unwrap(), &plain) < 1e-12);
     }

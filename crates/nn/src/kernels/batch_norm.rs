@@ -439,16 +439,18 @@ impl CustomOp2 for Combine {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use candle_core::Device;
+    use candle_core::DType;
 
     use super::*;
+    use crate::kernels::testing::tensor_by_lot;
 
     /// What other devices compute, run on the CPU, against the CPU's own kernel.
     #[test]
     fn tensor_operations_give_the_same_gradients() {
-        let by_lot = |shape: &[usize]| Tensor::randn(0f64, 1.0, shape, &Device::Cpu).unwrap();
+        let by_lot =
+            |shape: &[usize], seed| tensor_by_lot(shape, seed).to_dtype(DType::F64).unwrap();
         for shape in [&[5, 3][..], &[4, 3, 2, 6]] {
-            let (input, gradient, weight) = (by_lot(shape), by_lot(shape), by_lot(&[3]));
+            let (input, gradient, weight) = (by_lot(shape, 1), by_lot(shape, 2), by_lot(&[3], 3));
             let statistics = statistics(&input).unwrap();
             let own = gradients(&input, &weight, &statistics, 0.1, &gradient).unwrap();
             let theirs =

@@ -15,6 +15,6 @@ mod product;
 pub(crate) mod relu;
 pub(crate) mod sums;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use pair::Pair;

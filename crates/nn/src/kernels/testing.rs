@@ -1,7 +1,8 @@
 //! What the kernels' tests share.
 
+use candle_core::{Device, Tensor};
 use pulp::Arch;
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// All sets of instructions that there are here, the widest vectors first.
@@ -18,6 +19,12 @@ pub(crate) fn archs() -> Vec<Arch> {
 
 pub(crate) fn by_lot(count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
     (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+/// Values in ±1 on the CPU, the same for a seed.
+pub(crate) fn tensor_by_lot(shape: &[usize], seed: u64) -> Tensor {
+    let values = by_lot(shape.iter().product(), &mut ChaCha8Rng::seed_from_u64(seed));
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
 pub(crate) fn wide(values: &[f32]) -> Vec<f64> {
