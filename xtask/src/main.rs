@@ -9,6 +9,7 @@ use speechlens_report::interrupt;
 mod audionet;
 mod bench;
 mod clever_hans;
+mod cuda_toolkit;
 mod fetch;
 mod finished;
 mod fit;
@@ -38,6 +39,7 @@ enum Task {
     Fetch(fetch::Arguments),
     /// Measure how fast SpeechLens is, beside the peers, and write BENCHMARKS.md.
     Bench(bench::Arguments),
+    CudaToolkit(cuda_toolkit::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Task::Reproduce(arguments) => reproduce::run(&arguments),
         Task::Fetch(arguments) => fetch::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::CudaToolkit(arguments) => cuda_toolkit::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
