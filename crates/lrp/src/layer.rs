@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{Tensor, WithDType};
-use speechlens_nn::kernels::pointwise::{Zip, product, sum, zip};
+use candle_core::Tensor;
+use speechlens_nn::kernels::pointwise::{of_sign, product, quotient, sum};
 use speechlens_nn::{LinearOp, NodeId, Trace};
 
 use crate::conservation::Ledger;
@@ -102,11 +102,11 @@ impl<'a> Layer<'a> {
         let mut spreads: Vec<(InputMap, Tensor)> = Vec::new();
         for share in &rule.shares {
             let own = match (share.only, &self.output) {
-                (Some(sign), Some(z)) => only(output, z, sign)?,
+                (Some(sign), Some(z)) => of_sign(output, z, sign == Sign::Positive)?,
                 _ => output.clone(),
             };
             let (z, bias) = (self.denominator(share)?, self.bias_of(share)?);
-            let quotient = divide(&own, &z, share.epsilon, share.factor)?;
+            let quotient = quotient(&own, &z, share.epsilon, share.factor)?;
             if let Some(ledger) = ledger.as_deref_mut() {
                 ledger.share(&quotient, &z, bias.as_ref(), share.epsilon)?;
             }
@@ -192,65 +192,8 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// The relevance of outputs of one sign; 0 elsewhere.
-fn only(relevance: &Tensor, z: &Tensor, sign: Sign) -> Result<Tensor> {
-    if relevance.device().is_cpu() {
-        return Ok(zip(&Only(sign), z, relevance)?);
-    }
-    let chosen = match sign {
-        Sign::Positive => z.gt(0.0)?,
-        Sign::Negative => z.lt(0.0)?,
-    };
-    Ok((relevance * chosen.to_dtype(relevance.dtype())?)?)
-}
-
-struct Only(Sign);
-
-impl Zip for Only {
-    fn name(&self) -> &'static str {
-        "relevance of outputs of one sign"
-    }
-
-    fn of<T: WithDType>(&self, z: T, relevance: T) -> T {
-        let chosen = match self.0 {
-            Sign::Positive => z > T::zero(),
-            Sign::Negative => z < T::zero(),
-        };
-        if chosen { relevance } else { T::zero() }
-    }
-}
-
-/// `factor · relevance / (z + ε s(z))` with s(0) = +1.
-pub(crate) fn divide(relevance: &Tensor, z: &Tensor, epsilon: f64, factor: f64) -> Result<Tensor> {
-    if relevance.device().is_cpu() {
-        return Ok(zip(&Quotient { epsilon, factor }, z, relevance)?);
-    }
-    Ok(((relevance * factor)? / (z + stabilizer(z, epsilon)?)?)?)
-}
-
 /// `ε s(z)`
 pub(crate) fn stabilizer(z: &Tensor, epsilon: f64) -> Result<Tensor> {
     let positive = z.ge(0.0)?.to_dtype(z.dtype())?;
     Ok(positive.affine(2.0 * epsilon, -epsilon)?)
-}
-
-struct Quotient {
-    epsilon: f64,
-    factor: f64,
-}
-
-impl Zip for Quotient {
-    fn name(&self) -> &'static str {
-        "a relevance's quotient"
-    }
-
-    fn of<T: WithDType>(&self, z: T, relevance: T) -> T {
-        let (epsilon, factor) = (T::from_f64(self.epsilon), T::from_f64(self.factor));
-        factor * relevance
-            / if z >= T::zero() {
-                z + epsilon
-            } else {
-                z - epsilon
-            }
-    }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use speechlens_nn::kernels::pointwise::{product, sum};
+use speechlens_nn::kernels::pointwise::{product, quotient, sum};
 use speechlens_nn::{Graph, Node, NodeId, Structure, Trace, parts, reshaped};
 
 use crate::conservation::{Balance, Ledger, totals};
-use crate::layer::{Layer, WeightMaps, divide};
+use crate::layer::{Layer, WeightMaps};
 use crate::plan::Plan;
 use crate::{Composite, Error, Result, Start};
 
@@ -229,7 +229,7 @@ impl Lrp {
             Structure::Routing(op) => vec![op.route(read(0)?, output)?],
             Structure::Sum => {
                 let z = trace.output(id)?;
-                let quotient = divide(output, z, step.epsilon, 1.0)?;
+                let quotient = quotient(output, z, step.epsilon, 1.0)?;
                 if let Some(ledger) = ledger {
                     ledger.share(&quotient, z, None, step.epsilon)?;
                 }

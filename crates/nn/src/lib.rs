@@ -45,7 +45,7 @@ pub mod schedule;
 pub mod tensor_file;
 pub mod train;
 
-pub use device::{device, device_name};
+pub use device::{allow_tf32, device, device_name};
 pub use error::{Error, Result};
 pub use fuse::Joined;
 pub use graph::{Architecture, Graph, Node, NodeId, Trace};

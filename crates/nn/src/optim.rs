@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Tensor, Var};
+use candle_core::{CpuStorage, DType, InplaceOp2, InplaceOp3, Layout, Tensor, Var};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::kernels::cpu;
+#[cfg(feature = "cuda")]
+use crate::kernels::cuda;
+#[cfg(any(feature = "cuda", test))]
+use crate::kernels::cuda::Expression;
 
 /// How parameters follow their gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,7 +84,7 @@ impl Optimizer {
         gradient: &Tensor,
         slots: &BTreeMap<String, Var>,
     ) -> Result<()> {
-        let in_place = gradient.device().is_cpu() && gradient.dtype() == candle_core::DType::F32;
+        let in_place = !gradient.device().is_cpu() || gradient.dtype() == DType::F32;
         match *self {
             Optimizer::Sgd { lr, momentum } => {
                 let buffer = &slots["momentum"];
@@ -170,6 +176,20 @@ struct Mix {
     square: bool,
 }
 
+impl Mix {
+    /// The same on NVIDIA devices, of x and y.
+    #[cfg(any(feature = "cuda", test))]
+    fn expression(&self) -> Expression {
+        Expression {
+            text: match self.square {
+                true => "p * a + q * b * b",
+                false => "p * a + q * b",
+            },
+            numbers: [self.keep, self.take, 0.0],
+        }
+    }
+}
+
 impl InplaceOp2 for Mix {
     fn name(&self) -> &'static str {
         "mix"
@@ -200,6 +220,17 @@ impl InplaceOp2 for Mix {
             });
         Ok(())
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &mut CudaStorage,
+        xl: &Layout,
+        y: &CudaStorage,
+        yl: &Layout,
+    ) -> candle_core::Result<()> {
+        cuda::expression_in_place(self.expression(), "mix", (x, xl), [(y, yl); 2])
+    }
 }
 
 /// `w ← keep·w − scale · m / (√v / correction + ε)`.
@@ -207,6 +238,17 @@ struct AdamStep {
     keep: f64,
     scale: f64,
     correction: f64,
+}
+
+impl AdamStep {
+    /// The same on NVIDIA devices, of w, m and v.
+    #[cfg(any(feature = "cuda", test))]
+    fn expression(&self) -> Expression {
+        Expression {
+            text: "p * a - q * b / (sqrt(c) * r + T(1e-8))",
+            numbers: [self.keep, self.scale, self.correction.recip()],
+        }
+    }
 }
 
 impl InplaceOp3 for AdamStep {
@@ -241,13 +283,28 @@ impl InplaceOp3 for AdamStep {
             .for_each(step);
         Ok(())
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        w: &mut CudaStorage,
+        wl: &Layout,
+        m: &CudaStorage,
+        ml: &Layout,
+        v: &CudaStorage,
+        vl: &Layout,
+    ) -> candle_core::Result<()> {
+        let others = [(m, ml), (v, vl)];
+        cuda::expression_in_place(self.expression(), "adam-step", (w, wl), others)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device};
+    use candle_core::Device;
 
     use super::*;
+    use crate::kernels::cuda::rehearse;
 
     /// The step in place (f32) and by tensor operations (f64) are one arithmetic.
     #[test]
@@ -285,5 +342,39 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// What NVIDIA devices compute is what the CPU does.
+    #[test]
+    fn expressions_say_the_same() {
+        let [x, y, z] = [[1.5f32, -2.0, 0.25], [0.5, 3.0, -1.0], [0.01, 4.0, 0.0]];
+        let on_cpu = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
+        let read = |tensor: &Tensor| tensor.to_vec1::<f32>().unwrap();
+        let near = |found: Option<Vec<f32>>, expected: Vec<f32>| {
+            for (found, expected) in found.into_iter().flatten().zip(expected) {
+                assert!(
+                    (found - expected).abs() <= 1e-6 * expected.abs(),
+                    "{found}, not {expected}"
+                );
+            }
+        };
+        for square in [false, true] {
+            let mix = Mix {
+                keep: 0.9,
+                take: -0.3,
+                square,
+            };
+            let own = Var::from_tensor(&on_cpu(&x)).unwrap();
+            own.inplace_op2(&on_cpu(&y), &mix).unwrap();
+            near(rehearse(mix.expression(), [&x, &y, &y]), read(&own));
+        }
+        let step = AdamStep {
+            keep: 0.99,
+            scale: 0.01,
+            correction: 0.03,
+        };
+        let own = Var::from_tensor(&on_cpu(&x)).unwrap();
+        own.inplace_op3(&on_cpu(&y), &on_cpu(&z), &step).unwrap();
+        near(rehearse(step.expression(), [&x, &y, &z]), read(&own));
     }
 }

@@ -1,10 +1,13 @@
 //! Max pooling with a gradient for windows that overlap (candle refuses one: its issue 1593).
 //!
-//! Each window has one winner: the output is taken from there, and the gradient, or the relevance, goes back there. Devices
-//! other than the CPU gather from the winners' places, which candle can differentiate.
+//! Each window has one winner: the output is taken from there, and the gradient, or the relevance, goes back there.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor, WithDType};
 
+#[cfg(any(feature = "cuda", test))]
+use super::cuda;
 use super::layout::{channels_first, channels_last};
 use super::{Pair, cpu};
 use crate::Result;
@@ -47,85 +50,15 @@ impl Window {
 
 /// `[N, C, H, W]` to `[N, C, H', W']`; differentiable. On a tie the first in scan order wins.
 pub fn forward(input: &Tensor, window: Window) -> Result<Tensor> {
-    if input.device().is_cpu() {
-        let output = channels_last(input)?.apply_op1(MaxPool(window))?;
-        return Ok(channels_first(&output)?);
-    }
-    let (n, c, h, w) = input.dims4()?;
-    let (oh, ow) = window.output(h, w)?;
-    let winners = winners(&input.detach(), window)?;
-    Ok(input
-        .contiguous()?
-        .reshape((n * c, h * w))?
-        .gather(&winners, 1)?
-        .reshape((n, c, oh, ow))?)
+    let output = channels_last(input)?.apply_op1(MaxPool(window))?;
+    Ok(channels_first(&output)?)
 }
 
 /// Moves the values of the output's shape to the winners, `[N, C, H', W']` to `[N, C, H, W]`, and sums what meets there.
 pub fn route(input: &Tensor, output: &Tensor, window: Window) -> Result<Tensor> {
-    if input.device().is_cpu() {
-        let op = Route(window);
-        let routed = channels_last(input)?.apply_op2_no_bwd(&channels_last(output)?, &op)?;
-        return Ok(channels_first(&routed)?);
-    }
-    route_by_operations(input, output, window)
-}
-
-/// [`route`] by candle's own operations.
-fn route_by_operations(input: &Tensor, output: &Tensor, window: Window) -> Result<Tensor> {
-    let (n, c, h, w) = input.dims4()?;
-    let winners = winners(&input.detach(), window)?;
-    let zeros = Tensor::zeros((n * c, h * w), output.dtype(), output.device())?;
-    let values = output.contiguous()?.reshape(winners.shape())?;
-    Ok(zeros
-        .scatter_add(&winners, &values, 1)?
-        .reshape((n, c, h, w))?)
-}
-
-/// The place of each window's largest value in its `H × W` plane, first in scan order on a tie, by candle's own operations:
-/// one pass over the windows' places, each a selection of rows and columns. u32 `[N·C, H'·W']`.
-fn winners(input: &Tensor, window: Window) -> Result<Tensor> {
-    let (n, c, h, w) = input.dims4()?;
-    let (oh, ow) = window.output(h, w)?;
-    let Window {
-        kernel,
-        stride,
-        padding,
-    } = window;
-    let device = input.device();
-    // What lies outside stands for the nearest place inside, which is in the window too, so that the winner is the same.
-    let starts = |windows: usize, stride: usize, padding: usize, shift: usize, length: usize| {
-        let place = |i: usize| (i * stride + shift).saturating_sub(padding).min(length - 1);
-        (0..windows).map(|i| place(i) as u32).collect::<Vec<u32>>()
-    };
-    let mut best: Option<(Tensor, Tensor)> = None;
-    for row in 0..kernel.height {
-        let ys = starts(oh, stride.height, padding.height, row, h);
-        let rows = input.index_select(&Tensor::from_slice(&ys, oh, device)?, 2)?;
-        for column in 0..kernel.width {
-            let xs = starts(ow, stride.width, padding.width, column, w);
-            let values = rows.index_select(&Tensor::from_slice(&xs, ow, device)?, 3)?;
-            let places: Vec<u32> = ys
-                .iter()
-                .flat_map(|y| xs.iter().map(move |x| y * w as u32 + x))
-                .collect();
-            let places =
-                Tensor::from_vec(places, (1, 1, oh, ow), device)?.broadcast_as((n, c, oh, ow))?;
-            best = Some(match best {
-                None => (values, places.contiguous()?),
-                Some((most, at)) => {
-                    let better = values.gt(&most)?;
-                    (
-                        better.where_cond(&values, &most)?,
-                        better.where_cond(&places.contiguous()?, &at)?,
-                    )
-                }
-            });
-        }
-    }
-    let (_, places) =
-        best.ok_or_else(|| candle_core::Error::Msg("a window of 0 has no largest value".into()))?;
-    Ok(places.reshape((n * c, oh * ow))?)
+    let op = Route(window);
+    let routed = channels_last(input)?.apply_op2_no_bwd(&channels_last(output)?, &op)?;
+    Ok(channels_first(&routed)?)
 }
 
 /// An image `[H, W, C]` and the windows on it.
@@ -156,6 +89,25 @@ impl Windows {
 
     fn image(&self) -> usize {
         self.height * self.width * self.channels
+    }
+
+    fn out_image(&self) -> usize {
+        self.out_height * self.out_width * self.channels
+    }
+
+    #[cfg(any(feature = "cuda", test))]
+    fn on_device(&self) -> cuda::Windows {
+        cuda::Windows {
+            height: self.height as u32,
+            width: self.width as u32,
+            channels: self.channels as u32,
+            kernel: cuda::pair(self.window.kernel),
+            stride: cuda::pair(self.window.stride),
+            padding: cuda::pair(self.window.padding),
+            dilation: [1, 1],
+            out_height: self.out_height as u32,
+            out_width: self.out_width as u32,
+        }
     }
 
     /// Where the pixels of a window that are in the image begin, in scan order.
@@ -255,6 +207,26 @@ impl CustomOp1 for MaxPool {
         Ok((storage, Shape::from((n, out_height, out_width, channels))))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        storage: &CudaStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let windows = Windows::new(layout.shape(), self.0)?;
+        let (n, device) = (layout.dims()[0], &storage.device);
+        let count = n * windows.out_image();
+        let output = cuda::dispatch!(storage, "max pooling", T => {
+            let images = cuda::view::<T>(storage, layout)?;
+            let mut output = cuda::room::<T>(device, count)?;
+            let function = cuda::kernel::<T>(device, "max_pool")?;
+            cuda::launch!(function, count, &images, &mut output, &windows.on_device());
+            CudaStorage::wrap_cuda_slice(output, device.clone())
+        });
+        let shape = Shape::from((n, windows.out_height, windows.out_width, windows.channels));
+        Ok((output, shape))
+    }
+
     fn bwd(
         &self,
         input: &Tensor,
@@ -282,7 +254,7 @@ impl CustomOp2 for Route {
         output_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let windows = Windows::new(input_layout.shape(), self.0)?;
-        let out_image = windows.out_height * windows.out_width * windows.channels;
+        let out_image = windows.out_image();
         let storage = cpu::dispatch!(input, "max pooling", T => {
             let (input, output) = (cpu::slice::<T>(input, input_layout)?, cpu::slice::<T>(output, output_layout)?);
             let routed = cpu::in_blocks(cpu::lengths(input.len(), windows.image()), |n, routed| {
@@ -292,6 +264,27 @@ impl CustomOp2 for Route {
             T::to_cpu_storage_owned(routed)
         });
         Ok((storage, input_layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        output: &CudaStorage,
+        output_layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let windows = Windows::new(input_layout.shape(), self.0)?;
+        let (count, device) = (input_layout.shape().elem_count(), &input.device);
+        let routed = cuda::dispatch!(input, "max pooling", T => {
+            let images = cuda::view::<T>(input, input_layout)?;
+            let output = cuda::view::<T>(output, output_layout)?;
+            let mut routed = cuda::room::<T>(device, count)?;
+            let function = cuda::kernel::<T>(device, "max_pool_route")?;
+            cuda::launch!(function, count, &images, &output, &mut routed, &windows.on_device());
+            CudaStorage::wrap_cuda_slice(routed, device.clone())
+        });
+        Ok((routed, input_layout.shape().clone()))
     }
 }
 
@@ -310,27 +303,37 @@ mod tests {
     }
 
     proptest! {
-        /// What other devices compute, run on the CPU, against the CPU's own kernel.
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
-        fn tensor_operations_find_the_same_winners(
+        fn nvidia_devices_find_the_same_winners(
             [kh, sh, ph, h] in axis(),
             [kw, sw, pw, w] in axis(),
             values in proptest::collection::vec(-2i32..3, 2 * 3 * 11 * 11),
         ) {
             let values: Vec<f32> = values[..2 * 3 * h * w].iter().map(|v| *v as f32).collect();
-            let input = Tensor::from_vec(values, (2, 3, h, w), &Device::Cpu).unwrap();
+            let shape = Shape::from((2, h, w, 3));
             let window = Window {
                 kernel: (kh, kw).into(),
                 stride: (sh, sw).into(),
                 padding: (ph, pw).into(),
             };
-            // Every output by its own number, so that no two winners are taken for each other.
-            let (oh, ow) = window.output(h, w).unwrap();
-            let numbers = Tensor::arange(1f32, (2 * 3 * oh * ow + 1) as f32, &Device::Cpu).unwrap();
-            let numbers = numbers.reshape((2, 3, oh, ow)).unwrap();
+            let input = Tensor::from_vec(values.clone(), &shape, &Device::Cpu).unwrap();
+            let windows = Windows::new(&shape, window).unwrap();
             let flat = |tensor: Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            let own = flat(route(&input, &numbers, window).unwrap());
-            prop_assert_eq!(own, flat(route_by_operations(&input, &numbers, window).unwrap()));
+            let pooled = input.apply_op1_no_bwd(&MaxPool(window)).unwrap();
+            let Some(theirs) = cuda::rehearse_kernel::<f32>(
+                "max_pool", &[&values], windows.on_device(), pooled.elem_count(),
+            ) else { return Ok(()) };
+            prop_assert_eq!(&flat(pooled.clone()), &theirs);
+            // Every output by its own number, so that no two winners are taken for each other.
+            let numbers: Vec<f32> = (1..=pooled.elem_count()).map(|number| number as f32).collect();
+            let output = Tensor::from_vec(numbers.clone(), pooled.shape(), &Device::Cpu).unwrap();
+            let routed = flat(input.apply_op2_no_bwd(&output, &Route(window)).unwrap());
+            let theirs = cuda::rehearse_kernel::<f32>(
+                "max_pool_route", &[&values, &numbers], windows.on_device(), values.len(),
+            );
+            prop_assert_eq!(Some(routed), theirs);
         }
     }
 

@@ -1,9 +1,10 @@
-//! What the ops compute with, where candle has no backward pass or a slow one. On the CPU these are our own; every other
-//! device runs candle's tensor operations.
+//! What the ops compute with, where candle has no backward pass or a slow one: on the CPU, and on NVIDIA devices.
 
 pub mod batch_norm;
 pub mod conv2d;
 pub(crate) mod cpu;
+#[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
+pub(crate) mod cuda;
 pub(crate) mod elementwise;
 mod layout;
 pub mod linear;
@@ -12,6 +13,7 @@ mod pair;
 mod panel;
 pub mod pointwise;
 mod product;
+pub mod ranks;
 pub(crate) mod relu;
 pub(crate) mod sums;
 #[cfg(test)]

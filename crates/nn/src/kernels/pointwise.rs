@@ -1,48 +1,77 @@
-//! Two tensors of one shape, value by value, in one pass over memory.
+//! Tensors of one shape, value by value, in one pass over memory.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
 
+use super::cuda::Expression;
 use super::layout::Aligned;
 use super::{cpu, relu};
 
 /// What becomes of two values.
-pub trait Zip: Send + Sync {
+pub(crate) trait Zip: Send + Sync {
     /// For error messages.
     fn name(&self) -> &'static str;
 
     /// Of one pair.
     fn of<T: WithDType>(&self, a: T, b: T) -> T;
+
+    /// The same on NVIDIA devices.
+    #[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
+    fn expression(&self) -> Expression;
 }
 
-/// Applies `op` to every pair of values of two tensors of one shape on the CPU. Not differentiable.
+/// Applies `op` to every pair of values of two tensors of one shape. Not differentiable.
 ///
 /// # Errors
 /// If the shapes differ.
-pub fn zip(op: &impl Zip, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+pub(crate) fn zip(op: &impl Zip, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let aligned = Aligned::new([a, b])?;
     let [first, second] = &aligned.tensors;
     aligned.restore(&first.apply_op2_no_bwd(second, &Pairs(op))?)
 }
 
-/// `a + b`, of one shape. Not differentiable on the CPU.
+/// `a + b`, of one shape. Not differentiable.
 pub fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if a.device().is_cpu() {
-        zip(&Sum, a, b)
-    } else {
-        a + b
-    }
+    zip(&Sum, a, b)
 }
 
-/// `a · b`, value by value, of one shape. Not differentiable on the CPU.
+/// `a · b`, value by value, of one shape. Not differentiable.
 pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if a.device().is_cpu() {
-        zip(&Product, a, b)
-    } else {
-        a * b
-    }
+    zip(&Product, a, b)
+}
+
+/// `factor · a / (z + ε s(z))` with s(0) = +1, value by value, of one shape: the quotient of LRP's rules (Montavon et al. 2019,
+/// section 10.2). Not differentiable.
+pub fn quotient(a: &Tensor, z: &Tensor, epsilon: f64, factor: f64) -> Result<Tensor> {
+    zip(&Quotient { epsilon, factor }, z, a)
+}
+
+/// `a` where `z` is above 0, or below 0 if not `positive`; 0 elsewhere. Not differentiable.
+pub fn of_sign(a: &Tensor, z: &Tensor, positive: bool) -> Result<Tensor> {
+    let sign = if positive { 1.0 } else { -1.0 };
+    zip(&OfSign(sign), z, a)
+}
+
+/// `value` where the rank is below `count`, and `input` elsewhere, of one shape. Not differentiable.
+pub fn below_rank(ranks: &Tensor, input: &Tensor, count: usize, value: f32) -> Result<Tensor> {
+    let op = BelowRank {
+        count: count as f64,
+        value: value.into(),
+    };
+    zip(&op, ranks, input)
 }
 
 struct Pairs<'a, Z>(&'a Z);
+
+impl<Z: Zip> Pairs<'_, Z> {
+    fn check(&self, a: &Layout, b: &Layout) -> Result<()> {
+        if a.shape() != b.shape() {
+            candle_core::bail!("{}: {:?} and {:?}", self.0.name(), a.shape(), b.shape());
+        }
+        Ok(())
+    }
+}
 
 impl<Z: Zip> CustomOp2 for Pairs<'_, Z> {
     fn name(&self) -> &'static str {
@@ -56,14 +85,7 @@ impl<Z: Zip> CustomOp2 for Pairs<'_, Z> {
         b: &CpuStorage,
         b_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        if a_layout.shape() != b_layout.shape() {
-            candle_core::bail!(
-                "{}: {:?} and {:?}",
-                self.0.name(),
-                a_layout.shape(),
-                b_layout.shape()
-            );
-        }
+        self.check(a_layout, b_layout)?;
         let output = cpu::dispatch!(a, "an operation on pairs", T => {
             let (a, b) = (cpu::slice::<T>(a, a_layout)?, cpu::slice::<T>(b, b_layout)?);
             let output = cpu::in_blocks(cpu::lengths(a.len(), cpu::CHUNK), |block, output| {
@@ -72,6 +94,20 @@ impl<Z: Zip> CustomOp2 for Pairs<'_, Z> {
             });
             T::to_cpu_storage_owned(output)
         });
+        Ok((output, a_layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        a: &CudaStorage,
+        a_layout: &Layout,
+        b: &CudaStorage,
+        b_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.check(a_layout, b_layout)?;
+        let (a, b) = ((a, a_layout), (b, b_layout));
+        let output = super::cuda::expression(self.0.expression(), self.0.name(), [a, b, b])?;
         Ok((output, a_layout.shape().clone()))
     }
 }
@@ -87,6 +123,10 @@ impl Zip for Sum {
     fn of<T: WithDType>(&self, a: T, b: T) -> T {
         a + b
     }
+
+    fn expression(&self) -> Expression {
+        Expression::of("a + b")
+    }
 }
 
 /// `a · b`.
@@ -100,6 +140,10 @@ impl Zip for Product {
     fn of<T: WithDType>(&self, a: T, b: T) -> T {
         a * b
     }
+
+    fn expression(&self) -> Expression {
+        Expression::of("a * b")
+    }
 }
 
 /// `max(a + b, 0)`.
@@ -112,5 +156,137 @@ impl Zip for SumRelu {
 
     fn of<T: WithDType>(&self, a: T, b: T) -> T {
         relu::of(a + b)
+    }
+
+    fn expression(&self) -> Expression {
+        Expression::of("a + b <= T(0) ? T(0) : a + b")
+    }
+}
+
+/// [`quotient`], of z and the value.
+struct Quotient {
+    epsilon: f64,
+    factor: f64,
+}
+
+impl Zip for Quotient {
+    fn name(&self) -> &'static str {
+        "a relevance's quotient"
+    }
+
+    fn of<T: WithDType>(&self, z: T, value: T) -> T {
+        let (epsilon, factor) = (T::from_f64(self.epsilon), T::from_f64(self.factor));
+        factor * value
+            / if z >= T::zero() {
+                z + epsilon
+            } else {
+                z - epsilon
+            }
+    }
+
+    fn expression(&self) -> Expression {
+        Expression {
+            text: "q * b / (a >= T(0) ? a + p : a - p)",
+            numbers: [self.epsilon, self.factor, 0.0],
+        }
+    }
+}
+
+/// [`of_sign`], of z and the value; the sign is 1 or −1.
+struct OfSign(f64);
+
+impl Zip for OfSign {
+    fn name(&self) -> &'static str {
+        "values of one sign"
+    }
+
+    fn of<T: WithDType>(&self, z: T, value: T) -> T {
+        if T::from_f64(self.0) * z > T::zero() {
+            value
+        } else {
+            T::zero()
+        }
+    }
+
+    fn expression(&self) -> Expression {
+        Expression {
+            text: "p * a > T(0) ? b : T(0)",
+            numbers: [self.0, 0.0, 0.0],
+        }
+    }
+}
+
+/// [`below_rank`].
+struct BelowRank {
+    count: f64,
+    value: f64,
+}
+
+impl Zip for BelowRank {
+    fn name(&self) -> &'static str {
+        "values below a rank"
+    }
+
+    fn of<T: WithDType>(&self, rank: T, input: T) -> T {
+        if rank < T::from_f64(self.count) {
+            T::from_f64(self.value)
+        } else {
+            input
+        }
+    }
+
+    fn expression(&self) -> Expression {
+        Expression {
+            text: "a < p ? q : b",
+            numbers: [self.count, self.value, 0.0],
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::kernels::cuda::rehearse;
+
+    /// Values of either sign, zeros of either sign, and what is no number.
+    fn values() -> (Vec<f64>, Vec<f64>) {
+        let few = [0.0, -0.0, 1.5, -2.25, 3.0, -1e-9, 1e-9, f64::NAN];
+        let pairs = few.iter().flat_map(|a| few.iter().map(move |b| (*a, *b)));
+        pairs.unzip()
+    }
+
+    fn same(op: &impl Zip) {
+        let (a, b) = values();
+        let Some(found) = rehearse::<f64>(op.expression(), [&a, &b, &b]) else {
+            return;
+        };
+        for ((a, b), found) in a.iter().zip(&b).zip(found) {
+            let expected: f64 = op.of(*a, *b);
+            let alike = found == expected || found.is_nan() && expected.is_nan();
+            assert!(
+                alike,
+                "{} of {a} and {b}: {found}, not {expected}",
+                op.name()
+            );
+        }
+    }
+
+    #[test]
+    fn expressions_say_the_same() {
+        same(&Sum);
+        same(&Product);
+        same(&SumRelu);
+        same(&Quotient {
+            epsilon: 0.25,
+            factor: 0.5,
+        });
+        same(&OfSign(1.0));
+        same(&OfSign(-1.0));
+        same(&BelowRank {
+            count: 2.0,
+            value: -80.0,
+        });
+        same(&relu::Mask);
     }
 }

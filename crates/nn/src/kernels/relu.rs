@@ -1,27 +1,24 @@
 //! `max(x, 0)`. The gradient at 0 is 0, as PyTorch has it (candle's own has 1).
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
 
 use super::cpu;
+use super::cuda::Expression;
 use super::layout::Aligned;
 use super::pointwise::{Zip, zip};
 use crate::Result;
 
 /// Of any shape; differentiable.
 pub fn forward(input: &Tensor) -> Result<Tensor> {
-    if !input.device().is_cpu() {
-        return Ok((input * input.gt(0.0)?.to_dtype(input.dtype())?)?);
-    }
     let aligned = Aligned::new([input])?;
     Ok(aligned.restore(&aligned.tensors[0].apply_op1(Relu)?)?)
 }
 
 /// `gradient` where the output is above 0, and 0 elsewhere.
 pub fn gradient(output: &Tensor, gradient: &Tensor) -> candle_core::Result<Tensor> {
-    match output.device().is_cpu() {
-        true => zip(&Mask, output, gradient),
-        false => gradient * output.gt(0.0)?.to_dtype(gradient.dtype())?,
-    }
+    zip(&Mask, output, gradient)
 }
 
 /// Of one value. Not `max`: what is not a number stays so, and is seen in the logits.
@@ -30,6 +27,12 @@ pub(super) fn of<T: WithDType>(value: T) -> T {
 }
 
 struct Relu;
+
+impl Relu {
+    /// [`of`] on NVIDIA devices.
+    #[cfg(any(feature = "cuda", test))]
+    const EXPRESSION: Expression = Expression::of("a <= T(0) ? T(0) : a");
+}
 
 impl CustomOp1 for Relu {
     fn name(&self) -> &'static str {
@@ -52,6 +55,17 @@ impl CustomOp1 for Relu {
         Ok((output, layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        storage: &CudaStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let input = (storage, layout);
+        let output = super::cuda::expression(Self::EXPRESSION, "relu", [input; 3])?;
+        Ok((output, layout.shape().clone()))
+    }
+
     fn bwd(
         &self,
         _: &Tensor,
@@ -62,7 +76,7 @@ impl CustomOp1 for Relu {
     }
 }
 
-struct Mask;
+pub(super) struct Mask;
 
 impl Zip for Mask {
     fn name(&self) -> &'static str {
@@ -74,6 +88,24 @@ impl Zip for Mask {
             gradient
         } else {
             T::zero()
+        }
+    }
+
+    fn expression(&self) -> Expression {
+        Expression::of("a > T(0) ? b : T(0)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::cuda::rehearse;
+
+    #[test]
+    fn the_expression_says_the_same() {
+        let values = [0.0f32, -0.0, 1.5, -2.25, f32::NEG_INFINITY];
+        if let Some(found) = rehearse::<f32>(Relu::EXPRESSION, [&values; 3]) {
+            assert_eq!(found, values.map(of::<f32>));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Sums over a batch.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
@@ -7,15 +9,9 @@ use super::cpu;
 use super::layout::channels_last;
 use crate::Result;
 
-/// `[N, C, …]` to `[C]`. Not differentiable on the CPU.
+/// `[N, C, …]` to `[C]`. Not differentiable.
 pub fn sum_by_channel(tensor: &Tensor) -> Result<Tensor> {
-    if tensor.device().is_cpu() {
-        return Ok(channels_last(tensor)?.apply_op1_no_bwd(&ByChannel)?);
-    }
-    Ok(tensor
-        .flatten_from(1)?
-        .reshape((tensor.dim(0)?, tensor.dim(1)?, ()))?
-        .sum((0, 2))?)
+    Ok(channels_last(tensor)?.apply_op1_no_bwd(&ByChannel)?)
 }
 
 /// Values that one thread sums at a time.
@@ -71,6 +67,32 @@ impl CustomOp1 for ByChannel {
                 sums.iter_mut().zip(&data[row..]).for_each(|(sum, value)| *sum += value.to_f64());
             });
             T::to_cpu_storage_owned(sums.into_iter().map(T::from_f64).collect())
+        });
+        Ok((sums, Shape::from(channels)))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        storage: &CudaStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        use super::cuda::{dispatch, kernel, launch, room, view};
+        /// Sums that are taken at the same time.
+        const SUMS: usize = 1 << 16;
+        let channels = layout.dims()[layout.dims().len() - 1].max(1);
+        let rows = layout.shape().elem_count() / channels;
+        let part = (rows * channels).div_ceil(SUMS).max(1);
+        let (parts, device) = (rows.div_ceil(part), &storage.device);
+        let sums = dispatch!(storage, "a sum", T => {
+            let values = view::<T>(storage, layout)?;
+            let (mut sums, mut totals) =
+                (room::<f64>(device, parts * channels)?, room::<T>(device, channels)?);
+            let [rows, columns, part] = [rows, channels, part].map(|number| number as u32);
+            let function = kernel::<T>(device, "row_sums")?;
+            launch!(function, parts * channels, &values, &mut sums, &rows, &columns, &part);
+            launch!(kernel::<T>(device, "total")?, channels, &sums, &mut totals, &(parts as u32));
+            CudaStorage::wrap_cuda_slice(totals, device.clone())
         });
         Ok((sums, Shape::from(channels)))
     }

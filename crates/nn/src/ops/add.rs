@@ -90,7 +90,7 @@ fn sum(inputs: &[&Tensor], relu: bool) -> Result<Tensor> {
     let mut sum = first.clone();
     for (place, next) in rest.iter().enumerate() {
         let last = place + 1 == rest.len();
-        let own = sum.device().is_cpu() && !sum.track_op() && !next.track_op();
+        let own = !sum.track_op() && !next.track_op();
         sum = match (own, relu && last) {
             (true, true) => zip(&pointwise::SumRelu, &sum, next)?,
             (true, false) => zip(&pointwise::Sum, &sum, next)?,

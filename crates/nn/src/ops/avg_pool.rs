@@ -214,19 +214,6 @@ fn averages<P: Windows>(pool: &P, x: &Tensor, input: &[usize], back: bool) -> Re
     Ok(x)
 }
 
-/// `tensor` times the single `weight`, where that is not 1.
-fn scaled(tensor: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    let factor = weight
-        .to_dtype(candle_core::DType::F64)?
-        .sum_all()?
-        .to_scalar::<f64>()?;
-    Ok(if factor == 1.0 {
-        tensor.clone()
-    } else {
-        (tensor * factor)?
-    })
-}
-
 /// The averages are the layer; its `weight` is a single factor of 1, which stands for all of the (non-negative) weights 1/n
 /// where a rule maps them.
 impl<P: Windows> LinearOp for P {
@@ -235,11 +222,11 @@ impl<P: Windows> LinearOp for P {
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        scaled(&averages(self, input, input.dims(), false)?, weight)
+        Ok(averages(self, input, input.dims(), false)?.broadcast_mul(weight)?)
     }
 
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
-        scaled(&averages(self, output, input.dims(), true)?, weight)
+        Ok(averages(self, output, input.dims(), true)?.broadcast_mul(weight)?)
     }
 }
 

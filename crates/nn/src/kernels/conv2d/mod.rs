@@ -1,15 +1,18 @@
 //! 2-D convolution. On the CPU, f32 and stride 1: Winograd's minimal filtering, where it has channels enough; else matrix
 //! products. Groups are convolutions one after another. Work is spread over blocks of rows; sums over the batch are taken in a fixed order, so that results do not depend
-//! on the number of threads. Other devices run candle's convolutions.
+//! on the number of threads. On NVIDIA devices: matrix products over windows.
 
 mod columns;
-mod devices;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod sizes;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 mod winograd;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor, WithDType};
 use pulp::Arch;
 use rayon::prelude::*;
@@ -29,29 +32,18 @@ pub fn forward(
     relu: bool,
     geometry: Geometry,
 ) -> Result<Tensor> {
-    if input.device().is_cpu() {
-        let bias = match bias {
-            Some(bias) => bias.contiguous()?,
-            None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?,
-        };
-        let input = channels_last(input)?;
-        let output = joined(geometry.groups, 3, |group| {
-            let input = part(&input, 3, group, geometry.groups)?;
-            let weight = part(weight, 0, group, geometry.groups)?;
-            let bias = part(&bias, 0, group, geometry.groups)?;
-            Ok(input.apply_op3(&weight, &bias, Forward { geometry, relu })?)
-        })?;
-        return Ok(channels_first(&output)?);
-    }
-    let mut output = devices::forward(input, weight, geometry)?;
-    if let Some(bias) = bias {
-        output = output.broadcast_add(&bias.reshape(((), 1, 1))?)?;
-    }
-    if relu {
-        relu::forward(&output)
-    } else {
-        Ok(output)
-    }
+    let bias = match bias {
+        Some(bias) => bias.contiguous()?,
+        None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?,
+    };
+    let input = channels_last(input)?;
+    let output = joined(geometry.groups, 3, |group| {
+        let input = part(&input, 3, group, geometry.groups)?;
+        let weight = part(weight, 0, group, geometry.groups)?;
+        let bias = part(&bias, 0, group, geometry.groups)?;
+        Ok(input.apply_op3(&weight, &bias, Forward { geometry, relu })?)
+    })?;
+    Ok(channels_first(&output)?)
 }
 
 /// The transposed map: `[N, K, H', W']` and weight `[K, C/groups, kh, kw]` to the input's shape `[N, C, H, W]`. Not
@@ -62,9 +54,6 @@ pub fn input_gradient(
     input: &Shape,
     geometry: Geometry,
 ) -> Result<Tensor> {
-    if !output.device().is_cpu() {
-        return devices::input_gradient(output, weight, input, geometry);
-    }
     let (n, c, h, w) = input.dims4()?;
     let output = channels_last(output)?;
     let gradient = joined(geometry.groups, 3, |group| {
@@ -86,9 +75,6 @@ pub fn weight_gradient(
     kernel: Pair,
     geometry: Geometry,
 ) -> Result<Tensor> {
-    if !input.device().is_cpu() {
-        return devices::weight_gradient(input, gradient, kernel, geometry);
-    }
     let (input, gradient) = (channels_last(input)?, channels_last(gradient)?);
     joined(geometry.groups, 0, |group| {
         let gradient = part(&gradient, 3, group, geometry.groups)?;
@@ -165,6 +151,25 @@ struct Forward {
     relu: bool,
 }
 
+impl Forward {
+    /// Of a convolution of these tensors.
+    fn sizes(&self, [input, weight, bias]: [&Layout; 3]) -> candle_core::Result<Sizes> {
+        let (outputs, inputs, height, width) = weight.shape().dims4()?;
+        let kernel = Pair { height, width };
+        let sizes = Sizes::new(input.shape(), outputs, kernel, self.geometry)?;
+        if inputs != sizes.inputs {
+            candle_core::bail!("a convolution of {inputs} channels got {}", sizes.inputs);
+        }
+        if bias.shape().elem_count() != outputs {
+            candle_core::bail!(
+                "a convolution to {outputs} channels got a bias of {:?}",
+                bias.shape()
+            );
+        }
+        Ok(sizes)
+    }
+}
+
 impl CustomOp3 for Forward {
     fn name(&self) -> &'static str {
         "conv2d"
@@ -179,19 +184,7 @@ impl CustomOp3 for Forward {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (outputs, inputs, height, width) = weight_layout.shape().dims4()?;
-        let kernel = Pair { height, width };
-        let sizes = Sizes::new(input_layout.shape(), outputs, kernel, self.geometry)?;
-        if inputs != sizes.inputs {
-            candle_core::bail!("a convolution of {inputs} channels got {}", sizes.inputs);
-        }
-        if bias_layout.shape().elem_count() != outputs {
-            candle_core::bail!(
-                "a convolution to {outputs} channels got a bias of {:?}",
-                bias_layout.shape()
-            );
-        }
-        let shape = Shape::from((sizes.batch, sizes.out_height, sizes.out_width, outputs));
+        let sizes = self.sizes([input_layout, weight_layout, bias_layout])?;
         let storage = match input {
             CpuStorage::F32(_) if winograd::suits(&sizes) => {
                 let epilogue = Epilogue {
@@ -216,7 +209,28 @@ impl CustomOp3 for Forward {
                 T::to_cpu_storage_owned(columns::forward(input, weight, &epilogue, &sizes))
             }),
         };
-        Ok((storage, shape))
+        Ok((storage, sizes.output()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let sizes = self.sizes([input_layout, weight_layout, bias_layout])?;
+        let output = cuda::forward(
+            (input, input_layout),
+            (weight, weight_layout),
+            (bias, bias_layout),
+            self.relu,
+            &sizes,
+        )?;
+        Ok((output, sizes.output()))
     }
 
     fn bwd(
@@ -261,6 +275,15 @@ struct InputGradient {
     input: Shape,
 }
 
+impl InputGradient {
+    fn sizes(&self, output: &Layout, weight: &Layout) -> candle_core::Result<Sizes> {
+        let (outputs, _, height, width) = weight.shape().dims4()?;
+        let sizes = Sizes::new(&self.input, outputs, (height, width).into(), self.geometry)?;
+        sizes.check_output(output.shape())?;
+        Ok(sizes)
+    }
+}
+
 impl CustomOp2 for InputGradient {
     fn name(&self) -> &'static str {
         "conv2d-input-gradient"
@@ -273,10 +296,7 @@ impl CustomOp2 for InputGradient {
         weight: &CpuStorage,
         weight_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (outputs, _, height, width) = weight_layout.shape().dims4()?;
-        let kernel = Pair { height, width };
-        let sizes = Sizes::new(&self.input, outputs, kernel, self.geometry)?;
-        sizes.check_output(output_layout.shape())?;
+        let sizes = self.sizes(output_layout, weight_layout)?;
         let storage = match output {
             CpuStorage::F32(_) if winograd::suits(&sizes) => {
                 let (output, weight) = (
@@ -297,11 +317,34 @@ impl CustomOp2 for InputGradient {
         };
         Ok((storage, self.input.clone()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        output: &CudaStorage,
+        output_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let sizes = self.sizes(output_layout, weight_layout)?;
+        let (output, weight) = ((output, output_layout), (weight, weight_layout));
+        let gradient = cuda::input_gradient(output, weight, &sizes)?;
+        Ok((gradient, self.input.clone()))
+    }
 }
 
 struct WeightGradient {
     geometry: Geometry,
     kernel: Pair,
+}
+
+impl WeightGradient {
+    fn sizes(&self, input: &Layout, output: &Layout) -> candle_core::Result<Sizes> {
+        let outputs = output.shape().dims4()?.3;
+        let sizes = Sizes::new(input.shape(), outputs, self.kernel, self.geometry)?;
+        sizes.check_output(output.shape())?;
+        Ok(sizes)
+    }
 }
 
 impl CustomOp2 for WeightGradient {
@@ -316,10 +359,7 @@ impl CustomOp2 for WeightGradient {
         output: &CpuStorage,
         output_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let outputs = output_layout.shape().dims4()?.3;
-        let sizes = Sizes::new(input_layout.shape(), outputs, self.kernel, self.geometry)?;
-        sizes.check_output(output_layout.shape())?;
-        let shape = Shape::from((outputs, sizes.inputs, self.kernel.height, self.kernel.width));
+        let sizes = self.sizes(input_layout, output_layout)?;
         let storage = match input {
             CpuStorage::F32(_) if winograd::suits(&sizes) => {
                 let (input, output) = (
@@ -338,6 +378,22 @@ impl CustomOp2 for WeightGradient {
                 T::to_cpu_storage_owned(columns::weight_gradient::<T>(input, output, &sizes))
             }),
         };
-        Ok((storage, shape))
+        Ok((storage, sizes.weight()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        output: &CudaStorage,
+        output_layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let sizes = self.sizes(input_layout, output_layout)?;
+        let (input, output) = ((input, input_layout), (output, output_layout));
+        Ok((
+            cuda::weight_gradient(input, output, &sizes)?,
+            sizes.weight(),
+        ))
     }
 }

@@ -1,6 +1,8 @@
 use candle_core::Shape;
 
 use crate::kernels::Pair;
+#[cfg(any(feature = "cuda", test))]
+use crate::kernels::cuda;
 
 /// How windows lie on the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,14 +104,42 @@ impl Sizes {
 
     /// That what is carried back is of the output's shape, `[N, H', W', K]`.
     pub fn check_output(&self, shape: &Shape) -> candle_core::Result<()> {
-        let expected = [self.batch, self.out_height, self.out_width, self.outputs];
-        if shape.dims() != expected {
-            candle_core::bail!(
-                "a convolution's output is {expected:?}, not {:?}",
-                shape.dims()
-            );
+        let expected = self.output();
+        if *shape != expected {
+            candle_core::bail!("a convolution's output is {expected:?}, not {shape:?}");
         }
         Ok(())
+    }
+
+    /// The output's shape, `[N, H', W', K]`.
+    pub fn output(&self) -> Shape {
+        Shape::from((self.batch, self.out_height, self.out_width, self.outputs))
+    }
+
+    /// The weights' shape, `[K, C, kh, kw]`.
+    pub fn weight(&self) -> Shape {
+        Shape::from((
+            self.outputs,
+            self.inputs,
+            self.kernel.height,
+            self.kernel.width,
+        ))
+    }
+
+    /// How the windows lie, for NVIDIA devices.
+    #[cfg(any(feature = "cuda", test))]
+    pub fn windows(&self) -> cuda::Windows {
+        cuda::Windows {
+            height: self.height as u32,
+            width: self.width as u32,
+            channels: self.inputs as u32,
+            kernel: cuda::pair(self.kernel),
+            stride: cuda::pair(self.geometry.stride),
+            padding: cuda::pair(self.geometry.padding),
+            dilation: cuda::pair(self.geometry.dilation),
+            out_height: self.out_height as u32,
+            out_width: self.out_width as u32,
+        }
     }
 
     /// Values of one image.

@@ -1,14 +1,15 @@
 //! Winograd's filtering against the products over windows, in f64, with every set of instructions that the processor has; and
-//! what other devices compute, run on the CPU, against its own kernels.
+//! what NVIDIA devices compute, run on the CPU, against its own kernels.
 
-use candle_core::{Device, Shape, Tensor};
+use candle_core::Shape;
 use proptest::prelude::*;
 use pulp::Arch;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::sizes::{Geometry, Sizes};
-use super::{Epilogue, columns, devices, winograd};
+use super::{Epilogue, columns, winograd};
+use crate::kernels::cuda;
 use crate::kernels::testing::{apart, archs, by_lot, wide};
 
 proptest! {
@@ -53,18 +54,6 @@ proptest! {
     }
 }
 
-/// Values in ±1, by lot.
-fn tensor(shape: (usize, usize, usize, usize), rng: &mut ChaCha8Rng) -> Tensor {
-    let count = Shape::from(shape).elem_count();
-    Tensor::from_vec(wide(&by_lot(count, rng)), shape, &Device::Cpu).unwrap()
-}
-
-fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.shape(), b.shape());
-    let apart = (a - b).unwrap().abs().unwrap().flatten_all().unwrap();
-    apart.max(0).unwrap().to_scalar().unwrap()
-}
-
 /// Kernel, stride, padding, dilation and a length that they fit.
 fn axis() -> impl Strategy<Value = [usize; 5]> {
     (1usize..4, 1usize..4, 0usize..3, 1usize..4, 0usize..7).prop_map(
@@ -78,12 +67,12 @@ fn axis() -> impl Strategy<Value = [usize; 5]> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// The windows of images are what a convolution with the identity gives, and gathering them is its transposed map.
     #[test]
-    fn other_devices_compute_the_same(
+    fn nvidia_devices_find_the_same_windows(
         [kh, sh, ph, dh, h] in axis(),
         [kw, sw, pw, dw, w] in axis(),
-        groups in 1usize..4,
-        (inputs, outputs) in (1usize..3, 1usize..3),
+        inputs in 1usize..4,
         batch in 1usize..4,
         seed: u64,
     ) {
@@ -92,23 +81,30 @@ proptest! {
             stride: (sh, sw).into(),
             padding: (ph, pw).into(),
             dilation: (dh, dw).into(),
-            groups,
+            groups: 1,
         };
-        let input = tensor((batch, groups * inputs, h, w), &mut rng);
-        let weight = tensor((groups * outputs, inputs, kh, kw), &mut rng);
-        let output = super::forward(&input, &weight, None, false, geometry).unwrap();
-        let theirs = devices::forward(&input, &weight, geometry).unwrap();
-        prop_assert!(largest_difference(&theirs, &output) < 1e-12);
-
-        let gradient = tensor(output.dims4().unwrap(), &mut rng);
-        let own = super::input_gradient(&gradient, &weight, input.shape(), geometry).unwrap();
-        let theirs = devices::input_gradient(&gradient, &weight, input.shape(), geometry).unwrap();
-        prop_assert!(largest_difference(&theirs, &own) < 1e-12);
-
-        let kernel = (kh, kw).into();
-        let own = super::weight_gradient(&input, &gradient, kernel, geometry).unwrap();
-        let theirs = devices::weight_gradient(&input, &gradient, kernel, geometry).unwrap();
-        prop_assert!(largest_difference(&theirs, &own) < 1e-12);
+        let window = kh * kw * inputs;
+        let shape = Shape::from((batch, h, w, inputs));
+        let sizes = Sizes::new(&shape, window, (kh, kw).into(), geometry).unwrap();
+        // Output (r, s, c) of a place is its window's value there; weights are [K, C, kh, kw].
+        let mut identity = vec![0.0; window * window];
+        for output in 0..window {
+            let (position, channel) = (output / inputs, output % inputs);
+            identity[output * window + channel * kh * kw + position] = 1.0;
+        }
+        let input = wide(&by_lot(batch * sizes.image(), &mut rng));
+        let epilogue = Epilogue { bias: &vec![0.0; window], relu: false };
+        let output = columns::forward(&input, &identity, &epilogue, &sizes);
+        let (windows, count) = (sizes.windows(), output.len());
+        let Some(theirs) = cuda::rehearse_kernel("columns", &[&input], windows, count) else {
+            return Ok(());
+        };
+        prop_assert_eq!(theirs, output);
+        let values = wide(&by_lot(count, &mut rng));
+        let gathered = columns::input_gradient(&values, &identity, &sizes);
+        let theirs = cuda::rehearse_kernel("images", &[&values], windows, input.len()).unwrap();
+        let apart = gathered.iter().zip(&theirs).map(|(a, b)| (a - b).abs());
+        prop_assert!(apart.fold(0.0, f64::max) < 1e-12);
     }
 }
 

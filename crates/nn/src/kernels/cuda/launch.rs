@@ -1,0 +1,195 @@
+//! From candle's storage on an NVIDIA device to our kernels and back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::backend::BackendStorage;
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaFunction, CudaSlice, CudaStream, CudaView, DeviceRepr, LaunchArgs, LaunchConfig,
+    ValidAsZeroBits,
+};
+use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
+use candle_core::cuda_backend::{CudaDType, CudaDevice, WrapErr};
+use candle_core::{CudaStorage, Error, Layout, Result, WithDType};
+
+use super::{Expression, Windows, source};
+
+/// What the kernels compute in.
+pub(crate) trait Value: WithDType + CudaDType + DeviceRepr + ValidAsZeroBits {
+    /// Its name in C.
+    const C: &'static str;
+}
+
+impl Value for f32 {
+    const C: &'static str = "float";
+}
+
+impl Value for f64 {
+    const C: &'static str = "double";
+}
+
+// SAFETY: the same fields in the same order as the structure in `kernels.cu`, all of them u32.
+unsafe impl DeviceRepr for Windows {}
+
+/// The values of a contiguous tensor.
+pub(crate) fn view<'a, T: CudaDType>(
+    storage: &'a CudaStorage,
+    layout: &Layout,
+) -> Result<CudaView<'a, T>> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(storage.as_cuda_slice::<T>()?.slice(start..end)),
+        None => Err(Error::Msg("the kernel reads contiguous tensors".into()).bt()),
+    }
+}
+
+/// Room for values that a kernel is to write, every one of them.
+pub(crate) fn room<T: DeviceRepr>(device: &CudaDevice, count: usize) -> Result<CudaSlice<T>> {
+    // SAFETY: what is read before it is written would be a kernel's mistake; all values of T's are valid.
+    unsafe { device.alloc::<T>(count) }
+}
+
+/// A kernel that is ready to run on a device.
+pub(crate) struct Function {
+    function: CudaFunction,
+    stream: Arc<CudaStream>,
+}
+
+impl Function {
+    pub fn builder(&self) -> LaunchArgs<'_> {
+        self.stream.launch_builder(&self.function)
+    }
+}
+
+/// One of the kernels of `kernels.cu`.
+pub(crate) fn kernel<T: Value>(device: &CudaDevice, name: &str) -> Result<Function> {
+    compiled(device, T::C, name, || source(T::C))
+}
+
+/// An expression's kernel: `pairs`, or `in_place`.
+pub(crate) fn of_expression<T: Value>(
+    device: &CudaDevice,
+    name: &str,
+    expression: Expression,
+) -> Result<Function> {
+    let module = format!("{} {}", T::C, expression.text);
+    compiled(device, &module, name, || expression.source(T::C))
+}
+
+/// A module's function; the module is compiled for the device when first asked for.
+fn compiled(
+    device: &CudaDevice,
+    module: &str,
+    name: &str,
+    source: impl FnOnce() -> String,
+) -> Result<Function> {
+    static COMPILED: Mutex<Option<HashMap<String, String>>> = Mutex::new(None);
+    let (major, minor) = device.cuda_stream().context().compute_capability().w()?;
+    let module = format!("speechlens {major}{minor} {module}");
+    let mut all = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = all.get_or_insert_default();
+    if !all.contains_key(&module) {
+        let options = CompileOptions {
+            options: vec![format!("--gpu-architecture=compute_{major}{minor}")],
+            ..Default::default()
+        };
+        let ptx = compile_ptx_with_opts(source(), options).w()?;
+        all.insert(module.clone(), ptx.to_src());
+    }
+    Ok(Function {
+        function: device
+            .get_or_load_custom_func(name, &module, &all[&module])?
+            .into_cuda_function(),
+        stream: device.cuda_stream(),
+    })
+}
+
+/// A thread for each of so many items.
+pub(crate) fn threads(count: u32) -> LaunchConfig {
+    const BLOCK: u32 = 256;
+    LaunchConfig {
+        grid_dim: (count.div_ceil(BLOCK), 1, 1),
+        block_dim: (BLOCK, 1, 1),
+        shared_mem_bytes: 0,
+    }
+}
+
+/// The number of items as the kernels count them.
+pub(crate) fn counted(count: usize) -> Result<u32> {
+    // Counting on by as many threads again must not overflow.
+    match u32::try_from(count) {
+        Ok(count) if count < 1 << 31 => Ok(count),
+        _ => Err(Error::Msg(format!("{count} values are more than a kernel takes: 2^31")).bt()),
+    }
+}
+
+/// Runs a function over so many items with these arguments, which must be those that its source declares before `count`.
+macro_rules! launch {
+    ($function:expr, $count:expr, $($argument:expr),+ $(,)?) => {{
+        use candle_core::cuda_backend::WrapErr as _;
+        use candle_core::cuda_backend::cudarc::driver::PushKernelArg as _;
+        let (function, count) = ($function, $crate::kernels::cuda::counted($count)?);
+        if count > 0 {
+            let (mut builder, threads) = (function.builder(), $crate::kernels::cuda::threads(count));
+            let builder = &mut builder;
+            // SAFETY: types and lengths are those that the kernel was written for; it writes outputs alone, inside of them.
+            unsafe { builder$(.arg($argument))+.arg(&count).launch(threads) }.w()?;
+        }
+    }};
+}
+
+/// Runs `$body` with `$T` the storage's type, f32 or f64.
+macro_rules! dispatch {
+    ($storage:expr, $name:expr, $T:ident => $body:expr) => {
+        match candle_core::backend::BackendStorage::dtype($storage) {
+            candle_core::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            candle_core::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            other => return Err($crate::kernels::cpu::unsupported($name, other)),
+        }
+    };
+}
+
+pub(crate) use {dispatch, launch};
+
+/// A function of three tensors' values at every place. One that it does not read may be any other.
+pub(crate) fn expression(
+    expression: Expression,
+    name: &str,
+    [a, b, c]: [(&CudaStorage, &Layout); 3],
+) -> Result<CudaStorage> {
+    let device = a.0.device();
+    Ok(dispatch!(a.0, name, T => {
+        let [p, q, r] = expression.numbers.map(<T as WithDType>::from_f64);
+        let (a, b, c) = (view::<T>(a.0, a.1)?, view::<T>(b.0, b.1)?, view::<T>(c.0, c.1)?);
+        let mut output = room::<T>(device, a.len())?;
+        let function = of_expression::<T>(device, "pairs", expression)?;
+        launch!(function, a.len(), &a, &b, &c, &mut output, &p, &q, &r);
+        CudaStorage::wrap_cuda_slice(output, device.clone())
+    }))
+}
+
+/// [`expression`] with the result in the place of `a`.
+pub(crate) fn expression_in_place(
+    expression: Expression,
+    name: &str,
+    (a, a_layout): (&mut CudaStorage, &Layout),
+    [b, c]: [(&CudaStorage, &Layout); 2],
+) -> Result<()> {
+    let device = a.device().clone();
+    dispatch!(a, name, T => {
+        let [p, q, r] = expression.numbers.map(<T as WithDType>::from_f64);
+        let (b, c) = (view::<T>(b.0, b.1)?, view::<T>(c.0, c.1)?);
+        let Some((start, end)) = a_layout.contiguous_offsets() else {
+            return Err(Error::Msg("the kernel writes contiguous tensors".into()).bt());
+        };
+        let mut a = a.as_cuda_slice_mut::<T>()?.slice_mut(start..end);
+        let function = of_expression::<T>(&device, "in_place", expression)?;
+        launch!(function, end - start, &mut a, &b, &c, &p, &q, &r);
+    });
+    Ok(())
+}
