@@ -15,6 +15,9 @@ pub struct Common {
     /// Where to compute: auto (the first CUDA device, or else the CPU), cpu, or cuda:N.
     #[arg(long, global = true, help_heading = HEADING, default_value = "auto", value_parser = device_name, value_name = "DEVICE")]
     device: String,
+    /// Let matrix products in f32 on a GPU round their factors to TensorFloat-32, with 10 bits of 23: faster and less exact.
+    #[arg(long, global = true, help_heading = HEADING)]
+    tf32: bool,
     /// Decides every random choice: the same seed gives the same result.
     #[arg(long, global = true, help_heading = HEADING, default_value_t = 1, value_name = "N")]
     pub seed: u64,
@@ -29,6 +32,7 @@ pub struct Common {
 impl Common {
     /// The device asked for.
     pub fn device(&self) -> Result<Device> {
+        speechlens_nn::allow_tf32(self.tf32);
         Ok(speechlens_nn::device(&self.device)?)
     }
 

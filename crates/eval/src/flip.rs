@@ -1,6 +1,5 @@
 //! Pixel flipping (Samek et al. 2017): accuracy and target probability as more and more bins are set to a value.
 
-use std::cmp::Ordering;
 use std::fmt::{self, Display};
 
 use candle_core::{DType, Device, Tensor};
@@ -11,10 +10,13 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use speechlens_attribution::Attribute;
 use speechlens_nn::Graph;
+use speechlens_nn::kernels::pointwise::below_rank;
+use speechlens_nn::kernels::ranks::{of_order, ranks};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::train::Samples;
 
 use crate::{Error, Result};
+pub use speechlens_nn::kernels::ranks::{falling, rising};
 
 /// Which bins go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,24 +147,6 @@ impl Curve {
     }
 }
 
-/// The places of values from the largest to the smallest; on a tie the earlier place.
-pub fn falling(values: &[f32]) -> Vec<u32> {
-    sorted(values, |a, b| b.total_cmp(&a))
-}
-
-/// The places of values from the smallest to the largest; on a tie the earlier place.
-pub fn rising(values: &[f32]) -> Vec<u32> {
-    sorted(values, |a, b| a.total_cmp(&b))
-}
-
-fn sorted(values: &[f32], compare: impl Fn(f32, f32) -> Ordering) -> Vec<u32> {
-    let mut places: Vec<u32> = (0..values.len() as u32).collect();
-    // Adding 0 makes −0 the tie with 0 that it is: `total_cmp` puts it before.
-    let value = |place: u32| values[place as usize] + 0.0;
-    places.sort_unstable_by(|a, b| compare(value(*a), value(*b)).then(a.cmp(b)));
-    places
-}
-
 /// The places of the bins, the first to go first; on a tie the earlier place.
 ///
 /// `recording` tells recordings apart where the order is by lot.
@@ -177,13 +161,7 @@ pub fn ranking(
         Order::MostRelevant => falling(relevance),
         Order::LeastRelevant => rising(relevance),
         Order::Loudest => falling(input),
-        Order::Random => {
-            let mut places: Vec<u32> = (0..input.len() as u32).collect();
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            rng.set_stream(recording as u64);
-            places.shuffle(&mut rng);
-            places
-        }
+        Order::Random => lots(input.len(), seed, recording),
     }
 }
 
@@ -221,7 +199,6 @@ pub fn flip(
     let mut passes = 0;
     for places in places.chunks(plan.batch.max(1)) {
         let (input, labels) = samples.batch(places, device)?;
-        let shape = input.dims().to_vec();
         let bins = input.elem_count() / places.len();
         if let Some(count) = plan.counts.iter().find(|count| **count > bins) {
             return Err(Error::Plan(format!(
@@ -229,54 +206,75 @@ pub fn flip(
             )));
         }
         let needed = plan.orders.iter().any(|order| order.needs_relevance());
-        let relevance = if needed {
-            rows(&explain(&input, &labels)?)?
-        } else {
-            vec![0.0; input.elem_count()]
+        let relevance = match needed {
+            true => Some(finite(explain(&input, &labels)?)?),
+            false => None,
         };
-        if relevance.iter().any(|relevance| !relevance.is_finite()) {
-            return Err(Error::Explanation("some relevance is not finite".into()));
-        }
         let untouched = graph.forward(&input)?;
-        let input = rows(&input)?;
+        let input = input.to_dtype(DType::F32)?;
         // The curves stand in the order of these loops.
         let mut curve = curves.iter_mut();
         for order in &plan.orders {
-            let rank = |(index, place): (usize, &usize)| {
-                let range = index * bins..(index + 1) * bins;
-                ranking(
-                    *order,
-                    &input[range.clone()],
-                    &relevance[range],
-                    plan.seed,
-                    *place,
-                )
-            };
-            let rankings: Vec<Vec<u32>> = places.par_iter().enumerate().map(rank).collect();
+            let ranks = ranks_of(*order, &input, relevance.as_ref(), plan.seed, places)?;
             for (value, curve) in plan.values.iter().zip(curve.by_ref()) {
-                let mut flipped = input.clone();
-                let mut done = 0;
-                for (count, point) in plan.counts.iter().zip(&mut curve.points) {
-                    for (recording, ranking) in flipped.chunks_mut(bins).zip(&rankings) {
-                        ranking[done..*count]
-                            .iter()
-                            .for_each(|place| recording[*place as usize] = *value);
-                    }
-                    done = *count;
-                    let logits = match count {
+                let mut answers = Vec::with_capacity(plan.counts.len());
+                for count in &plan.counts {
+                    answers.push(match count {
                         0 => untouched.clone(),
-                        _ => {
-                            graph.forward(&Tensor::from_slice(&flipped, shape.clone(), device)?)?
-                        }
-                    };
-                    point.add(&logits, &labels, loss)?;
+                        _ => graph.forward(&below_rank(&ranks, &input, *count, *value)?)?,
+                    });
                     passes += places.len();
                     progress(passes);
+                }
+                // Read only now: a device that computes beside the CPU is not kept waiting at each step.
+                for (logits, point) in answers.iter().zip(&mut curve.points) {
+                    point.add(logits, &labels, loss)?;
                 }
             }
         }
     }
     Ok(curves)
+}
+
+/// The relevance, if every value is a number.
+fn finite(relevance: Tensor) -> Result<Tensor> {
+    let relevance = relevance.to_dtype(DType::F32)?;
+    let nought: f32 = relevance.affine(0.0, 0.0)?.sum_all()?.to_scalar()?;
+    match nought == 0.0 {
+        true => Ok(relevance),
+        false => Err(Error::Explanation("some relevance is not finite".into())),
+    }
+}
+
+/// How many bins of each recording go before each of its bins, of the input's shape.
+fn ranks_of(
+    order: Order,
+    input: &Tensor,
+    relevance: Option<&Tensor>,
+    seed: u64,
+    recordings: &[usize],
+) -> Result<Tensor> {
+    let ranks = match (order, relevance) {
+        (Order::MostRelevant, Some(relevance)) => ranks(relevance, true)?,
+        (Order::LeastRelevant, Some(relevance)) => ranks(relevance, false)?,
+        (Order::Loudest, _) => ranks(input, true)?,
+        _ => {
+            let bins = input.elem_count() / recordings.len();
+            let lots = |recording: &usize| of_order(&lots(bins, seed, *recording));
+            let lots: Vec<f32> = recordings.par_iter().flat_map_iter(lots).collect();
+            Tensor::from_vec(lots, input.shape(), input.device())?
+        }
+    };
+    Ok(ranks.reshape(input.shape())?)
+}
+
+/// Places in an order by lot, another for each recording.
+fn lots(bins: usize, seed: u64, recording: usize) -> Vec<u32> {
+    let mut places: Vec<u32> = (0..bins as u32).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(recording as u64);
+    places.shuffle(&mut rng);
+    places
 }
 
 /// All values of a tensor.

@@ -193,3 +193,25 @@ pub(crate) fn expression_in_place(
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// NVIDIA's compiler needs no device.
+    #[test]
+    fn the_compiler_takes_every_kernel() {
+        for value in [f32::C, f64::C] {
+            let options = || CompileOptions {
+                options: vec!["--gpu-architecture=compute_80".into()],
+                ..Default::default()
+            };
+            let entries = |source: String| {
+                let ptx = compile_ptx_with_opts(source, options()).unwrap().to_src();
+                ptx.matches(".entry").count()
+            };
+            assert_eq!(entries(source(value)), 11);
+            assert_eq!(entries(Expression::of("a * b + c").source(value)), 13);
+        }
+    }
+}
