@@ -167,10 +167,13 @@ fn functions(header: &str) -> BTreeSet<&str> {
     words.filter(named).collect()
 }
 
-/// Whether the machine has the driver's library.
+/// Whether the machine has the driver, or its library. `ldconfig` may stand where a user's PATH does not lead.
 fn has_driver() -> bool {
-    let cache = Command::new("ldconfig").arg("-p").output();
-    cache.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("libcuda.so.1 "))
+    let lists = |ldconfig: &str| {
+        let cache = Command::new(ldconfig).arg("-p").output();
+        cache.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("libcuda.so.1 "))
+    };
+    Path::new("/proc/driver/nvidia").exists() || lists("ldconfig") || lists("/sbin/ldconfig")
 }
 
 /// What a shell sets before it builds or runs: the toolkit, and the stand-in where there is no driver.
