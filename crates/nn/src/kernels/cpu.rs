@@ -13,7 +13,7 @@ pub(crate) fn slice<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) 
     }
 }
 
-/// A type that the CPU kernels do not compute in.
+/// A type that the kernels do not compute in.
 pub(crate) fn unsupported(kernel: &str, dtype: DType) -> Error {
     Error::Msg(format!(
         "{kernel} computes in f32 and f64, not in {dtype:?}"
@@ -67,7 +67,7 @@ pub(crate) fn lengths(length: usize, size: usize) -> impl Iterator<Item = usize>
 
 /// Runs `$body` with `$T` the storage's type, f32 or f64.
 macro_rules! dispatch {
-    ($storage:expr, $name:literal, $T:ident => $body:expr) => {
+    ($storage:expr, $name:expr, $T:ident => $body:expr) => {
         match candle_core::backend::BackendStorage::dtype($storage) {
             candle_core::DType::F32 => {
                 type $T = f32;

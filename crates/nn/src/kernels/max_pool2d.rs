@@ -216,7 +216,7 @@ impl CustomOp1 for MaxPool {
         let windows = Windows::new(layout.shape(), self.0)?;
         let (n, device) = (layout.dims()[0], &storage.device);
         let count = n * windows.out_image();
-        let output = cuda::dispatch!(storage, "max pooling", T => {
+        let output = cpu::dispatch!(storage, "max pooling", T => {
             let images = cuda::view::<T>(storage, layout)?;
             let mut output = cuda::room::<T>(device, count)?;
             let function = cuda::kernel::<T>(device, "max_pool")?;
@@ -276,7 +276,7 @@ impl CustomOp2 for Route {
     ) -> candle_core::Result<(CudaStorage, Shape)> {
         let windows = Windows::new(input_layout.shape(), self.0)?;
         let (count, device) = (input_layout.shape().elem_count(), &input.device);
-        let routed = cuda::dispatch!(input, "max pooling", T => {
+        let routed = cpu::dispatch!(input, "max pooling", T => {
             let images = cuda::view::<T>(input, input_layout)?;
             let output = cuda::view::<T>(output, output_layout)?;
             let mut routed = cuda::room::<T>(device, count)?;

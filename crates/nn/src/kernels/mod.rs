@@ -3,6 +3,7 @@
 pub mod batch_norm;
 pub mod conv2d;
 pub(crate) mod cpu;
+// A build for the CPU alone has the sources and runs none of them.
 #[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
 pub(crate) mod cuda;
 pub(crate) mod elementwise;

@@ -77,14 +77,14 @@ impl CustomOp1 for ByChannel {
         storage: &CudaStorage,
         layout: &Layout,
     ) -> candle_core::Result<(CudaStorage, Shape)> {
-        use super::cuda::{dispatch, kernel, launch, room, view};
+        use super::cuda::{kernel, launch, room, view};
         /// Sums that are taken at the same time.
         const SUMS: usize = 1 << 16;
         let channels = layout.dims()[layout.dims().len() - 1].max(1);
         let rows = layout.shape().elem_count() / channels;
         let part = (rows * channels).div_ceil(SUMS).max(1);
         let (parts, device) = (rows.div_ceil(part), &storage.device);
-        let sums = dispatch!(storage, "a sum", T => {
+        let sums = cpu::dispatch!(storage, "a sum", T => {
             let values = view::<T>(storage, layout)?;
             let (mut sums, mut totals) =
                 (room::<f64>(device, parts * channels)?, room::<T>(device, channels)?);

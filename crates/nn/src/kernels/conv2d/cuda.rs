@@ -6,7 +6,8 @@ use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{CudaStorage, Layout, Result};
 
 use super::sizes::Sizes;
-use crate::kernels::cuda::{Value, dispatch, kernel, launch, room, view};
+use crate::kernels::cpu::dispatch;
+use crate::kernels::cuda::{Value, kernel, launch, room, view};
 
 /// Values of windows that are laid out at a time: a GiB in f32.
 const PART: usize = 1 << 28;

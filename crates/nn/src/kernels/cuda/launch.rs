@@ -13,6 +13,7 @@ use candle_core::cuda_backend::{CudaDType, CudaDevice, WrapErr};
 use candle_core::{CudaStorage, Error, Layout, Result, WithDType};
 
 use super::{Expression, Windows, source};
+use crate::kernels::cpu::dispatch;
 
 /// What the kernels compute in.
 pub(crate) trait Value: WithDType + CudaDType + DeviceRepr + ValidAsZeroBits {
@@ -137,24 +138,7 @@ macro_rules! launch {
     }};
 }
 
-/// Runs `$body` with `$T` the storage's type, f32 or f64.
-macro_rules! dispatch {
-    ($storage:expr, $name:expr, $T:ident => $body:expr) => {
-        match candle_core::backend::BackendStorage::dtype($storage) {
-            candle_core::DType::F32 => {
-                type $T = f32;
-                $body
-            }
-            candle_core::DType::F64 => {
-                type $T = f64;
-                $body
-            }
-            other => return Err($crate::kernels::cpu::unsupported($name, other)),
-        }
-    };
-}
-
-pub(crate) use {dispatch, launch};
+pub(crate) use launch;
 
 /// A function of three tensors' values at every place. One that it does not read may be any other.
 pub(crate) fn expression(
