@@ -38,7 +38,7 @@ pub fn fit(
     bar.set_position(trainer.steps());
     bar.reset_eta();
     let mut saved = Instant::now();
-    let after_step = |trainer: &Trainer, ends_epoch| {
+    let after_step = |trainer: &mut Trainer, ends_epoch| {
         bar.set_position(trainer.steps());
         if let Some(loss) = trainer.history().loss.last() {
             let heard = trainer.history().validation.last();

@@ -91,12 +91,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
                 loss: Loss::CrossEntropy,
             };
             let mut trainer = Trainer::new(&graph, config)?;
-            let pass = || {
-                trainer
-                    .step(&input, &labels)
-                    .map(|_| ())
-                    .map_err(Into::into)
-            };
+            let pass = || trainer.step(&input, &labels).map_err(Into::into);
             ("train", measure(arguments, &device, pass)?)
         }
     };

@@ -317,7 +317,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     bar.set_position(trainer.steps());
     bar.reset_eta();
     let mut saved = Instant::now();
-    let after_step = |trainer: &Trainer, ends_epoch| {
+    let after_step = |trainer: &mut Trainer, ends_epoch| {
         bar.set_position(trainer.steps());
         bar.set_message(
             trainer

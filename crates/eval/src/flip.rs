@@ -1,6 +1,7 @@
 //! Pixel flipping (Samek et al. 2017): accuracy and target probability as more and more bins are set to a value.
 
 use std::fmt::{self, Display};
+use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
 use rand::SeedableRng;
@@ -10,6 +11,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use speechlens_attribution::Attribute;
 use speechlens_nn::Graph;
+use speechlens_nn::each_batch;
 use speechlens_nn::kernels::pointwise::below_rank;
 use speechlens_nn::kernels::ranks::{of_order, ranks};
 use speechlens_nn::loss::Loss;
@@ -191,48 +193,64 @@ pub fn flip(
             plan.counts
         )));
     }
+    if plan.counts.is_empty() {
+        return Err(Error::Plan("there are no counts of bins to flip".into()));
+    }
     if samples.is_empty() || plan.recordings == 0 {
         return Err(Error::Plan("there are no recordings to flip".into()));
     }
     let mut curves = plan.empty_curves();
     let places: Vec<usize> = (0..samples.len().min(plan.recordings)).collect();
+    let batches = places.chunks(plan.batch.max(1));
     let mut passes = 0;
-    for places in places.chunks(plan.batch.max(1)) {
-        let (input, labels) = samples.batch(places, device)?;
-        let bins = input.elem_count() / places.len();
-        if let Some(count) = plan.counts.iter().find(|count| **count > bins) {
-            return Err(Error::Plan(format!(
-                "{count} bins cannot be flipped: a recording has {bins}"
-            )));
-        }
-        let needed = plan.orders.iter().any(|order| order.needs_relevance());
-        let relevance = match needed {
-            true => Some(finite(explain(&input, &labels)?)?),
-            false => None,
-        };
-        let untouched = graph.forward(&input)?;
-        let input = input.to_dtype(DType::F32)?;
-        // The curves stand in the order of these loops.
-        let mut curve = curves.iter_mut();
-        for order in &plan.orders {
-            let ranks = ranks_of(*order, &input, relevance.as_ref(), plan.seed, places)?;
-            for (value, curve) in plan.values.iter().zip(curve.by_ref()) {
-                let mut answers = Vec::with_capacity(plan.counts.len());
-                for count in &plan.counts {
-                    answers.push(match count {
-                        0 => untouched.clone(),
-                        _ => graph.forward(&below_rank(&ranks, &input, *count, *value)?)?,
-                    });
-                    passes += places.len();
-                    progress(passes);
-                }
-                // Read only now: a device that computes beside the CPU is not kept waiting at each step.
-                for (logits, point) in answers.iter().zip(&mut curve.points) {
-                    point.add(logits, &labels, loss)?;
+    each_batch(
+        samples,
+        batches,
+        device,
+        |places, input, labels| -> Result<_> {
+            let bins = input.elem_count() / places.len();
+            if let Some(count) = plan.counts.iter().find(|count| **count > bins) {
+                return Err(Error::Plan(format!(
+                    "{count} bins cannot be flipped: a recording has {bins}"
+                )));
+            }
+            let needed = plan.orders.iter().any(|order| order.needs_relevance());
+            let relevance = match needed {
+                true => Some(finite(explain(&input, &labels)?)?),
+                false => None,
+            };
+            let untouched = answers(&graph.forward(&input)?, &labels, loss)?;
+            let input = input.to_dtype(DType::F32)?;
+            // The curves stand in the order of these loops.
+            let mut curve = curves.iter_mut();
+            for order in &plan.orders {
+                let ranks = ranks_of(*order, &input, relevance.as_ref(), plan.seed, places)?;
+                for (value, curve) in plan.values.iter().zip(curve.by_ref()) {
+                    let mut at_counts = Vec::with_capacity(plan.counts.len());
+                    for count in &plan.counts {
+                        at_counts.push(match count {
+                            0 => untouched.clone(),
+                            _ => {
+                                let flipped = below_rank(&ranks, &input, *count, *value)?;
+                                answers(&graph.forward(&flipped)?, &labels, loss)?
+                            }
+                        });
+                        passes += places.len();
+                        progress(passes);
+                    }
+                    // Read only now: a device that computes beside the CPU is not kept waiting at each step.
+                    let at_counts = Tensor::stack(&at_counts, 0)?.to_vec3::<f32>()?;
+                    for (point, answers) in curve.points.iter_mut().zip(at_counts) {
+                        point
+                            .right
+                            .extend(answers[0].iter().map(|right| *right == 1.0));
+                        point.probability.extend(&answers[1]);
+                    }
                 }
             }
-        }
-    }
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
     Ok(curves)
 }
 
@@ -244,6 +262,15 @@ fn finite(relevance: Tensor) -> Result<Tensor> {
         true => Ok(relevance),
         false => Err(Error::Explanation("some relevance is not finite".into())),
     }
+}
+
+/// Whether the target of each recording has the largest logit, 1 or 0, and the target's probability: `[2, N]`, of logits
+/// `[N, classes]`.
+fn answers(logits: &Tensor, targets: &[u32], loss: Loss) -> Result<Tensor> {
+    let probability = loss.probabilities(logits, targets)?;
+    let targets = Tensor::new(targets, logits.device())?;
+    let right = logits.argmax(1)?.eq(&targets)?.to_dtype(DType::F32)?;
+    Ok(Tensor::stack(&[right, probability], 0)?)
 }
 
 /// How many bins of each recording go before each of its bins, of the input's shape.
@@ -310,24 +337,5 @@ impl Plan {
             * self.orders.len()
             * self.values.len()
             * self.counts.len()
-    }
-}
-
-impl Point {
-    fn add(&mut self, logits: &Tensor, labels: &[u32], loss: Loss) -> Result<()> {
-        let predicted = logits.argmax(1)?.to_vec1::<u32>()?;
-        let logits = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-        for ((predicted, logits), label) in predicted.iter().zip(logits).zip(labels) {
-            let class = *label as usize;
-            if class >= logits.len() {
-                return Err(Error::Plan(format!(
-                    "a recording has the label {label}; the network has {} classes",
-                    logits.len()
-                )));
-            }
-            self.right.push(predicted == label);
-            self.probability.push(loss.probability(&logits, class));
-        }
-        Ok(())
     }
 }

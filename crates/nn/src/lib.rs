@@ -41,6 +41,7 @@ mod op;
 pub mod ops;
 pub mod optim;
 mod random;
+mod read_ahead;
 pub mod schedule;
 pub mod tensor_file;
 pub mod train;
@@ -54,4 +55,5 @@ pub use op::{
     Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, RoutingOp, Structure,
     Training, parts, reshaped,
 };
+pub use read_ahead::each_batch;
 pub use train::Trainer;

@@ -40,6 +40,22 @@ impl Loss {
         };
         (1.0 / total) as f32
     }
+
+    /// The [`probability`](Loss::probability) of one class for each row of logits `[N, classes]`: f32, `[N]`, on their device.
+    ///
+    /// # Errors
+    /// If a class does not exist.
+    pub fn probabilities(self, logits: &Tensor, classes: &[u32]) -> Result<Tensor> {
+        let (logits, device) = (logits.to_dtype(DType::F64)?, logits.device());
+        check_labels(classes, logits.dim(1)?)?;
+        let classes = Tensor::new(classes, device)?.unsqueeze(1)?;
+        let own = logits.gather(&classes, 1)?;
+        let total = match self {
+            Loss::BinaryCrossEntropy => (own.neg()?.exp()? + 1.0)?.squeeze(1)?,
+            Loss::CrossEntropy => logits.broadcast_sub(&own)?.exp()?.sum(1)?,
+        };
+        Ok(total.recip()?.to_dtype(DType::F32)?)
+    }
 }
 
 /// `ln Σ_k e^{x_k} − Σ_k t_k x_k` of logits `[N, K]` against one-hot targets, averaged over the batch, as PyTorch's
@@ -67,16 +83,19 @@ pub fn binary_cross_entropy_with_logits(logits: &Tensor, targets: &Tensor) -> Re
 /// # Errors
 /// If a label is no class.
 pub fn one_hot(labels: &[u32], classes: usize, dtype: DType, device: &Device) -> Result<Tensor> {
-    if let Some(label) = labels.iter().find(|label| **label as usize >= classes) {
-        return Err(Error::Samples(format!(
+    check_labels(labels, classes)?;
+    let labels = Tensor::new(labels, device)?.unsqueeze(1)?;
+    let all = Tensor::arange(0, classes as u32, device)?;
+    Ok(labels.broadcast_eq(&all)?.to_dtype(dtype)?)
+}
+
+fn check_labels(labels: &[u32], classes: usize) -> Result<()> {
+    match labels.iter().find(|label| **label as usize >= classes) {
+        Some(label) => Err(Error::Samples(format!(
             "a sample has the label {label}; the network has {classes} classes, counted from 0"
-        )));
+        ))),
+        None => Ok(()),
     }
-    let mut targets = vec![0f32; labels.len() * classes];
-    for (row, label) in labels.iter().enumerate() {
-        targets[row * classes + *label as usize] = 1.0;
-    }
-    Ok(Tensor::from_vec(targets, (labels.len(), classes), device)?.to_dtype(dtype)?)
 }
 
 #[cfg(test)]
@@ -112,6 +131,20 @@ mod tests {
             .unwrap();
         for ((x, t), g) in x.iter().zip(t).zip(gradient) {
             assert!((g - (sigmoid(*x) - t) / 5.0).abs() < 1e-12, "at {x}: {g}");
+        }
+    }
+
+    #[test]
+    fn probabilities_of_rows_are_those_of_each() {
+        let rows = [[1.0f32, -2.0, 0.5], [2000.0, -2000.0, 0.0], [0.0, 0.0, 0.0]];
+        let logits = Tensor::new(&rows, &Device::Cpu).unwrap();
+        for loss in [Loss::BinaryCrossEntropy, Loss::CrossEntropy] {
+            for class in 0..3 {
+                let found = loss.probabilities(&logits, &[class; 3]).unwrap();
+                let expected = rows.map(|row| loss.probability(&row, class as usize));
+                assert_eq!(found.to_vec1::<f32>().unwrap(), expected, "{loss:?}");
+            }
+            assert!(loss.probabilities(&logits, &[0, 3, 0]).is_err());
         }
     }
 }

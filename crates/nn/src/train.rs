@@ -1,6 +1,7 @@
 //! Training: steps, epochs, checkpoints that resume to the same bits.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, Var};
@@ -10,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::loss::Loss;
 use crate::optim::Optimizer;
 use crate::random::{Stream, generator};
+use crate::read_ahead::each_batch;
 use crate::schedule::Schedule;
 use crate::tensor_file::{self, Metadata};
 use crate::{Error, Graph, Mode, Result, Training};
 
-/// Inputs with labels, as training and evaluation read them.
-pub trait Samples {
+/// Inputs with labels, as training and evaluation read them: while they compute, from a thread beside theirs.
+pub trait Samples: Sync {
     /// How many there are.
     fn len(&self) -> usize;
 
@@ -90,9 +92,16 @@ pub struct Trainer {
     config: Config,
     step: u64,
     history: History,
+    /// The losses of the last steps, in f64, where they are still on the device.
+    unread: Vec<Tensor>,
+    /// How many losses are read at once.
+    read_at_once: usize,
     /// [`Samples::key`] of what it is trained on, once that is known.
     samples: Option<String>,
 }
+
+/// Of a device beside the CPU: to read a loss is to wait until all that was asked of the device is done.
+const READ_AT_ONCE: usize = 32;
 
 const CONFIG: &str = "speechlens.training";
 const STEP: &str = "speechlens.step";
@@ -107,6 +116,9 @@ impl Trainer {
             .iter()
             .map(|(name, variable)| Ok((name.clone(), config.optimizer.start(variable)?)))
             .collect::<Result<_>>()?;
+        let on_cpu = variables
+            .values()
+            .all(|variable| variable.device().is_cpu());
         Ok(Trainer {
             compute: graph.detach().with_relus_joined()?,
             graph,
@@ -115,6 +127,8 @@ impl Trainer {
             config,
             step: 0,
             history: History::default(),
+            unread: Vec::new(),
+            read_at_once: if on_cpu { 1 } else { READ_AT_ONCE },
             samples: None,
         })
     }
@@ -124,7 +138,8 @@ impl Trainer {
         self.step
     }
 
-    /// What happened so far.
+    /// What happened so far. On a device beside the CPU the losses of the last steps may be missing, until an epoch ends, or the
+    /// training is saved.
     pub fn history(&self) -> &History {
         &self.history
     }
@@ -134,19 +149,19 @@ impl Trainer {
         self.graph.detach()
     }
 
-    /// One step on a batch `[N, …]`. Gives the loss before it.
-    pub fn step(&mut self, input: &Tensor, labels: &[u32]) -> Result<f64> {
+    /// One step on a batch `[N, …]`. Its loss, before the step, goes into the [`history`](Trainer::history).
+    ///
+    /// # Errors
+    /// If a label is no class, or a loss is not finite: that of this step, or on a device beside the CPU of one before it.
+    pub fn step(&mut self, input: &Tensor, labels: &[u32]) -> Result<()> {
         let mut training = Training::new(generator(self.config.seed, Stream::Dropout, self.step));
         let mut mode = Mode::Train(&mut training);
         let trace = self.compute.run(&input.detach(), &mut mode, |_| true)?;
         let logits = Var::from_tensor(trace.logits()?)?;
         let loss = self.config.loss.of(&logits, labels)?;
-        let value = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-        if !value.is_finite() {
-            return Err(Error::Diverged {
-                step: self.step,
-                loss: value,
-            });
+        self.unread.push(loss.detach().to_dtype(DType::F64)?);
+        if self.unread.len() >= self.read_at_once {
+            self.read_losses()?;
         }
         let by_logits = loss.backward()?.remove(&logits);
         let by_logits = by_logits.map_or_else(|| logits.zeros_like(), Ok)?;
@@ -166,8 +181,26 @@ impl Trainer {
         }
         self.graph.update(&training.updates);
         self.compute.update(&training.updates);
-        self.history.loss.push(value);
-        Ok(value)
+        Ok(())
+    }
+
+    /// Takes the losses that are still on the device into the history.
+    fn read_losses(&mut self) -> Result<()> {
+        if self.unread.is_empty() {
+            return Ok(());
+        }
+        let losses = Tensor::stack(&self.unread, 0)?.to_vec1::<f64>()?;
+        self.unread.clear();
+        for loss in losses {
+            if !loss.is_finite() {
+                return Err(Error::Diverged {
+                    step: self.history.loss.len() as u64,
+                    loss,
+                });
+            }
+            self.history.loss.push(loss);
+        }
+        Ok(())
     }
 
     /// Trains to the end of the last epoch, from wherever it stands.
@@ -182,7 +215,7 @@ impl Trainer {
         samples: &dyn Samples,
         validation: &dyn Samples,
         device: &Device,
-        mut after_step: impl FnMut(&Trainer, bool) -> Result<bool>,
+        mut after_step: impl FnMut(&mut Trainer, bool) -> Result<bool>,
     ) -> Result<()> {
         let key = samples.key();
         if self
@@ -197,32 +230,37 @@ impl Trainer {
         }
         self.samples = Some(key);
         let per_epoch = self.steps_per_epoch(samples)?;
-        let mut order = Vec::new();
         while self.step < per_epoch * self.config.epochs {
-            let (epoch, position) = (self.step / per_epoch, (self.step % per_epoch) as usize);
-            if order.is_empty() || position == 0 {
-                order = (0..samples.len()).collect();
-                order.shuffle(&mut generator(self.config.seed, Stream::Order, epoch));
-            }
-            let places = &order[position * self.config.batch..(position + 1) * self.config.batch];
-            let (input, labels) = samples.batch(places, device)?;
-            self.step(&input, &labels)?;
-            let ends_epoch = self.step.is_multiple_of(per_epoch);
-            if ends_epoch {
-                let (logits, labels) = logits(
-                    &self.graph(),
-                    validation,
-                    self.config.batch,
-                    device,
-                    &|_| (),
-                )?;
-                let score = Score::of(self.config.loss, &logits, &labels)?;
-                self.history.validation.push((self.step, score));
-            }
-            if !after_step(self, ends_epoch)? {
+            let (epoch, done) = (self.step / per_epoch, (self.step % per_epoch) as usize);
+            let mut order: Vec<usize> = (0..samples.len()).collect();
+            order.shuffle(&mut generator(self.config.seed, Stream::Order, epoch));
+            let batches = order.chunks_exact(self.config.batch).skip(done);
+            let mut stopped = false;
+            each_batch(samples, batches, device, |_, input, labels| -> Result<_> {
+                self.step(&input, &labels)?;
+                let ends_epoch = self.step.is_multiple_of(per_epoch);
+                if ends_epoch {
+                    self.read_losses()?;
+                    self.validate(validation, device)?;
+                }
+                stopped = !after_step(self, ends_epoch)?;
+                Ok(match stopped {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                })
+            })?;
+            if stopped {
                 break;
             }
         }
+        Ok(())
+    }
+
+    fn validate(&mut self, samples: &dyn Samples, device: &Device) -> Result<()> {
+        let batch = self.config.batch;
+        let (logits, labels) = logits(&self.graph(), samples, batch, device, &|_| ())?;
+        let score = Score::of(self.config.loss, &logits, &labels)?;
+        self.history.validation.push((self.step, score));
         Ok(())
     }
 
@@ -239,7 +277,11 @@ impl Trainer {
     }
 
     /// Writes weights, optimizer state, seed, position and history, whole or not at all.
-    pub fn save(&self, path: &Path) -> Result<()> {
+    ///
+    /// # Errors
+    /// If a loss is not finite that was not known before, or the file cannot be written.
+    pub fn save(&mut self, path: &Path) -> Result<()> {
+        self.read_losses()?;
         let mut tensors = self.graph.weights();
         for (name, slots) in &self.slots {
             tensors.extend(
@@ -332,12 +374,13 @@ pub fn logits(
 ) -> Result<(Tensor, Vec<u32>)> {
     let (mut logits, mut all_labels) = (Vec::new(), Vec::new());
     let places: Vec<usize> = (0..samples.len()).collect();
-    for places in places.chunks(batch.max(1)) {
-        let (input, labels) = samples.batch(places, device)?;
+    let batches = places.chunks(batch.max(1));
+    each_batch(samples, batches, device, |_, input, labels| -> Result<_> {
         logits.push(graph.forward(&input)?);
         all_labels.extend(labels);
         progress(all_labels.len());
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     if logits.is_empty() {
         return Err(Error::Samples("there are no samples to classify".into()));
     }
@@ -369,5 +412,74 @@ impl Score {
             loss: value,
             accuracy: right as f64 / labels.len() as f64,
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::ops::Linear;
+    use crate::{Architecture, Params};
+
+    /// A step on an input for class 0 of a dense layer.
+    fn step(trainer: &mut Trainer, input: f32) -> Result<()> {
+        trainer.step(&Tensor::new(&[[input]], &Device::Cpu)?, &[0])
+    }
+
+    /// Training as on a device beside the CPU, whose losses are read three at a time.
+    fn trainer() -> Trainer {
+        let mut net = Architecture::new([1]);
+        net.add("dense", Linear::new(1, 2), [net.input()]).unwrap();
+        let weight = Tensor::new(&[[0.5f32], [-0.5]], &Device::Cpu).unwrap();
+        let bias = Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap();
+        let weights = [("dense.weight", weight), ("dense.bias", bias)];
+        let weights: Params = weights
+            .map(|(name, tensor)| (name.to_owned(), tensor))
+            .into();
+        let config = Config {
+            epochs: 1,
+            batch: 1,
+            optimizer: Optimizer::Sgd {
+                lr: 0.0,
+                momentum: 0.0,
+            },
+            schedule: Schedule::Constant,
+            seed: 0,
+            loss: Loss::CrossEntropy,
+        };
+        let mut trainer = Trainer::new(&net.with_weights(weights).unwrap(), config).unwrap();
+        trainer.read_at_once = 3;
+        trainer
+    }
+
+    #[test]
+    fn losses_are_read_together_and_none_is_missed() {
+        let mut trainer = trainer();
+        let known: Vec<usize> = (1..=5)
+            .map(|input| {
+                step(&mut trainer, input as f32).unwrap();
+                trainer.history().loss.len()
+            })
+            .collect();
+        assert_eq!(known, [0, 0, 3, 3, 3]);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        trainer.save(file.path()).unwrap();
+        // ln(1 + e^−x), as the logits are ±x/2.
+        let expected = (1..=5).map(|x| (1.0 + (-f64::from(x)).exp()).ln());
+        for (found, expected) in trainer.history().loss.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
+        }
+        assert_eq!(trainer.history().loss.len(), 5);
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_is_told_with_its_step() {
+        let mut trainer = trainer();
+        step(&mut trainer, 1.0).unwrap();
+        step(&mut trainer, f32::NAN).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = trainer.save(file.path()).unwrap_err();
+        assert!(matches!(error, Error::Diverged { step: 1, .. }), "{error}");
     }
 }

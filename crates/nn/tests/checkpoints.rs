@@ -295,7 +295,7 @@ fn a_checkpoint_is_as_readable_as_any_new_file() {
 #[test]
 fn a_save_that_fails_names_the_file_and_leaves_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
-    let trainer = Trainer::new(&net(3), config(SGD)).unwrap();
+    let mut trainer = Trainer::new(&net(3), config(SGD)).unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, b"not a folder").unwrap();
     let below = file.join("checkpoint.safetensors");
@@ -332,7 +332,7 @@ fn a_save_that_fails_names_the_file_and_leaves_the_old_one() {
 fn what_does_not_fit_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
-    let trainer = Trainer::new(&net(3), config(ADAMW)).unwrap();
+    let mut trainer = Trainer::new(&net(3), config(ADAMW)).unwrap();
     trainer.save(&path).unwrap();
     let refused = |config: Config| resume(&path, config).err().unwrap().to_string();
     for other in [
@@ -406,7 +406,7 @@ fn labels_beyond_the_classes_are_refused() {
 fn a_damaged_checkpoint_is_one_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
-    let trainer = Trainer::new(&net(3), config(SGD)).unwrap();
+    let mut trainer = Trainer::new(&net(3), config(SGD)).unwrap();
     trainer.save(&path).unwrap();
     let whole = std::fs::read(&path).unwrap();
     for length in [0, 4, 8, 200, whole.len() / 2, whole.len() - 1] {

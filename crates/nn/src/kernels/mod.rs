@@ -6,6 +6,7 @@ pub(crate) mod cpu;
 // A build for the CPU alone has the sources and runs none of them.
 #[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
 pub(crate) mod cuda;
+pub(crate) mod dropout;
 pub(crate) mod elementwise;
 mod layout;
 pub mod linear;

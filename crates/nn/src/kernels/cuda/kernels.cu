@@ -195,3 +195,49 @@ extern "C" __global__ void ranks(const K* keys, float* ranks, const I length, co
         ranks[row * length + I(keys[row * padded + rank] & 0xffffffffu)] = float(rank);
     }
 }
+
+// A stream of random numbers, as `Stream` in mod.rs.
+struct Stream {
+    I key[8];
+    I number[2];
+};
+
+__device__ void quarter_round(I& a, I& b, I& c, I& d) {
+    a += b; d ^= a; d = d << 16 | d >> 16;
+    c += d; b ^= c; b = b << 12 | b >> 20;
+    a += b; d ^= a; d = d << 8 | d >> 24;
+    c += d; b ^= c; b = b << 7 | b >> 25;
+}
+
+// A block of ChaCha8 (Bernstein 2008).
+__device__ void block_of(const Stream stream, const K number, I x[16]) {
+    I start[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
+    for (int i = 0; i < 8; i++) start[4 + i] = stream.key[i];
+    start[12] = I(number);
+    start[13] = I(number >> 32);
+    start[14] = stream.number[0];
+    start[15] = stream.number[1];
+    for (int i = 0; i < 16; i++) x[i] = start[i];
+    for (int round = 0; round < 8; round += 2) {
+        for (int i = 0; i < 4; i++) quarter_round(x[i], x[4 + i], x[8 + i], x[12 + i]);
+        for (int i = 0; i < 4; i++)
+            quarter_round(x[i], x[4 + (i + 1) % 4], x[8 + (i + 2) % 4], x[12 + (i + 3) % 4]);
+    }
+    for (int i = 0; i < 16; i++) x[i] += start[i];
+}
+
+// A mask: 0 where a draw of two words, of which the upper 53 bits count, is below the limit, and else `kept`. `first` is the word of
+// the first draw.
+extern "C" __global__ void dropout(
+    T* mask, const Stream stream, const K first, const K limit, const T kept, const I count
+) {
+    for EACH(i) {
+        const K word = first + 2 * K(i);
+        I words[16];
+        block_of(stream, word / 16, words);
+        const K low = words[word % 16];
+        if (word % 16 == 15) block_of(stream, word / 16 + 1, words);
+        const K draw = K(words[(word + 1) % 16]) << 32 | low;
+        mask[i] = draw >> 11 < limit ? T(0) : kept;
+    }
+}

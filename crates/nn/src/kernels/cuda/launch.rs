@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaFunction, CudaSlice, CudaStream, CudaView, DeviceRepr, LaunchArgs, LaunchConfig,
-    ValidAsZeroBits,
+    CudaFunction, CudaSlice, CudaStream, CudaView, CudaViewMut, DeviceRepr, LaunchArgs,
+    LaunchConfig, ValidAsZeroBits,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, WrapErr};
 use candle_core::{CudaStorage, Error, Layout, Result, WithDType};
 
-use super::{Expression, Windows, source};
+use super::{Expression, Stream, Windows, source};
 use crate::kernels::cpu::dispatch;
 
 /// What the kernels compute in.
@@ -32,6 +32,9 @@ impl Value for f64 {
 // SAFETY: the same fields in the same order as the structure in `kernels.cu`, all of them u32.
 unsafe impl DeviceRepr for Windows {}
 
+// SAFETY: ten u32, as in `kernels.cu`.
+unsafe impl DeviceRepr for Stream {}
+
 /// The values of a contiguous tensor.
 pub(crate) fn view<'a, T: CudaDType>(
     storage: &'a CudaStorage,
@@ -40,6 +43,17 @@ pub(crate) fn view<'a, T: CudaDType>(
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(storage.as_cuda_slice::<T>()?.slice(start..end)),
         None => Err(Error::Msg("the kernel reads contiguous tensors".into()).bt()),
+    }
+}
+
+/// The same, to be written.
+pub(crate) fn view_mut<'a, T: CudaDType>(
+    storage: &'a mut CudaStorage,
+    layout: &Layout,
+) -> Result<CudaViewMut<'a, T>> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(storage.as_cuda_slice_mut::<T>()?.slice_mut(start..end)),
+        None => Err(Error::Msg("the kernel writes contiguous tensors".into()).bt()),
     }
 }
 
@@ -168,12 +182,9 @@ pub(crate) fn expression_in_place(
     dispatch!(a, name, T => {
         let [p, q, r] = expression.numbers.map(<T as WithDType>::from_f64);
         let (b, c) = (view::<T>(b.0, b.1)?, view::<T>(c.0, c.1)?);
-        let Some((start, end)) = a_layout.contiguous_offsets() else {
-            return Err(Error::Msg("the kernel writes contiguous tensors".into()).bt());
-        };
-        let mut a = a.as_cuda_slice_mut::<T>()?.slice_mut(start..end);
-        let function = of_expression::<T>(&device, "in_place", expression)?;
-        launch!(function, end - start, &mut a, &b, &c, &p, &q, &r);
+        let mut a = view_mut::<T>(a, a_layout)?;
+        let (function, count) = (of_expression::<T>(&device, "in_place", expression)?, a.len());
+        launch!(function, count, &mut a, &b, &c, &p, &q, &r);
     });
     Ok(())
 }
@@ -194,8 +205,8 @@ mod tests {
                 let ptx = compile_ptx_with_opts(source, options()).unwrap().to_src();
                 ptx.matches(".entry").count()
             };
-            assert_eq!(entries(source(value)), 11);
-            assert_eq!(entries(Expression::of("a * b + c").source(value)), 13);
+            assert_eq!(entries(source(value)), 12);
+            assert_eq!(entries(Expression::of("a * b + c").source(value)), 14);
         }
     }
 }

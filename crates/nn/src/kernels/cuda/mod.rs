@@ -58,6 +58,11 @@ pub(crate) struct Windows {
     pub out_width: u32,
 }
 
+/// A stream of ChaCha8's, as `kernels.cu` has it: eight words of the key, two that number its streams.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stream(pub [u32; 10]);
+
 /// A [`Pair`](super::Pair) as the kernels read it.
 pub(crate) fn pair(pair: super::Pair) -> [u32; 2] {
     [pair.height as u32, pair.width as u32]

@@ -41,6 +41,9 @@ int main(int argc, char** argv) {
                 RUN(sorted(sorting.data(), run, step, padded, items))
         RUN(ranks(sorting.data(), ranked.data(), length, padded, count))
         output.assign(ranked.begin(), ranked.end());
+    } else if (name == "dropout") {
+        const Stream stream = {{n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]}, {n[8], n[9]}};
+        RUN(dropout(out, stream, n[12], K(n[11]) << 32 | n[10], a[0], count))
     }
 #ifdef EXPRESSION
     const T *c = cs.data(), p = T(atof(argv[3])), q = T(atof(argv[4])), r = T(atof(argv[5]));
