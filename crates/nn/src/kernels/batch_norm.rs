@@ -1,10 +1,14 @@
 //! Batch normalization in training (Ioffe & Szegedy 2015): a pass for the statistics, one for the values, and two for the
 //! gradients. Sums are taken in f64, over parts of the batch in a fixed order.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Shape, Tensor, WithDType,
+    CpuStorage, CustomOp1, CustomOp3, DType, Layout, Shape, Storage, Tensor, WithDType,
 };
 
+#[cfg(any(feature = "cuda", test))]
+use super::cuda::Expression;
 use super::layout::{channels_first, channels_last};
 use super::sums::sum_rows;
 use super::{cpu, relu};
@@ -12,17 +16,7 @@ use crate::Result;
 
 /// Mean and biased variance of every channel of `[N, C, …]`, as f64 `[2, C]`. Not differentiable: [`normalize`] is.
 pub fn statistics(input: &Tensor) -> Result<Tensor> {
-    let input = input.detach();
-    if input.device().is_cpu() {
-        return Ok(channels_last(&input)?.apply_op1_no_bwd(&Statistics)?);
-    }
-    let channels = input
-        .flatten_from(1)?
-        .reshape((input.dim(0)?, input.dim(1)?, ()))?;
-    let channels = channels.transpose(0, 1)?.flatten_from(1)?;
-    let mean = channels.mean_keepdim(1)?;
-    let variance = channels.broadcast_sub(&mean)?.sqr()?.mean(1)?;
-    Ok(Tensor::stack(&[mean.squeeze(1)?, variance], 0)?.to_dtype(DType::F64)?)
+    Ok(channels_last(&input.detach())?.apply_op1_no_bwd(&Statistics)?)
 }
 
 /// `γ (x − μ) / √(σ² + ε) + β` with the batch's own [`statistics`]; differentiable by the input, γ and β, through the
@@ -45,38 +39,20 @@ pub(crate) fn forward(
     epsilon: f64,
     relu: bool,
 ) -> Result<Tensor> {
-    if input.device().is_cpu() {
-        let op = Normalize {
-            batch: Batch::new(statistics, epsilon)?,
-            relu,
-        };
-        let output =
-            channels_last(input)?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)?;
-        return Ok(channels_first(&output)?);
-    }
-    let values = input
-        .flatten_from(1)?
-        .reshape((input.dim(0)?, input.dim(1)?, ()))?;
-    let mean = values.mean_keepdim(2)?.mean_keepdim(0)?;
-    let centred = values.broadcast_sub(&mean)?;
-    let deviation = (centred.sqr()?.mean_keepdim(2)?.mean_keepdim(0)? + epsilon)?.sqrt()?;
-    let column = |tensor: &Tensor| tensor.reshape((1, tensor.elem_count(), 1));
-    let unit = centred.broadcast_div(&deviation)?;
-    let output = unit
-        .broadcast_mul(&column(weight)?)?
-        .broadcast_add(&column(bias)?)?
-        .reshape(input.shape())?;
-    if relu {
-        relu::forward(&output)
-    } else {
-        Ok(output)
-    }
+    let batch = Batch::new(statistics, epsilon)?;
+    let op = Normalize {
+        line: batch.line(weight, bias)?,
+        batch,
+        relu,
+    };
+    let output = channels_last(input)?.apply_op3(weight, bias, op)?;
+    Ok(channels_first(&output)?)
 }
 
 /// `scale · x + shift` with a number each for every channel, and negative values set to 0 if `relu`: what batch normalization
 /// is once it is trained.
 pub(crate) fn scale(input: &Tensor, scale: &Tensor, shift: &Tensor, relu: bool) -> Result<Tensor> {
-    if input.device().is_cpu() && ![input, scale, shift].iter().any(|tensor| tensor.track_op()) {
+    if ![input, scale, shift].iter().any(|tensor| tensor.track_op()) {
         let op = Scale { relu };
         let output = channels_last(input)?.apply_op3_no_bwd(scale, shift, &op)?;
         return Ok(channels_first(&output)?);
@@ -93,7 +69,7 @@ pub(crate) fn scale(input: &Tensor, scale: &Tensor, shift: &Tensor, relu: bool) 
     }
 }
 
-/// The gradients of [`normalize`] by the input, γ and β. Not differentiable on the CPU.
+/// The gradients of [`normalize`] by the input, γ and β. Not differentiable.
 pub(crate) fn gradients(
     input: &Tensor,
     weight: &Tensor,
@@ -101,52 +77,10 @@ pub(crate) fn gradients(
     epsilon: f64,
     gradient: &Tensor,
 ) -> Result<[Tensor; 3]> {
-    if !input.device().is_cpu() {
-        return gradients_by_operations(input, weight, statistics, epsilon, gradient);
-    }
     let batch = Batch::new(statistics, epsilon)?;
     let (input, gradient) = (channels_last(input)?, channels_last(gradient)?);
     let [of_input, of_weight, of_bias] = batch.gradients(&input, weight, &gradient)?;
     Ok([channels_first(&of_input)?, of_weight, of_bias])
-}
-
-/// [`gradients`] by candle's own operations.
-fn gradients_by_operations(
-    input: &Tensor,
-    weight: &Tensor,
-    statistics: &Tensor,
-    epsilon: f64,
-    gradient: &Tensor,
-) -> Result<[Tensor; 3]> {
-    let flat = |tensor: &Tensor| {
-        tensor
-            .flatten_from(1)?
-            .reshape((tensor.dim(0)?, tensor.dim(1)?, ()))
-    };
-    let (values, gradient) = (flat(input)?, flat(gradient)?);
-    let count = (values.elem_count() / values.dim(1)?) as f64;
-    let statistics = statistics.to_dtype(input.dtype())?;
-    let column = |tensor: &Tensor| tensor.reshape((1, tensor.elem_count(), 1));
-    let mean = column(&statistics.get(0)?)?;
-    let inverse = (column(&statistics.get(1)?)? + epsilon)?.sqrt()?.recip()?;
-    let unit = values.broadcast_sub(&mean)?.broadcast_mul(&inverse)?;
-    let of_bias = gradient.sum_keepdim((0, 2))?;
-    let of_weight = (&gradient * &unit)?.sum_keepdim((0, 2))?;
-    // γ/σ · (g − Σg/n − x̂ Σgx̂/n)
-    let centred = gradient.broadcast_sub(&(&of_bias / count)?)?;
-    let centred = (centred - unit.broadcast_mul(&(&of_weight / count)?)?)?;
-    let of_input = centred.broadcast_mul(&(column(weight)? * inverse)?)?;
-    Ok([
-        of_input.reshape(input.shape())?,
-        of_weight.flatten_all()?,
-        of_bias.flatten_all()?,
-    ])
-}
-
-/// `[2, C]`.
-fn rows_of(sums: [Vec<f64>; 2]) -> (CpuStorage, Shape) {
-    let shape = Shape::from((2, sums[0].len()));
-    (CpuStorage::F64(sums.concat()), shape)
 }
 
 fn channels(layout: &Layout) -> candle_core::Result<usize> {
@@ -156,7 +90,82 @@ fn channels(layout: &Layout) -> candle_core::Result<usize> {
     }
 }
 
+/// `rows` numbers a channel, where they are as many.
+fn numbers<'a, T: WithDType>(
+    storage: &'a CpuStorage,
+    layout: &Layout,
+    [rows, channels]: [usize; 2],
+) -> candle_core::Result<&'a [T]> {
+    let numbers = cpu::slice::<T>(storage, layout)?;
+    if numbers.len() != rows * channels {
+        let got = numbers.len() / rows;
+        candle_core::bail!("batch normalization of {got} channels got {channels}");
+    }
+    Ok(numbers)
+}
+
+/// What a batch is normalized with: `[C]` in f64.
+struct Batch {
+    mean: Tensor,
+    /// `1 / √(σ² + ε)`
+    inverse: Tensor,
+}
+
+impl Batch {
+    fn new(statistics: &Tensor, epsilon: f64) -> candle_core::Result<Self> {
+        Ok(Batch {
+            mean: statistics.get(0)?,
+            inverse: (statistics.get(1)? + epsilon)?.sqrt()?.recip()?,
+        })
+    }
+
+    /// Scale and shift, `[C]`.
+    fn line(&self, weight: &Tensor, bias: &Tensor) -> candle_core::Result<[Tensor; 2]> {
+        let in_f64 = |tensor: &Tensor| tensor.detach().to_dtype(DType::F64);
+        let scale = (in_f64(weight)? * &self.inverse)?;
+        let shift = (in_f64(bias)? - (&scale * &self.mean)?)?;
+        Ok([
+            scale.to_dtype(weight.dtype())?,
+            shift.to_dtype(weight.dtype())?,
+        ])
+    }
+
+    /// The gradients by the input `[N, …, C]`, γ and β.
+    fn gradients(
+        &self,
+        input: &Tensor,
+        weight: &Tensor,
+        gradient: &Tensor,
+    ) -> candle_core::Result<[Tensor; 3]> {
+        let sums = gradient.apply_op3_no_bwd(input, &self.rows()?, &Sums)?;
+        let (of_bias, of_weight) = (sums.get(0)?, sums.get(1)?);
+        let count = (input.elem_count() / weight.elem_count()) as f64;
+        // γ/σ · (g − Σg/n − x̂ Σgx̂/n), as p g + q x + r.
+        let p = (weight.detach().to_dtype(DType::F64)? * &self.inverse)?;
+        let slope = (((&p * &of_weight)? / count)? * &self.inverse)?;
+        let r = ((&slope * &self.mean)? - ((&p * &of_bias)? / count)?)?;
+        let numbers = Tensor::stack(&[p, slope.neg()?, r], 0)?.to_dtype(input.dtype())?;
+        let of_input = gradient.apply_op3_no_bwd(input, &numbers, &Combine)?;
+        Ok([
+            of_input,
+            of_weight.to_dtype(weight.dtype())?,
+            of_bias.to_dtype(weight.dtype())?,
+        ])
+    }
+
+    /// `[2, C]`
+    fn rows(&self) -> candle_core::Result<Tensor> {
+        Tensor::stack(&[&self.mean, &self.inverse], 0)
+    }
+}
+
 struct Statistics;
+
+impl Statistics {
+    /// What is summed on NVIDIA devices; the mean is p.
+    #[cfg(any(feature = "cuda", test))]
+    const EXPRESSIONS: [Expression; 2] = [Expression::of("a"), Expression::of("(a - p) * (a - p)")];
+}
 
 impl CustomOp1 for Statistics {
     fn name(&self) -> &'static str {
@@ -193,111 +202,47 @@ impl CustomOp1 for Statistics {
             }
             [mean, variance]
         });
-        Ok(rows_of(moments))
-    }
-}
-
-/// What a batch is normalized with.
-struct Batch {
-    mean: Vec<f64>,
-    /// `1 / √(σ² + ε)`
-    inverse: Vec<f64>,
-}
-
-/// A number a channel, twice: `scale · x + shift`.
-type Line<T> = Vec<(T, T)>;
-
-impl Batch {
-    fn new(statistics: &Tensor, epsilon: f64) -> candle_core::Result<Self> {
-        let rows = statistics.to_vec2::<f64>()?;
-        let inverse = rows[1]
-            .iter()
-            .map(|variance| (variance + epsilon).sqrt().recip());
-        Ok(Batch {
-            inverse: inverse.collect(),
-            mean: rows[0].clone(),
-        })
+        let moments = CpuStorage::F64(moments.concat());
+        Ok((moments, Shape::from((2, channels))))
     }
 
-    fn line<T: WithDType>(&self, weight: &[T], bias: &[T]) -> Line<T> {
-        let lines = weight
-            .iter()
-            .zip(bias)
-            .zip(self.mean.iter().zip(&self.inverse));
-        lines
-            .map(|((weight, bias), (mean, inverse))| {
-                let scale = weight.to_f64() * inverse;
-                (
-                    T::from_f64(scale),
-                    T::from_f64(bias.to_f64() - scale * mean),
-                )
-            })
-            .collect()
-    }
-
-    /// The gradients by the input `[N, …, C]`, γ and β.
-    fn gradients(
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
         &self,
-        input: &Tensor,
-        weight: &Tensor,
-        gradient: &Tensor,
-    ) -> candle_core::Result<[Tensor; 3]> {
-        let sums = input.apply_op2_no_bwd(gradient, &Sums(self))?;
-        let rows = sums.to_vec2::<f64>()?;
-        let weights = weight.to_dtype(DType::F64)?.to_vec1::<f64>()?;
-        let count = (input.elem_count() / weights.len()) as f64;
-        // γ/σ · (g − Σg/n − x̂ Σgx̂/n), as p g + q x + r.
-        let channel = |c: usize| {
-            let scale = weights[c] * self.inverse[c];
-            let slope = scale * rows[1][c] / count * self.inverse[c];
-            [
-                scale,
-                -slope,
-                slope * self.mean[c] - scale * rows[0][c] / count,
-            ]
-        };
-        let combine = Combine((0..weights.len()).map(channel).collect());
-        let of_parameter = |row: usize| sums.get(row)?.to_dtype(weight.dtype());
-        Ok([
-            input.apply_op2_no_bwd(gradient, &combine)?,
-            of_parameter(1)?,
-            of_parameter(0)?,
-        ])
+        storage: &CudaStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        use super::cuda::{room, sum_by_channel, view};
+        let (channels, device) = (channels(layout)?, &storage.device);
+        let count = (layout.shape().elem_count() / channels) as f64;
+        let mut moments = room::<f64>(device, 2 * channels)?;
+        cpu::dispatch!(storage, "batch normalization", T => {
+            let x = view::<T>(storage, layout)?;
+            let [sum, squares] = Statistics::EXPRESSIONS;
+            let (mut mean, mut variance) = moments.split_at_mut(channels);
+            sum_by_channel(device, sum, [&x, &x], None, count.recip(), &mut mean)?;
+            let mean = mean.as_view();
+            let numbers = Some([&mean, &mean]);
+            sum_by_channel(device, squares, [&x, &x], numbers, count.recip(), &mut variance)?;
+        });
+        let moments = CudaStorage::wrap_cuda_slice(moments, device.clone());
+        Ok((moments, Shape::from((2, channels))))
     }
-}
-
-/// `[…, channels]`, each channel along its line.
-fn along_lines<T: WithDType>(
-    input: &[T],
-    channels: usize,
-    line: &Line<T>,
-    relu: bool,
-) -> candle_core::Result<Vec<T>> {
-    if line.len() != channels {
-        candle_core::bail!(
-            "batch normalization of {} channels got {channels}",
-            line.len()
-        );
-    }
-    let size = cpu::CHUNK.div_ceil(channels) * channels;
-    Ok(cpu::in_blocks(
-        cpu::lengths(input.len(), size),
-        |block, output| {
-            let rows = input[block * size..].chunks_exact(channels);
-            for (output, input) in output.chunks_exact_mut(channels).zip(rows) {
-                for ((y, x), (scale, shift)) in output.iter_mut().zip(input).zip(line) {
-                    *y = *scale * *x + *shift;
-                }
-                if relu {
-                    output.iter_mut().for_each(|y| *y = relu::of(*y));
-                }
-            }
-        },
-    ))
 }
 
 struct Scale {
     relu: bool,
+}
+
+impl Scale {
+    /// The same on NVIDIA devices.
+    #[cfg(any(feature = "cuda", test))]
+    fn expression(&self) -> Expression {
+        Expression::of(match self.relu {
+            true => "p * a + q <= T(0) ? T(0) : p * a + q",
+            false => "p * a + q",
+        })
+    }
 }
 
 impl CustomOp3 for Scale {
@@ -314,11 +259,43 @@ impl CustomOp3 for Scale {
         shift: &CpuStorage,
         shift_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let channels = channels(input_layout)?;
         let output = cpu::dispatch!(input, "batch normalization", T => {
-            let (scale, shift) = (cpu::slice::<T>(scale, scale_layout)?, cpu::slice::<T>(shift, shift_layout)?);
-            let line = scale.iter().copied().zip(shift.iter().copied()).collect();
-            let input = cpu::slice(input, input_layout)?;
-            T::to_cpu_storage_owned(along_lines(input, channels(input_layout)?, &line, self.relu)?)
+            let scale = numbers::<T>(scale, scale_layout, [1, channels])?;
+            let shift = numbers::<T>(shift, shift_layout, [1, channels])?;
+            let input = cpu::slice::<T>(input, input_layout)?;
+            let size = cpu::CHUNK.div_ceil(channels) * channels;
+            T::to_cpu_storage_owned(cpu::in_blocks(cpu::lengths(input.len(), size), |block, output| {
+                let rows = input[block * size..].chunks_exact(channels);
+                for (output, input) in output.chunks_exact_mut(channels).zip(rows) {
+                    let line = scale.iter().zip(shift);
+                    for ((y, x), (scale, shift)) in output.iter_mut().zip(input).zip(line) {
+                        *y = *scale * *x + *shift;
+                    }
+                    if self.relu {
+                        output.iter_mut().for_each(|y| *y = relu::of(*y));
+                    }
+                }
+            }))
+        });
+        Ok((output, input_layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        scale: &CudaStorage,
+        scale_layout: &Layout,
+        shift: &CudaStorage,
+        shift_layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let output = cpu::dispatch!(input, "batch normalization", T => {
+            use super::cuda::{by_channel, view};
+            let x = view::<T>(input, input_layout)?;
+            let (scale, shift) = (view::<T>(scale, scale_layout)?, view::<T>(shift, shift_layout)?);
+            by_channel(&input.device, self.expression(), [&x, &x], [&scale, &shift, &shift])?
         });
         Ok((output, input_layout.shape().clone()))
     }
@@ -326,7 +303,15 @@ impl CustomOp3 for Scale {
 
 struct Normalize {
     batch: Batch,
+    /// Scale and shift that the batch, γ and β make.
+    line: [Tensor; 2],
     relu: bool,
+}
+
+impl Normalize {
+    fn scale(&self) -> Scale {
+        Scale { relu: self.relu }
+    }
 }
 
 impl CustomOp3 for Normalize {
@@ -337,18 +322,42 @@ impl CustomOp3 for Normalize {
     fn cpu_fwd(
         &self,
         input: &CpuStorage,
-        input_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
+        layout: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let output = cpu::dispatch!(input, "batch normalization", T => {
-            let input = cpu::slice::<T>(input, input_layout)?;
-            let line = self.batch.line::<T>(cpu::slice(weight, weight_layout)?, cpu::slice(bias, bias_layout)?);
-            T::to_cpu_storage_owned(along_lines(input, channels(input_layout)?, &line, self.relu)?)
-        });
-        Ok((output, input_layout.shape().clone()))
+        let [(scale, scale_layout), (shift, shift_layout)] =
+            self.line.each_ref().map(Tensor::storage_and_layout);
+        match (&*scale, &*shift) {
+            (Storage::Cpu(scale), Storage::Cpu(shift)) => {
+                self.scale()
+                    .cpu_fwd(input, layout, scale, scale_layout, shift, shift_layout)
+            }
+            _ => candle_core::bail!("statistics and input are on different devices"),
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        layout: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let [(scale, scale_layout), (shift, shift_layout)] =
+            self.line.each_ref().map(Tensor::storage_and_layout);
+        match (&*scale, &*shift) {
+            (Storage::Cuda(scale), Storage::Cuda(shift)) => {
+                self.scale()
+                    .cuda_fwd(input, layout, scale, scale_layout, shift, shift_layout)
+            }
+            _ => candle_core::bail!("statistics and input are on different devices"),
+        }
     }
 
     fn bwd(
@@ -369,60 +378,107 @@ impl CustomOp3 for Normalize {
     }
 }
 
-/// `Σ g` and `Σ g x̂` of every channel, `[2, C]` in f64.
-struct Sums<'a>(&'a Batch);
+/// `Σ g` and `Σ g x̂` of every channel, `[2, C]` in f64, of g, x, and a [`Batch`]'s rows.
+struct Sums;
 
-impl CustomOp2 for Sums<'_> {
+impl Sums {
+    /// What is summed on NVIDIA devices, of g and x.
+    #[cfg(any(feature = "cuda", test))]
+    const EXPRESSIONS: [Expression; 2] = [Expression::of("a"), Expression::of("a * (b - p) * q")];
+}
+
+impl CustomOp3 for Sums {
     fn name(&self) -> &'static str {
         "batch-norm-sums"
     }
 
     fn cpu_fwd(
         &self,
-        input: &CpuStorage,
-        input_layout: &Layout,
         gradient: &CpuStorage,
         gradient_layout: &Layout,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        batch: &CpuStorage,
+        batch_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let channels = channels(input_layout)?;
+        let rows = numbers::<f64>(batch, batch_layout, [2, channels])?;
+        let (mean, inverse) = rows.split_at(channels);
         let sums = cpu::dispatch!(input, "batch normalization", T => {
             let input = cpu::slice::<T>(input, input_layout)?;
             let gradient = cpu::slice::<T>(gradient, gradient_layout)?;
             let [plain, mut weighted] = sum_rows(input.len(), channels, |row, [plain, weighted]| {
                 let values = input[row..row + channels].iter().zip(&gradient[row..row + channels]);
-                let values = values.zip(&self.0.mean);
+                let values = values.zip(mean);
                 for (((x, g), mean), (plain, weighted)) in values.zip(plain.iter_mut().zip(weighted)) {
                     *plain += g.to_f64();
                     *weighted += g.to_f64() * (x.to_f64() - mean);
                 }
             });
-            weighted.iter_mut().zip(&self.0.inverse).for_each(|(sum, inverse)| *sum *= inverse);
+            weighted.iter_mut().zip(inverse).for_each(|(sum, inverse)| *sum *= inverse);
             [plain, weighted]
         });
-        Ok(rows_of(sums))
+        let sums = CpuStorage::F64(sums.concat());
+        Ok((sums, Shape::from((2, channels))))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gradient: &CudaStorage,
+        gradient_layout: &Layout,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        batch: &CudaStorage,
+        batch_layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        use super::cuda::{room, sum_by_channel, view};
+        let (channels, device) = (channels(input_layout)?, &input.device);
+        let rows = view::<f64>(batch, batch_layout)?;
+        let numbers = [&rows.slice(..channels), &rows.slice(channels..)];
+        let mut sums = room::<f64>(device, 2 * channels)?;
+        cpu::dispatch!(input, "batch normalization", T => {
+            let (g, x) = (view::<T>(gradient, gradient_layout)?, view::<T>(input, input_layout)?);
+            let [plain, weighted] = Sums::EXPRESSIONS;
+            let (mut of_bias, mut of_weight) = sums.split_at_mut(channels);
+            sum_by_channel(device, plain, [&g, &x], None, 1.0, &mut of_bias)?;
+            sum_by_channel(device, weighted, [&g, &x], Some(numbers), 1.0, &mut of_weight)?;
+        });
+        let sums = CudaStorage::wrap_cuda_slice(sums, device.clone());
+        Ok((sums, Shape::from((2, channels))))
     }
 }
 
-/// `p g + q x + r` with three numbers a channel.
-struct Combine(Vec<[f64; 3]>);
+/// `p g + q x + r` with three numbers a channel, `[3, C]`.
+struct Combine;
 
-impl CustomOp2 for Combine {
+impl Combine {
+    /// The same on NVIDIA devices.
+    #[cfg(any(feature = "cuda", test))]
+    const EXPRESSION: Expression = Expression::of("p * a + q * b + r");
+}
+
+impl CustomOp3 for Combine {
     fn name(&self) -> &'static str {
         "batch-norm-input-gradient"
     }
 
     fn cpu_fwd(
         &self,
-        input: &CpuStorage,
-        input_layout: &Layout,
         gradient: &CpuStorage,
         gradient_layout: &Layout,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        rows: &CpuStorage,
+        rows_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let channels = channels(input_layout)?;
         let output = cpu::dispatch!(input, "batch normalization", T => {
             let input = cpu::slice::<T>(input, input_layout)?;
             let gradient = cpu::slice::<T>(gradient, gradient_layout)?;
-            let numbers: Vec<[T; 3]> = self.0.iter().map(|numbers| numbers.map(T::from_f64)).collect();
+            let rows = numbers::<T>(rows, rows_layout, [3, channels])?;
+            let of_channel = |c: usize| [rows[c], rows[channels + c], rows[2 * channels + c]];
+            let numbers: Vec<[T; 3]> = (0..channels).map(of_channel).collect();
             let size = cpu::CHUNK.div_ceil(channels) * channels;
             T::to_cpu_storage_owned(cpu::in_blocks(cpu::lengths(input.len(), size), |block, output| {
                 let values = input[block * size..].iter().zip(&gradient[block * size..]);
@@ -434,36 +490,89 @@ impl CustomOp2 for Combine {
         });
         Ok((output, input_layout.shape().clone()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gradient: &CudaStorage,
+        gradient_layout: &Layout,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        rows: &CudaStorage,
+        rows_layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let channels = channels(input_layout)?;
+        let output = cpu::dispatch!(input, "batch normalization", T => {
+            use super::cuda::{by_channel, view};
+            let (g, x) = (view::<T>(gradient, gradient_layout)?, view::<T>(input, input_layout)?);
+            let rows = view::<T>(rows, rows_layout)?;
+            let numbers = [0, 1, 2].map(|row| rows.slice(row * channels..(row + 1) * channels));
+            by_channel(&input.device, Combine::EXPRESSION, [&g, &x], numbers.each_ref())?
+        });
+        Ok((output, input_layout.shape().clone()))
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use candle_core::DType;
+    use candle_core::Device;
+    use proptest::prelude::*;
 
     use super::*;
-    use crate::kernels::testing::tensor_by_lot;
+    use crate::kernels::cuda::{rehearse_by_channel, rehearse_sum_by_channel};
 
-    /// What other devices compute, run on the CPU, against the CPU's own kernel.
-    #[test]
-    fn tensor_operations_give_the_same_gradients() {
-        let by_lot =
-            |shape: &[usize], seed| tensor_by_lot(shape, seed).to_dtype(DType::F64).unwrap();
-        for shape in [&[5, 3][..], &[4, 3, 2, 6]] {
-            let (input, gradient, weight) = (by_lot(shape, 1), by_lot(shape, 2), by_lot(&[3], 3));
-            let statistics = statistics(&input).unwrap();
-            let own = gradients(&input, &weight, &statistics, 0.1, &gradient).unwrap();
-            let theirs =
-                gradients_by_operations(&input, &weight, &statistics, 0.1, &gradient).unwrap();
-            for (own, theirs) in own.iter().zip(&theirs) {
-                let apart = (own - theirs)
-                    .unwrap()
-                    .abs()
-                    .unwrap()
-                    .flatten_all()
-                    .unwrap();
-                assert!(apart.max(0).unwrap().to_scalar::<f64>().unwrap() < 1e-12);
+    fn tensor(values: &[f64], shape: impl Into<Shape>) -> Tensor {
+        Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
+    }
+
+    fn near(found: Option<Vec<f64>>, expected: &Tensor) {
+        let expected = expected.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        for (found, expected) in found.iter().flatten().zip(&expected) {
+            assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
+        }
+        assert!(found.is_none_or(|found| found.len() == expected.len()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// On `[rows, channels]`, what the ops compute and what their expressions say on NVIDIA devices.
+        #[test]
+        fn nvidia_devices_compute_the_same(
+            (rows, channels, part) in (1usize..9, 1usize..6, 1usize..12),
+            values in prop::collection::vec(-2.0f64..2.0, 2 * 9 * 6 + 3 * 6),
+            relu: bool,
+        ) {
+            let count = rows * channels;
+            let (x, rest) = values.split_at(count);
+            let (g, rest) = rest.split_at(count);
+            let [p, q, r] = [0, 1, 2].map(|row| &rest[row * channels..(row + 1) * channels]);
+            let [input, gradient] = [x, g].map(|values| tensor(values, (rows, channels)));
+
+            let statistics = input.apply_op1_no_bwd(&Statistics).unwrap();
+            let mean = statistics.get(0).unwrap().to_vec1::<f64>().unwrap();
+            let averaged = (statistics * rows as f64).unwrap();
+            for (row, expression) in Statistics::EXPRESSIONS.into_iter().enumerate() {
+                let found = rehearse_sum_by_channel(expression, [x, x], [&mean, &mean], part);
+                near(found, &averaged.get(row).unwrap());
             }
+
+            let batch = tensor(&[p, q].concat(), (2, channels));
+            let sums = gradient.apply_op3_no_bwd(&input, &batch, &Sums).unwrap();
+            for (row, expression) in Sums::EXPRESSIONS.into_iter().enumerate() {
+                let found = rehearse_sum_by_channel(expression, [g, x], [p, q], part);
+                near(found, &sums.get(row).unwrap());
+            }
+
+            let (scale, shift) = (tensor(p, channels), tensor(q, channels));
+            let op = Scale { relu };
+            let scaled = input.apply_op3_no_bwd(&scale, &shift, &op).unwrap();
+            near(rehearse_by_channel(op.expression(), [x, x], [p, q, q]), &scaled);
+
+            let numbers = tensor(&[p, q, r].concat(), (3, channels));
+            let combined = gradient.apply_op3_no_bwd(&input, &numbers, &Combine).unwrap();
+            near(rehearse_by_channel(Combine::EXPRESSION, [g, x], [p, q, r]), &combined);
         }
     }
 }

@@ -77,22 +77,15 @@ impl CustomOp1 for ByChannel {
         storage: &CudaStorage,
         layout: &Layout,
     ) -> candle_core::Result<(CudaStorage, Shape)> {
-        use super::cuda::{kernel, launch, room, view};
-        /// Sums that are taken at the same time.
-        const SUMS: usize = 1 << 16;
+        use super::cuda::{Expression, room, sum_by_channel, view};
         let channels = layout.dims()[layout.dims().len() - 1].max(1);
-        let rows = layout.shape().elem_count() / channels;
-        let part = (rows * channels).div_ceil(SUMS).max(1);
-        let (parts, device) = (rows.div_ceil(part), &storage.device);
+        let device = &storage.device;
         let sums = cpu::dispatch!(storage, "a sum", T => {
             let values = view::<T>(storage, layout)?;
-            let (mut sums, mut totals) =
-                (room::<f64>(device, parts * channels)?, room::<T>(device, channels)?);
-            let [rows, columns, part] = [rows, channels, part].map(|number| number as u32);
-            let function = kernel::<T>(device, "row_sums")?;
-            launch!(function, parts * channels, &values, &mut sums, &rows, &columns, &part);
-            launch!(kernel::<T>(device, "total")?, channels, &sums, &mut totals, &(parts as u32));
-            CudaStorage::wrap_cuda_slice(totals, device.clone())
+            let mut sums = room::<T>(device, channels)?;
+            let of_values = Expression::of("a");
+            sum_by_channel(device, of_values, [&values; 2], None, 1.0, &mut sums.as_view_mut())?;
+            CudaStorage::wrap_cuda_slice(sums, device.clone())
         });
         Ok((sums, Shape::from(channels)))
     }

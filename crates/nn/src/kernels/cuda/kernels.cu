@@ -1,12 +1,4 @@
-// What SpeechLens computes on NVIDIA devices itself, in values of type T, which is defined above these lines.
-//
-// Every kernel runs over `count` items, each by whichever thread comes to it, and no two write the same place, so that the
-// result does not depend on the order. Images lie as [N, H, W, C].
-
-typedef unsigned int I;
-
-// The items of one thread.
-#define EACH(i) (I i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += blockDim.x * gridDim.x)
+// What SpeechLens computes on NVIDIA devices itself. Images lie as [N, H, W, C].
 
 // How windows lie on images: as `Windows` in launch.rs.
 struct Windows {
@@ -131,25 +123,12 @@ extern "C" __global__ void epilogue(T* values, const T* bias, const I channels, 
     }
 }
 
-// The sums over parts of `part` rows of [rows, channels], as [parts, channels]; `count` is that of the sums.
-extern "C" __global__ void row_sums(
-    const T* values, double* sums, const I rows, const I channels, const I part, const I count
-) {
-    for EACH(i) {
-        const I first = i / channels * part;
-        const I past = first + part < rows ? first + part : rows;
-        double sum = 0;
-        for (I row = first; row < past; row++) sum += double(values[row * channels + i % channels]);
-        sums[i] = sum;
-    }
-}
-
-// The same of sums, in the order of the parts, to values.
-extern "C" __global__ void total(const double* sums, T* totals, const I parts, const I count) {
+// What `row_sums` gave of every part, summed in their order, times a factor.
+extern "C" __global__ void total(const double* sums, T* totals, const I parts, const double factor, const I count) {
     for EACH(i) {
         double sum = 0;
         for (I part = 0; part < parts; part++) sum += sums[part * count + i];
-        totals[i] = T(sum);
+        totals[i] = T(sum * factor);
     }
 }
 

@@ -12,7 +12,7 @@ use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_
 use candle_core::cuda_backend::{CudaDType, CudaDevice, WrapErr};
 use candle_core::{CudaStorage, Error, Layout, Result, WithDType};
 
-use super::{Expression, Stream, Windows, source};
+use super::{Expression, KERNELS, Stream, Windows, head};
 use crate::kernels::cpu::dispatch;
 
 /// What the kernels compute in.
@@ -77,17 +77,17 @@ impl Function {
 
 /// One of the kernels of `kernels.cu`.
 pub(crate) fn kernel<T: Value>(device: &CudaDevice, name: &str) -> Result<Function> {
-    compiled(device, T::C, name, || source(T::C))
+    compiled(device, T::C, name, || head(T::C) + KERNELS)
 }
 
-/// An expression's kernel: `pairs`, or `in_place`.
+/// One of an expression's kernels, of `expressions.cu`.
 pub(crate) fn of_expression<T: Value>(
     device: &CudaDevice,
     name: &str,
     expression: Expression,
 ) -> Result<Function> {
     let module = format!("{} {}", T::C, expression.text);
-    compiled(device, &module, name, || expression.source(T::C))
+    compiled(device, &module, name, || head(T::C) + &expression.kernels())
 }
 
 /// A module's function; the module is compiled for the device when first asked for.
@@ -189,6 +189,60 @@ pub(crate) fn expression_in_place(
     Ok(())
 }
 
+/// A function of two tensors' values `[rows, channels]` and three numbers of each channel. What it does not read may be any.
+pub(crate) fn by_channel<T: Value>(
+    device: &CudaDevice,
+    expression: Expression,
+    [a, b]: [&CudaView<T>; 2],
+    [p, q, r]: [&CudaView<T>; 3],
+) -> Result<CudaStorage> {
+    let mut output = room::<T>(device, a.len())?;
+    let channels = p.len() as u32;
+    let function = of_expression::<T>(device, "by_channel", expression)?;
+    launch!(function, a.len(), a, b, p, q, r, &mut output, &channels);
+    Ok(CudaStorage::wrap_cuda_slice(output, device.clone()))
+}
+
+/// The sums of such a function over the rows, times a factor, in parts and these in order; of numbers there are two, if it
+/// reads any.
+pub(crate) fn sum_by_channel<T: Value, U: Value>(
+    device: &CudaDevice,
+    expression: Expression,
+    [a, b]: [&CudaView<T>; 2],
+    numbers: Option<[&CudaView<f64>; 2]>,
+    factor: f64,
+    sums: &mut CudaViewMut<U>,
+) -> Result<()> {
+    /// Sums that are taken at the same time.
+    const AT_ONCE: usize = 1 << 16;
+    let channels = sums.len();
+    let rows = a.len() / channels;
+    let part = (rows * channels).div_ceil(AT_ONCE).max(1);
+    let parts = rows.div_ceil(part);
+    let unread = device.alloc_zeros::<f64>(channels)?;
+    let unread = unread.as_view();
+    let [p, q] = numbers.unwrap_or([&unread; 2]);
+    let mut of_parts = room::<f64>(device, parts * channels)?;
+    let [rows, columns, part] = [rows, channels, part].map(|number| number as u32);
+    let function = of_expression::<T>(device, "row_sums", expression)?;
+    let count = of_parts.len();
+    launch!(
+        function,
+        count,
+        a,
+        b,
+        p,
+        q,
+        &mut of_parts,
+        &rows,
+        &columns,
+        &part
+    );
+    let (function, parts) = (kernel::<U>(device, "total")?, parts as u32);
+    launch!(function, channels, &of_parts, sums, &parts, &factor);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,8 +259,9 @@ mod tests {
                 let ptx = compile_ptx_with_opts(source, options()).unwrap().to_src();
                 ptx.matches(".entry").count()
             };
-            assert_eq!(entries(source(value)), 12);
-            assert_eq!(entries(Expression::of("a * b + c").source(value)), 14);
+            assert_eq!(entries(head(value) + KERNELS), 11);
+            let expression = Expression::of("a * b + c * p + q * r");
+            assert_eq!(entries(head(value) + &expression.kernels()), 4);
         }
     }
 }

@@ -11,8 +11,9 @@ pub(crate) use launch::*;
 #[cfg(test)]
 pub(crate) use rehearsal::*;
 
+const HEAD: &str = include_str!("head.cu");
 const KERNELS: &str = include_str!("kernels.cu");
-const PAIRS: &str = include_str!("pairs.cu");
+const EXPRESSIONS: &str = include_str!("expressions.cu");
 
 /// A function of the values of tensors at one place, as CUDA C computes it.
 #[derive(Clone, Copy, Debug)]
@@ -32,15 +33,15 @@ impl Expression {
         }
     }
 
-    /// All that a compiler reads, for values of this type of C.
-    fn source(self, value: &str) -> String {
-        format!("{}#define EXPRESSION {}\n{PAIRS}", source(value), self.text)
+    /// Its kernels, below what [`head`] has.
+    fn kernels(self) -> String {
+        format!("#define EXPRESSION {}\n{EXPRESSIONS}", self.text)
     }
 }
 
-/// All kernels but those of expressions, for values of this type of C.
-fn source(value: &str) -> String {
-    format!("typedef {value} T;\n{KERNELS}")
+/// What stands above kernels for values of this type of C.
+fn head(value: &str) -> String {
+    format!("typedef {value} T;\n{HEAD}")
 }
 
 /// How windows lie on images, as `kernels.cu` has it.

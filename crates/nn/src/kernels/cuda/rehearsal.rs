@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::{env, fs, thread};
 
-use super::{Expression, Windows, source};
+use super::{Expression, KERNELS, Windows, head};
 
 /// What the kernels compute in.
 pub(crate) trait Number: Copy {
@@ -39,13 +39,42 @@ pub(crate) fn rehearse<T: Number + PartialEq>(
     expression: Expression,
     values: [&[T]; 3],
 ) -> Option<Vec<T>> {
-    let program = program(&expression.source(T::C))?;
+    let program = program_of::<T>(Some(expression))?;
     let numbers = expression.numbers.map(|number| format!("{number:e}"));
     let count = values[0].len();
     let [pairs, in_place] =
         ["pairs", "in_place"].map(|kernel| run(&program, kernel, &values, &numbers, count));
     assert!(bytes(&pairs) == bytes(&in_place), "{}", expression.text);
     Some(pairs)
+}
+
+/// An expression of values `[rows, channels]` and three numbers of each channel; nothing where there is no C++ compiler.
+pub(crate) fn rehearse_by_channel(
+    expression: Expression,
+    [a, b]: [&[f64]; 2],
+    numbers: [&[f64]; 3],
+) -> Option<Vec<f64>> {
+    let program = program_of::<f64>(Some(expression))?;
+    let inputs = [a, b, &numbers.concat()];
+    Some(run(&program, "by_channel", &inputs, &[], a.len()))
+}
+
+/// Its sums over the rows, in parts of so many; of numbers there are two.
+pub(crate) fn rehearse_sum_by_channel(
+    expression: Expression,
+    [a, b]: [&[f64]; 2],
+    numbers: [&[f64]; 2],
+    part: usize,
+) -> Option<Vec<f64>> {
+    let program = program_of::<f64>(Some(expression))?;
+    let (inputs, count) = ([a, b, &numbers.concat()], numbers[0].len());
+    Some(run(
+        &program,
+        "sum_by_channel",
+        &inputs,
+        &[part.to_string()],
+        count,
+    ))
 }
 
 /// A kernel on these inputs; nothing where there is no C++ compiler.
@@ -79,7 +108,7 @@ pub(crate) fn rehearse_with<T: Number>(
     numbers: &[u32],
     count: usize,
 ) -> Option<Vec<T>> {
-    let program = program(&source(T::C))?;
+    let program = program_of::<T>(None)?;
     let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
     Some(run(&program, kernel, inputs, &numbers, count))
 }
@@ -117,13 +146,16 @@ fn run<T: Number>(
     values
 }
 
-/// The program of a source, beside the tests' own and kept there.
-fn program(source: &str) -> Option<PathBuf> {
-    let text = format!(
-        "{}{source}{}",
+/// The program that runs the kernels, beside the tests' own and kept there.
+fn program_of<T: Number>(expression: Option<Expression>) -> Option<PathBuf> {
+    let text = [
         include_str!("rehearsal.cpp"),
-        include_str!("rehearsal_main.cpp")
-    );
+        &head(T::C),
+        KERNELS,
+        &expression.map_or_else(String::new, Expression::kernels),
+        include_str!("rehearsal_main.cpp"),
+    ]
+    .concat();
     let mut hash = DefaultHasher::new();
     text.hash(&mut hash);
     let folder = env::current_exe().unwrap().parent().unwrap().to_owned();
@@ -161,18 +193,6 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn sums_over_rows(rows in 1usize..40, channels in 1usize..9, part in 1usize..50) {
-            let values: Vec<f64> = (0..rows * channels).map(|i| (i * i % 101) as f64).collect();
-            let numbers = [rows, channels, part].map(|number| number as u32);
-            let expected: Vec<f64> = (0..channels)
-                .map(|c| values.iter().skip(c).step_by(channels).sum())
-                .collect();
-            if let Some(found) = rehearse_with("sums", &[&values], &numbers, channels) {
-                prop_assert_eq!(found, expected);
-            }
-        }
 
         #[test]
         fn axes_change_places(outer in 1usize..4, a in 1usize..5, b in 1usize..5) {

@@ -26,11 +26,6 @@ int main(int argc, char** argv) {
     else if (name == "epilogue") {
         output = as;
         RUN(epilogue(output.data(), b, n[0], n[1], count))
-    } else if (name == "sums") {
-        const I rows = n[0], channels = n[1], part = n[2], parts = (rows + part - 1) / part;
-        std::vector<double> sums(parts * channels, -777);
-        RUN(row_sums(a, sums.data(), rows, channels, part, parts * channels))
-        RUN(total(sums.data(), out, parts, count))
     } else if (name == "ranks") {
         const I length = n[0], padded = n[1], falling = n[2], items = count / length * padded;
         std::vector<float> values(as.begin(), as.end()), ranked(count, -777);
@@ -46,11 +41,21 @@ int main(int argc, char** argv) {
         RUN(dropout(out, stream, n[12], K(n[11]) << 32 | n[10], a[0], count))
     }
 #ifdef EXPRESSION
-    const T *c = cs.data(), p = T(atof(argv[3])), q = T(atof(argv[4])), r = T(atof(argv[5]));
-    if (name == "pairs") RUN(pairs(a, b, c, out, p, q, r, count))
+    const T* c = cs.data();
+    std::vector<T> number;
+    for (int i = 3; i < argc; i++) number.push_back(T(atof(argv[i])));
+    if (name == "pairs") RUN(pairs(a, b, c, out, number[0], number[1], number[2], count))
     else if (name == "in_place") {
         output = as;
-        RUN(in_place(output.data(), b, c, p, q, r, count))
+        RUN(in_place(output.data(), b, c, number[0], number[1], number[2], count))
+    } else if (name == "by_channel") {
+        const I channels = I(cs.size() / 3);
+        RUN(by_channel(a, b, c, c + channels, c + 2 * channels, out, channels, count))
+    } else if (name == "sum_by_channel") {
+        const I rows = I(as.size()) / count, part = n[0], parts = (rows + part - 1) / part;
+        std::vector<double> numbers(cs.begin(), cs.end()), sums(parts * count, -777);
+        RUN(row_sums(a, b, numbers.data(), numbers.data() + count, sums.data(), rows, count, part, parts * count))
+        RUN(total(sums.data(), out, parts, 1, count))
     }
 #endif
     return fwrite(output.data(), sizeof(T), count, stdout) == count ? 0 : 4;
