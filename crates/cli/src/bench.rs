@@ -1,14 +1,14 @@
 //! `speechlens bench`
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use candle_core::{DType, Device, Tensor};
 use clap::ValueEnum;
 use serde_json::json;
-use speechlens_lrp::Lrp;
+use speechlens_attribution::Method;
+use speechlens_eval::flip::relevance_by;
+use speechlens_eval::throughput::Load;
 use speechlens_models::Arch;
-use speechlens_nn::Trainer;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
@@ -58,25 +58,14 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         .arch
         .architecture(CLASSES)?
         .random(common.seed, &device)?;
-    let shape = [&[arguments.batch], graph.architecture().input_shape()].concat();
-    let input = Tensor::randn(0f32, 1.0, shape, &Device::Cpu)?
-        .to_dtype(DType::F32)?
-        .to_device(&device)?;
-    let labels: Vec<u32> = (0..arguments.batch as u32)
-        .map(|place| place % CLASSES as u32)
-        .collect();
+    let limit = Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?;
+    let load = Load::new(&graph, CLASSES, arguments.batch, &device, limit)?;
     let (name, per_second) = match arguments.what {
-        What::Forward => {
-            let pass = || graph.forward(&input).map(|_| ()).map_err(Into::into);
-            ("forward", measure(arguments, &device, pass)?)
-        }
+        What::Forward => ("forward", load.forward()?),
         What::Lrp => {
-            let lrp = Lrp::new(
-                &graph,
-                &arguments.rules.composite(arguments.arch.features())?,
-            )?;
-            let pass = || lrp.explain(&input, &labels).map(|_| ()).map_err(Into::into);
-            ("lrp", measure(arguments, &device, pass)?)
+            let composite = arguments.rules.composite(arguments.arch.features())?;
+            let lrp = Method::Lrp(composite).of(&graph)?;
+            ("lrp", load.explanation(relevance_by(lrp.as_ref()))?)
         }
         What::Train => {
             let config = Config {
@@ -90,9 +79,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
                 seed: common.seed,
                 loss: Loss::CrossEntropy,
             };
-            let mut trainer = Trainer::new(&graph, config)?;
-            let pass = || trainer.step(&input, &labels).map_err(Into::into);
-            ("train", measure(arguments, &device, pass)?)
+            ("train", load.training(config)?)
         }
     };
     if arguments.json {
@@ -109,24 +96,4 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// The median rate of the passes that fit in the time, at least one, in recordings a second.
-fn measure(
-    arguments: &Arguments,
-    device: &Device,
-    mut pass: impl FnMut() -> Result<()>,
-) -> Result<f64> {
-    pass()?;
-    device.synchronize()?;
-    let limit = Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?;
-    let (start, mut times) = (Instant::now(), Vec::new());
-    while times.is_empty() || start.elapsed() < limit {
-        let before = Instant::now();
-        pass()?;
-        device.synchronize()?;
-        times.push(before.elapsed().as_secs_f64());
-    }
-    times.sort_by(f64::total_cmp);
-    Ok(arguments.batch as f64 / times[times.len() / 2])
 }

@@ -27,6 +27,7 @@
 //! | [`robustness`] | does it hold when the input hardly moves? |
 //! | [`agreement`] | do two explanations say the same? |
 //! | [`heatmap`] | how simple is its picture, where does it lie? |
+//! | [`throughput`] | how many recordings a second? |
 
 pub mod agreement;
 pub mod augment;
@@ -37,6 +38,7 @@ pub mod known_answer;
 pub mod randomization;
 pub mod robustness;
 pub mod segments;
+pub mod throughput;
 pub mod waveforms;
 
 pub use augment::{Augmentation, Replacement};
