@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
 use speechlens_nn::Graph;
 use speechlens_nn::train::{Config, History, Samples, Score, Trainer};
 use speechlens_report::axes::{Axes, Axis};
@@ -62,6 +63,27 @@ pub fn fit(
         return Err(lab.interrupt.stopped().into());
     }
     Ok(trainer)
+}
+
+/// The first so many of some samples.
+pub struct First<'a>(pub &'a dyn Samples, pub usize);
+
+impl Samples for First<'_> {
+    fn len(&self) -> usize {
+        self.0.len().min(self.1)
+    }
+
+    fn key(&self) -> String {
+        self.0.key()
+    }
+
+    fn batch(
+        &self,
+        places: &[usize],
+        device: &Device,
+    ) -> speechlens_nn::Result<(Tensor, Vec<u32>)> {
+        self.0.batch(places, device)
+    }
 }
 
 /// Loss and accuracy by step.

@@ -1,5 +1,5 @@
 //! `cargo xtask reproduce` repeats the experiments of the thesis and writes a report; `cargo xtask fetch` downloads the data sets;
-//! `cargo xtask bench` measures speed.
+//! `cargo xtask bench` measures speed; `cargo xtask cuda-toolkit` and `cargo xtask gpu-check` are for GPUs.
 
 use std::process::ExitCode;
 
@@ -14,6 +14,7 @@ mod fetch;
 mod finished;
 mod fit;
 mod gender;
+mod gpu_check;
 mod mending;
 mod methods;
 mod repository;
@@ -40,6 +41,7 @@ enum Task {
     /// Measure how fast SpeechLens is, beside the peers, and write BENCHMARKS.md.
     Bench(bench::Arguments),
     CudaToolkit(cuda_toolkit::Arguments),
+    GpuCheck(gpu_check::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Task::Fetch(arguments) => fetch::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::CudaToolkit(arguments) => cuda_toolkit::run(&arguments),
+        Task::GpuCheck(arguments) => gpu_check::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

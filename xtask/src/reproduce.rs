@@ -141,7 +141,7 @@ impl Arguments {
 }
 
 /// The first corpus that is given, or the built-in voices.
-fn source(folders: [&Option<PathBuf>; 2]) -> Result<String> {
+pub fn source<const N: usize>(folders: [&Option<PathBuf>; N]) -> Result<String> {
     match folders.into_iter().flatten().next() {
         None => Ok("synthetic".to_owned()),
         Some(folder) => match folder.to_str() {

@@ -53,10 +53,7 @@ impl<'a> Load<'a> {
     }
 
     /// Of explanations of the labels.
-    pub fn explanation(
-        &self,
-        explain: impl Fn(&Tensor, &[u32]) -> Result<Tensor>,
-    ) -> Result<f64> {
+    pub fn explanation(&self, explain: impl Fn(&Tensor, &[u32]) -> Result<Tensor>) -> Result<f64> {
         self.measure(|input, labels| Ok(drop(explain(input, labels)?)))
     }
 
@@ -103,7 +100,11 @@ mod tests {
             passes.set(passes.get() + 1);
             assert_eq!((input.dims(), labels), (&[5, 3][..], &[0, 1, 0, 1, 0][..]));
             // The first pass does not count, nor does one that is slow by chance.
-            sleep(Duration::from_millis(if passes.get() < 3 { 40 } else { 10 }));
+            sleep(Duration::from_millis(if passes.get() < 3 {
+                40
+            } else {
+                10
+            }));
             Ok(input.clone())
         });
         let per_second = per_second.expect("measured");

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use candle_core::{Device, DeviceLocation};
+
 /// The processor's model, as the system names it.
 pub fn processor() -> String {
     let linux = || {
@@ -18,6 +20,22 @@ pub fn processor() -> String {
     linux()
         .or_else(macos)
         .unwrap_or_else(|| format!("unknown processor ({})", std::env::consts::ARCH))
+}
+
+/// The card's model and its driver, as NVIDIA's tool names them; nothing of other devices.
+pub fn card(device: &Device) -> String {
+    let DeviceLocation::Cuda { gpu_id } = device.location() else {
+        return "none".into();
+    };
+    let output = Command::new("nvidia-smi")
+        .args(["--query-gpu=name,driver_version", "--format=csv,noheader"])
+        .args(["--id", &gpu_id.to_string()])
+        .output();
+    let output = output.ok().filter(|output| output.status.success());
+    output.map_or_else(
+        || "unknown".into(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
 }
 
 /// How many cores this process may use.

@@ -6,10 +6,15 @@ use anyhow::{Context, Result};
 use speechlens_report::{atomic, progress};
 
 use crate::repository;
+pub use machine::card;
+pub use operations::CLASSES;
+pub use peer::Peer;
+pub use rows::{Pass, What, Work, name, passes};
+pub use statistics::{median, ratio};
+
 use document::{Findings, Memory, Outcome, PeerMemory};
 use ours::Ours;
-use peer::Peer;
-use rows::{MEMORY, ROWS, Row, Work};
+use rows::{MEMORY, ROWS, Row};
 
 mod document;
 mod machine;
@@ -19,6 +24,9 @@ mod peak;
 mod peer;
 mod rows;
 mod statistics;
+
+/// What the peers of all rows need of Python.
+const PACKAGES: [&str; 5] = ["torch", "zennit", "librosa", "scipy", "kaldi-native-fbank"];
 
 /// Measure how fast SpeechLens is, beside the peers, and write BENCHMARKS.md.
 #[derive(clap::Args)]
@@ -43,7 +51,8 @@ pub struct Arguments {
     quiet: bool,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+/// A number above 0, as an argument.
+pub fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if seconds.is_finite() && seconds > 0.0 => Ok(seconds),
         _ => Err("say a number above 0".into()),
@@ -86,8 +95,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     check_writable(&output)?;
     // Python before the build: what is missing there shows at once.
-    let mut peer = arguments.peers.as_deref().map(Peer::start).transpose()?;
-    let versions = peer.as_mut().map(Peer::versions).transpose()?;
+    let peer = arguments.peers.as_deref();
+    let mut peer = peer.map(|python| Peer::start(python, "cpu")).transpose()?;
+    let versions = peer.as_mut().map(|peer| peer.versions(&PACKAGES));
+    let versions = versions.transpose()?;
     let ours = Ours::build()?;
 
     let rows = arguments.rows();
@@ -150,7 +161,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// What a fresh Python holds that does nothing but this row.
 fn peer_memory(python: &Path, row: Row, seconds: f64) -> Result<PeerMemory> {
-    let mut peer = Peer::start(python)?;
+    let mut peer = Peer::start(python, "cpu")?;
     let packages = peer.peak_memory_of_packages()?;
     peer.measure(row.work, seconds)?;
     let peak = peer.peak_memory()?;

@@ -6,7 +6,7 @@ use speechlens_models::Arch;
 use speechlens_nn::Kind;
 
 /// Any number: the last layer's part is small.
-const CLASSES: usize = 10;
+pub const CLASSES: usize = 10;
 
 /// The nominal floating-point operations of one recording's forward pass: two for each multiply-add of the convolutions and
 /// dense layers, from the shapes of their weights and outputs.

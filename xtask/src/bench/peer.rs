@@ -16,6 +16,8 @@ const SCRIPT: &str = include_str!("peers.py");
 /// A Python process. It ends with this value.
 pub struct Peer {
     python: PathBuf,
+    /// Where networks compute, as PyTorch calls it.
+    device: String,
     process: Child,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -25,8 +27,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts Python; packages are loaded when they are needed.
-    pub fn start(python: &Path) -> Result<Self> {
+    /// Starts Python, whose networks are to compute on this device; packages are loaded when they are needed.
+    pub fn start(python: &Path, device: &str) -> Result<Self> {
         let mut script = tempfile::Builder::new().suffix(".py").tempfile()?;
         script.write_all(SCRIPT.as_bytes())?;
         let said = NamedTempFile::new()?;
@@ -47,6 +49,7 @@ impl Peer {
         };
         Ok(Peer {
             python: python.to_owned(),
+            device: device.to_owned(),
             process,
             requests,
             answers: BufReader::new(answers),
@@ -55,12 +58,12 @@ impl Peer {
         })
     }
 
-    /// The versions of Python and of the packages that are measured.
+    /// The versions of Python and of these packages.
     ///
     /// # Errors
     /// If one is not installed; the error has the line that installs it.
-    pub fn versions(&mut self) -> Result<Vec<(String, String)>> {
-        let answer = self.ask(&json!({"what": "versions"}))?;
+    pub fn versions(&mut self, packages: &[&str]) -> Result<Vec<(String, String)>> {
+        let answer = self.ask(&json!({"what": "versions", "packages": packages}))?;
         let all = answer.as_object().into_iter().flatten();
         let (found, missing): (Vec<_>, Vec<_>) = all.partition(|(_, version)| version.is_string());
         if !missing.is_empty() {
@@ -84,7 +87,7 @@ impl Peer {
         let request = match work {
             Work::Network(pass) => json!({
                 "what": pass.what.name(), "rules": pass.what.rules().map(Rules::name), "arch": pass.arch.to_string(), "batch": pass.batch,
-                "threads": rayon::current_num_threads(), "seconds": seconds,
+                "device": self.device, "threads": rayon::current_num_threads(), "seconds": seconds,
             }),
             Work::Spectrogram => features("spectrogram", SPECTROGRAM),
             Work::Filterbank => features("filterbank", FILTERBANK),

@@ -2,9 +2,9 @@
 
 One JSON object a line on standard input, one answer each on standard output:
 
-{"what": "versions"}                                          {NAME: version or null, …}
-{"what": "forward", "arch": "alexnet", "batch": 50, "threads": 2, "seconds": 3}    {"per_second": …}
-    likewise train, and lrp with "rules": "epsilon" or "gamma"; resnet34
+{"what": "versions", "packages": ["torch", …]}                {NAME: version or null, …}
+{"what": "forward", "arch": "alexnet", "batch": 50, "device": "cpu", "threads": 2, "seconds": 3}    {"per_second": …}
+    likewise train, and lrp with "rules": "epsilon" or "gamma"; resnet34; cuda:0
 {"what": "spectrogram", "length": 28800, "rate": 48000, "seconds": 3}              {"per_second": …}
     likewise filterbank
 {"what": "memory"}                                            {"peak": bytes or null}
@@ -22,10 +22,10 @@ import time
 CLASSES = 10
 
 
-def versions():
-    """Of Python and of the packages used here; null for those that are not installed."""
+def versions(packages):
+    """Of Python and of these packages; null for those that are not installed."""
     found = {"python": platform.python_version()}
-    for name in ["torch", "zennit", "librosa", "scipy", "kaldi-native-fbank"]:
+    for name in packages:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -179,15 +179,29 @@ def network(request):
 
     torch.set_num_threads(request["threads"])
     torch.manual_seed(1)
+    # In single precision, as ours; the fastest algorithm for each shape.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    device = torch.device(request["device"])
     if request["arch"] == "alexnet":
         net, shape = alexnet(), (1, 227, 227)
     else:
         net, shape = resnet34(request["what"] == "lrp"), (1, 64, 200)
-    x = torch.randn(request["batch"], *shape)
-    labels = torch.arange(request["batch"]) % CLASSES
+    net = net.to(device)
+    x = torch.randn(request["batch"], *shape).to(device)
+    labels = (torch.arange(request["batch"]) % CLASSES).to(device)
     if request["what"] == "lrp":
-        return lrp(net, x, labels, request["rules"])
-    return {"forward": forward, "train": train}[request["what"]](net, x, labels)
+        step = lrp(net, x, labels, request["rules"])
+    else:
+        step = {"forward": forward, "train": train}[request["what"]](net, x, labels)
+    if device.type == "cpu":
+        return step
+
+    def done():
+        step()
+        torch.cuda.synchronize(device)
+
+    return done
 
 
 def spectrogram(request):
@@ -246,7 +260,7 @@ def main():
         request = json.loads(line)
         try:
             if request["what"] == "versions":
-                answer = versions()
+                answer = versions(request["packages"])
             elif request["what"] == "memory":
                 answer = memory()
             elif request["what"] == "packages":

@@ -144,6 +144,27 @@ const fn network(what: What, arch: Arch, batch: usize, goal: Option<f64>) -> Row
     }
 }
 
+/// Those of networks.
+pub fn passes() -> impl Iterator<Item = Pass> {
+    ROWS.into_iter().filter_map(|row| match row.work {
+        Work::Network(pass) => Some(pass),
+        Work::Spectrogram | Work::Filterbank => None,
+    })
+}
+
+impl Pass {
+    /// What a table calls it.
+    pub fn title(&self) -> String {
+        let what = match self.what {
+            What::Forward => "forward",
+            What::Train => "training",
+            What::Lrp(Rules::Epsilon) => "LRP ε",
+            What::Lrp(Rules::Gamma) => "LRP γ",
+        };
+        format!("{}, {what}, batch {}", name(self.arch), self.batch)
+    }
+}
+
 impl Row {
     /// What `--only` calls it.
     pub fn id(&self) -> String {
@@ -159,18 +180,11 @@ impl Row {
 
     /// What the document calls it.
     pub fn title(&self) -> String {
-        let Pass { what, arch, batch } = match self.work {
-            Work::Network(pass) => pass,
-            Work::Spectrogram => return "spectrogram, one core".into(),
-            Work::Filterbank => return "filterbank, one core".into(),
-        };
-        let what = match what {
-            What::Forward => "forward",
-            What::Train => "training",
-            What::Lrp(Rules::Epsilon) => "LRP ε",
-            What::Lrp(Rules::Gamma) => "LRP γ",
-        };
-        format!("{}, {what}, batch {batch}", name(arch))
+        match self.work {
+            Work::Network(pass) => pass.title(),
+            Work::Spectrogram => "spectrogram, one core".into(),
+            Work::Filterbank => "filterbank, one core".into(),
+        }
     }
 }
 

@@ -17,14 +17,15 @@ use speechlens_data::{
 use speechlens_eval::Dataset;
 use speechlens_eval::known_answer::{Found, find};
 use speechlens_models::Arch;
+use speechlens_nn::Graph;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::{Config, Samples, Score, Trainer, logits};
-use speechlens_nn::{Graph, Result as NnResult};
 use speechlens_report::heatmap::{Panel, limit};
 use speechlens_report::{atomic, progress};
 
+use crate::fit::First;
 use crate::gender::heatmaps::axes;
 use crate::mending::recipes::{Job, RECIPES};
 use crate::methods::list::{mean, of_spectrograms};
@@ -283,7 +284,7 @@ impl<'a> Bench<'a> {
         let quiet = self.lab.arguments.quiet;
         let bar = progress::bar(&format!("training, {label}"), steps as usize, quiet);
         // Nothing is chosen by validation: one sample is enough to be allowed to train.
-        trainer.run(data, &First(data), self.lab.device, |trainer, _| {
+        trainer.run(data, &First(data, 1), self.lab.device, |trainer, _| {
             bar.set_position(trainer.steps());
             Ok(true)
         })?;
@@ -384,27 +385,6 @@ impl<'a> Bench<'a> {
         let mut pictures = self.pictures.borrow_mut();
         pictures.entry(artifact.name()).or_insert(panels);
         Ok((planted, judged))
-    }
-}
-
-/// The first sample of others.
-struct First<'a>(&'a Dataset);
-
-impl Samples for First<'_> {
-    fn len(&self) -> usize {
-        self.0.len().min(1)
-    }
-
-    fn key(&self) -> String {
-        self.0.key()
-    }
-
-    fn batch(
-        &self,
-        places: &[usize],
-        device: &candle_core::Device,
-    ) -> NnResult<(candle_core::Tensor, Vec<u32>)> {
-        self.0.batch(places, device)
     }
 }
 

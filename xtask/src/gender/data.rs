@@ -17,6 +17,21 @@ use speechlens_report::progress;
 
 use crate::reproduce::{Arguments, Profile};
 
+/// How the thesis trained (4.1).
+pub fn thesis_training(seed: u64) -> Config {
+    Config {
+        epochs: 200,
+        batch: 50,
+        optimizer: Optimizer::Sgd {
+            lr: 1e-4,
+            momentum: 0.9,
+        },
+        schedule: Schedule::Constant,
+        seed,
+        loss: Loss::BinaryCrossEntropy,
+    }
+}
+
 /// What a profile decides.
 pub struct Setting {
     speakers: Speakers,
@@ -30,17 +45,7 @@ pub struct Setting {
 impl Setting {
     /// The setting of the profile asked for.
     pub fn new(arguments: &Arguments) -> Self {
-        let thesis = Config {
-            epochs: 200,
-            batch: 50,
-            optimizer: Optimizer::Sgd {
-                lr: 1e-4,
-                momentum: 0.9,
-            },
-            schedule: Schedule::Constant,
-            seed: arguments.seed,
-            loss: Loss::BinaryCrossEntropy,
-        };
+        let thesis = thesis_training(arguments.seed);
         let fast = Config {
             optimizer: Optimizer::AdamW {
                 lr: 1e-4,

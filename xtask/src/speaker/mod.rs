@@ -16,16 +16,18 @@ use speechlens_nn::Graph;
 use crate::fit;
 use crate::reproduce::{Findings, Lab};
 use data::{Data, Setting};
+pub use flipping::ORDERS;
 use training::Trained;
 
 /// A set of rules: what it is called here, its preset, and the figures of its heatmaps and of its curves.
-struct RuleSet {
+pub struct RuleSet {
     name: &'static str,
-    preset: &'static str,
+    pub preset: &'static str,
     figures: [&'static str; 2],
 }
 
-const RULES: [RuleSet; 3] = [
+/// The thesis's.
+pub const RULES: [RuleSet; 3] = [
     RuleSet {
         name: "LRP-0",
         preset: "thesis-speaker-zero",

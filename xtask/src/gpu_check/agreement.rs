@@ -1,0 +1,270 @@
+//! What the device computes beside what the CPU does.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use candle_core::{DType, Device, Tensor};
+use speechlens_attribution::Method;
+use speechlens_lrp::Composite;
+use speechlens_nn::optim::Optimizer;
+use speechlens_nn::schedule::Schedule;
+use speechlens_nn::train::Config;
+use speechlens_nn::{Trainer, allow_tf32};
+use speechlens_report::progress;
+use speechlens_report::results::{Cell, Experiment, Row};
+
+use super::subject::Subject;
+use super::{Arguments, Found};
+use crate::bench::name;
+
+/// How far apart the two may be in single precision, relative to the largest value.
+pub const TOLERANCE: f64 = 1e-4;
+/// Steps of training that are compared.
+const STEPS: u64 = 2;
+
+/// Every rule, in a composite of its own.
+const RULES: [(&str, &str); 9] = [
+    ("lrp-0", "[[rule]]\nrule = \"lrp-0\"\n"),
+    ("epsilon", "[[rule]]\nrule = \"epsilon\"\nepsilon = 0.25\n"),
+    (
+        "gamma",
+        "[[rule]]\nfirst = true\nrule = \"z-plus\"\n[[rule]]\nkind = \"conv\"\nrule = \"gamma\"\ngamma = 0.25\n\
+         [[rule]]\nrule = \"epsilon\"\nepsilon = 0.25\n",
+    ),
+    (
+        "gamma-generalized",
+        "[[rule]]\nrule = \"gamma-generalized\"\ngamma = 0.25\n",
+    ),
+    (
+        "alpha-beta",
+        "[[rule]]\nkind = \"conv\"\nrule = \"alpha-beta\"\nalpha = 2.0\nbeta = 1.0\n\
+         [[rule]]\nrule = \"epsilon\"\nepsilon = 0.25\n",
+    ),
+    (
+        "z-plus",
+        "[[rule]]\nkind = \"conv\"\nrule = \"z-plus\"\n[[rule]]\nrule = \"epsilon\"\nepsilon = 0.25\n",
+    ),
+    (
+        "z-box",
+        "[[rule]]\nfirst = true\nrule = \"z-box\"\n[[rule]]\nrule = \"epsilon\"\nepsilon = 0.25\n",
+    ),
+    (
+        "w-square",
+        "[[rule]]\nfirst = true\nrule = \"w-square\"\n[[rule]]\nrule = \"epsilon\"\nepsilon = 0.25\n",
+    ),
+    (
+        "flat",
+        "[[rule]]\nfirst = true\nrule = \"flat\"\n[[rule]]\nrule = \"epsilon\"\nepsilon = 0.25\n",
+    ),
+];
+
+/// What both sides compute.
+enum Item {
+    Logits,
+    Explanation(String, Method),
+    Training,
+}
+
+impl Item {
+    fn all(subject: &Subject) -> Result<Vec<Item>> {
+        let mut items = vec![
+            Item::Logits,
+            Item::Explanation("gradient".into(), Method::Gradient),
+            Item::Training,
+        ];
+        for (rule, text) in RULES {
+            let composite = Composite::parse(text, Path::new(rule))?.with_bounds(subject.bounds);
+            let name = format!("LRP, {rule}");
+            items.push(Item::Explanation(name, Method::Lrp(composite)));
+        }
+        for preset in &subject.presets {
+            let composite = Composite::preset(preset)?;
+            let name = format!("LRP, {preset}");
+            items.push(Item::Explanation(name, Method::Lrp(composite)));
+        }
+        Ok(items)
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Item::Logits => "logits".into(),
+            Item::Explanation(name, _) => name.clone(),
+            Item::Training => format!("{STEPS} steps of training, change of every parameter"),
+        }
+    }
+
+    /// Each of the tensors that is to agree, on the CPU in f64: a recording's, or a parameter's.
+    fn compute(&self, subject: &Subject, device: &Device, dtype: DType) -> Result<Vec<Tensor>> {
+        let graph = subject.graph(device, dtype)?;
+        let (input, labels) = subject.batch(device, dtype)?;
+        let here = |tensor: Tensor| -> Result<Tensor> {
+            Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?)
+        };
+        let by_recording = |tensor: Tensor| -> Result<Vec<Tensor>> {
+            let tensor = here(tensor)?;
+            let recordings = 0..labels.len();
+            Ok(recordings
+                .map(|place| tensor.get(place))
+                .collect::<Result<_, _>>()?)
+        };
+        match self {
+            Item::Logits => by_recording(graph.forward(&input)?),
+            Item::Explanation(_, method) => {
+                let explained = method.of(&graph)?.attribute(&input, &labels, &|_| ())?;
+                by_recording(explained.relevance)
+            }
+            Item::Training => {
+                let config = Config {
+                    epochs: 1,
+                    batch: labels.len(),
+                    optimizer: Optimizer::Sgd {
+                        lr: 1e-3,
+                        momentum: 0.9,
+                    },
+                    schedule: Schedule::Constant,
+                    seed: 1,
+                    loss: subject.loss,
+                };
+                let mut trainer = Trainer::new(&graph, config)?;
+                for _ in 0..STEPS {
+                    trainer.step(&input, &labels)?;
+                }
+                let before = graph.weights();
+                let after = trainer.graph().weights();
+                let changes = after
+                    .into_iter()
+                    .map(|(name, after)| here((after - &before[&name])?));
+                changes.collect()
+            }
+        }
+    }
+}
+
+/// The largest difference of any value, relative to the largest value of its tensor.
+fn apart(found: &[Tensor], expected: &[Tensor]) -> Result<f64> {
+    let largest = |tensor: &Tensor| -> Result<f64> {
+        Ok(tensor.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>()?)
+    };
+    let mut most = 0.0f64;
+    for (found, expected) in found.iter().zip(expected) {
+        let (apart, size) = (largest(&(found - expected)?)?, largest(expected)?);
+        // Not `max`: what is not a number must be seen.
+        let ratio = if apart == 0.0 { 0.0 } else { apart / size };
+        if ratio.is_nan() || ratio > most {
+            most = ratio;
+        }
+        if most.is_nan() {
+            break;
+        }
+    }
+    Ok(most)
+}
+
+/// Computes everything on both.
+pub fn check(arguments: &Arguments, device: &Device) -> Result<Found> {
+    let subjects = Subject::both(arguments)?;
+    let items = subjects
+        .iter()
+        .map(|subject| {
+            Ok(Item::all(subject)?
+                .into_iter()
+                .map(move |item| (subject, item)))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let items: Vec<_> = items.into_iter().flatten().collect();
+    let bar = progress::bar("agreement", items.len(), arguments.quiet);
+    let mut rows = Vec::new();
+    for (subject, item) in &items {
+        let title = format!("{}, {}", name(subject.arch), item.name());
+        bar.set_message(title.clone());
+        let compute = |device: &Device, dtype| {
+            let computed = item.compute(subject, device, dtype);
+            computed.with_context(|| format!("{title}, in {dtype:?} on {:?}", device.location()))
+        };
+        let [own, own_f64] = [DType::F32, DType::F64].map(|dtype| compute(&Device::Cpu, dtype));
+        let [theirs, theirs_f64] = [DType::F32, DType::F64].map(|dtype| compute(device, dtype));
+        let (own, own_f64) = (own?, own_f64?);
+        let single = apart(&theirs?, &own)?;
+        let tf32: Cell = match device.is_cpu() {
+            true => Cell::Missing,
+            false => {
+                allow_tf32(true);
+                let rounded = compute(device, DType::F32);
+                allow_tf32(false);
+                shown(apart(&rounded?, &own)?)
+            }
+        };
+        let cells = [
+            shown(single),
+            if single <= TOLERANCE { "yes" } else { "no" }.into(),
+            shown(apart(&theirs_f64?, &own_f64)?),
+            shown(apart(&own, &own_f64)?),
+            tf32,
+        ];
+        rows.push(Row::measured(title, cells));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let columns = [
+        "f32",
+        "within 1e-4",
+        "f64",
+        "f32 on the CPU beside f64",
+        "TF32",
+    ];
+    let recordings: Vec<_> = subjects.iter().map(|one| one.samples.len()).collect();
+    Ok(Found {
+        experiment: Experiment {
+            id: "gpu-agreement".into(),
+            title: "The device beside the CPU: largest difference, relative to the largest value"
+                .into(),
+            columns: columns.map(str::to_owned).to_vec(),
+            rows,
+            files: Vec::new(),
+        },
+        how: format!(
+            "Networks with random weights, the same on both, and {} spectrograms and {} segments of filterbanks. Of each \
+             recording, or of each parameter, the largest difference of any value over the largest value; the largest of these. \
+             The fourth column is what single precision costs the CPU itself: a rule that divides by small numbers magnifies \
+             rounding, wherever it is computed. The last is the device with TF32 beside the CPU without.",
+            recordings[0], recordings[1]
+        ),
+    })
+}
+
+/// With two digits, as a number: a table shows two decimals.
+fn shown(apart: f64) -> Cell {
+    match apart.is_nan() {
+        true => "not a number".into(),
+        false => format!("{apart:.1e}").into(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_has_a_row() {
+        let unknown = Composite::parse("[[rule]]\nrule = \"none\"\n", Path::new("a test"));
+        let error = unknown.unwrap_err().to_string();
+        let (_, names) = error.split_once("there are ").unwrap();
+        let mut names: Vec<&str> = names.trim().split(", ").collect();
+        let mut own = RULES.map(|(name, _)| name);
+        names.sort_unstable();
+        own.sort_unstable();
+        assert_eq!(own.to_vec(), names);
+    }
+
+    #[test]
+    fn differences_are_relative_to_each_tensor() {
+        let tensor = |values: [f64; 2]| Tensor::new(&values, &Device::Cpu).unwrap();
+        let expected = [tensor([100.0, -200.0]), tensor([0.0, 0.5])];
+        let found = [tensor([100.0, -202.0]), tensor([0.01, 0.5])];
+        assert!((apart(&found, &expected).unwrap() - 0.02).abs() < 1e-12);
+        assert_eq!(apart(&expected, &expected).unwrap(), 0.0);
+        let broken = [tensor([f64::NAN, -200.0]), tensor([0.0, 0.5])];
+        assert!(apart(&broken, &expected).unwrap().is_nan());
+    }
+}
