@@ -47,7 +47,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
     /// Recordings a network that both sides compute, and flip the bins of.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..))]
     recordings: u16,
     /// Segments whose flipping is timed, of the thesis's 20,000.
     #[arg(long, value_name = "N", default_value_t = 640, value_parser = clap::value_parser!(u16).range(1..))]

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use speechlens_data::{
     FilterbankStore, Parameters, Sex, Sizes, Speakers, Split, Store, Stretch, held_out::in_turn,
 };
@@ -70,14 +72,20 @@ impl Subject {
         Ok(architecture.random(self.seed, device)?.to_dtype(dtype)?)
     }
 
-    /// All recordings and their labels.
+    /// All recordings and their labels. Noise of half a unit lies over them, the same everywhere: in digital silence all values of a
+    /// window are equal, and rounding decides which is the largest.
     pub fn batch(&self, device: &Device, dtype: DType) -> Result<(Tensor, Vec<u32>)> {
         let places: Vec<usize> = (0..self.samples.len()).collect();
-        let (input, labels) = self.samples.batch(&places, device)?;
-        Ok((input.to_dtype(dtype)?, labels))
+        let (input, labels) = self.samples.batch(&places, &Device::Cpu)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let noise: Vec<f32> = (0..input.elem_count())
+            .map(|_| rng.random_range(-0.5..0.5))
+            .collect();
+        let input = (&input + Tensor::from_vec(noise, input.shape(), &Device::Cpu)?)?;
+        Ok((input.to_dtype(dtype)?.to_device(device)?, labels))
     }
 
-    /// Every fifth of the bins of an input, as counts.
+    /// Shares of the bins of an input, as counts.
     pub fn counts(&self) -> Result<Vec<usize>> {
         let (input, _) = self.samples.batch(&[0], &Device::Cpu)?;
         Ok(counts(
