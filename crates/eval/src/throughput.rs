@@ -43,7 +43,7 @@ impl<'a> Load<'a> {
 
     /// Of forward passes, recordings a second.
     pub fn forward(&self) -> Result<f64> {
-        self.measure(|input, _| Ok(drop(self.graph.forward(input)?)))
+        self.measure(|input, _| Ok(self.graph.forward(input)?))
     }
 
     /// Of steps of training.
@@ -54,12 +54,12 @@ impl<'a> Load<'a> {
 
     /// Of explanations of the labels.
     pub fn explanation(&self, explain: impl Fn(&Tensor, &[u32]) -> Result<Tensor>) -> Result<f64> {
-        self.measure(|input, labels| Ok(drop(explain(input, labels)?)))
+        self.measure(explain)
     }
 
     /// One pass warms up; then the median rate of the passes that fit in the time, at least one. A pass is done when the device
     /// is done with it.
-    fn measure(&self, mut pass: impl FnMut(&Tensor, &[u32]) -> Result<()>) -> Result<f64> {
+    fn measure<T>(&self, mut pass: impl FnMut(&Tensor, &[u32]) -> Result<T>) -> Result<f64> {
         let device = self.input.device();
         let mut timed = || -> Result<f64> {
             let before = Instant::now();

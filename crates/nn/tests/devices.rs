@@ -2,14 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
-use candle_core::{Device, Shape, Tensor};
+use candle_core::{Device, Shape, Tensor, Var};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use speechlens_nn::kernels::batch_norm::{normalize, statistics};
 use speechlens_nn::kernels::conv2d::{self, Geometry};
 use speechlens_nn::kernels::max_pool2d::{self, Window};
 use speechlens_nn::kernels::pointwise::{below_rank, of_sign, quotient};
 use speechlens_nn::kernels::ranks::ranks;
+use speechlens_nn::loss::Loss;
+use speechlens_nn::ops::{BatchNorm, Conv2d, Dropout, Flatten, Linear, Relu};
 use speechlens_nn::optim::Optimizer;
+use speechlens_nn::schedule::Schedule;
+use speechlens_nn::train::Config;
+use speechlens_nn::{Architecture, Trainer};
 
 fn gpu() -> Option<Device> {
     match speechlens_nn::device("cuda:0") {
@@ -128,7 +134,7 @@ fn optimizers() {
             &gpu,
             [&by_lot(50, 1), &by_lot(50, 2)],
             |[start, gradient]| {
-                let parameter = candle_core::Var::from_tensor(start).unwrap();
+                let parameter = Var::from_tensor(start).unwrap();
                 let slots = optimizer.start(&parameter).unwrap();
                 for step in 1..=3 {
                     optimizer
@@ -139,4 +145,71 @@ fn optimizers() {
             },
         );
     }
+}
+
+#[test]
+fn batch_normalization() {
+    let Some(gpu) = gpu() else { return };
+    let tensors = [by_lot((4, 6, 5, 3), 1), by_lot(6, 2), by_lot(6, 3)];
+    agree(&gpu, tensors.each_ref(), |[x, w, b]| {
+        let moments = statistics(x).unwrap();
+        normalize(x, w, b, &moments, 1e-5).unwrap()
+    });
+    agree(&gpu, tensors.each_ref(), |[x, w, b]| {
+        let [x, w] = [x, w].map(|tensor| Var::from_tensor(tensor).unwrap());
+        let output = normalize(&x, &w, b, &statistics(&x).unwrap(), 1e-5).unwrap();
+        let loss = (output.sqr().unwrap() * output).unwrap().sum_all().unwrap();
+        let gradients = loss.backward().unwrap();
+        let [of_x, of_w] = [x, w].map(|variable| gradients.get(&variable).unwrap().clone());
+        Tensor::cat(&[of_x.flatten_all().unwrap(), of_w], 0).unwrap()
+    });
+}
+
+/// Masks of dropout, running statistics, losses that are read together.
+#[test]
+fn training() {
+    let Some(gpu) = gpu() else { return };
+    let mut net = Architecture::new([2, 6, 5]);
+    let x = net
+        .add("conv", Conv2d::new(2, 4, 3), [net.input()])
+        .unwrap();
+    let x = net.add("bn", BatchNorm::new_2d(4), [x]).unwrap();
+    let x = net.add("relu", Relu, [x]).unwrap();
+    let x = net.add("flatten", Flatten, [x]).unwrap();
+    let x = net.add("dropout", Dropout { p: 0.5 }, [x]).unwrap();
+    net.add("dense", Linear::new(48, 3), [x]).unwrap();
+    let graph = net.random(1, &Device::Cpu).unwrap();
+    let config = Config {
+        epochs: 1,
+        batch: 4,
+        optimizer: Optimizer::Sgd {
+            lr: 0.01,
+            momentum: 0.9,
+        },
+        schedule: Schedule::Constant,
+        seed: 1,
+        loss: Loss::CrossEntropy,
+    };
+    agree(&gpu, [&by_lot((4, 2, 6, 5), 2)], |[input]| {
+        let graph = graph
+            .map_weights(|_, tensor| Ok(tensor.to_device(input.device())?))
+            .unwrap();
+        let mut trainer = Trainer::new(&graph, config.clone()).unwrap();
+        for _ in 0..3 {
+            trainer.step(input, &[0, 1, 2, 0]).unwrap();
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        trainer.save(file.path()).unwrap();
+        let losses: Vec<f32> = trainer
+            .history()
+            .loss
+            .iter()
+            .map(|loss| *loss as f32)
+            .collect();
+        assert_eq!(losses.len(), 3);
+        let mut all = vec![Tensor::new(losses, input.device()).unwrap()];
+        let weights = trainer.graph().weights();
+        all.extend(weights.values().map(|weight| weight.flatten_all().unwrap()));
+        Tensor::cat(&all, 0).unwrap()
+    });
 }

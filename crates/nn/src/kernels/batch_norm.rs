@@ -90,18 +90,25 @@ fn channels(layout: &Layout) -> candle_core::Result<usize> {
     }
 }
 
-/// `rows` numbers a channel, where they are as many.
+/// Fails unless there are `rows` numbers a channel.
+fn check(numbers: &Layout, [rows, channels]: [usize; 2]) -> candle_core::Result<()> {
+    match numbers.shape().elem_count() {
+        count if count == rows * channels => Ok(()),
+        count => candle_core::bail!(
+            "batch normalization of {} channels got {channels}",
+            count / rows
+        ),
+    }
+}
+
+/// `rows` numbers a channel.
 fn numbers<'a, T: WithDType>(
     storage: &'a CpuStorage,
     layout: &Layout,
-    [rows, channels]: [usize; 2],
+    shape: [usize; 2],
 ) -> candle_core::Result<&'a [T]> {
-    let numbers = cpu::slice::<T>(storage, layout)?;
-    if numbers.len() != rows * channels {
-        let got = numbers.len() / rows;
-        candle_core::bail!("batch normalization of {got} channels got {channels}");
-    }
-    Ok(numbers)
+    check(layout, shape)?;
+    cpu::slice::<T>(storage, layout)
 }
 
 /// What a batch is normalized with: `[C]` in f64.
@@ -291,6 +298,9 @@ impl CustomOp3 for Scale {
         shift: &CudaStorage,
         shift_layout: &Layout,
     ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let channels = channels(input_layout)?;
+        check(scale_layout, [1, channels])?;
+        check(shift_layout, [1, channels])?;
         let output = cpu::dispatch!(input, "batch normalization", T => {
             use super::cuda::{by_channel, view};
             let x = view::<T>(input, input_layout)?;
@@ -434,6 +444,7 @@ impl CustomOp3 for Sums {
     ) -> candle_core::Result<(CudaStorage, Shape)> {
         use super::cuda::{room, sum_by_channel, view};
         let (channels, device) = (channels(input_layout)?, &input.device);
+        check(batch_layout, [2, channels])?;
         let rows = view::<f64>(batch, batch_layout)?;
         let numbers = [&rows.slice(..channels), &rows.slice(channels..)];
         let mut sums = room::<f64>(device, 2 * channels)?;
@@ -505,6 +516,7 @@ impl CustomOp3 for Combine {
         let output = cpu::dispatch!(input, "batch normalization", T => {
             use super::cuda::{by_channel, view};
             let (g, x) = (view::<T>(gradient, gradient_layout)?, view::<T>(input, input_layout)?);
+            check(rows_layout, [3, channels])?;
             let rows = view::<T>(rows, rows_layout)?;
             let numbers = [0, 1, 2].map(|row| rows.slice(row * channels..(row + 1) * channels));
             by_channel(&input.device, Combine::EXPRESSION, [&g, &x], numbers.each_ref())?
