@@ -216,7 +216,7 @@ pub(crate) fn sum_by_channel<T: Value, U: Value>(
     /// Sums that are taken at the same time.
     const AT_ONCE: usize = 1 << 16;
     let channels = sums.len();
-    let rows = a.len() / channels;
+    let rows = counted(a.len())? as usize / channels;
     let part = (rows * channels).div_ceil(AT_ONCE).max(1);
     let parts = rows.div_ceil(part);
     let unread = device.alloc_zeros::<f64>(channels)?;
