@@ -258,7 +258,9 @@ fn books(graph: &Graph, rules: &str, seed: u64) -> Vec<Entry> {
     let mut most = vec![0.0f64; TARGETS.len()];
     for relevance in layers.values() {
         let absolute = sums(&relevance.abs().unwrap());
-        most.iter_mut().zip(absolute).for_each(|(m, a)| *m = m.max(a));
+        most.iter_mut()
+            .zip(absolute)
+            .for_each(|(m, a)| *m = m.max(a));
     }
     let entry = |balance: Balance| {
         let relevance = &layers[&balance.node];
