@@ -121,6 +121,12 @@ impl Pcm {
         let size = self.coding.bytes();
         let frame_bytes = size * self.channels;
         let frames = (self.data.end - self.data.start) / frame_bytes as u64;
+        if frames == 0 && !self.data.is_empty() {
+            return Err(Fault::Format(format!(
+                "it claims {} channels, and has not a sample of each",
+                self.channels
+            )));
+        }
         mono.expect(frames)?;
         file.seek(SeekFrom::Start(self.data.start))
             .map_err(Fault::io)?;
