@@ -91,9 +91,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The recording does not fit the one second that a spectrogram or a waveform shows.
-    #[error(
-        "the recording lasts {seconds:.3} s, but one second is the most; cut it, remove silence with --trim, or explain it in parts with --pieces"
-    )]
+    #[error("the recording lasts {seconds:.3} s, but one second is the most; cut it")]
     TooLong {
         /// Its length in seconds.
         seconds: f64,

@@ -36,6 +36,15 @@ impl Default for Cutting {
     }
 }
 
+/// The least that samples of a sound differ: a step of 24 bits.
+const LEAST: f32 = 1.0 / (1 << 23) as f32;
+
+/// Whether samples hold no sound at all: all are the same, to a step of 24 bits.
+pub fn is_silent(samples: &[f32]) -> bool {
+    let first = samples.first().copied().unwrap_or(0.0);
+    samples.iter().all(|s| (s - first).abs() <= LEAST)
+}
+
 /// The recording without the silence before its first and after its last sound.
 ///
 /// A recording with no sound at all stays as it is.

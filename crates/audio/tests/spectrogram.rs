@@ -132,7 +132,7 @@ fn what_does_not_fit_is_refused_with_a_remedy() {
     };
     let error = spectrogram.compute(&longer, Placement::At(0)).unwrap_err();
     assert!(
-        matches!(error, Error::TooLong { .. }) && error.to_string().contains("--trim"),
+        matches!(error, Error::TooLong { .. }) && error.to_string().contains("cut it"),
         "{error}"
     );
     assert!(matches!(

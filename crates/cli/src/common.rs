@@ -63,6 +63,29 @@ fn device_name(name: &str) -> Result<String, String> {
     }
 }
 
+/// An error and its causes. Many an error tells its cause itself: that is not said twice.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !message.contains(&cause) {
+            let colon = if message.is_empty() { "" } else { ": " };
+            message = message + colon + &cause;
+        }
+    }
+    let lines: Vec<&str> = message.lines().map(str::trim).collect();
+    lines.join(" ")
+}
+
+/// The error, with the model's name where the network is to blame.
+pub fn of_model(model: &Path, error: speechlens_explain::Error) -> anyhow::Error {
+    match &error {
+        speechlens_explain::Error::NotFinite { .. } => {
+            anyhow::Error::from(error).context(model.display().to_string())
+        }
+        _ => error.into(),
+    }
+}
+
 /// A count of at least one.
 pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {

@@ -1,6 +1,5 @@
 //! `speechlens explain`
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +13,8 @@ use speechlens_explain::{
 use speechlens_models::Model;
 use speechlens_report::progress;
 
-use crate::common::{Common, percentage};
-use crate::input::{self, Found};
+use crate::common::{Common, of_model, percentage};
+use crate::input::{self, Found, Kinds};
 use crate::method;
 
 /// Show which parts of a recording speak for a class, and which against it.
@@ -34,6 +33,8 @@ pub struct Arguments {
     input: Vec<PathBuf>,
     #[command(flatten)]
     reading: input::Arguments,
+    #[command(flatten)]
+    strictness: input::Strictness,
     #[command(flatten)]
     method: method::Several,
     /// Print which rule each layer gets. Without an input, nothing else is done.
@@ -120,15 +121,20 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let Some(output) = &arguments.output else {
         return Ok(());
     };
-    let found = input::files(&arguments.input)?;
-    let inputs = arguments
-        .reading
-        .read(found.iter().map(|found| &found.path), &model)?;
-    let folders = folders(output, &found)?;
+    let reader = arguments.reading.reader(&model)?;
+    let found = input::files(&arguments.input, Kinds::RecordingsAndArrays)?;
+    let folders = input::places(output, &found)?;
     let ways = ways(&explainers)?;
     let mut sheet = contact::Sheet::default();
-    for (input, folder) in inputs.iter().zip(&folders) {
-        let answers = explain(&explainers, input, common)?;
+    let mut given = arguments.strictness.inputs(found.len());
+    let mut inputs = Vec::new();
+    for (Found { path, .. }, folder) in found.iter().zip(&folders) {
+        let read = arguments.reading.read(&reader, path);
+        let Some(input) = given.take(path, read)? else {
+            continue;
+        };
+        let answers = explain(&explainers, &input, common)
+            .map_err(|error| of_model(&arguments.model, error))?;
         let explanations: Vec<Explanation> = explainers
             .iter()
             .zip(&answers)
@@ -140,22 +146,23 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
                 1 => folder.clone(),
                 _ => folder.join(way),
             };
-            files::write(&folder, &model_name, input, explanation, arguments.top)?;
+            files::write(&folder, &model_name, &input, explanation, arguments.top)?;
             if arguments.conservation {
                 let table = show::conservation(&explanation.answers.conservation);
                 writeln!(std::io::stdout(), "{}", table.text())?;
             }
         }
-        files::write_page(folder, &model_name, input, &explanations, arguments.top)?;
-        if inputs.len() > 1 {
+        files::write_page(folder, &model_name, &input, &explanations, arguments.top)?;
+        if found.len() > 1 {
             let below = folder.strip_prefix(output).unwrap_or(folder);
-            sheet.add(input, &explanations, below, &ways)?;
+            sheet.add(&input, &explanations, below, &ways)?;
         }
         if !common.quiet {
-            say(&model, input, &answers[0], folder)?;
+            say(&model, &input, &answers[0], folder)?;
         }
+        inputs.push(input);
     }
-    if inputs.len() > 1 {
+    if found.len() > 1 && !inputs.is_empty() {
         let model_name = arguments.model.display().to_string();
         let page = sheet.page(&model, &model_name, &inputs)?;
         page.write(&output.join("index.html"))?;
@@ -164,7 +171,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             writeln!(std::io::stdout(), "contact sheet: {}", path.display())?;
         }
     }
-    Ok(())
+    given.end()
 }
 
 fn named(model: &Path, error: speechlens_explain::Error) -> anyhow::Error {
@@ -198,7 +205,11 @@ fn ways(explainers: &[Explainer]) -> Result<Vec<String>> {
 }
 
 /// What each way finds of an input.
-fn explain(explainers: &[Explainer], input: &Input, common: &Common) -> Result<Vec<Answers>> {
+fn explain(
+    explainers: &[Explainer],
+    input: &Input,
+    common: &Common,
+) -> speechlens_explain::Result<Vec<Answers>> {
     let total: usize = explainers.iter().map(Explainer::passes).sum();
     let bar = progress::bar("explaining, passes", input.len() * total, common.quiet);
     let mut before = 0;
@@ -219,7 +230,10 @@ fn say(model: &Model, input: &Input, answers: &Answers, folder: &Path) -> Result
             let (class, probability) = answers.answer(model, 0);
             format!("{}  {:.1} %", model.classes[class], 100.0 * probability)
         }
-        windows => format!("{windows} windows"),
+        windows => match windows - input.sounding().count() {
+            0 => format!("{windows} windows"),
+            silent => format!("{windows} windows, {silent} of them silent"),
+        },
     };
     let page = folder.join("index.html");
     Ok(writeln!(
@@ -228,24 +242,4 @@ fn say(model: &Model, input: &Input, answers: &Answers, folder: &Path) -> Result
         input.name,
         page.display()
     )?)
-}
-
-/// Where each input's files go.
-fn folders(output: &Path, found: &[Found]) -> Result<Vec<PathBuf>> {
-    if found.len() == 1 {
-        return Ok(vec![output.to_owned()]);
-    }
-    let mut taken = BTreeSet::new();
-    let mut folders = Vec::new();
-    for Found { path, name } in found {
-        let folder = output.join(name);
-        if !taken.insert(folder.clone()) {
-            bail!(
-                "{}: two inputs have this name; explain them one by one",
-                path.display()
-            );
-        }
-        folders.push(folder);
-    }
-    Ok(folders)
 }

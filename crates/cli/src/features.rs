@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use clap::Subcommand;
-use ndarray::Array1;
+use ndarray::{Array1, Array2};
 use speechlens_audio::silence::{TRIM_DB, trim};
-use speechlens_audio::{
-    Audio, Crop, Filterbank, Placed, Placement, Spectrogram, Waveform, filterbank,
-};
+use speechlens_audio::{Audio, Crop, Filterbank, Placement, Spectrogram, Waveform, filterbank};
 use speechlens_report::npy;
 
-/// Turn a recording into what networks read.
+use crate::common::check_writable;
+use crate::input::{self, Kinds, remedy};
+
+/// Turn recordings into what networks read.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -32,26 +33,20 @@ enum Kind {
 }
 
 #[derive(clap::Args)]
-struct SpectrogramArguments {
-    /// The recording: WAV, FLAC, MP3, AAC in MP4, Ogg Vorbis; at most one second.
-    audio: PathBuf,
-    /// Where to write the array, a NumPy file.
-    #[arg(short, long, value_name = "OUT.npy")]
+struct Files {
+    /// Recordings (.wav, .flac, .mp3, .m4a, .ogg, .opus, .webm, .aiff, .sph and others), and folders of them.
+    #[arg(required = true)]
+    audio: Vec<PathBuf>,
+    /// Where to write the array, a NumPy file; of several recordings the folder of theirs, which are named after them.
+    #[arg(short, long, value_name = "OUT.npy|DIR")]
     output: PathBuf,
-    /// Where the recording starts in the second of zeros, in samples at 8 kHz.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    offset: usize,
     #[command(flatten)]
-    cut: Cut,
+    strictness: input::Strictness,
 }
 
+/// How a recording becomes one of a second.
 #[derive(clap::Args)]
-struct WaveformArguments {
-    /// The recording: WAV, FLAC, MP3, AAC in MP4, Ogg Vorbis; at most one second.
-    audio: PathBuf,
-    /// Where to write the array, a NumPy file.
-    #[arg(short, long, value_name = "OUT.npy")]
-    output: PathBuf,
+struct Second {
     /// Where the recording starts in the second of zeros, in samples at 8 kHz.
     #[arg(long, default_value_t = 0, value_name = "N")]
     offset: usize,
@@ -61,112 +56,118 @@ struct WaveformArguments {
 }
 
 #[derive(clap::Args)]
+struct SpectrogramArguments {
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    second: Second,
+    /// Which 227 of the 230 frames are kept: `thesis` cuts the last three, `audiomnist` the first two and the last.
+    #[arg(long, default_value_t, value_parser = clap::value_parser!(Crop), value_name = "thesis|audiomnist")]
+    crop: Crop,
+}
+
+#[derive(clap::Args)]
+struct WaveformArguments {
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    second: Second,
+}
+
+#[derive(clap::Args)]
 struct FbankArguments {
-    /// The recording: WAV, FLAC, MP3, AAC in MP4, Ogg Vorbis; 25 ms or longer.
-    audio: PathBuf,
-    /// Where to write the array, a NumPy file.
-    #[arg(short, long, value_name = "OUT.npy")]
-    output: PathBuf,
+    #[command(flatten)]
+    files: Files,
     /// Leave each band's mean over the recording as it is; otherwise it is set to 0, which takes away the level and the
     /// colour of the microphone. Networks expect it at 0.
     #[arg(long)]
     no_mean_norm: bool,
 }
 
-/// How a recording becomes a spectrogram.
-#[derive(clap::Args)]
-pub struct Cut {
-    /// Which 227 of the 230 frames are kept: `thesis` cuts the last three, `audiomnist` the first two and the last.
-    #[arg(long, default_value_t, value_parser = clap::value_parser!(Crop), value_name = "thesis|audiomnist")]
-    pub crop: Crop,
-    /// Take silence off both ends: what is 40 dB below the loudest.
-    #[arg(long)]
-    pub trim: bool,
+impl Second {
+    /// What is made of a recording; errors name the file.
+    fn of<T>(
+        &self,
+        path: &Path,
+        make: impl Fn(&Audio, Placement) -> speechlens_audio::Result<T>,
+    ) -> Result<T> {
+        let audio = speechlens_audio::read(path)?;
+        let audio = match self.trim {
+            true => trim(&audio, TRIM_DB),
+            false => audio,
+        };
+        make(&audio, Placement::At(self.offset)).map_err(|error| {
+            let ends = match self.trim {
+                true => ", without its silent ends",
+                false => "",
+            };
+            let remedy = remedy(&error, Some(self.trim), None);
+            anyhow!("{}{ends}: {error}{remedy}", path.display())
+        })
+    }
 }
 
-/// The spectrogram of a recording; errors name the file.
-pub fn spectrogram(
-    path: &Path,
-    placement: Placement,
-    crop: Crop,
-    trimmed: bool,
-) -> Result<(Audio, Placed)> {
-    let audio = recording(path, trimmed)?;
-    let placed = Spectrogram::new(crop)
-        .compute(&audio, placement)
-        .with_context(|| named(path, trimmed))?;
-    Ok((audio, placed))
-}
-
-/// The waveform of a recording; errors name the file.
-pub fn waveform(path: &Path, placement: Placement, trimmed: bool) -> Result<Array1<f32>> {
-    Waveform::default()
-        .compute(&recording(path, trimmed)?, placement)
-        .with_context(|| named(path, trimmed))
-}
-
-fn recording(path: &Path, trimmed: bool) -> Result<Audio> {
-    let audio = speechlens_audio::read(path)?;
-    Ok(match trimmed {
-        true => trim(&audio, TRIM_DB),
-        false => audio,
-    })
-}
-
-fn named(path: &Path, trimmed: bool) -> String {
-    match trimmed {
-        true => format!("{}, without its silent ends", path.display()),
-        false => path.display().to_string(),
+impl Files {
+    /// Writes what is made of each.
+    fn write<D: ndarray::Dimension>(
+        &self,
+        make: impl Fn(&Path) -> Result<ndarray::Array<f32, D>>,
+    ) -> Result<()> {
+        let found = input::files(&self.audio, Kinds::Recordings)?;
+        let places = input::places(&self.output, &found)?;
+        let mut inputs = self.strictness.inputs(found.len());
+        for (found, place) in found.iter().zip(places) {
+            let mut place = place.into_os_string();
+            if inputs.are_several() {
+                place.push(".npy");
+            }
+            let place = PathBuf::from(place);
+            let Some(features) = inputs.take(&found.path, make(&found.path))? else {
+                continue;
+            };
+            check_writable(&place)?;
+            npy::write(&place, features.view())?;
+            tracing::info!("{}: {:?}", place.display(), features.shape());
+        }
+        inputs.end()
     }
 }
 
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.kind {
-        Kind::Spectrogram(arguments) => write_spectrogram(arguments),
-        Kind::Waveform(arguments) => write_waveform(arguments),
-        Kind::Fbank(arguments) => write_fbank(arguments),
+        Kind::Spectrogram(SpectrogramArguments {
+            files,
+            second,
+            crop,
+        }) => {
+            let spectrogram = Spectrogram::new(*crop);
+            files.write(|path| {
+                let placed = second.of(path, |audio, at| spectrogram.compute(audio, at))?;
+                Ok(placed.values)
+            })
+        }
+        Kind::Waveform(WaveformArguments { files, second }) => {
+            let waveform = Waveform::default();
+            files.write(|path| -> Result<Array1<f32>> {
+                second.of(path, |audio, at| waveform.compute(audio, at))
+            })
+        }
+        Kind::Fbank(FbankArguments {
+            files,
+            no_mean_norm,
+        }) => {
+            let filterbank = Filterbank::new();
+            files.write(|path| -> Result<Array2<f32>> {
+                let audio = speechlens_audio::read(path)?;
+                let features = filterbank.compute(&audio);
+                let mut features =
+                    features.map_err(|error| anyhow!("{}: {error}", path.display()))?;
+                if !no_mean_norm {
+                    filterbank::subtract_mean(features.view_mut());
+                }
+                Ok(features)
+            })
+        }
     }
-}
-
-fn write_spectrogram(arguments: &SpectrogramArguments) -> Result<()> {
-    let placement = Placement::At(arguments.offset);
-    let (_, placed) = spectrogram(
-        &arguments.audio,
-        placement,
-        arguments.cut.crop,
-        arguments.cut.trim,
-    )?;
-    npy::write(&arguments.output, placed.values.view())?;
-    tracing::info!(
-        "{}: {} samples at 8 kHz from {}",
-        arguments.output.display(),
-        placed.samples,
-        placed.offset
-    );
-    Ok(())
-}
-
-fn write_waveform(arguments: &WaveformArguments) -> Result<()> {
-    let placement = Placement::At(arguments.offset);
-    let waveform = waveform(&arguments.audio, placement, arguments.trim)?;
-    Ok(npy::write(&arguments.output, waveform.view())?)
-}
-
-fn write_fbank(arguments: &FbankArguments) -> Result<()> {
-    let audio = speechlens_audio::read(&arguments.audio)?;
-    let mut features = Filterbank::new()
-        .compute(&audio)
-        .with_context(|| arguments.audio.display().to_string())?;
-    if !arguments.no_mean_norm {
-        filterbank::subtract_mean(features.view_mut());
-    }
-    npy::write(&arguments.output, features.view())?;
-    tracing::info!(
-        "{}: {} frames of {:.3} s",
-        arguments.output.display(),
-        features.ncols(),
-        audio.seconds()
-    );
-    Ok(())
 }

@@ -1,18 +1,24 @@
-//! How `predict`, `explain` and `serve` read inputs.
+//! How `predict`, `explain` and `features` read inputs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use speechlens_audio::{ENDINGS, filterbank, is_recording};
-use speechlens_explain::{Input, Reader, Reading};
-use speechlens_models::Model;
+use speechlens_explain::{Error, Input, Reader, Reading};
+use speechlens_models::{Features, Model};
+
+use crate::common::one_line;
+
+/// Inputs that a summary names at most.
+const NAMED: usize = 5;
 
 /// How inputs are read.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Where a recording starts in its second of zeros, in samples at 8 kHz; spectrograms and waveforms only.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    offset: usize,
+    /// Where a recording starts in its second of zeros, in samples at 8 kHz, for networks that read one second; else 0.
+    #[arg(long, value_name = "N")]
+    offset: Option<usize>,
     /// Take silence off both ends of a recording: what is 40 dB below the loudest.
     #[arg(long)]
     trim: bool,
@@ -20,9 +26,10 @@ pub struct Arguments {
     /// one second: each piece is a window.
     #[arg(long)]
     pieces: bool,
-    /// From the start of one window of two seconds to the next, for networks that read filterbanks: 1 lets them overlap by half.
-    #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = hop)]
-    hop: f64,
+    /// From the start of one window of two seconds to the next, for networks that read filterbanks: 1 lets them overlap by half;
+    /// else 2.
+    #[arg(long, value_name = "SECONDS", value_parser = hop)]
+    hop: Option<f64>,
 }
 
 fn hop(text: &str) -> Result<f64, String> {
@@ -38,8 +45,16 @@ pub struct Found {
     pub name: PathBuf,
 }
 
+/// What is looked for in folders.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kinds {
+    Recordings,
+    /// Recordings, and features as `.npy` files.
+    RecordingsAndArrays,
+}
+
 /// The files given, and those in the folders given, in order.
-pub fn files(paths: &[PathBuf]) -> Result<Vec<Found>> {
+pub fn files(paths: &[PathBuf], kinds: Kinds) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -51,18 +66,22 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<Found>> {
             continue;
         }
         let before = found.len();
-        search(path, Path::new(""), &mut found)?;
+        search(path, Path::new(""), kinds, &mut found)?;
         ensure!(
             found.len() > before,
-            "{}: holds no recordings (.npy, .{}); give a folder that does",
+            "{}: holds no recordings ({}.{}); give a folder that does",
             path.display(),
+            match kinds {
+                Kinds::Recordings => "",
+                Kinds::RecordingsAndArrays => ".npy, ",
+            },
             ENDINGS.join(", .")
         );
     }
     Ok(found)
 }
 
-fn search(folder: &Path, name: &Path, found: &mut Vec<Found>) -> Result<()> {
+fn search(folder: &Path, name: &Path, kinds: Kinds, found: &mut Vec<Found>) -> Result<()> {
     let read = || -> std::io::Result<Vec<_>> { std::fs::read_dir(folder)?.collect() };
     let mut entries = read().with_context(|| format!("{}: cannot be read", folder.display()))?;
     entries.sort_by_key(|entry| entry.file_name());
@@ -70,11 +89,12 @@ fn search(folder: &Path, name: &Path, found: &mut Vec<Found>) -> Result<()> {
         let path = entry.path();
         let name = name.join(path.file_stem().unwrap_or_default());
         let is_array = || {
-            path.extension()
-                .is_some_and(|e| e.eq_ignore_ascii_case("npy"))
+            let ending = path.extension();
+            kinds == Kinds::RecordingsAndArrays
+                && ending.is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
         };
         if path.is_dir() {
-            search(&path, &name, found)?;
+            search(&path, &name, kinds, found)?;
         } else if is_recording(&path) || is_array() {
             found.push(Found { path, name });
         }
@@ -82,28 +102,145 @@ fn search(folder: &Path, name: &Path, found: &mut Vec<Found>) -> Result<()> {
     Ok(())
 }
 
+/// Where what is made of each goes: of one, to `output`; of several, below it, by their names.
+pub fn places(output: &Path, found: &[Found]) -> Result<Vec<PathBuf>> {
+    if found.len() == 1 {
+        return Ok(vec![output.to_owned()]);
+    }
+    let mut taken = BTreeSet::new();
+    for Found { path, name } in found {
+        ensure!(
+            taken.insert(name),
+            "{}: two inputs have this name; give them one by one",
+            path.display()
+        );
+    }
+    Ok(found.iter().map(|found| output.join(&found.name)).collect())
+}
+
+/// What a command's options can do about a recording that is too long; each is there or not, and given or not.
+pub fn remedy(
+    error: &speechlens_audio::Error,
+    trim: Option<bool>,
+    pieces: Option<bool>,
+) -> String {
+    if !matches!(error, speechlens_audio::Error::TooLong { .. }) {
+        return String::new();
+    }
+    let options = [
+        (trim, "--trim takes silence off its ends"),
+        (pieces, "--pieces cuts it at its pauses"),
+    ];
+    let left = options
+        .into_iter()
+        .filter(|(given, _)| *given == Some(false));
+    left.map(|(_, does)| format!("; {does}")).collect()
+}
+
+/// What becomes of inputs that cannot be used.
+#[derive(clap::Args)]
+pub struct Strictness {
+    /// Stop at the first input that cannot be used. Else, of several, it is told and passed over, and the status at the end is 1.
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Several inputs, and those of them that were passed over.
+pub struct Inputs {
+    all: usize,
+    strict: bool,
+    passed_over: Vec<PathBuf>,
+}
+
+impl Strictness {
+    /// So many inputs, of which none has been seen.
+    pub fn inputs(&self, all: usize) -> Inputs {
+        Inputs {
+            all,
+            strict: self.strict || all == 1,
+            passed_over: Vec::new(),
+        }
+    }
+}
+
+impl Inputs {
+    /// Whether there are more than one.
+    pub fn are_several(&self) -> bool {
+        self.all > 1
+    }
+
+    /// What was made of an input; or nothing, and it is told why.
+    pub fn take<T>(&mut self, path: &Path, made: Result<T>) -> Result<Option<T>> {
+        match made {
+            Ok(made) => Ok(Some(made)),
+            Err(error) if self.strict => Err(error),
+            Err(error) => {
+                tracing::error!("{}; passed over", one_line(&error));
+                self.passed_over.push(path.to_owned());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Fails if inputs were passed over.
+    pub fn end(self) -> Result<()> {
+        let (count, all) = (self.passed_over.len(), self.all);
+        if count == 0 {
+            return Ok(());
+        }
+        let first = self.passed_over.iter().take(NAMED);
+        let mut names: Vec<String> = first.map(|path| path.display().to_string()).collect();
+        if count > NAMED {
+            names.push("…".into());
+        }
+        bail!(
+            "{count} of {all} inputs cannot be used and were passed over: {}",
+            names.join(", ")
+        )
+    }
+}
+
 impl Arguments {
     /// A reader for the model.
     pub fn reader(&self, model: &Model) -> Result<Reader> {
-        let frames = self.hop * f64::from(filterbank::RATE) / filterbank::HOP as f64;
+        let whole = model.features() == Features::Filterbank;
+        let reads = match whole {
+            true => "two seconds at a time of whole recordings",
+            false => "one second",
+        };
+        let not_for_it = [
+            ("offset", self.offset.is_some() && whole),
+            ("pieces", self.pieces && whole),
+            ("hop", self.hop.is_some() && !whole),
+        ];
+        for (option, given) in not_for_it {
+            ensure!(!given, "--{option}: the network reads {reads}; leave it out");
+        }
+        ensure!(
+            !self.pieces || self.offset.is_none(),
+            "--offset: pieces start at the start of their second; leave it or --pieces out"
+        );
+        let default = Reading::default();
+        let frames = |seconds| seconds * f64::from(filterbank::RATE) / filterbank::HOP as f64;
         let reading = Reading {
-            offset: self.offset,
+            offset: self.offset.unwrap_or(default.offset),
             trim: self.trim,
             pieces: self.pieces,
-            hop: frames.round() as usize,
-            ..Reading::default()
+            hop: self.hop.map_or(default.hop, |hop| frames(hop).round() as usize),
+            ..default
         };
         Ok(Reader::new(model, reading)?)
     }
 
-    /// Reads every file for the model.
-    pub fn read<'a>(
-        &self,
-        paths: impl IntoIterator<Item = &'a PathBuf>,
-        model: &Model,
-    ) -> Result<Vec<Input>> {
-        let reader = self.reader(model)?;
-        let paths = paths.into_iter();
-        paths.map(|path| Ok(reader.read(path)?)).collect()
+    /// Reads a file; says what of these arguments can help if that fails.
+    pub fn read(&self, reader: &Reader, path: &Path) -> Result<Input> {
+        reader.read(path).map_err(|error| match &error {
+            Error::Recording { source, .. } => {
+                let pieces = self.offset.is_none().then_some(self.pieces);
+                let remedy = remedy(source, Some(self.trim), pieces);
+                anyhow!("{error}{remedy}")
+            }
+            _ => error.into(),
+        })
     }
 }

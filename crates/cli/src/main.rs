@@ -21,7 +21,7 @@ mod rules;
 mod serve;
 mod train;
 
-use common::Common;
+use common::{Common, one_line};
 use speechlens_report::interrupt;
 
 /// Keeps freed memory for the next tensor: giving tens of megabytes back to the system and asking for them again takes as
@@ -85,19 +85,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error and its causes. Many an error tells its cause itself: that is not said twice.
-fn one_line(error: &anyhow::Error) -> String {
-    let mut message = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if !message.contains(&cause) {
-            let colon = if message.is_empty() { "" } else { ": " };
-            message = message + colon + &cause;
-        }
-    }
-    let lines: Vec<&str> = message.lines().map(str::trim).collect();
-    lines.join(" ")
 }
 
 /// Whether the reader of standard output has had enough, as in `speechlens predict … | head`.

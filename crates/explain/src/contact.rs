@@ -43,7 +43,8 @@ impl Sheet {
             let answers = explanation.answers;
             let windows = input.features.outer_iter();
             let windows = windows.zip(answers.relevance.outer_iter());
-            for ((features, relevance), target) in windows.zip(&answers.targets) {
+            let windows = windows.zip(&answers.targets).zip(&input.silent);
+            for (((features, relevance), target), _) in windows.filter(|(_, silent)| !**silent) {
                 let key = (*target as usize, explanation.name());
                 let sum = self.sums.entry(key).or_insert_with(|| Sum {
                     features: ArrayD::zeros(features.raw_dim()),
@@ -60,7 +61,9 @@ impl Sheet {
         };
         let model = explainer.model();
         let mut votes = vec![0usize; model.classes.len()];
-        (0..input.len()).for_each(|window| votes[answers.answer(model, window).0] += 1);
+        input
+            .sounding()
+            .for_each(|window| votes[answers.answer(model, window).0] += 1);
         let most = votes.iter().max().copied().unwrap_or(0);
         let class = votes.iter().position(|count| *count == most).unwrap_or(0);
         let caption = match input.len() {

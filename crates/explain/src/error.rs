@@ -14,6 +14,31 @@ pub enum Error {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A recording of which no features can be made.
+    #[error("{name}: {source}")]
+    Recording {
+        /// The file.
+        name: String,
+        /// What is wrong and what to do.
+        source: speechlens_audio::Error,
+    },
+    /// An input without sound, of which a network has nothing to say.
+    #[error(
+        "{name}: is silent: all its values are the same, and what a network answers to that means nothing; give a recording \
+         with sound"
+    )]
+    Silent {
+        /// The file.
+        name: String,
+    },
+    /// Logits that are infinite or not a number.
+    #[error("its answer to {name} is not a finite number: {cause}")]
+    NotFinite {
+        /// The input.
+        name: String,
+        /// What is likely wrong with the network, and what to do.
+        cause: String,
+    },
     /// A setting that makes no sense, or that the network does not know.
     #[error("{0}")]
     Setting(String),
@@ -43,6 +68,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// A recording of which no features can be made.
+    pub(crate) fn recording(name: &str, source: speechlens_audio::Error) -> Self {
+        Error::Recording {
+            name: name.to_owned(),
+            source,
+        }
+    }
+
     /// A problem with an input.
     pub(crate) fn input(name: &str, problem: impl ToString) -> Self {
         Error::Input {

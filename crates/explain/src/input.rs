@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::path::Path;
 
-use ndarray::{Array2, ArrayD, Axis, s, stack};
-use speechlens_audio::silence::{Cutting, TRIM_DB, segments, trim};
+use ndarray::{Array2, ArrayD, ArrayViewD, Axis, s, stack};
+use speechlens_audio::silence::{Cutting, TRIM_DB, is_silent, segments, trim};
 use speechlens_audio::{
     Audio, Crop, Filterbank, HOP, Placement, RATE, SECOND, SIZE, Spectrogram, Waveform, filterbank,
     frequencies, read_at_most, resample, times,
@@ -22,14 +22,14 @@ const SHORTEST_PIECE: f64 = 0.05;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     /// Where a recording of at most a second starts in its second of zeros, in samples at 8 kHz; spectrograms and waveforms
-    /// only.
+    /// only. Pieces start at 0.
     pub offset: usize,
     /// Whether silence is taken off both ends: what is 40 dB below the loudest.
     pub trim: bool,
     /// Whether a recording is cut at its pauses into pieces of 0.25 to 1 s, as training on long recordings does; spectrograms
     /// and waveforms only.
     pub pieces: bool,
-    /// Frames of 10 ms from the start of one window of a filterbank to the next.
+    /// Frames of 10 ms from the start of one window to the next; filterbanks only.
     pub hop: usize,
     /// The longest recording, in seconds.
     pub longest: f64,
@@ -54,6 +54,8 @@ pub struct Input {
     pub name: String,
     /// Its features, `[N, H, W]`, or waveforms, `[N, T]`.
     pub features: ArrayD<f32>,
+    /// Which of the N are silent: what the network answers to them means nothing. Never all of them.
+    pub silent: Vec<bool>,
     /// Whether the input itself was one of the N, or a recording of a second.
     pub single: bool,
     /// Of a recording: what the network heard, and where the windows lie in it.
@@ -118,7 +120,7 @@ impl Reader {
     /// A reader for what the model reads.
     ///
     /// # Errors
-    /// If the model's metadata name no crop there is, or the offset or the pieces make no sense for it.
+    /// If the model's metadata name no crop there is.
     pub fn new(model: &Model, reading: Reading) -> Result<Reader> {
         let seconds = |samples: usize, rate: u32| samples as f64 / f64::from(rate);
         let (features, grid) = match model.features() {
@@ -143,14 +145,6 @@ impl Reader {
                 (Kind::Waveform(Box::default()), grid)
             }
             Features::Filterbank => {
-                for (option, given) in [("offset", reading.offset != 0), ("pieces", reading.pieces)]
-                {
-                    if given {
-                        return Err(Error::Setting(format!(
-                            "--{option}: the network reads whole recordings; leave it out"
-                        )));
-                    }
-                }
                 let normalization = model.metadata.get("normalization");
                 let features = Kind::Filterbank {
                     filterbank: Box::new(Filterbank::new()),
@@ -164,11 +158,6 @@ impl Reader {
                 (features, grid)
             }
         };
-        if reading.pieces && reading.offset != 0 {
-            return Err(Error::Setting(
-                "--offset: pieces start at the start of their second; leave it out".into(),
-            ));
-        }
         Ok(Reader {
             features,
             reading,
@@ -194,7 +183,7 @@ impl Reader {
     /// Features as they are.
     ///
     /// # Errors
-    /// If they are not of the network's input's shape `[H, W]`, or many such.
+    /// If they are not of the network's input's shape `[H, W]`, or many such, or all values are the same.
     pub fn array(&self, name: &str, array: ArrayD<f32>) -> Result<Input> {
         let (expected, remedy): (&[usize], _) = match self.features {
             Kind::Spectrogram(_) => (
@@ -214,13 +203,15 @@ impl Reader {
             false => array,
         };
         match features.shape() {
-            [count, one @ ..] if *count > 0 && one == expected => Ok(Input {
+            [count, one @ ..] if *count > 0 && one == expected => Input {
                 name: name.to_owned(),
+                silent: features.outer_iter().map(is_constant).collect(),
                 features,
                 single,
                 heard: None,
                 grid: self.grid.clone(),
-            }),
+            }
+            .with_sound(),
             _ => {
                 let sizes: Vec<String> = expected.iter().map(ToString::to_string).collect();
                 let sizes = sizes.join(", ");
@@ -235,8 +226,13 @@ impl Reader {
     /// A recording.
     ///
     /// # Errors
-    /// If it is too short or too long for the network.
+    /// If it is silent, or too short or too long for the network.
     pub fn audio(&self, name: &str, audio: Audio) -> Result<Input> {
+        if !audio.samples.is_empty() && is_silent(&audio.samples) {
+            return Err(Error::Silent {
+                name: name.to_owned(),
+            });
+        }
         let audio = match self.reading.trim {
             true => trim(&audio, TRIM_DB),
             false => audio,
@@ -248,16 +244,23 @@ impl Reader {
             _ if self.reading.pieces => self.pieces(name.to_owned(), &audio),
             _ => self.second(name.to_owned(), &audio),
         };
-        input.map_err(|error| match error {
-            Error::Input { problem, .. } if self.reading.trim => {
-                Error::input(&format!("{name}, without its silent ends"), problem)
+        input.map_err(|mut error| {
+            if let (true, Error::Input { name, .. } | Error::Recording { name, .. }) =
+                (self.reading.trim, &mut error)
+            {
+                name.push_str(", without its silent ends");
             }
-            error => error,
+            error
         })
     }
 
     /// The features of at most a second.
-    fn of_a_second(&self, audio: &Audio, placement: Placement) -> Result<ArrayD<f32>, String> {
+    fn of_a_second(
+        &self,
+        name: &str,
+        audio: &Audio,
+        placement: Placement,
+    ) -> Result<ArrayD<f32>> {
         let features = match &self.features {
             Kind::Spectrogram(spectrogram) => spectrogram
                 .compute(audio, placement)
@@ -269,13 +272,12 @@ impl Reader {
                 .compute(audio)
                 .map(|features| features.into_dyn()),
         };
-        features.map_err(|error| error.to_string())
+        features.map_err(|error| Error::recording(name, error))
     }
 
     fn second(&self, name: String, audio: &Audio) -> Result<Input> {
         let offset = self.reading.offset;
-        let features = self.of_a_second(audio, Placement::At(offset));
-        let features = features.map_err(|problem| Error::input(&name, problem))?;
+        let features = self.of_a_second(&name, audio, Placement::At(offset))?;
         let frames = features.shape()[features.ndim() - 1];
         let mut samples = vec![0.0; offset];
         samples.extend(resample(&audio.samples, audio.rate, RATE));
@@ -283,6 +285,7 @@ impl Reader {
         Ok(Input {
             name,
             features: features.insert_axis(Axis(0)),
+            silent: vec![false],
             single: true,
             heard: Some(Heard {
                 audio: Audio {
@@ -321,8 +324,7 @@ impl Reader {
             let seconds = |sample: usize| sample as f64 / f64::from(audio.rate);
             let start = seconds(range.start);
             let length = seconds(range.len());
-            let window = self.of_a_second(&audio.slice(range), Placement::At(0));
-            let window = window.map_err(|problem| Error::input(&name, problem))?;
+            let window = self.of_a_second(&name, &audio.slice(range), Placement::At(0))?;
             let all = window.shape()[window.ndim() - 1];
             // The frames that are centred on the piece.
             let end = ((length - self.grid.first) / self.grid.step)
@@ -337,6 +339,7 @@ impl Reader {
         let views: Vec<_> = features.iter().map(|window| window.view()).collect();
         let features = stack(Axis(0), &views).map_err(|error| Error::input(&name, error))?;
         Ok(Input {
+            silent: vec![false; features.len_of(Axis(0))],
             features,
             single: false,
             heard: Some(Heard {
@@ -360,7 +363,8 @@ impl Reader {
         whole: bool,
     ) -> Result<Input> {
         let features = filterbank.compute(audio);
-        let mut features: Array2<f32> = features.map_err(|error| Error::input(&name, error))?;
+        let mut features: Array2<f32> =
+            features.map_err(|error| Error::recording(&name, error))?;
         let frames = features.ncols();
         if frames < FRAMES {
             let needed = (FRAMES - 1) * filterbank::HOP + filterbank::FRAME;
@@ -387,9 +391,18 @@ impl Reader {
             start,
             frames: 0..FRAMES,
         };
-        Ok(Input {
+        let sample = |frame: usize| {
+            let seconds = (frame * filterbank::HOP) as f64 / f64::from(filterbank::RATE);
+            (seconds * f64::from(audio.rate)).round() as usize
+        };
+        let heard = |start: &usize| {
+            let end = sample(start + FRAMES).min(audio.samples.len());
+            &audio.samples[sample(*start).min(end)..end]
+        };
+        Input {
             name,
             features: all.into_dyn(),
+            silent: starts.iter().map(|start| is_silent(heard(start))).collect(),
             single: false,
             heard: Some(Heard {
                 audio: Audio {
@@ -399,11 +412,31 @@ impl Reader {
                 places: starts.into_iter().map(place).collect(),
             }),
             grid: self.grid.clone(),
-        })
+        }
+        .with_sound()
     }
 }
 
+/// Whether all values are the same.
+fn is_constant(values: ArrayViewD<f32>) -> bool {
+    let first = values.first().copied();
+    values.iter().all(|value| Some(*value) == first)
+}
+
 impl Input {
+    /// Itself, unless all windows are silent.
+    fn with_sound(self) -> Result<Self> {
+        match self.silent.iter().all(|silent| *silent) {
+            true => Err(Error::Silent { name: self.name }),
+            false => Ok(self),
+        }
+    }
+
+    /// The windows that are not silent.
+    pub fn sounding(&self) -> impl Iterator<Item = usize> {
+        (0..self.len()).filter(|window| !self.silent[*window])
+    }
+
     /// How many windows there are.
     pub fn len(&self) -> usize {
         self.features.len_of(Axis(0))

@@ -178,12 +178,16 @@ impl Explanation<'_> {
         let row = |window: usize| {
             let (start, end) = input.span(window);
             let (class, probability) = self.answers.answer(model, window);
-            let cells = [
-                format!("{start:.2}–{end:.2} s"),
-                model.classes[class].clone(),
-                format!("{:.1} %", 100.0 * probability),
-                self.asked(window),
-            ];
+            let answer = match input.silent[window] {
+                true => ["silent".to_owned(), "–".to_owned()],
+                false => [
+                    model.classes[class].clone(),
+                    format!("{:.1} %", 100.0 * probability),
+                ],
+            };
+            let [class, probability] = answer;
+            let span = format!("{start:.2}–{end:.2} s");
+            let cells = [span, class, probability, self.asked(window)];
             Row::measured(window.to_string(), cells)
         };
         Table {
@@ -315,11 +319,11 @@ pub fn conservation(conservation: &[Balance]) -> Table {
     }
 }
 
-/// The likeliest classes by their mean probability over the windows.
-fn likeliest(model: &Model, answers: &Answers) -> Vec<(String, f32)> {
+/// The likeliest classes by their mean probability over the windows that are not silent.
+fn likeliest(model: &Model, input: &Input, answers: &Answers) -> Vec<(String, f32)> {
     let mean = |class: usize| {
-        let of = |logits: &Vec<f32>| model.probability(logits, class);
-        answers.logits.iter().map(of).sum::<f32>() / answers.logits.len() as f32
+        let of = |window: usize| model.probability(&answers.logits[window], class);
+        input.sounding().map(of).sum::<f32>() / input.sounding().count() as f32
     };
     let mut classes: Vec<(usize, f32)> = (0..model.classes.len()).map(|c| (c, mean(c))).collect();
     classes.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -333,6 +337,19 @@ fn likeliest(model: &Model, answers: &Answers) -> Vec<(String, f32)> {
 /// Why what is heard may not be what is meant.
 fn warnings(explanations: &[Explanation], input: &Input) -> Vec<String> {
     let mut warnings = Vec::new();
+    let silent = (0..input.len()).filter(|window| input.silent[*window]);
+    let silent: Vec<String> = silent
+        .map(|window| match (&input.heard, input.span(window)) {
+            (Some(_), (start, end)) => format!("{start:.2}–{end:.2} s"),
+            (None, _) => window.to_string(),
+        })
+        .collect();
+    if !silent.is_empty() {
+        warnings.push(format!(
+            "Silent windows: {}. What the network answers to them, and why, means nothing; the answer above leaves them out.",
+            silent.join(", ")
+        ));
+    }
     for explanation in explanations {
         let reference = explanation.explainer.method().reference();
         let from = reference.filter(|reference| *reference != f64::from(FLOOR_DB));
@@ -369,13 +386,13 @@ pub fn exhibit(
         return Err(Error::Setting("there is nothing to show".into()));
     };
     let model = first.explainer.model();
-    let answers = likeliest(model, first.answers);
+    let answers = likeliest(model, input, first.answers);
     let mut figures = Vec::new();
     for explanation in explanations {
         figures.extend(explanation.figures(input, top)?);
     }
     let (class, probability) = &answers[0];
-    let windows = match input.len() {
+    let windows = match input.sounding().count() {
         1 => String::new(),
         windows => format!(", on the mean of {windows} windows"),
     };
