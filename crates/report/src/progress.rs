@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub use indicatif::ProgressBar;
+pub use indicatif::{DecimalBytes, HumanDuration, ProgressBar};
 use indicatif::ProgressStyle;
 
 /// A bar over `total` pieces of work, on standard error; hidden where that is no terminal, or when asked to be quiet.
