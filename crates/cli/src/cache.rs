@@ -68,7 +68,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn total(entries: &[Entry]) -> String {
     let bytes = entries.iter().map(|entry| entry.bytes).sum();
-    format!("{} stores, {}", entries.len(), DecimalBytes(bytes))
+    let stores = if entries.len() == 1 {
+        "store"
+    } else {
+        "stores"
+    };
+    format!("{} {stores}, {}", entries.len(), DecimalBytes(bytes))
 }
 
 fn table(entries: &[Entry]) -> Table {

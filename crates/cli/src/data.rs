@@ -220,14 +220,13 @@ impl Arguments {
             check_crop(data, Crop::AudioMnist, crop)?;
             let bar = progress::bar("reading labels", files.len(), common.quiet);
             let done = |done: usize| bar.set_position(done as u64);
-            let read = hdf5_layout::recordings(files, self.strict, &done);
+            let labelled = hdf5_layout::labelled(files, self.strict, &done);
             bar.finish_and_clear();
-            let (labelled, left_out) = read?;
-            let (files, recordings) = labelled.into_iter().unzip();
+            let labelled = labelled?;
             return Ok(Source {
-                recordings,
-                left_out,
-                kind: Kind::Files(files),
+                recordings: labelled.recordings,
+                left_out: labelled.left_out,
+                kind: Kind::Files(labelled.files),
             });
         }
         let corpus = self.open(data, common)?;

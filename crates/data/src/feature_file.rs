@@ -85,9 +85,9 @@ impl Job<'_> {
         order.sort_by_key(|&place| self.indices[place]);
         let (mut kept, mut left_out) = (Vec::new(), Vec::new());
         for places in order.chunks(at_a_time) {
-            let made = places.par_iter().map(one).collect::<Result<Vec<_>>>()?;
+            let made: Vec<Result<_>> = places.par_iter().map(one).collect();
             for (&place, made) in places.iter().zip(made) {
-                match made {
+                match made? {
                     Ok(features) => {
                         keep(place, features)?;
                         kept.push(place);

@@ -25,22 +25,31 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries(folder)?.into_iter().filter(ours).collect())
 }
 
-/// What files say of their recordings, without the spectrograms, and those that cannot be used. `progress` hears the number of
-/// files read so far.
+/// Files, and what they say of their recordings.
+#[derive(Default)]
+pub struct Labelled {
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// The recording of each.
+    pub recordings: Vec<Recording>,
+    /// Files that cannot be used.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Reads what files say of their recordings, without the spectrograms. `progress` hears the number of files read so far.
 ///
 /// # Errors
 /// If none can be used; or, if `strict`, one cannot.
-pub fn recordings(
-    files: Vec<PathBuf>,
-    strict: bool,
-    progress: &dyn Fn(usize),
-) -> Result<(Vec<(PathBuf, Recording)>, Vec<LeftOut>)> {
-    let (mut recordings, mut left_out) = (Vec::new(), Vec::new());
+pub fn labelled(files: Vec<PathBuf>, strict: bool, progress: &dyn Fn(usize)) -> Result<Labelled> {
+    let mut labelled = Labelled::default();
     for (done, file) in (1..).zip(files) {
         match open(&file) {
-            Ok((recording, _)) => recordings.push((file, recording)),
+            Ok((recording, _)) => {
+                labelled.recordings.push(recording);
+                labelled.files.push(file);
+            }
             Err(error) if strict => return Err(error),
-            Err(error) => left_out.push(LeftOut {
+            Err(error) => labelled.left_out.push(LeftOut {
                 id: folder::name(&file),
                 reason: match parse_name(&file) {
                     Some(_) => Reason::Damaged,
@@ -51,9 +60,9 @@ pub fn recordings(
         }
         progress(done);
     }
-    match recordings.is_empty() {
-        true => Err(Error::NothingUsable(left_out)),
-        false => Ok((recordings, left_out)),
+    match labelled.files.is_empty() {
+        true => Err(Error::NothingUsable(labelled.left_out)),
+        false => Ok(labelled),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Utterances cut into pieces of at most one second, for networks that read as much.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,9 @@ use crate::{Error, Result};
 
 /// Decoded utterances that are kept. Neighbouring pieces come from one utterance, and every thread works on another.
 const KEPT: usize = 32;
+
+/// Utterances that are decoded before their errors are looked at.
+const AT_A_TIME: usize = 256;
 
 /// How utterances are cut. Silence between the pieces is left out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +35,7 @@ impl Cut {
     fn pieces(self, audio: &Audio) -> Vec<Range<usize>> {
         match self {
             Cut::Longer if audio.samples.len() <= audio.rate as usize => {
-                vec![0..audio.samples.len()]
+                iter::once(0..audio.samples.len()).collect()
             }
             Cut::Pauses | Cut::Longer => segments(audio, &Cutting::default()),
             Cut::Fixed(seconds) => {
@@ -81,10 +85,13 @@ impl<C: Corpus> Pieces<C> {
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
             usable(&utterances, utterance, pieces)
         };
-        let cuts = (0..utterances.recordings().len())
-            .into_par_iter()
-            .map(cut_one)
-            .collect::<Result<Vec<_>>>()?;
+        let all: Vec<usize> = (0..utterances.recordings().len()).collect();
+        let mut cuts = Vec::with_capacity(all.len());
+        for some in all.chunks(AT_A_TIME) {
+            let cut: Vec<Result<_>> = some.par_iter().map(|index| cut_one(*index)).collect();
+            // The first error in order, whichever came first.
+            cuts.extend(cut.into_iter().collect::<Result<Vec<_>>>()?);
+        }
 
         let mut pieces = Vec::new();
         let mut recordings = Vec::new();
