@@ -471,7 +471,7 @@ fn refuse_single(path: &Path) -> Result<()> {
             .is_some_and(|own| own.eq_ignore_ascii_case(ending))
     };
     ensure!(
-        !folder::is_recording(path),
+        !speechlens_audio::is_recording(path),
         "{name}: a single recording; give the folder of the corpus that it is of"
     );
     ensure!(

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use encoding_rs::{UTF_8, WINDOWS_1252};
+use speechlens_audio::is_recording;
 
 use crate::{Error, Result};
 
@@ -17,19 +18,11 @@ const CLUTTER: [&str; 6] = [
     "System Volume Information",
 ];
 
-/// The endings of the names of recordings that are read, in lower case.
-const ENDINGS: [&str; 6] = ["flac", "m4a", "mp3", "mp4", "ogg", "wav"];
-
 /// Whether a file or folder is none of its owner's: hidden (`._speech.wav`, `.DS_Store`), or put there by a system (`@eaDir`,
 /// `__MACOSX`, `Thumbs.db`).
 pub fn is_clutter(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with('.') || CLUTTER.iter().any(|known| name.eq_ignore_ascii_case(known))
-}
-
-/// Whether a file is named as a recording, by its ending.
-pub fn is_recording(path: &Path) -> bool {
-    ENDINGS.iter().any(|ending| has_ending(path, ending))
 }
 
 /// Whether a name ends so, in any case.

@@ -25,6 +25,8 @@ pub enum Reason {
     Empty,
     /// All of its samples are 0.
     Silent,
+    /// Its channels cancel each other when they are mixed to one.
+    Cancelling,
     /// A sample is infinite or not a number.
     NotFinite,
     /// It does not fit the second that a spectrogram or a waveform shows.
@@ -40,12 +42,13 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Reason; 11] = [
+    const ALL: [Reason; 12] = [
         Reason::Unreadable,
         Reason::Undecodable,
         Reason::Damaged,
         Reason::Empty,
         Reason::Silent,
+        Reason::Cancelling,
         Reason::NotFinite,
         Reason::TooLong,
         Reason::Endless,
@@ -62,6 +65,7 @@ impl Reason {
             Reason::Damaged => "truncated or damaged",
             Reason::Empty => "without any sound",
             Reason::Silent => "silent throughout",
+            Reason::Cancelling => "whose channels cancel each other",
             Reason::NotFinite => "with samples that are no numbers",
             Reason::TooLong => "longer than one second",
             Reason::Endless => "longer than two hours",
@@ -78,6 +82,7 @@ impl Reason {
             Error::Open { .. } => Reason::Unreadable,
             Error::Damaged { .. } => Reason::Damaged,
             Error::Empty { .. } | Error::NoSamples => Reason::Empty,
+            Error::Cancels { .. } => Reason::Cancelling,
             Error::NonFinite { .. } | Error::NonFiniteSample(_) => Reason::NotFinite,
             Error::TooLong { .. } => Reason::TooLong,
             Error::TooLongFile { .. } => Reason::Endless,

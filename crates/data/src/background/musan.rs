@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-use speechlens_audio::Audio;
+use speechlens_audio::{Audio, is_recording};
 
 use super::Kind;
-use crate::folder::{self, entries, is_recording};
+use crate::folder::{self, entries};
 use crate::{Error, Result};
 
 /// The files of each kind, in the order of their names.
