@@ -233,7 +233,7 @@ const FLAWS: &[Flaw] = &[
             sound(root, "data/02/0_02_0.wav", 16_000, &[&tone, &inverse]);
         },
         preparation: PLAIN,
-        left_out: &[("1_01_0", Reason::Silent), ("0_02_0", Reason::Silent)],
+        left_out: &[("1_01_0", Reason::Silent), ("0_02_0", Reason::Cancelling)],
     },
     Flaw {
         name: "silence",
