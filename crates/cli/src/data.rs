@@ -10,7 +10,7 @@ use speechlens_data::left_out::summary;
 use speechlens_data::split::check_both;
 use speechlens_data::{
     Cache, Corpus, Error, FilterbankStore, HeldOut, LeftOut, Parameters, Preparation, Recording,
-    Sizes, Speakers, Split, Store, folder, hdf5_layout, held_out,
+    Sizes, Speakers, Split, Store, hdf5_layout, held_out,
 };
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_eval::{Dataset, Waveforms};
