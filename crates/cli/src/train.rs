@@ -17,7 +17,7 @@ use speechlens_models::{
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
-use speechlens_nn::train::{Config, Samples};
+use speechlens_nn::train::{Best, Config, Samples, Score};
 use speechlens_nn::{Graph, Trainer, tensor_file};
 use speechlens_report::interrupt::Interrupt;
 use speechlens_report::progress;
@@ -27,8 +27,8 @@ use crate::data::{self, Part, SpeakerData};
 
 /// Train a network on recordings.
 ///
-/// Writes MODEL.safetensors at the end. While it runs, MODEL.checkpoint.safetensors (three times a model's size) holds what
-/// `--resume` needs to go on to the same weights as if it had never stopped; it is removed at the end.
+/// Writes MODEL.safetensors at the end: the network as it was after the epoch with most of the validation recordings right. While
+/// it runs, MODEL.checkpoint.safetensors (four times a model's size) holds what `--resume` needs to go on to the same weights as if it had never stopped; it is removed at the end.
 /// Ctrl-C saves it, says how to go on, and ends with status 130; a second Ctrl-C ends at once.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -352,9 +352,13 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     if trainer.steps() < steps {
         return Err(interrupt.stopped().into());
     }
+    let best = trainer.best().cloned();
     let model = Model {
         arch: plan.arch,
-        graph: trainer.graph(),
+        // Of a checkpoint from before the best was kept, the last.
+        graph: best
+            .as_ref()
+            .map_or_else(|| trainer.graph(), |best| best.graph.clone()),
         classes: plan.classes,
         metadata,
     };
@@ -363,15 +367,29 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         std::fs::remove_file(&path)
             .with_context(|| format!("{}: cannot be removed", path.display()))?;
     }
-    if let (false, Some((_, score))) = (common.quiet, trainer.history().validation.last()) {
-        let right = 100.0 * score.accuracy;
-        println!(
-            "{}: {right:.1} % right on {}",
-            arguments.output.display(),
-            plan.validated_on
+    let Some(Best { step, score, .. }) = best else {
+        return Ok(());
+    };
+    let output = arguments.output.display();
+    let epoch = format!("epoch {} of {}", step / per_epoch, arguments.epochs);
+    let (right, on) = (100.0 * score.accuracy, &plan.validated_on);
+    if !common.quiet {
+        println!("{output}: {right:.1} % right on {on}, as after {epoch}, which is kept");
+    }
+    if is_at_chance(&score, validation.len()) {
+        let chance = 100.0 * score.chance;
+        tracing::warn!(
+            "{output}: has learned nothing that shows on {on}: {right:.1} % are right, and {chance:.1} % would be if it always \
+             said the most frequent class; give more data or --epochs, or another --lr"
         );
     }
     Ok(())
+}
+
+/// Whether so many right of so many may be luck: less than two standard deviations above what the most frequent class alone gives.
+fn is_at_chance(score: &Score, samples: usize) -> bool {
+    let deviation = (score.chance * (1.0 - score.chance) / samples as f64).sqrt();
+    score.accuracy < score.chance + 2.0 * deviation
 }
 
 /// Training from the checkpoint, or else from the graph's weights.

@@ -79,6 +79,21 @@ pub struct Score {
     pub loss: f64,
     /// The share classified right, in 0..1.
     pub accuracy: f64,
+    /// The share of the class that most samples are of: who always says that one is right as often.
+    // Checkpoints from before this was kept say nothing of it.
+    #[serde(default)]
+    pub chance: f64,
+}
+
+/// The graph after the epoch that did best on the validation samples.
+#[derive(Clone, Debug)]
+pub struct Best {
+    /// The steps done by then.
+    pub step: u64,
+    /// How it did.
+    pub score: Score,
+    /// Its weights.
+    pub graph: Graph,
 }
 
 /// Differentiates a graph and steps its parameters. All that is random comes from the seed and the step, so that weights,
@@ -98,6 +113,7 @@ pub struct Trainer {
     read_at_once: usize,
     /// [`Samples::key`] of what it is trained on, once that is known.
     samples: Option<String>,
+    best: Option<Best>,
 }
 
 /// Of a device beside the CPU: to read a loss is to wait until all that was asked of the device is done.
@@ -107,6 +123,10 @@ const CONFIG: &str = "speechlens.training";
 const STEP: &str = "speechlens.step";
 const HISTORY: &str = "speechlens.history";
 const SAMPLES: &str = "speechlens.samples";
+/// The step of the best epoch.
+const BEST: &str = "speechlens.best";
+/// What the names of its weights begin with.
+const BEST_WEIGHTS: &str = "best/";
 
 impl Trainer {
     /// Training that starts from the graph's weights, which it copies.
@@ -130,6 +150,7 @@ impl Trainer {
             unread: Vec::new(),
             read_at_once: if on_cpu { 1 } else { READ_AT_ONCE },
             samples: None,
+            best: None,
         })
     }
 
@@ -147,6 +168,12 @@ impl Trainer {
     /// The graph as it is now; later steps change its trained parameters too, but not its running statistics.
     pub fn graph(&self) -> Graph {
         self.graph.detach()
+    }
+
+    /// What the best epoch so far gave: the one with most validation samples right, of several the one with the smallest loss, of
+    /// several the first.
+    pub fn best(&self) -> Option<&Best> {
+        self.best.as_ref()
     }
 
     /// One step on a batch `[N, …]`. Its loss, before the step, goes into the [`history`](Trainer::history).
@@ -261,6 +288,15 @@ impl Trainer {
         let (logits, labels) = logits(&self.graph(), samples, batch, device, &|_| ())?;
         let score = Score::of(self.config.loss, &logits, &labels)?;
         self.history.validation.push((self.step, score));
+        if self.best.as_ref().is_none_or(|best| score.beats(&best.score)) {
+            // A copy: the parameters change in place.
+            let graph = self.graph.detach().map_weights(|_, weight| Ok(weight.copy()?))?;
+            self.best = Some(Best {
+                step: self.step,
+                score,
+                graph,
+            });
+        }
         Ok(())
     }
 
@@ -276,7 +312,7 @@ impl Trainer {
         }
     }
 
-    /// Writes weights, optimizer state, seed, position and history, whole or not at all.
+    /// Writes weights, those of the best epoch, optimizer state, seed, position and history, whole or not at all.
     ///
     /// # Errors
     /// If a loss is not finite that was not known before, or the file cannot be written.
@@ -301,6 +337,11 @@ impl Trainer {
                 json(serde_json::to_string(&self.history))?,
             ),
         ]);
+        if let Some(best) = &self.best {
+            metadata.insert(BEST.to_owned(), best.step.to_string());
+            let weights = best.graph.weights().into_iter();
+            tensors.extend(weights.map(|(name, tensor)| (format!("{BEST_WEIGHTS}{name}"), tensor)));
+        }
         metadata.extend(
             self.samples
                 .iter()
@@ -334,18 +375,36 @@ impl Trainer {
                 "was trained with {saved}, not {asked}: resume with the same settings"
             )));
         }
-        // What the optimizer keeps has a `/` in its name; a module's name never has.
+        // What the optimizer keeps and the best epoch's weights have a `/` in their names; a module's name never has.
         let (slot_tensors, weights): (BTreeMap<_, _>, _) = tensors
             .into_iter()
             .partition(|(name, _)| name.contains('/'));
-        let graph = graph
-            .architecture()
-            .clone()
-            .with_weights(weights)
-            .map_err(|error| wrong(error.to_string()))?;
+        let with_weights = |weights| {
+            let architecture = graph.architecture().clone();
+            let graph = architecture.with_weights(weights);
+            graph.map_err(|error| wrong(error.to_string()))
+        };
+        let best = match metadata.get(BEST) {
+            // A checkpoint from before the best was kept.
+            None => None,
+            Some(step) => {
+                let step: u64 = serde_json::from_str(step).map_err(unreadable)?;
+                let mut scores = history.validation.iter();
+                let score = scores.find(|(of, _)| *of == step).map(|(_, score)| *score);
+                let score = score.ok_or_else(|| wrong(format!("knows no score of step {step}")))?;
+                let weights = slot_tensors.iter().filter_map(|(name, tensor)| {
+                    let name = name.strip_prefix(BEST_WEIGHTS)?;
+                    Some((name.to_owned(), tensor.clone()))
+                });
+                let graph = with_weights(weights.collect())?;
+                Some(Best { step, score, graph })
+            }
+        };
+        let graph = with_weights(weights)?;
         let mut trainer = Trainer {
             step,
             history,
+            best,
             samples: metadata.get(SAMPLES).cloned(),
             ..Trainer::new(&graph, config)?
         };
@@ -408,10 +467,23 @@ impl Score {
             .zip(labels)
             .filter(|(class, label)| class == label)
             .count();
+        let mut counts = BTreeMap::<u32, usize>::new();
+        for label in labels {
+            *counts.entry(*label).or_default() += 1;
+        }
+        let share = |count: usize| count as f64 / labels.len() as f64;
         Ok(Score {
             loss: value,
-            accuracy: right as f64 / labels.len() as f64,
+            accuracy: share(right),
+            chance: share(counts.into_values().max().unwrap_or(0)),
         })
+    }
+
+    /// Whether it is better than another: more are right, or as many and the loss is smaller.
+    fn beats(&self, other: &Score) -> bool {
+        let by_loss = || other.loss.total_cmp(&self.loss);
+        let order = self.accuracy.total_cmp(&other.accuracy).then_with(by_loss);
+        order.is_gt()
     }
 }
 

@@ -127,6 +127,12 @@ fn run(trainer: &mut Trainer, stop: Option<u64>) {
         .unwrap();
 }
 
+/// The step of the best epoch, and its weights.
+fn kept(trainer: &Trainer) -> (u64, Vec<u32>) {
+    let best = trainer.best().unwrap();
+    (best.step, bits(&best.graph))
+}
+
 fn train(config: Config) -> (Vec<u32>, History) {
     let mut trainer = Trainer::new(&net(3), config).unwrap();
     run(&mut trainer, None);
@@ -147,7 +153,10 @@ fn resumed_training_ends_in_the_same_bits() {
         ..config(ADAMW)
     };
     for config in [config(SGD), config(ADAMW), cycle] {
-        let (whole, history) = train(config.clone());
+        let mut trainer = Trainer::new(&net(3), config.clone()).unwrap();
+        run(&mut trainer, None);
+        let (whole, history) = (bits(&trainer.graph()), trainer.history().clone());
+        let best = kept(&trainer);
         assert_eq!((history.loss.len(), history.validation.len()), (12, 3));
         // In the middle of an epoch, at its end, before the first step, and twice.
         for stops in [vec![6], vec![4], vec![8], vec![0], vec![1, 7], vec![12]] {
@@ -173,8 +182,51 @@ fn resumed_training_ends_in_the_same_bits() {
                 &history,
                 "{config:?} stopped at {stops:?}"
             );
+            assert!(kept(&trainer) == best, "{config:?} stopped at {stops:?}");
         }
     }
+}
+
+/// Each epoch's weights beside those that are said to be the best.
+#[test]
+fn the_best_epoch_is_kept_and_not_the_last() {
+    let (mut kept_early, mut by_loss) = (0, 0);
+    for seed in 0..6 {
+        let mut trainer = Trainer::new(
+            &net(seed),
+            Config {
+                epochs: 5,
+                ..config(SGD)
+            },
+        )
+        .unwrap();
+        let (samples, validation) = (Noise::new(45, seed), Noise::new(8, 100 + seed));
+        let mut epochs = Vec::new();
+        trainer
+            .run(&samples, &validation, &Device::Cpu, |trainer, ends| {
+                if ends {
+                    let (step, score) = *trainer.history().validation.last().unwrap();
+                    epochs.push((step, score, bits(&trainer.graph())));
+                }
+                Ok(true)
+            })
+            .unwrap();
+        let most = epochs.iter().map(|(_, score, _)| score.accuracy);
+        let most = most.fold(0.0, f64::max);
+        let most: Vec<_> = epochs
+            .iter()
+            .filter(|(_, score, _)| score.accuracy == most)
+            .collect();
+        let least = most.iter().min_by(|a, b| a.1.loss.total_cmp(&b.1.loss));
+        let (step, _, weights) = least.unwrap();
+        assert!(kept(&trainer) == (*step, weights.clone()), "seed {seed}");
+        kept_early += usize::from(*step < trainer.steps());
+        by_loss += usize::from(most.len() > 1);
+    }
+    assert!(
+        kept_early > 0 && by_loss > 0,
+        "seeds that test nothing: {kept_early} early, {by_loss} by the loss"
+    );
 }
 
 /// A checkpoint from before there were schedules has none, and so has one without a schedule now.
