@@ -10,11 +10,32 @@ use speechlens_serve::{Limits, Service, serve};
 
 use crate::common::{Common, at_least_one};
 
+/// What programs may ask, in short lines: they are shown as they stand.
+const REQUESTS: &str = "\
+Programs ask as the page does:
+
+  curl -F file=@voice.wav http://127.0.0.1:7861/explain
+  curl -F file=@voice.wav -F target=female -F ways=lrp:epsilon-plus,occlusion \\
+       http://127.0.0.1:7861/explain
+  curl --data-binary @voice.wav 'http://127.0.0.1:7861/explain?name=voice.wav'
+
+Beside the file, as fields of the form or in the address, all optional:
+  name     what the recording is called
+  ways     up to four methods with commas between; lrp:RULES for rules
+  target   the class that is asked about; else the one that is predicted
+  against  rather than which class
+
+The answer is JSON: title, lead, facts, answers (the likeliest classes and their
+probabilities), figures (heatmaps and sounds) and warnings; or {\"error\": …}
+with status 400 or above, 503 if the server is busy. GET /model tells the
+classes, the methods, and the rules that suit the network.";
+
 /// Explain recordings on a local page: drop a file or speak, and see and hear what the network listens to.
 ///
 /// The page holds all it needs and asks nothing of any other host; recordings are kept in memory and not written. It is for this
 /// machine alone unless --host says otherwise.
 #[derive(clap::Args)]
+#[command(after_long_help = REQUESTS)]
 pub struct Arguments {
     /// A model that `speechlens train` or `speechlens import` wrote.
     model: PathBuf,

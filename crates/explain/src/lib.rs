@@ -56,6 +56,6 @@ pub use error::{Error, Result};
 pub use explainer::{Answers, Details, Explainer, Question, answer, fault, logits};
 pub use input::{Grid, Heard, Input, Place, Reader, Reading};
 pub use plane::Plane;
-pub use settings::{Name, Settings, composite, default_rules};
+pub use settings::{Name, Settings, composite, default_rules, suiting_rules};
 pub use show::Explanation;
 pub use sound::{Sounds, TOP};

@@ -8,8 +8,9 @@ use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 use speechlens_attribution::{Method, Reference, Score};
 use speechlens_audio::FLOOR_DB;
-use speechlens_lrp::Composite;
+use speechlens_lrp::{BatchNormalization, Composite, Lrp, PRESETS};
 use speechlens_models::{Features, Model};
+use speechlens_nn::Kind;
 use speechlens_report::npy;
 
 use crate::{Error, Result};
@@ -150,6 +151,29 @@ pub fn default_rules(features: Features) -> &'static str {
         Features::Waveform => "lrp-0",
         Features::Filterbank => "thesis-speaker-epsilon",
     }
+}
+
+/// The presets that can be used on a model: those that give each of its layers a rule it can have, and whose reference is a value
+/// that its input can take: 0, or of spectrograms a level.
+pub fn suiting_rules(model: &Model) -> Vec<&'static str> {
+    let references = match model.features() {
+        Features::Spectrogram => f64::from(FLOOR_DB)..=0.0,
+        Features::Waveform | Features::Filterbank => 0.0..=0.0,
+    };
+    let suits = |preset: &str| {
+        composite(Some(preset), None, model.features()).is_ok_and(|composite| {
+            let options = composite.options();
+            let has_batchnorm = model
+                .graph
+                .nodes()
+                .any(|(_, node)| matches!(node.op.kind(), Kind::BatchNorm1d | Kind::BatchNorm2d));
+            references.contains(&options.reference)
+                && (has_batchnorm || options.batchnorm == BatchNormalization::default())
+                && Lrp::new(&model.graph, &composite).is_ok()
+        })
+    };
+    let presets = PRESETS.iter().map(|(name, _)| *name);
+    presets.filter(|preset| suits(preset)).collect()
 }
 
 /// Rules by preset or file for a network that reads such features; `bounds` as in [`Settings`].

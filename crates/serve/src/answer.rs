@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,7 +15,6 @@ use speechlens_explain::{
     Answers, Details, Explainer, Explanation, Name, Question, Reader, Reading, Settings, TOP,
     default_rules,
 };
-use speechlens_lrp::PRESETS;
 use speechlens_models::Features;
 
 use crate::upload::{self, Refusal};
@@ -37,10 +36,9 @@ pub async fn model(State(shared): State<Arc<Shared>>) -> Response {
         ..
     } = &shared.service;
     let methods = Name::ALL.map(|name| json!({ "name": name.as_str(), "summary": name.summary() }));
-    let rules: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
     json_text(
         json!({
-            "name": name, "arch": model.arch.to_string(), "classes": model.classes, "methods": methods, "rules": rules,
+            "name": name, "arch": model.arch.to_string(), "classes": model.classes, "methods": methods, "rules": shared.rules,
             "default_rules": default_rules(model.features()), "seconds": limits.seconds, "bytes": limits.bytes,
         })
         .to_string(),
@@ -53,7 +51,7 @@ pub struct Wish {
     /// What the recording is called.
     #[serde(default)]
     name: String,
-    /// Methods, of layer-wise relevance propagation with its rules: `lrp:gender-silence,occlusion`.
+    /// Methods, and of layer-wise relevance propagation with its rules: `lrp:gender-silence,occlusion`.
     #[serde(default)]
     ways: String,
     /// The class that is asked about, by name or index; if empty, what is predicted.
@@ -64,7 +62,35 @@ pub struct Wish {
     against: String,
 }
 
-/// Explains the recording in the body.
+impl Wish {
+    /// The wish and the recording; what a form says goes before what the address does.
+    async fn with_form(self, headers: &HeaderMap, body: Bytes) -> Result<(Wish, Bytes), Refusal> {
+        let Some(form) = upload::form(headers, body.clone()).await? else {
+            return Ok((self, body));
+        };
+        let mut wish = Wish {
+            name: form.name,
+            ..self
+        };
+        for (field, text) in form.texts {
+            *match field.as_str() {
+                "name" => &mut wish.name,
+                "ways" => &mut wish.ways,
+                "target" => &mut wish.target,
+                "against" => &mut wish.against,
+                other => {
+                    let problem = format!(
+                        "the form has a field `{other}`; beside the file there are name, ways, target and against"
+                    );
+                    return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, problem));
+                }
+            } = text;
+        }
+        Ok((wish, form.recording))
+    }
+}
+
+/// Explains the recording in the body, or in the body's form.
 pub async fn explain(
     State(shared): State<Arc<Shared>>,
     Query(wish): Query<Wish>,
@@ -91,6 +117,7 @@ async fn queued(
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, problem));
     };
     let bytes = upload::read(&headers, body, limits).await?;
+    let (wish, bytes) = wish.with_form(&headers, bytes).await?;
     let failed = |error: &dyn std::fmt::Display| {
         tracing::error!("explaining failed: {error}");
         let problem = "explaining failed; the terminal of `speechlens serve` tells why";
@@ -102,7 +129,7 @@ async fn queued(
     let work = tokio::task::spawn_blocking({
         let shared = shared.clone();
         move || {
-            let made = make(&shared.service, &wish, &bytes);
+            let made = make(&shared, &wish, &bytes);
             drop((turn, place));
             made
         }
@@ -110,7 +137,8 @@ async fn queued(
     work.await.map_err(|error| failed(&error))?
 }
 
-fn make(service: &Service, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal> {
+fn make(shared: &Shared, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal> {
+    let service = &shared.service;
     let wrong =
         |error: &dyn std::fmt::Display| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error);
     let Service {
@@ -139,7 +167,7 @@ fn make(service: &Service, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal>
     let question = Question::new(model, target.as_deref(), against.as_deref());
     let question = question.map_err(|error| wrong(&error))?;
     let mut explainers = Vec::new();
-    for way in ways(&wish.ways).map_err(|error| wrong(&error))? {
+    for way in ways(&wish.ways, &shared.rules).map_err(|error| wrong(&error))? {
         let settings = Settings {
             seed: service.seed,
             ..way
@@ -163,7 +191,7 @@ fn make(service: &Service, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal>
 }
 
 /// `lrp:RULES` or a method's name, with commas between. Rules are presets: a path would be one of this machine.
-fn ways(text: &str) -> Result<Vec<Settings>, String> {
+fn ways(text: &str, known: &[&str]) -> Result<Vec<Settings>, String> {
     let wanted = if text.is_empty() { "lrp" } else { text };
     let ways: Vec<&str> = wanted.split(',').collect();
     if ways.len() > WAYS {
@@ -179,10 +207,11 @@ fn ways(text: &str) -> Result<Vec<Settings>, String> {
                 None => (way, None),
             };
             if let Some(rules) = rules
-                && !PRESETS.iter().any(|(preset, _)| *preset == rules)
+                && !known.contains(&rules)
             {
                 return Err(format!(
-                    "`{rules}` are no rules that the page knows; take a preset"
+                    "`{rules}` are no rules that suit the network; there are {}",
+                    known.join(", ")
                 ));
             }
             Ok(Settings {

@@ -1,7 +1,9 @@
 //! A local page that explains the recording one drops on it or speaks into it.
 //!
 //! [`serve`] answers on an address until it is interrupted: a page with everything it needs embedded, the model's facts, and
-//! `POST /explain`, which takes a recording and gives an [`Exhibit`](speechlens_report::Exhibit) as JSON. Explanations are made
+//! `POST /explain`, which takes a recording, as the body or as a form's file, and gives an
+//! [`Exhibit`](speechlens_report::Exhibit) as JSON. `name`, `ways`, `target` and `against` are fields of the form or stand in the
+//! address's query. Explanations are made
 //! one at a time; so many requests wait, and the next are told that the server is busy. Nothing is written to a disk, and no
 //! answer holds a path of this machine.
 //!
@@ -36,6 +38,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{get, post};
 use candle_core::Device;
+use speechlens_explain::suiting_rules;
 use speechlens_models::Model;
 use tokio::sync::Semaphore;
 
@@ -97,6 +100,8 @@ pub enum Error {
 /// What the handlers share.
 struct Shared {
     service: Service,
+    /// The presets that suit the network.
+    rules: Vec<&'static str>,
     /// Requests that are worked on or wait.
     queue: Arc<Semaphore>,
     /// The one that is worked on.
@@ -141,6 +146,7 @@ pub fn serve(
 fn router(service: Service, address: SocketAddr) -> Router {
     let queue = Arc::new(Semaphore::new(service.limits.queue.max(1)));
     let shared = Arc::new(Shared {
+        rules: suiting_rules(&service.model),
         service,
         queue,
         work: Arc::new(Semaphore::new(1)),

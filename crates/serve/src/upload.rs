@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 
-use axum::body::{Body, HttpBody, to_bytes};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -40,7 +40,7 @@ impl IntoResponse for Refusal {
 }
 
 /// Reads a body of at most so many bytes in at most so long.
-pub async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Vec<u8>, Refusal> {
+pub async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
     let too_large = || {
         let megabytes = limits.bytes as f64 / 1e6;
         let problem =
@@ -55,7 +55,7 @@ pub async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Ve
         return Err(too_large());
     }
     match tokio::time::timeout(limits.patience, to_bytes(body, limits.bytes)).await {
-        Ok(Ok(bytes)) => Ok(bytes.into()),
+        Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_)) if told.is_none() => Err(too_large()),
         Ok(Err(_)) => Err(Refusal::new(
             StatusCode::BAD_REQUEST,
@@ -69,6 +69,54 @@ pub async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Ve
             ),
         )),
     }
+}
+
+/// A form as browsers and `curl -F` send it.
+#[derive(Default)]
+pub struct Form {
+    /// What the file is called.
+    pub name: String,
+    /// The file.
+    pub recording: Bytes,
+    /// The other fields, in order.
+    pub texts: Vec<(String, String)>,
+}
+
+/// The form that a body is, if its headers say that it is one.
+pub async fn form(headers: &HeaderMap, body: Bytes) -> Result<Option<Form>, Refusal> {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or("");
+    let boundary = match multer::parse_boundary(kind) {
+        Ok(boundary) => boundary,
+        Err(multer::Error::NoBoundary) => return Err(broken(&multer::Error::NoBoundary)),
+        Err(_) => return Ok(None),
+    };
+    let mut fields = multer::Multipart::new(Body::from(body).into_data_stream(), boundary);
+    let mut form = Form::default();
+    let mut files = 0;
+    while let Some(field) = fields.next_field().await.map_err(|error| broken(&error))? {
+        if let Some(name) = field.file_name() {
+            form.name = name.to_owned();
+            form.recording = field.bytes().await.map_err(|error| broken(&error))?;
+            files += 1;
+        } else {
+            let name = field.name().unwrap_or_default().to_owned();
+            let text = field.text().await.map_err(|error| broken(&error))?;
+            form.texts.push((name, text));
+        }
+    }
+    if files != 1 {
+        let problem =
+            format!("the form holds {files} files; send one, as `curl -F file=@voice.wav` does");
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, problem));
+    }
+    Ok(Some(form))
+}
+
+fn broken(error: &multer::Error) -> Refusal {
+    let problem =
+        format!("the form is broken ({error}); send it as `curl -F file=@voice.wav` does");
+    Refusal::new(StatusCode::BAD_REQUEST, problem)
 }
 
 /// Takes what is still coming and keeps none of it, so that the sender reads the answer and not of a broken connection; for a
