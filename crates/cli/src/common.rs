@@ -3,8 +3,9 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
+use speechlens_models::Model;
 use tracing_subscriber::EnvFilter;
 
 const HEADING: &str = "Options of every subcommand";
@@ -74,6 +75,18 @@ pub fn one_line(error: &anyhow::Error) -> String {
     }
     let lines: Vec<&str> = message.lines().map(str::trim).collect();
     lines.join(" ")
+}
+
+/// A model of whose weights none makes every answer no number.
+pub fn load_sound(path: &Path, device: &Device) -> Result<Model> {
+    let model = Model::load(path, device)?;
+    match speechlens_explain::fault(&model)? {
+        None => Ok(model),
+        Some(fault) => bail!(
+            "{}: its answers would not be numbers: {fault}",
+            path.display()
+        ),
+    }
 }
 
 /// The error, with the model's name where the network is to blame.

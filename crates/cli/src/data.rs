@@ -10,10 +10,11 @@ use speechlens_data::left_out::summary;
 use speechlens_data::split::check_both;
 use speechlens_data::{
     Cache, Corpus, Error, FilterbankStore, HeldOut, LeftOut, Parameters, Preparation, Recording,
-    Sizes, Speakers, Split, Store, hdf5_layout, held_out,
+    Sex, Sizes, Speakers, Split, Store, hdf5_layout, held_out,
 };
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_eval::{Dataset, Waveforms};
+use speechlens_models::Model;
 use speechlens_report::progress::{self, DecimalBytes, ProgressBar};
 
 use crate::common::{Common, at_least_one};
@@ -422,6 +423,27 @@ impl Arguments {
         let left_out = [corpus.left_out(), store.left_out()].concat();
         Ok((store, places, left_out))
     }
+}
+
+/// Fails if a network does not tell the classes that the data are labelled with, in their order.
+pub fn check_sexes(path: &Path, model: &Model) -> Result<()> {
+    let known = Sex::ALL.map(Sex::name);
+    if model.classes == known {
+        return Ok(());
+    }
+    let first: Vec<&str> = model.classes.iter().map(String::as_str).take(3).collect();
+    let more = if model.classes.len() > 3 { ", …" } else { "" };
+    let remedy = match model.classes.len() {
+        2 => "if these are the same, import it again with --classes male,female",
+        _ => "give a network that was trained on them",
+    };
+    bail!(
+        "{}: its {} classes are {}{more}, and those of the data are {}; {remedy}",
+        path.display(),
+        model.classes.len(),
+        first.join(", "),
+        known.join(" and "),
+    )
 }
 
 /// A corpus's name as one of files.

@@ -17,7 +17,7 @@ use speechlens_report::results::Row;
 use speechlens_report::table::Table;
 use speechlens_report::{atomic, progress};
 
-use crate::common::{Common, at_least_one, check_writable, percentage};
+use crate::common::{Common, at_least_one, check_writable, load_sound, percentage};
 use crate::data::{self, Part};
 use crate::method;
 
@@ -105,6 +105,7 @@ fn finite(text: &str) -> Result<f32, String> {
 fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<Box<dyn Samples>> {
     match model.features() {
         Features::Spectrogram => {
+            data::check_sexes(&arguments.model, model)?;
             let crop = model.metadata.get("crop").map(|crop| crop.parse());
             let crop = crop.transpose()?.unwrap_or_default();
             let read = arguments.data.read(&[arguments.part], crop, common)?;
@@ -113,6 +114,7 @@ fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<
             Ok(Box::new(dataset))
         }
         Features::Waveform => {
+            data::check_sexes(&arguments.model, model)?;
             let read = arguments.data.waveforms(&[arguments.part], common)?;
             let waveforms = read.into_iter().next().context("there are no data")?;
             warn_of_heard_speakers(model, waveforms.recordings());
@@ -159,7 +161,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let Measure::Flip(arguments) = &arguments.measure;
     check_writable(&arguments.output.join("flip.json"))?;
     let device = common.device()?;
-    let model = Model::load(&arguments.model, &device)?;
+    let model = load_sound(&arguments.model, &device)?;
     let settings = arguments.method.settings(&model, common.seed);
     let method = settings.method(&model)?;
     let name = title(&method);
