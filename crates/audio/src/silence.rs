@@ -39,6 +39,23 @@ impl Default for Cutting {
 /// The least that samples of a sound differ: a step of 24 bits.
 const LEAST: f32 = 1.0 / (1 << 23) as f32;
 
+/// A piece shorter than this, in seconds, is a click.
+const SHORTEST_PIECE: f64 = 0.05;
+
+/// The pieces of a recording that are asked about: cut as for training; where that leaves nothing, pieces from 0.05 s are better
+/// than none.
+pub fn pieces(audio: &Audio) -> Vec<Range<usize>> {
+    let all = segments(audio, &Cutting::default());
+    if !all.is_empty() {
+        return all;
+    }
+    let cutting = Cutting {
+        shortest: SHORTEST_PIECE,
+        ..Cutting::default()
+    };
+    segments(audio, &cutting)
+}
+
 /// Whether samples hold no sound at all: all are the same, to a step of 24 bits.
 pub fn is_silent(samples: &[f32]) -> bool {
     let first = samples.first().copied().unwrap_or(0.0);

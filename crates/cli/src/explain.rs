@@ -20,7 +20,8 @@ use crate::method;
 /// Show which parts of a recording speak for a class, and which against it.
 ///
 /// Writes a page to look at and listen to, index.html; relevance.npy (of the input's shape; of a recording's windows [N, 64,
-/// 200]), heatmap.png and summary.json; and of a recording what the network heard and what spoke for and against, as WAV files.
+/// 200]), heatmap.png (of several windows also surest.png, of the one whose answer is the surest) and summary.json; and of a recording what the network heard and what spoke for and against, as WAV files.
+/// An input that cannot be used is told and passed over; the status at the end is then 1.
 /// With several inputs, to a folder each, named after the input, beside a contact sheet. With several methods or rules, to a
 /// folder each, beside a page that shows them side by side.
 #[derive(clap::Args)]
@@ -121,8 +122,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let Some(output) = &arguments.output else {
         return Ok(());
     };
-    let reader = arguments.reading.reader(&model)?;
     let found = input::files(&arguments.input, Kinds::RecordingsAndArrays)?;
+    let reader = arguments.reading.reader(&model, &found)?;
     let folders = input::places(output, &found)?;
     let ways = ways(&explainers)?;
     let mut sheet = contact::Sheet::default();

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
-use ndarray::{Array1, Array2};
-use speechlens_audio::silence::{TRIM_DB, trim};
+use ndarray::{Array, ArrayD, Axis, RemoveAxis, stack};
+use speechlens_audio::silence::{TRIM_DB, is_silent, pieces, trim};
 use speechlens_audio::{Audio, Crop, Filterbank, Placement, Spectrogram, Waveform, filterbank};
 use speechlens_report::npy;
 
@@ -48,11 +48,14 @@ struct Files {
 #[derive(clap::Args)]
 struct Second {
     /// Where the recording starts in the second of zeros, in samples at 8 kHz.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", conflicts_with = "pieces")]
     offset: usize,
     /// Take silence off both ends: what is 40 dB below the loudest.
     #[arg(long)]
     trim: bool,
+    /// Cut the recording at its pauses into pieces of 0.25 to 1 s, as training on long recordings does: an array of N of them.
+    #[arg(long)]
+    pieces: bool,
 }
 
 #[derive(clap::Args)]
@@ -84,35 +87,61 @@ struct FbankArguments {
     no_mean_norm: bool,
 }
 
+/// A recording; says if it is silent.
+fn read(path: &Path) -> Result<Audio> {
+    let audio = speechlens_audio::read(path)?;
+    if is_silent(&audio.samples) {
+        tracing::warn!(
+            "{}: is silent: all its samples are the same",
+            path.display()
+        );
+    }
+    Ok(audio)
+}
+
 impl Second {
-    /// What is made of a recording; errors name the file.
-    fn of<T>(
+    /// What is made of a recording, or of its pieces; errors name the file.
+    fn of<D: RemoveAxis>(
         &self,
         path: &Path,
-        make: impl Fn(&Audio, Placement) -> speechlens_audio::Result<T>,
-    ) -> Result<T> {
-        let audio = speechlens_audio::read(path)?;
+        make: impl Fn(&Audio, Placement) -> speechlens_audio::Result<Array<f32, D>>,
+    ) -> Result<ArrayD<f32>> {
+        let audio = read(path)?;
         let audio = match self.trim {
             true => trim(&audio, TRIM_DB),
             false => audio,
         };
-        make(&audio, Placement::At(self.offset)).map_err(|error| {
+        ensure!(
+            !self.pieces || !pieces(&audio).is_empty(),
+            "{}: holds no sound of at least 0.05 s; record it again",
+            path.display()
+        );
+        let made = || match self.pieces {
+            false => Ok(make(&audio, Placement::At(self.offset))?.into_dyn()),
+            true => {
+                let pieces = pieces(&audio).into_iter();
+                let made = pieces.map(|piece| make(&audio.slice(piece), Placement::At(0)));
+                let made: Vec<Array<f32, D>> = made.collect::<speechlens_audio::Result<_>>()?;
+                let views: Vec<_> = made.iter().map(|made| made.view().into_dyn()).collect();
+                // There is no piece to stack, or all are of one shape.
+                stack(Axis(0), &views).map_err(|_| speechlens_audio::Error::NoSamples)
+            }
+        };
+        made().map_err(|error| {
             let ends = match self.trim {
                 true => ", without its silent ends",
                 false => "",
             };
-            let remedy = remedy(&error, Some(self.trim), None);
-            anyhow!("{}{ends}: {error}{remedy}", path.display())
+            let remedy = remedy(&error, Some(self.trim), Some(self.pieces));
+            let message = format!("{}{ends}: {error}{remedy}", path.display());
+            anyhow::Error::from(error).context(message)
         })
     }
 }
 
 impl Files {
     /// Writes what is made of each.
-    fn write<D: ndarray::Dimension>(
-        &self,
-        make: impl Fn(&Path) -> Result<ndarray::Array<f32, D>>,
-    ) -> Result<()> {
+    fn write(&self, make: impl Fn(&Path) -> Result<ArrayD<f32>>) -> Result<()> {
         let found = input::files(&self.audio, Kinds::Recordings)?;
         let places = input::places(&self.output, &found)?;
         let mut inputs = self.strictness.inputs(found.len());
@@ -143,30 +172,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }) => {
             let spectrogram = Spectrogram::new(*crop);
             files.write(|path| {
-                let placed = second.of(path, |audio, at| spectrogram.compute(audio, at))?;
-                Ok(placed.values)
+                second.of(path, |audio, at| Ok(spectrogram.compute(audio, at)?.values))
             })
         }
         Kind::Waveform(WaveformArguments { files, second }) => {
             let waveform = Waveform::default();
-            files.write(|path| -> Result<Array1<f32>> {
-                second.of(path, |audio, at| waveform.compute(audio, at))
-            })
+            files.write(|path| second.of(path, |audio, at| waveform.compute(audio, at)))
         }
         Kind::Fbank(FbankArguments {
             files,
             no_mean_norm,
         }) => {
             let filterbank = Filterbank::new();
-            files.write(|path| -> Result<Array2<f32>> {
-                let audio = speechlens_audio::read(path)?;
-                let features = filterbank.compute(&audio);
-                let mut features =
-                    features.map_err(|error| anyhow!("{}: {error}", path.display()))?;
+            files.write(|path| {
+                let features = filterbank.compute(&read(path)?);
+                let mut features = features.with_context(|| path.display().to_string())?;
                 if !no_mean_norm {
                     filterbank::subtract_mean(features.view_mut());
                 }
-                Ok(features)
+                Ok(features.into_dyn())
             })
         }
     }

@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use speechlens_audio::{ENDINGS, filterbank, is_recording};
+use speechlens_data::LeftOut;
 use speechlens_data::folder::entries;
+use speechlens_data::left_out::{Reason, reasons};
 use speechlens_explain::{Error, Input, Reader, Reading};
 use speechlens_models::{Features, Model};
 
 use crate::common::one_line;
-
-/// Inputs that a summary names at most.
-const NAMED: usize = 5;
 
 /// How inputs are read.
 #[derive(clap::Args)]
@@ -44,6 +43,18 @@ fn hop(text: &str) -> Result<f64, String> {
 pub struct Found {
     pub path: PathBuf,
     pub name: PathBuf,
+}
+
+impl Found {
+    /// Whether it holds features, and no sound.
+    fn is_array(&self) -> bool {
+        is_array(&self.path)
+    }
+}
+
+fn is_array(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
 }
 
 /// What is looked for in folders.
@@ -85,11 +96,7 @@ pub fn files(paths: &[PathBuf], kinds: Kinds) -> Result<Vec<Found>> {
 fn search(folder: &Path, name: &Path, kinds: Kinds, found: &mut Vec<Found>) -> Result<()> {
     for path in entries(folder)? {
         let name = name.join(path.file_stem().unwrap_or_default());
-        let is_array = || {
-            let ending = path.extension();
-            kinds == Kinds::RecordingsAndArrays
-                && ending.is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
-        };
+        let is_array = || kinds == Kinds::RecordingsAndArrays && is_array(&path);
         if path.is_dir() {
             search(&path, &name, kinds, found)?;
         } else if is_recording(&path) || is_array() {
@@ -116,11 +123,7 @@ pub fn places(output: &Path, found: &[Found]) -> Result<Vec<PathBuf>> {
 }
 
 /// What a command's options can do about a recording that is too long; each is there or not, and given or not.
-pub fn remedy(
-    error: &speechlens_audio::Error,
-    trim: Option<bool>,
-    pieces: Option<bool>,
-) -> String {
+pub fn remedy(error: &speechlens_audio::Error, trim: Option<bool>, pieces: Option<bool>) -> String {
     if !matches!(error, speechlens_audio::Error::TooLong { .. }) {
         return String::new();
     }
@@ -146,7 +149,7 @@ pub struct Strictness {
 pub struct Inputs {
     all: usize,
     strict: bool,
-    passed_over: Vec<PathBuf>,
+    passed_over: Vec<LeftOut>,
 }
 
 impl Strictness {
@@ -172,8 +175,13 @@ impl Inputs {
             Ok(made) => Ok(Some(made)),
             Err(error) if self.strict => Err(error),
             Err(error) => {
-                tracing::error!("{}; passed over", one_line(&error));
-                self.passed_over.push(path.to_owned());
+                let message = one_line(&error);
+                tracing::error!("{message}; passed over");
+                self.passed_over.push(LeftOut {
+                    id: path.display().to_string(),
+                    reason: reason(&error),
+                    message,
+                });
                 Ok(None)
             }
         }
@@ -185,21 +193,46 @@ impl Inputs {
         if count == 0 {
             return Ok(());
         }
-        let first = self.passed_over.iter().take(NAMED);
-        let mut names: Vec<String> = first.map(|path| path.display().to_string()).collect();
-        if count > NAMED {
-            names.push("…".into());
-        }
         bail!(
-            "{count} of {all} inputs cannot be used and were passed over: {}",
-            names.join(", ")
+            "{count} of {all} inputs were passed over: {}",
+            reasons(&self.passed_over)
         )
     }
 }
 
+/// Why an input cannot be used.
+fn reason(error: &anyhow::Error) -> Reason {
+    let of = |cause: &(dyn std::error::Error + 'static)| {
+        if let Some(Error::Silent { .. }) = cause.downcast_ref() {
+            return Some(Reason::Silent);
+        }
+        // An error that is shown as its source is, is passed by where sources are walked.
+        let audio = match cause.downcast_ref() {
+            Some(Error::Audio(audio)) => Some(audio),
+            _ => cause.downcast_ref(),
+        };
+        audio.map(Reason::of)
+    };
+    error.chain().find_map(of).unwrap_or(Reason::Misfit)
+}
+
 impl Arguments {
-    /// A reader for the model.
-    pub fn reader(&self, model: &Model) -> Result<Reader> {
+    /// A reader for the model, of the files that were found.
+    pub fn reader(&self, model: &Model, found: &[Found]) -> Result<Reader> {
+        let of_recordings = [
+            ("offset", self.offset.is_some()),
+            ("trim", self.trim),
+            ("pieces", self.pieces),
+            ("hop", self.hop.is_some()),
+        ];
+        if found.iter().all(Found::is_array) {
+            for (option, given) in of_recordings {
+                ensure!(
+                    !given,
+                    "--{option}: is for recordings, and there are arrays only; leave it out"
+                );
+            }
+        }
         let whole = model.features() == Features::Filterbank;
         let reads = match whole {
             true => "two seconds at a time of whole recordings",
@@ -211,7 +244,10 @@ impl Arguments {
             ("hop", self.hop.is_some() && !whole),
         ];
         for (option, given) in not_for_it {
-            ensure!(!given, "--{option}: the network reads {reads}; leave it out");
+            ensure!(
+                !given,
+                "--{option}: the network reads {reads}; leave it out"
+            );
         }
         ensure!(
             !self.pieces || self.offset.is_none(),
@@ -223,7 +259,9 @@ impl Arguments {
             offset: self.offset.unwrap_or(default.offset),
             trim: self.trim,
             pieces: self.pieces,
-            hop: self.hop.map_or(default.hop, |hop| frames(hop).round() as usize),
+            hop: self
+                .hop
+                .map_or(default.hop, |hop| frames(hop).round() as usize),
             ..default
         };
         Ok(Reader::new(model, reading)?)
@@ -234,8 +272,8 @@ impl Arguments {
         reader.read(path).map_err(|error| match &error {
             Error::Recording { source, .. } => {
                 let pieces = self.offset.is_none().then_some(self.pieces);
-                let remedy = remedy(source, Some(self.trim), pieces);
-                anyhow!("{error}{remedy}")
+                let message = format!("{error}{}", remedy(source, Some(self.trim), pieces));
+                anyhow::Error::from(error).context(message)
             }
             _ => error.into(),
         })

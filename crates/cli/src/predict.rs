@@ -14,7 +14,8 @@ use crate::input::{self, Kinds};
 /// Classify recordings.
 ///
 /// Prints a line for each: the input, its class, and the class's probability. Networks that read filterbanks hear two seconds
-/// at a time: a line for each segment of a recording. Of segments without sound it says so, and no class.
+/// at a time: a line for each segment of a recording. Of segments without sound it says so, and no class. Networks of gender with
+/// sigmoids ask of each class whether it is the one: the percentages of all classes need not add up to 100.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A model that `speechlens train` or `speechlens import` wrote.
@@ -36,8 +37,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let device = common.device()?;
     let model = Model::load(&arguments.model, &device)?;
-    let reader = arguments.reading.reader(&model)?;
     let found = input::files(&arguments.input, Kinds::RecordingsAndArrays)?;
+    let reader = arguments.reading.reader(&model, &found)?;
     let mut inputs = arguments.strictness.inputs(found.len());
     for found in &found {
         let read = arguments.reading.read(&reader, &found.path);

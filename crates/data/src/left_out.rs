@@ -35,6 +35,8 @@ pub enum Reason {
     Endless,
     /// It does not fill a frame of a filterbank, or a piece.
     TooShort,
+    /// It is not of the shape that a network reads.
+    Misfit,
     /// The file is not named as the corpus names its files.
     Misnamed,
     /// The corpus does not tell the speaker's sex, which is the class.
@@ -42,7 +44,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Reason; 12] = [
+    const ALL: [Reason; 13] = [
         Reason::Unreadable,
         Reason::Undecodable,
         Reason::Damaged,
@@ -53,6 +55,7 @@ impl Reason {
         Reason::TooLong,
         Reason::Endless,
         Reason::TooShort,
+        Reason::Misfit,
         Reason::Misnamed,
         Reason::SexUnknown,
     ];
@@ -70,13 +73,14 @@ impl Reason {
             Reason::TooLong => "longer than one second",
             Reason::Endless => "longer than two hours",
             Reason::TooShort => "too short",
+            Reason::Misfit => "that do not suit the network",
             Reason::Misnamed => "not named as the corpus names its files",
             Reason::SexUnknown => "of speakers whose sex the corpus does not tell",
         }
     }
 
     /// Why the audio crate cannot make anything of a recording.
-    fn of(error: &speechlens_audio::Error) -> Reason {
+    pub fn of(error: &speechlens_audio::Error) -> Reason {
         use speechlens_audio::Error;
         match error {
             Error::Open { .. } => Reason::Unreadable,
@@ -171,9 +175,18 @@ pub(crate) fn usable<T>(
     }
 }
 
-/// How many are left out and why, the most frequent reason first, with the first few names of each:
+/// How many are left out and why:
 /// `12 recordings: 10 longer than one second (0_01_3, 0_01_4, 0_01_5, …), 2 truncated or damaged (7_02_0, 7_02_1)`.
 pub fn summary(left_out: &[LeftOut]) -> String {
+    let recordings = match left_out.len() {
+        1 => "recording",
+        _ => "recordings",
+    };
+    format!("{} {recordings}: {}", left_out.len(), reasons(left_out))
+}
+
+/// Why, the most frequent reason first, with the first few names of each.
+pub fn reasons(left_out: &[LeftOut]) -> String {
     let mut by_reason = BTreeMap::<Reason, Vec<&str>>::new();
     for one in left_out {
         by_reason.entry(one.reason).or_default().push(&one.id);
@@ -186,11 +199,7 @@ pub fn summary(left_out: &[LeftOut]) -> String {
         format!("{} {reason} ({few}{more})", names.len())
     };
     let groups: Vec<String> = groups.iter().map(group).collect();
-    let recordings = match left_out.len() {
-        1 => "recording",
-        _ => "recordings",
-    };
-    format!("{} {recordings}: {}", left_out.len(), groups.join(", "))
+    groups.join(", ")
 }
 
 #[cfg(test)]

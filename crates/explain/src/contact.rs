@@ -8,6 +8,7 @@ use speechlens_models::{Features, Model};
 use speechlens_report::page::Thumbnail;
 use speechlens_report::{Block, Page, Section};
 
+use crate::files::SUREST;
 use crate::show::panel;
 use crate::{Explanation, Input, Result};
 
@@ -56,19 +57,26 @@ impl Sheet {
                 sum.windows += 1;
             }
         }
-        let Some(Explanation { explainer, answers }) = explanations.first() else {
+        let Some(first) = explanations.first() else {
             return Ok(());
         };
-        let model = explainer.model();
-        let mut votes = vec![0usize; model.classes.len()];
-        input
-            .sounding()
-            .for_each(|window| votes[answers.answer(model, window).0] += 1);
-        let most = votes.iter().max().copied().unwrap_or(0);
-        let class = votes.iter().position(|count| *count == most).unwrap_or(0);
-        let caption = match input.len() {
-            1 => format!("{:.1} %", 100.0 * answers.answer(model, 0).1),
-            windows => format!("{most} of {windows} windows"),
+        let (class, most, surest) = first.majority(input);
+        let (picture, caption) = match (input.len(), &input.heard) {
+            (1, _) => {
+                let (_, probability) = first.answers.answer(first.explainer.model(), 0);
+                ("heatmap.png", format!("{:.1} %", 100.0 * probability))
+            }
+            (windows, heard) => {
+                let (start, end) = input.span(surest);
+                let shown = match heard {
+                    Some(_) => format!("{start:.2}–{end:.2} s"),
+                    None => format!("window {surest}"),
+                };
+                (
+                    SUREST,
+                    format!("{most} of {windows} windows; shown: {shown}, the surest"),
+                )
+            }
         };
         let below = |name: &str| {
             let path = folder.join(name);
@@ -78,8 +86,8 @@ impl Sheet {
             parts.collect::<Vec<_>>().join("/")
         };
         let picture = match ways {
-            [way, _, ..] => below(&format!("{way}/heatmap.png")),
-            _ => below("heatmap.png"),
+            [way, _, ..] => below(&format!("{way}/{picture}")),
+            _ => below(picture),
         };
         self.thumbnails.entry(class).or_default().push(Thumbnail {
             page: below("index.html"),
@@ -90,7 +98,7 @@ impl Sheet {
         Ok(())
     }
 
-    /// The page. Thumbnails are the heatmaps beside it.
+    /// The page. Thumbnails are the heatmaps beside it, of inputs of several windows that of the surest one.
     ///
     /// # Errors
     /// If a value is not finite.

@@ -12,7 +12,10 @@ use speechlens_report::{atomic, npy};
 use crate::show::{Explanation, exhibit, parts, wav};
 use crate::{Input, Question, Result};
 
-/// Writes relevance.npy (of the input's shape), heatmap.png, summary.json and, of a recording, its parts as WAV files; the
+/// The heatmap of the window whose answer is the surest, of inputs of several.
+pub const SUREST: &str = "surest.png";
+
+/// Writes relevance.npy (of the input's shape), heatmap.png, of several windows also [`SUREST`], summary.json and, of a recording, its parts as WAV files; the
 /// relevance of layers, if asked for, to layers/NAME.npy.
 ///
 /// # Errors
@@ -37,6 +40,11 @@ pub fn write(
     explanation
         .picture(input)?
         .write_png(&folder.join("heatmap.png"))?;
+    if input.len() > 1 {
+        let (.., surest) = explanation.majority(input);
+        let picture = explanation.picture_of(input, surest)?;
+        picture.write_png(&folder.join(SUREST))?;
+    }
     if let Some(sounds) = explanation.sounds(input, top)? {
         for (name, _, audio) in parts(&sounds, top) {
             atomic::write(&folder.join(format!("{name}.wav")), &wav(audio)?)?;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis, s, stack};
-use speechlens_audio::silence::{Cutting, TRIM_DB, is_silent, segments, trim};
+use speechlens_audio::silence::{TRIM_DB, is_silent, pieces, trim};
 use speechlens_audio::{
     Audio, Crop, Filterbank, HOP, Placement, RATE, SECOND, SIZE, Spectrogram, Waveform, filterbank,
     frequencies, read_at_most, resample, times,
@@ -14,9 +14,6 @@ use speechlens_models::{Features, Model};
 use speechlens_report::npy;
 
 use crate::{Error, Result};
-
-/// A piece shorter than this, in seconds, is a click.
-const SHORTEST_PIECE: f64 = 0.05;
 
 /// How recordings are read.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -255,12 +252,7 @@ impl Reader {
     }
 
     /// The features of at most a second.
-    fn of_a_second(
-        &self,
-        name: &str,
-        audio: &Audio,
-        placement: Placement,
-    ) -> Result<ArrayD<f32>> {
+    fn of_a_second(&self, name: &str, audio: &Audio, placement: Placement) -> Result<ArrayD<f32>> {
         let features = match &self.features {
             Kind::Spectrogram(spectrogram) => spectrogram
                 .compute(audio, placement)
@@ -302,18 +294,7 @@ impl Reader {
     }
 
     fn pieces(&self, name: String, audio: &Audio) -> Result<Input> {
-        let cut = |shortest| {
-            let cutting = Cutting {
-                shortest,
-                ..Cutting::default()
-            };
-            segments(audio, &cutting)
-        };
-        // As in training; where that leaves nothing, shorter ones are better than none.
-        let mut ranges = cut(Cutting::default().shortest);
-        if ranges.is_empty() {
-            ranges = cut(SHORTEST_PIECE);
-        }
+        let ranges = pieces(audio);
         if ranges.is_empty() {
             let problem = "holds no sound of at least 0.05 s; record it again";
             return Err(Error::input(&name, problem));
@@ -363,8 +344,7 @@ impl Reader {
         whole: bool,
     ) -> Result<Input> {
         let features = filterbank.compute(audio);
-        let mut features: Array2<f32> =
-            features.map_err(|error| Error::recording(&name, error))?;
+        let mut features: Array2<f32> = features.map_err(|error| Error::recording(&name, error))?;
         let frames = features.ncols();
         if frames < FRAMES {
             let needed = (FRAMES - 1) * filterbank::HOP + filterbank::FRAME;

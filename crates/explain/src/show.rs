@@ -2,11 +2,12 @@
 
 use std::io::Cursor;
 
-use ndarray::{ArrayView2, ArrayViewD, Ix1, Ix2};
+use ndarray::{ArrayView2, ArrayViewD, Axis, Ix1, Ix2};
 use speechlens_attribution::Method;
 use speechlens_audio::{Audio, FLOOR_DB, RATE, SECOND, SIZE, WINDOW, filterbank, to_writer};
 use speechlens_lrp::{Assignment, Balance};
 use speechlens_models::{Features, Model};
+use speechlens_nn::loss::Loss;
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::results::Row;
@@ -73,36 +74,65 @@ impl Explanation<'_> {
         }
     }
 
+    /// The class that most windows are taken for, how many are, and of these the one whose answer is the surest.
+    pub fn majority(&self, input: &Input) -> (usize, usize, usize) {
+        let answer = |window| self.answers.answer(self.explainer.model(), window);
+        let mut votes = vec![0usize; self.explainer.model().classes.len()];
+        input
+            .sounding()
+            .for_each(|window| votes[answer(window).0] += 1);
+        let most = votes.iter().max().copied().unwrap_or(0);
+        let class = votes.iter().position(|count| *count == most).unwrap_or(0);
+        let of_class = input.sounding().filter(|window| answer(*window).0 == class);
+        let surest = of_class.max_by(|a, b| answer(*a).1.total_cmp(&answer(*b).1));
+        (class, most, surest.unwrap_or(0))
+    }
+
+    /// One window's heatmap over what it explains.
+    ///
+    /// # Errors
+    /// If a value is not finite.
+    pub fn picture_of(&self, input: &Input, window: usize) -> Result<Picture> {
+        match self.explainer.model().features() {
+            Features::Waveform => Ok(stack(&[self.trace(input, window)?])?),
+            Features::Spectrogram | Features::Filterbank => {
+                Ok(self.panel(input, window)?.picture()?)
+            }
+        }
+    }
+
     /// The first windows' heatmaps over what they explain.
     ///
     /// # Errors
     /// If a value is not finite.
     pub fn picture(&self, input: &Input) -> Result<Picture> {
-        let model = self.explainer.model();
-        let rows = input.features.outer_iter();
-        let rows = rows.zip(self.answers.relevance.outer_iter());
-        let rows = rows.enumerate().take(PANELS);
-        let title = |window| format!("relevance for {}", self.asked(window));
-        if model.features() == Features::Waveform {
-            let traces = rows.map(|(window, (waveform, relevance))| {
-                let [waveform, relevance] = [waveform, relevance].map(|values| {
-                    values
-                        .into_dimensionality::<Ix1>()
-                        .map_err(|error| Error::input(&input.name, error))
-                });
-                let (waveform, relevance) = (waveform?, relevance?);
-                let seconds = SECOND as f64 / f64::from(RATE);
-                let limit = limit(relevance);
-                let trace = Trace::new(seconds, AMPLITUDE, waveform, relevance, limit)?;
-                Ok(trace.titled(title(window)))
-            });
+        let windows = 0..input.len().min(PANELS);
+        if self.explainer.model().features() == Features::Waveform {
+            let traces = windows.map(|window| self.trace(input, window));
             return Ok(stack(&traces.collect::<Result<Vec<_>>>()?)?);
         }
-        let panels = rows.map(|(window, (features, relevance))| {
-            let panel = panel(input, input.span(window).0, features, relevance)?;
-            Ok(panel.titled(title(window)))
-        });
+        let panels = windows.map(|window| self.panel(input, window));
         Ok(grid(&panels.collect::<Result<Vec<_>>>()?, 3)?)
+    }
+
+    fn panel(&self, input: &Input, window: usize) -> Result<Panel> {
+        let features = input.features.index_axis(Axis(0), window);
+        let relevance = self.answers.relevance.index_axis(Axis(0), window);
+        let panel = panel(input, input.span(window).0, features, relevance)?;
+        Ok(panel.titled(format!("relevance for {}", self.asked(window))))
+    }
+
+    fn trace(&self, input: &Input, window: usize) -> Result<Trace> {
+        let [waveform, relevance] = [&input.features, &self.answers.relevance].map(|values| {
+            let values = values.index_axis(Axis(0), window);
+            let values = values.into_dimensionality::<Ix1>();
+            values.map_err(|error| Error::input(&input.name, error))
+        });
+        let (waveform, relevance) = (waveform?, relevance?);
+        let seconds = SECOND as f64 / f64::from(RATE);
+        let limit = limit(relevance);
+        let trace = Trace::new(seconds, AMPLITUDE, waveform, relevance, limit)?;
+        Ok(trace.titled(format!("relevance for {}", self.asked(window))))
     }
 
     /// The figures of the page: a recording's windows joined, or an array's each on its own.
@@ -367,6 +397,16 @@ fn warnings(explanations: &[Explanation], input: &Input) -> Vec<String> {
     warnings
 }
 
+/// What percentages are, where they are not what one takes them for.
+fn shares(model: &Model) -> &'static str {
+    match model.loss() {
+        Loss::BinaryCrossEntropy if model.classes.len() > 1 => {
+            "Each class is a question of its own, yes or no, with a percentage of its own: together they need not make 100 %. "
+        }
+        _ => "",
+    }
+}
+
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
@@ -416,9 +456,10 @@ pub fn exhibit(
     Ok(Exhibit {
         title: format!("{class}, {:.1} %", 100.0 * probability),
         lead: format!(
-            "What the model {} takes {} for{windows}. Coloured bins speak for or against {}: the stronger the colour, the more.",
+            "What the model {} takes {} for{windows}. {}Coloured bins speak for or against {}: the stronger the colour, the more.",
             file_name(model_name),
             file_name(&input.name),
+            shares(model),
             first.asked_of_all()
         ),
         facts,

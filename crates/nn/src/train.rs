@@ -288,9 +288,16 @@ impl Trainer {
         let (logits, labels) = logits(&self.graph(), samples, batch, device, &|_| ())?;
         let score = Score::of(self.config.loss, &logits, &labels)?;
         self.history.validation.push((self.step, score));
-        if self.best.as_ref().is_none_or(|best| score.beats(&best.score)) {
+        if self
+            .best
+            .as_ref()
+            .is_none_or(|best| score.beats(&best.score))
+        {
             // A copy: the parameters change in place.
-            let graph = self.graph.detach().map_weights(|_, weight| Ok(weight.copy()?))?;
+            let graph = self
+                .graph
+                .detach()
+                .map_weights(|_, weight| Ok(weight.copy()?))?;
             self.best = Some(Best {
                 step: self.step,
                 score,
