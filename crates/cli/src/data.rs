@@ -434,7 +434,9 @@ pub fn check_sexes(path: &Path, model: &Model) -> Result<()> {
     let first: Vec<&str> = model.classes.iter().map(String::as_str).take(3).collect();
     let more = if model.classes.len() > 3 { ", …" } else { "" };
     let remedy = match model.classes.len() {
-        2 => "if these are the same, import it again with --classes male,female",
+        2 => {
+            "if its first is male and its second female, import it again with --classes male,female"
+        }
         _ => "give a network that was trained on them",
     };
     bail!(

@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use crate::support::{Folder, model};
+use crate::support::{Folder, digit_model, model};
 
 fn flip(folder: &Folder, output: &str, options: &[&str]) -> String {
     let fixed = [
@@ -105,4 +105,33 @@ fn a_value_beside_the_reference_is_pointed_out() {
         (found["reference"].as_f64(), found["value"].as_f64()),
         (Some(0.0), Some(-80.0))
     );
+}
+
+/// A table of a network that tells digits apart would look like one of guesses.
+#[test]
+fn networks_of_other_classes_are_refused() {
+    let folder = Folder::new();
+    let data = ["synthetic", "--limit", "8", "-o", "out"];
+    for command in [&["evaluate", "flip"][..], &["augment"]] {
+        let message = folder.fail(&[command, &[digit_model()], &data].concat());
+        for word in [
+            digit_model(),
+            "10 classes are 0, 1, 2, …",
+            "male and female",
+        ] {
+            assert!(message.contains(word), "{word}: {message}");
+        }
+    }
+    let two = [
+        "--arch",
+        "alexnet",
+        model(),
+        "--classes",
+        "woman,man",
+        "-o",
+        "two.safetensors",
+    ];
+    folder.run(&[&["import"], &two[..]].concat());
+    let message = folder.fail(&[&["evaluate", "flip", "two.safetensors"], &data[..]].concat());
+    assert!(message.contains("--classes male,female"), "{message}");
 }

@@ -60,7 +60,7 @@ fn recordings() {
     ] {
         expect(
             &folder,
-            &[command, &["good.wav", "text.wav"]].concat(),
+            &[command, &["text.wav", "good.wav", "--strict"]].concat(),
             &["text.wav", "ffmpeg"],
         );
         expect(

@@ -56,6 +56,15 @@ impl Folder {
 
     /// A falling tone, 16-bit mono WAV.
     pub fn tone(&self, name: &str, rate: u32, samples: u32) {
+        self.wav(name, rate, samples, 12000.0);
+    }
+
+    /// Nothing, at 8 kHz.
+    pub fn silence(&self, name: &str, samples: u32) {
+        self.wav(name, 8000, samples, 0.0);
+    }
+
+    fn wav(&self, name: &str, rate: u32, samples: u32, amplitude: f64) {
         let spec = hound::WavSpec {
             channels: 1,
             sample_rate: rate,
@@ -66,7 +75,9 @@ impl Folder {
         for n in 0..samples {
             let t = f64::from(n) / f64::from(rate);
             let phase = std::f64::consts::TAU * (900.0 * t - 300.0 * t * t);
-            writer.write_sample((12000.0 * phase.sin()) as i16).unwrap();
+            writer
+                .write_sample((amplitude * phase.sin()) as i16)
+                .unwrap();
         }
         writer.finalize().unwrap();
     }
@@ -204,6 +215,16 @@ pub fn spectrogram(shift: usize) -> Array2<f32> {
     })
 }
 
+/// AlexNet with random weights that tells ten digits apart; one file for all tests.
+pub fn digit_model() -> &'static str {
+    static MODEL: OnceLock<String> = OnceLock::new();
+    MODEL.get_or_init(|| {
+        let digits: Vec<String> = (0..10).map(|digit| digit.to_string()).collect();
+        let digits: Vec<&str> = digits.iter().map(String::as_str).collect();
+        random(Arch::AlexNet, &digits, spectrogram_metadata("thesis"))
+    })
+}
+
 /// AlexNet with random weights, which says `male` or `female`; one file for all tests.
 pub fn model() -> &'static str {
     static MODEL: OnceLock<String> = OnceLock::new();
@@ -229,7 +250,8 @@ pub fn waveform_model() -> &'static str {
 }
 
 fn random(arch: Arch, classes: &[&str], metadata: BTreeMap<String, String>) -> String {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("random-{arch}.safetensors"));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("random-{arch}-{}.safetensors", classes.len()));
     let graph = arch.architecture(classes.len()).unwrap();
     let model = Model {
         arch,

@@ -235,3 +235,33 @@ fn speakers_are_trained_on_a_part_of_their_speech() {
     assert_eq!(model.metadata["normalization"], "utterance");
     assert!(!model.metadata["training"].contains("schedule"));
 }
+
+/// The model is the best epoch's, also of a run that was killed after that epoch and resumed; one that learned nothing is told.
+#[test]
+fn the_best_epoch_is_kept_and_chance_is_told() {
+    let folder = Folder::new();
+    // At this rate epochs differ, and the last is not the best.
+    let options = ["--epochs", "4", "--lr", "3e-3", "--seed", "2"];
+    let run = |output: &str, options: &[&str]| {
+        let command = [&DATA[..], &[output], options].concat();
+        let output = folder.command(&command).output().unwrap();
+        assert!(output.status.success());
+        let said = |bytes| String::from_utf8(bytes).unwrap();
+        (said(output.stdout), said(output.stderr))
+    };
+    let (said, warned) = run("whole.safetensors", &options);
+    let percent = |line: &str| -> f64 {
+        let before = line.split(" % right").next().unwrap();
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let epochs = said.lines().filter(|line| line.starts_with("epoch "));
+    let right: Vec<f64> = epochs.map(percent).collect();
+    let most = right.iter().copied().fold(0.0, f64::max);
+    let last = said.lines().last().unwrap();
+    assert_eq!(right.len(), 4, "{said}");
+    assert_eq!(percent(last), most, "{said}");
+    assert!(last.contains(" of 4, which is kept"), "{last}");
+    // Eight men and women: 2 deviations above a half are 85 %.
+    let learned_nothing = warned.contains("has learned nothing that shows");
+    assert_eq!(learned_nothing, most < 85.0, "{said}{warned}");
+}
