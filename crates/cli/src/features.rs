@@ -132,7 +132,11 @@ impl Second {
                 true => ", without its silent ends",
                 false => "",
             };
-            let remedy = remedy(&error, Some(self.trim), Some(self.pieces));
+            let remedy = remedy(
+                &error,
+                Some(self.trim),
+                (self.offset == 0).then_some(self.pieces),
+            );
             let message = format!("{}{ends}: {error}{remedy}", path.display());
             anyhow::Error::from(error).context(message)
         })

@@ -128,13 +128,17 @@ pub fn remedy(error: &speechlens_audio::Error, trim: Option<bool>, pieces: Optio
         return String::new();
     }
     let options = [
-        (trim, "--trim takes silence off its ends"),
-        (pieces, "--pieces cuts it at its pauses"),
+        (trim, "--trim (takes silence off its ends)"),
+        (pieces, "--pieces (cuts it at its pauses)"),
     ];
     let left = options
         .into_iter()
         .filter(|(given, _)| *given == Some(false));
-    left.map(|(_, does)| format!("; {does}")).collect()
+    let left: Vec<&str> = left.map(|(_, does)| does).collect();
+    match left.is_empty() {
+        true => String::new(),
+        false => format!(", or give {}", left.join(" or ")),
+    }
 }
 
 /// What becomes of inputs that cannot be used.

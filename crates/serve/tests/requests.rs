@@ -181,7 +181,7 @@ fn rules_are_those_that_suit_the_network() {
             "{arch}: {rules:?}"
         );
         let url = format!("http://{address}/explain?ways=lrp:{}", missing[0]);
-        let (status, text) = post(&agent(), &url, &wav(6000));
+        let (status, text) = post(&agent(), &url, &wav(20000));
         assert_eq!(status, 422, "{text}");
         assert!(text.contains("no rules that suit the network"), "{text}");
     }

@@ -59,7 +59,7 @@ fn silent_windows_are_told_apart() {
         .into_samples()
         .map(Result::unwrap)
         .collect();
-    samples.resize(6 * 16000 + 400, 0);
+    samples.resize(6 * 16000 + 240, 0);
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: 16000,
@@ -125,17 +125,16 @@ fn answers_that_are_no_numbers_are_errors() {
         values.affine(-1.0, -1.0).unwrap()
     });
     run("long.wav", [variance, "negative variance"]);
-    let bias = "classifier.6.bias";
-    with_weight(&folder, model(), bias, |values| {
-        values.affine(f64::NAN, 0.0).unwrap()
-    });
-    run("short.wav", [bias, "not finite"]);
+    // What measures explanations asks no such network.
     let data = ["synthetic", "--limit", "8", "-o", "data"];
     for command in [&["evaluate", "flip"][..], &["augment"]] {
         let message = folder.fail(&[command, &["broken.safetensors"], &data].concat());
-        assert!(
-            message.contains(bias) && message.contains("broken.safetensors"),
-            "{message}"
-        );
+        for word in [variance, "negative variance", "broken.safetensors"] {
+            assert!(message.contains(word), "{word}: {message}");
+        }
     }
+    with_weight(&folder, model(), "classifier.6.weight", |values| {
+        values.affine(0.0, 3e38).unwrap()
+    });
+    run("short.wav", ["not a finite number", "values outgrow"]);
 }
