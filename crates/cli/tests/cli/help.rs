@@ -86,6 +86,15 @@ fn every_subcommand_explains_itself() {
                 "[N, H, W]",
             ],
         ),
+        (
+            &["serve"],
+            &[
+                "curl -F file=@voice.wav",
+                "--data-binary",
+                "against",
+                "GET /model",
+            ],
+        ),
         (&["evaluate"], &["flip"]),
         (
             &["cache"],
