@@ -134,8 +134,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         let Some(input) = given.take(path, read)? else {
             continue;
         };
-        let answers = explain(&explainers, &input, common)
-            .map_err(|error| of_model(&arguments.model, error))?;
+        let answers = explain(&explainers, &input, &arguments.model, common)?;
         let explanations: Vec<Explanation> = explainers
             .iter()
             .zip(&answers)
@@ -209,14 +208,17 @@ fn ways(explainers: &[Explainer]) -> Result<Vec<String>> {
 fn explain(
     explainers: &[Explainer],
     input: &Input,
+    model: &Path,
     common: &Common,
-) -> speechlens_explain::Result<Vec<Answers>> {
+) -> Result<Vec<Answers>> {
     let total: usize = explainers.iter().map(Explainer::passes).sum();
     let bar = progress::bar("explaining, passes", input.len() * total, common.quiet);
     let mut before = 0;
     let mut all = Vec::new();
     for explainer in explainers {
-        let answers = explainer.explain(input, &|done| bar.set_position((before + done) as u64))?;
+        let answers = explainer
+            .explain(input, &|done| bar.set_position((before + done) as u64))
+            .map_err(|error| of_model(model, error))?;
         before += input.len() * explainer.passes();
         all.push(answers);
     }
