@@ -45,7 +45,7 @@ impl Setting {
     pub fn new(arguments: &Arguments) -> Self {
         let (speakers, steps, batch, flipped) = match arguments.profile {
             Profile::Smoke => (2, 2, 4, 2),
-            Profile::Quick => (10, 80, 32, 100),
+            Profile::Quick => (10, 230, 16, 100),
             Profile::Full => (usize::MAX, 20_000, 64, 20_000),
         };
         Setting {
