@@ -193,6 +193,11 @@ fn heard(recordings: &[Recording]) -> serde_json::Value {
 
 fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
     let normalization = arguments.normalization;
+    // What is not MUSAN is told before an hour of filterbanks.
+    let background = match &arguments.musan {
+        Some(folder) => Background::musan(folder, common.seed)?,
+        None => Background::synthetic(common.seed),
+    };
     let SpeakerData {
         classes,
         training,
@@ -224,12 +229,7 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
             corpora.len() == arguments.data.count(),
             "--augment: music and noise are mixed with sound, and a feature store has none: give the recordings"
         );
-        let [to_train, to_test] = match &arguments.musan {
-            Some(folder) => Background::musan(folder, common.seed)?,
-            None => Background::synthetic(common.seed),
-        }
-        .split()?
-        .map(Arc::new);
+        let [to_train, to_test] = background.split()?.map(Arc::new);
         let sounds = Arc::new(Sounds::new(corpora));
         let some = arguments.augment.iter().copied().map(Some);
         let kinds: Vec<Option<Kind>> = iter::once(None).chain(some).collect();
