@@ -240,7 +240,9 @@ fn speakers_are_trained_on_a_part_of_their_speech() {
 fn speakers_are_trained_with_music_and_noise_behind_them() {
     let folder = Folder::new();
     voxceleb(&folder);
-    let train = |options: &[&str]| [&SPEAKERS[..], options].concat();
+    fn train<'a>(options: &[&'a str]) -> Vec<&'a str> {
+        [&SPEAKERS[..], options].concat()
+    }
     let augmented = ["--augment", "music,noise", "-o"];
     let said = folder.run(&train(&[&augmented[..], &["one.safetensors"]].concat()));
     for kind in ["music", "noise"] {
