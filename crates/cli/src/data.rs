@@ -67,6 +67,8 @@ pub struct SpeakerData {
     pub training: Segments,
     /// Speech of the same speakers that training does not hear.
     pub held_out: Segments,
+    /// The corpora that they are from; a feature store has none.
+    pub corpora: Vec<Box<dyn Corpus>>,
 }
 
 /// A part of the data.
@@ -90,6 +92,16 @@ impl Part {
     }
 }
 
+/// Filterbanks of whole recordings.
+struct Utterances {
+    store: FilterbankStore,
+    /// The places in the store of the recordings that are asked for.
+    places: Vec<usize>,
+    left_out: Vec<LeftOut>,
+    /// What they were computed from, if it is at hand.
+    corpus: Option<Box<dyn Corpus>>,
+}
+
 /// Recordings with spectrograms, or that can have them.
 struct Source {
     recordings: Vec<Recording>,
@@ -105,6 +117,11 @@ enum Kind {
 }
 
 impl Arguments {
+    /// How many data are given.
+    pub fn count(&self) -> usize {
+        self.data.len()
+    }
+
     /// What is done to recordings before anything else, by name.
     pub fn done_to_recordings(&self) -> impl Iterator<Item = &'static str> {
         let all = [("trim", self.trim), ("pieces", self.pieces)];
@@ -348,9 +365,16 @@ impl Arguments {
             classes: Vec::new(),
             training: Segments::new(normalization),
             held_out: Segments::new(normalization),
+            corpora: Vec::new(),
         };
         for data in &self.data {
-            let (store, places, mut left_out) = self.filterbanks(data, common)?;
+            let Utterances {
+                store,
+                places,
+                mut left_out,
+                corpus,
+            } = self.filterbanks(data, common)?;
+            all.corpora.extend(corpus);
             let (frames, store) = (store.frames(), Arc::new(store));
             let recordings = places
                 .iter()
@@ -387,12 +411,7 @@ impl Arguments {
         Ok(all)
     }
 
-    /// Filterbanks, the places of the recordings that are asked for, and what cannot be used.
-    fn filterbanks(
-        &self,
-        data: &str,
-        common: &Common,
-    ) -> Result<(FilterbankStore, Vec<usize>, Vec<LeftOut>)> {
+    fn filterbanks(&self, data: &str, common: &Common) -> Result<Utterances> {
         let limited = |recordings: &[Recording]| {
             let limit = self.limit.unwrap_or(recordings.len());
             held_out::in_turn(recordings, limit, |_| true)
@@ -405,23 +424,30 @@ impl Arguments {
                 "{data}: holds filterbanks, and --trim is for recordings: leave it out"
             );
             let store = FilterbankStore::open(path)?;
-            let (places, left_out) = (limited(store.recordings()), store.left_out().to_vec());
-            return Ok((store, places, left_out));
+            return Ok(Utterances {
+                places: limited(store.recordings()),
+                left_out: store.left_out().to_vec(),
+                store,
+                corpus: None,
+            });
         }
         let corpus = speechlens_data::open_utterances(data, common.seed, self.preparation())?;
-        let corpus = corpus.as_ref();
         let indices = limited(corpus.recordings());
         let bar = progress::bar("filterbanks", indices.len(), common.quiet);
         let done = |done: usize| bar.set_position(done as u64);
-        let name = format!("{}-filterbanks", file_name(corpus));
-        let store = FilterbankStore::cached(&self.kept_in()?, &name, corpus, &indices, &done);
+        let name = format!("{}-filterbanks", file_name(corpus.as_ref()));
+        let folder = self.kept_in()?;
+        let store = FilterbankStore::cached(&folder, &name, corpus.as_ref(), &indices, &done);
         let told = store.as_ref();
         let told = told.map(|store| (store.recordings().len(), store.path()));
         tell_of_store(&bar, "filterbanks", told);
         let store = store?;
-        let places = (0..store.recordings().len()).collect();
-        let left_out = [corpus.left_out(), store.left_out()].concat();
-        Ok((store, places, left_out))
+        Ok(Utterances {
+            places: (0..store.recordings().len()).collect(),
+            left_out: [corpus.left_out(), store.left_out()].concat(),
+            store,
+            corpus: Some(corpus),
+        })
     }
 }
 

@@ -18,15 +18,15 @@
 mod musan;
 mod music;
 mod noise;
-mod noisy;
 
 use std::fmt;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
+use std::str::FromStr;
 
 use musan::Musan;
-pub use noisy::Noisy;
 use rand::RngExt;
+use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use speechlens_audio::{Audio, resample};
 
@@ -75,6 +75,15 @@ impl fmt::Display for Kind {
     }
 }
 
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+        kind.ok_or_else(|| format!("`{name}` is neither music nor noise"))
+    }
+}
+
 /// Where music and noise come from, and the seed that draws them.
 pub struct Background {
     source: Source,
@@ -113,6 +122,24 @@ impl Background {
         Background { source, seed }
     }
 
+    /// Backgrounds to train with, and others to test with that training never hears: of MUSAN's files every fifth of a kind is
+    /// held out, or the last of fewer; what is synthesized is drawn by two seeds.
+    ///
+    /// # Errors
+    /// If MUSAN's folder has one file of a kind only.
+    pub fn split(self) -> Result<[Background; 2]> {
+        let of_training = rng(self.seed, "backgrounds to train with").random();
+        let [training, held_out] = match self.source {
+            Source::Musan(musan) => musan.split()?.map(Source::Musan),
+            Source::Synthetic => [Source::Synthetic, Source::Synthetic],
+        };
+        let background = |source, seed| Background { source, seed };
+        Ok([
+            background(training, of_training),
+            background(held_out, self.seed),
+        ])
+    }
+
     /// What to call it in reports.
     pub fn name(&self) -> &'static str {
         match self.source {
@@ -122,12 +149,18 @@ impl Background {
     }
 
     /// A text that changes when what it gives may: the seed, and MUSAN's files by their names and sizes.
-    fn fingerprint(&self) -> String {
+    pub fn fingerprint(&self) -> String {
         let source = match &self.source {
             Source::Musan(musan) => musan.fingerprint(),
             Source::Synthetic => format!("synthetic {VERSION}"),
         };
         format!("{source}, seed {}", self.seed)
+    }
+
+    /// One of these kinds, or none of them, each as likely as any other, for the recording that is called `id`.
+    pub fn choose(&self, kinds: &[Option<Kind>], id: &str) -> Option<Kind> {
+        let mut rng = rng(self.seed, &format!("what is behind {id}"));
+        kinds.choose(&mut rng).copied().flatten()
     }
 
     /// Puts music or noise behind the recording that is called `id`: a clip that is shorter repeats, a longer one starts
@@ -137,19 +170,35 @@ impl Background {
     /// # Errors
     /// If the speech has no samples or no rate, a clip cannot be read, or the clips are silent.
     pub fn mix(&self, speech: &Audio, kind: Kind, id: &str) -> Result<Mixed> {
+        self.mix_part(speech, 0..speech.samples.len(), kind, id)
+    }
+
+    /// As [`mix`](Background::mix), of a part of the speech alone: these samples, and a background for them. The ratio compares
+    /// the background with all of the speech, so that a pause is no quieter place.
+    ///
+    /// # Errors
+    /// Also if the speech ends before the part does.
+    pub fn mix_part(
+        &self,
+        speech: &Audio,
+        part: Range<usize>,
+        kind: Kind,
+        id: &str,
+    ) -> Result<Mixed> {
         if speech.rate == 0 {
             return Err(speechlens_audio::Error::NoRate.into());
         }
-        if speech.samples.is_empty() {
+        let samples = speech.samples.get(part).unwrap_or_default();
+        if samples.is_empty() {
             return Err(speechlens_audio::Error::NoSamples.into());
         }
         let mut rng = rng(self.seed, &format!("background, {kind} behind {id}"));
         let snr_db = rng.random_range(kind.snr_db());
-        let (clip, background) = self.excerpt(speech, kind, &mut rng)?;
+        let (clip, background) = self.excerpt(samples.len(), speech.rate, kind, &mut rng)?;
         let ratio = 10f64.powf(snr_db / 10.0);
         let gain = (power(&speech.samples) / (power(&background) * ratio)).sqrt();
         let mix = |(s, b): (&f32, &f32)| (f64::from(*s) + gain * f64::from(*b)) as f32;
-        let samples = speech.samples.iter().zip(&background).map(mix).collect();
+        let samples = samples.iter().zip(&background).map(mix).collect();
         Ok(Mixed {
             audio: Audio {
                 samples,
@@ -160,10 +209,11 @@ impl Background {
         })
     }
 
-    /// A background as long as the speech and at its rate, that is not silent, and its name.
+    /// A background of so many samples at a rate, that is not silent, and its name.
     fn excerpt(
         &self,
-        speech: &Audio,
+        samples: usize,
+        rate: u32,
         kind: Kind,
         rng: &mut ChaCha8Rng,
     ) -> Result<(String, Vec<f32>)> {
@@ -181,7 +231,7 @@ impl Background {
                     synthesize(kind, rng)
                 }
             };
-            let excerpt = cut(&clip, speech, rng);
+            let excerpt = cut(&clip, samples, rate, rng);
             if power(&excerpt) > 0.0 {
                 return Ok((name, excerpt));
             }
@@ -208,10 +258,9 @@ fn synthesize(kind: Kind, rng: &mut ChaCha8Rng) -> Audio {
     }
 }
 
-/// A part of a clip as long as the speech and at its rate; from its beginning over and over if the clip is shorter.
-fn cut(clip: &Audio, speech: &Audio, rng: &mut ChaCha8Rng) -> Vec<f32> {
-    let wanted = speech.samples.len();
-    let rates = (u64::from(clip.rate), u64::from(speech.rate));
+/// So many samples of a clip at a rate; from its beginning over and over if the clip is shorter.
+fn cut(clip: &Audio, wanted: usize, rate: u32, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    let rates = (u64::from(clip.rate), u64::from(rate));
     let length = (wanted as u64 * rates.0).div_ceil(rates.1) as usize;
     let start = match clip.samples.len().checked_sub(length) {
         Some(spare) => rng.random_range(0..=spare),
@@ -219,7 +268,7 @@ fn cut(clip: &Audio, speech: &Audio, rng: &mut ChaCha8Rng) -> Vec<f32> {
     };
     let endless = clip.samples.iter().cycle().skip(start);
     let excerpt: Vec<f32> = endless.take(length).copied().collect();
-    let mut excerpt = resample(&excerpt, clip.rate, speech.rate);
+    let mut excerpt = resample(&excerpt, clip.rate, rate);
     excerpt.truncate(wanted);
     excerpt
 }
@@ -320,6 +369,67 @@ mod tests {
             let other = other_seed.mix(&speech, Kind::Music, "a").unwrap();
             assert_ne!(a.audio, other.audio);
         }
+    }
+
+    #[test]
+    fn a_part_has_the_ratio_of_the_whole() {
+        let background = Background::synthetic(1);
+        // Loud, then soft.
+        let mut speech = speech(RATE, 8000);
+        for sample in &mut speech.samples[4000..] {
+            *sample *= 0.01;
+        }
+        let whole = background.mix(&speech, Kind::Noise, "a").unwrap();
+        let part = |range| background.mix_part(&speech, range, Kind::Noise, "a");
+        assert_eq!(part(0..8000).unwrap(), whole);
+        let soft = part(4000..8000).unwrap();
+        assert_eq!(soft.audio.samples.len(), 4000);
+        let pairs = soft.audio.samples.iter().zip(&speech.samples[4000..]);
+        let noise: Vec<f32> = pairs.map(|(mixed, speech)| mixed - speech).collect();
+        let ratio = 10.0 * (power(&speech.samples) / power(&noise)).log10();
+        assert!(
+            (ratio - soft.snr_db).abs() < 0.01,
+            "{ratio} {}",
+            soft.snr_db
+        );
+        assert!(part(4000..8001).is_err());
+    }
+
+    #[test]
+    fn training_and_test_have_backgrounds_of_their_own() {
+        let speech = speech(RATE, 8000);
+        let folder = musan(20_000);
+        let clips = |background: &Background| -> std::collections::BTreeSet<String> {
+            let ids = (0..20).map(|id| id.to_string());
+            let mixed = ids.flat_map(|id| Kind::ALL.map(|kind| background.mix(&speech, kind, &id)));
+            mixed.map(|mixed| mixed.unwrap().clip).collect()
+        };
+        let open = || Background::musan(folder.path(), 1).unwrap();
+        let [training, test] = open().split().unwrap();
+        assert_eq!((clips(&training).len(), clips(&test).len()), (2, 2));
+        assert!(clips(&training).is_disjoint(&clips(&test)));
+        assert_ne!(training.fingerprint(), test.fingerprint());
+        // The same each time.
+        assert_eq!(
+            training.fingerprint(),
+            open().split().unwrap()[0].fingerprint()
+        );
+
+        let [training, test] = Background::synthetic(1).split().unwrap();
+        let mix = |background: &Background| background.mix(&speech, Kind::Music, "a").unwrap();
+        assert_ne!(mix(&training).audio, mix(&test).audio);
+
+        std::fs::remove_file(folder.path().join("music/fma/music-fma-0000.wav")).unwrap();
+        let error = open().split().err().unwrap().to_string();
+        assert!(error.contains("one recording in music/"), "{error}");
+    }
+
+    #[test]
+    fn kinds_have_names() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        assert!("speech".parse::<Kind>().is_err());
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub mod voxceleb;
 mod waveforms;
 
 pub use audiomnist::AudioMnist;
-pub use background::{Background, Noisy};
+pub use background::Background;
 pub use cache::Cache;
 pub use corpus::{Corpus, Recording, Sex, open, open_utterances};
 pub use error::{Error, Result};

@@ -1,7 +1,7 @@
 //! Labelled data sets, and measures of an explanation over them.
 //!
 //! [`Dataset`] has spectrograms and [`Waveforms`] the sound itself, with the speaker's sex; [`Segments`] has filterbanks with the
-//! speaker. Training and the measures read any of them.
+//! speaker, [`NoisySegments`] with music and noise behind the speech. Training and the measures read any of them.
 //!
 //! [`flip`] sets bins of the input to a value, in an order that an explanation gives, and watches the network's answer: if
 //! the explanation is true, the most relevant bins matter most, and the least relevant least.
@@ -35,6 +35,7 @@ pub mod dataset;
 pub mod flip;
 pub mod heatmap;
 pub mod known_answer;
+pub mod noisy_segments;
 pub mod randomization;
 pub mod robustness;
 pub mod segments;
@@ -43,6 +44,7 @@ pub mod waveforms;
 
 pub use augment::{Augmentation, Replacement};
 pub use dataset::Dataset;
+pub use noisy_segments::NoisySegments;
 pub use segments::Segments;
 pub use waveforms::Waveforms;
 

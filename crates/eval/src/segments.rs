@@ -53,7 +53,7 @@ impl FromStr for Normalization {
 
 /// Segments of [64, 200], log mel filterbanks with a mean of 0 in each band, with what is known of their recordings; the label
 /// is the speaker's place in a list of classes. They are read as they are asked for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Segments {
     segments: Vec<Segment>,
     normalization: Normalization,
@@ -122,6 +122,11 @@ impl Segments {
         }
     }
 
+    /// Over what the mean of each band is set to 0.
+    pub fn normalization(&self) -> Normalization {
+        self.normalization
+    }
+
     /// The recording from which a segment is cut, and its first frame.
     pub fn origin(&self, place: usize) -> (&Recording, usize) {
         let segment = &self.segments[place];
@@ -134,6 +139,11 @@ impl Segments {
     /// The classes of the segments.
     pub fn labels(&self) -> impl Iterator<Item = u32> {
         self.segments.iter().map(|segment| segment.label)
+    }
+
+    /// The class of one segment.
+    pub fn label(&self, place: usize) -> u32 {
+        self.segments[place].label
     }
 
     /// One segment, `[band, frame]`.
@@ -194,7 +204,7 @@ impl Samples for Segments {
             .read(places)
             .and_then(|values| to_tensor(values, device))
             .map_err(|error| speechlens_nn::Error::Samples(error.to_string()))?;
-        let labels = places.iter().map(|place| self.segments[*place].label);
+        let labels = places.iter().map(|place| self.label(*place));
         Ok((input, labels.collect()))
     }
 }

@@ -31,6 +31,34 @@ pub trait Samples: Sync {
 
     /// The inputs `[N, …]` at these places and their labels.
     fn batch(&self, places: &[usize], device: &Device) -> Result<(Tensor, Vec<u32>)>;
+
+    /// What training sees of these places in an epoch, counted from 0: the same as ever, unless something is drawn anew each
+    /// time. What is drawn follows from the epoch and the place alone, so that a training that is resumed sees the same.
+    fn batch_of_epoch(
+        &self,
+        _epoch: u64,
+        places: &[usize],
+        device: &Device,
+    ) -> Result<(Tensor, Vec<u32>)> {
+        self.batch(places, device)
+    }
+}
+
+/// Samples as training sees them in an epoch.
+struct InEpoch<'a>(&'a dyn Samples, u64);
+
+impl Samples for InEpoch<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn key(&self) -> String {
+        self.0.key()
+    }
+
+    fn batch(&self, places: &[usize], device: &Device) -> Result<(Tensor, Vec<u32>)> {
+        self.0.batch_of_epoch(self.1, places, device)
+    }
 }
 
 /// How to train.
@@ -263,6 +291,7 @@ impl Trainer {
             order.shuffle(&mut generator(self.config.seed, Stream::Order, epoch));
             let batches = order.chunks_exact(self.config.batch).skip(done);
             let mut stopped = false;
+            let samples = &InEpoch(samples, epoch);
             each_batch(samples, batches, device, |_, input, labels| -> Result<_> {
                 self.step(&input, &labels)?;
                 let ends_epoch = self.step.is_multiple_of(per_epoch);

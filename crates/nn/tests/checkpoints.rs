@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use candle_core::{Device, Tensor};
 use proptest::prelude::*;
@@ -19,6 +20,8 @@ use speechlens_nn::{Architecture, Graph, Result, Trainer};
 struct Noise {
     values: Vec<f32>,
     labels: Vec<u32>,
+    /// What training asked for: epochs and places.
+    asked: Mutex<Vec<(u64, Vec<usize>)>>,
 }
 
 const SIDE: usize = 15;
@@ -31,6 +34,7 @@ impl Noise {
                 .map(|_| rng.random_range(-1.0..1.0))
                 .collect(),
             labels: (0..count).map(|_| rng.random_range(0..2)).collect(),
+            asked: Mutex::default(),
         }
     }
 }
@@ -52,6 +56,18 @@ impl Samples for Noise {
             .collect();
         let input = Tensor::from_vec(values, (places.len(), 1, SIDE, SIDE), device)?;
         Ok((input, places.iter().map(|at| self.labels[*at]).collect()))
+    }
+
+    /// Another in every epoch.
+    fn batch_of_epoch(
+        &self,
+        epoch: u64,
+        places: &[usize],
+        device: &Device,
+    ) -> Result<(Tensor, Vec<u32>)> {
+        self.asked.lock().unwrap().push((epoch, places.to_vec()));
+        let (input, labels) = self.batch(places, device)?;
+        Ok((input.affine(1.0, 0.1 * epoch as f64)?, labels))
     }
 }
 
@@ -439,6 +455,21 @@ fn what_does_not_fit_is_refused() {
         error.starts_with("9 samples do not fill one batch of 10"),
         "{error}"
     );
+}
+
+#[test]
+fn training_sees_samples_as_they_are_in_the_epoch() {
+    let (samples, validation) = (Noise::new(45, 1), Noise::new(8, 2));
+    let mut trainer = Trainer::new(&net(3), config(ADAMW)).unwrap();
+    trainer
+        .run(&samples, &validation, &Device::Cpu, |_, _| Ok(true))
+        .unwrap();
+    let asked = samples.asked.into_inner().unwrap();
+    let epochs: Vec<u64> = asked.iter().map(|(epoch, _)| *epoch).collect();
+    assert_eq!(epochs, [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]);
+    assert!(asked.iter().all(|(_, places)| places.len() == 10));
+    // A test is the same after every epoch.
+    assert!(validation.asked.into_inner().unwrap().is_empty());
 }
 
 /// A label that is no class is an error, not the next sample's target.

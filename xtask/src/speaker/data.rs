@@ -1,12 +1,15 @@
-//! The speakers: which, how many, and their filterbanks, as they are and with noise over them.
+//! The speakers: which, how many, and their filterbanks, as they are and with music and noise behind the speech.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use speechlens_data::background::{Background, Kind, Noisy};
-use speechlens_data::{Corpus, FilterbankStore, HeldOut, Preparation, Recording};
+use speechlens_data::background::{Background, Kind};
+use speechlens_data::{FilterbankStore, HeldOut, Preparation, Recording};
+use speechlens_eval::NoisySegments;
+use speechlens_eval::noisy_segments::Sounds;
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
@@ -42,7 +45,7 @@ impl Setting {
     pub fn new(arguments: &Arguments) -> Self {
         let (speakers, steps, batch, flipped) = match arguments.profile {
             Profile::Smoke => (2, 2, 4, 2),
-            Profile::Quick => (10, 80, 32, 100),
+            Profile::Quick => (10, 230, 16, 100),
             Profile::Full => (usize::MAX, 20_000, 64, 20_000),
         };
         Setting {
@@ -78,28 +81,30 @@ impl Setting {
     }
 }
 
-/// A segment with noise over the speech or without.
+/// Held-out segments of speech with something behind it, or nothing.
 pub struct Condition {
     /// What it is called.
     pub name: &'static str,
-    /// Held-out segments.
-    pub held_out: Segments,
+    /// The segments.
+    pub held_out: NoisySegments,
 }
 
 /// Training and held-out segments of the same speakers.
 pub struct Data {
     /// The speakers: the classes.
     pub speakers: Vec<String>,
-    /// For training.
-    pub training: Segments,
-    /// Held out, as they were recorded, with music and with noise.
+    /// For training: each segment as it was recorded, with music or with noise, drawn anew each epoch.
+    pub training: NoisySegments,
+    /// Held out, as they were recorded, with music and with noise that training did not hear.
     pub conditions: Vec<Condition>,
-    /// Those of the held-out segments as they were recorded whose bins are flipped.
-    pub flipped: Segments,
+    /// The held-out segments whose bins are flipped: each as it was recorded, with music or with noise.
+    pub flipped: NoisySegments,
+    /// The same of those that training heard, as the thesis flips them.
+    pub flipped_of_training: NoisySegments,
     /// What the data are, in words.
     pub description: String,
     /// Where music and noise come from.
-    pub background: String,
+    pub background: &'static str,
 }
 
 impl Data {
@@ -111,73 +116,62 @@ impl Data {
         };
         let corpus =
             speechlens_data::open_utterances(&arguments.speakers()?, arguments.seed, preparation)?;
-        let mut chosen = most_recorded(corpus.recordings(), setting.speakers);
+        let chosen = most_recorded(corpus.recordings(), setting.speakers);
         let background = match &arguments.musan {
             Some(folder) => Background::musan(folder, arguments.seed)?,
             None => Background::synthetic(arguments.seed),
         };
-        let normalization = Normalization::Segment;
-        let store = |name: &str, corpus: &dyn Corpus, chosen: &[usize]| {
-            let bar = progress::bar(
-                &format!("filterbanks, {name}"),
-                chosen.len(),
-                arguments.quiet,
-            );
-            let path = folder.join("features").join(format!("{name}.h5"));
-            let done = |done: usize| bar.set_position(done as u64);
-            let store = FilterbankStore::open_or_compute(&path, corpus, chosen, &done);
-            bar.finish_and_clear();
-            Ok::<_, anyhow::Error>(Arc::new(store?))
+        let background_name = background.name();
+        let [to_train, to_test] = background.split()?.map(Arc::new);
+        let bar = progress::bar("filterbanks", chosen.len(), arguments.quiet);
+        let path = folder.join("features").join("speakers.h5");
+        let done = |done: usize| bar.set_position(done as u64);
+        let store = FilterbankStore::open_or_compute(&path, corpus.as_ref(), &chosen, &done);
+        bar.finish_and_clear();
+        let store = Arc::new(store?);
+        let split = HeldOut::split(store.recordings(), &store.frames(), FRAMES)?;
+        let segments = |stretches, hop| {
+            let mut segments = Segments::new(Normalization::Segment);
+            segments.append(&store, stretches, hop, &split.speakers)?;
+            Ok::<_, anyhow::Error>(segments)
         };
-        let clean = store("speakers", corpus.as_ref(), &chosen)?;
-        // Whatever is laid over speech, it is laid over what can be used.
-        let used: HashSet<&str> = clean.recordings().iter().map(|r| r.id.as_str()).collect();
-        chosen.retain(|index| used.contains(corpus.recordings()[*index].id.as_str()));
-        let split = HeldOut::split(clean.recordings(), &clean.frames(), FRAMES)?;
-        let mut training = Segments::new(normalization);
-        training.append(&clean, &split.train, TRAINING_HOP, &split.speakers)?;
-        let mut conditions = Vec::new();
-        for (name, kind) in [
-            ("as recorded", None),
-            ("with music", Some(Kind::Music)),
-            ("with noise", Some(Kind::Noise)),
-        ] {
-            let store = match kind {
-                None => clean.clone(),
-                Some(kind) => {
-                    let noisy = Noisy::new(corpus.as_ref(), &background, kind);
-                    store(&format!("speakers-{kind}"), &noisy, &chosen)?
-                }
-            };
-            let mut held_out = Segments::new(normalization);
-            held_out.append(&store, &split.test, FRAMES / 2, &split.speakers)?;
-            conditions.push(Condition { name, held_out });
-        }
-        let flipped = conditions[0]
-            .held_out
-            .sample(setting.flipped, arguments.seed);
-        let mut data = Data {
+        let training = segments(&split.train, TRAINING_HOP)?;
+        let held_out = segments(&split.test, FRAMES / 2)?;
+        let corpus_name = corpus.name().to_owned();
+        let left_out = [corpus.left_out(), store.left_out(), &split.left_out].concat();
+        let told = told(arguments, corpus.as_ref(), &left_out);
+        let sounds = Arc::new(Sounds::new(vec![corpus]));
+        let some = Kind::ALL.map(Some);
+        let all: Vec<Option<Kind>> = iter::once(None).chain(some).collect();
+        let with = |segments: &Segments, background, kinds: &[Option<Kind>]| {
+            NoisySegments::new(segments.clone(), &sounds, background, kinds)
+        };
+        let training = with(&training, &to_train, &all);
+        let conditions = ["as recorded", "with music", "with noise"]
+            .into_iter()
+            .zip(&all)
+            .map(|(name, kind)| Condition {
+                name,
+                held_out: with(&held_out, &to_test, &[*kind]),
+            });
+        Ok(Data {
+            description: format!(
+                "{corpus_name}: {} speakers, {} segments of two seconds for training, {} held out{told}",
+                split.speakers.len(),
+                training.len(),
+                held_out.len(),
+            ),
+            flipped: with(&held_out, &to_test, &all).sample(setting.flipped, arguments.seed),
+            flipped_of_training: training.sample(setting.flipped, arguments.seed),
             training,
-            flipped,
-            description: String::new(),
-            background: background.name().to_owned(),
+            conditions: conditions.collect(),
+            background: background_name,
             speakers: split.speakers,
-            conditions,
-        };
-        let left_out = [corpus.left_out(), clean.left_out(), &split.left_out].concat();
-        data.description = format!(
-            "{}: {} speakers, {} segments of two seconds for training, {} held out{}",
-            corpus.name(),
-            data.speakers.len(),
-            data.training.len(),
-            data.held_out().len(),
-            told(arguments, corpus.as_ref(), &left_out),
-        );
-        Ok(data)
+        })
     }
 
     /// Held-out segments as they were recorded.
-    pub fn held_out(&self) -> &Segments {
+    pub fn held_out(&self) -> &NoisySegments {
         &self.conditions[0].held_out
     }
 }

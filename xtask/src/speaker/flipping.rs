@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use ndarray::Array2;
 use speechlens_audio::filterbank::{BANDS, frequencies};
+use speechlens_eval::NoisySegments;
 use speechlens_eval::flip::{Curve, Order, Plan, Point, counts, flip};
 use speechlens_eval::heatmap::{checkerboard, shares_by_band};
 use speechlens_eval::segments::FRAMES;
@@ -15,8 +16,8 @@ use speechlens_report::progress;
 use speechlens_report::results::{Experiment, Row};
 use speechlens_report::thesis::Thesis;
 
-use super::data::{Data, LOSS, Setting};
-use super::{Explainer, RULES};
+use super::data::{LOSS, Setting};
+use super::{Explainer, RULES, RuleSet};
 use crate::reproduce::Arguments;
 
 /// The shares of the bins, in percent.
@@ -37,21 +38,41 @@ pub struct Outcome {
     bands: Vec<Vec<f64>>,
 }
 
-/// All outcomes, and the order by lot that they share.
+/// All outcomes on some segments, and the order by lot that they share.
 pub struct Flips {
     pub outcomes: Vec<Outcome>,
     random: Curve,
-    /// How many segments were flipped.
+    /// Which segments were flipped.
+    pub of: Of,
+    /// How many.
     pub segments: usize,
 }
 
-/// Flips the bins of held-out segments to 0, the mean of their band.
+/// Segments that are flipped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// That training heard, as in the thesis.
+    Training,
+    /// That it did not.
+    HeldOut,
+}
+
+impl Of {
+    pub fn name(self) -> &'static str {
+        match self {
+            Of::Training => "training",
+            Of::HeldOut => "held-out",
+        }
+    }
+}
+
+/// Flips the bins of segments to 0, the mean of their band.
 pub fn measure(
     arguments: &Arguments,
     setting: &Setting,
-    explainers: Vec<&Explainer>,
+    explainers: &[&Explainer],
     graph: &Graph,
-    data: &Data,
+    (of, segments): (Of, &NoisySegments),
     device: &Device,
 ) -> Result<Flips> {
     let plan = |orders: &[Order]| Plan {
@@ -65,15 +86,16 @@ pub fn measure(
     let run = |label: &str,
                plan: &Plan,
                explain: &dyn Fn(&Tensor, &[u32]) -> speechlens_eval::Result<Tensor>| {
-        let bar = progress::bar(label, plan.passes(&data.flipped), arguments.quiet);
+        let label = format!("flipping {} segments, {label}", of.name());
+        let bar = progress::bar(&label, plan.passes(segments), arguments.quiet);
         let done = |passes: usize| bar.set_position(passes as u64);
-        let curves = flip(graph, &data.flipped, explain, LOSS, plan, device, &done);
+        let curves = flip(graph, segments, explain, LOSS, plan, device, &done);
         bar.finish_and_clear();
         curves
     };
     let failed = |error: String| speechlens_eval::Error::Explanation(error);
     let unasked = |_: &Tensor, _: &[u32]| Err(failed("none was asked for".into()));
-    let random = run("flipping, by lot", &plan(&[Order::Random]), &unasked)?;
+    let random = run("by lot", &plan(&[Order::Random]), &unasked)?;
     let random = random.into_iter().next().context("no curve by lot")?;
     let outcome = |explainer: &&Explainer| -> Result<Outcome> {
         let looks = RefCell::new((Vec::new(), Vec::new()));
@@ -92,7 +114,7 @@ pub fn measure(
             Ok(relevance)
         };
         let plan = plan(&[Order::MostRelevant, Order::LeastRelevant]);
-        let curves = run(&format!("flipping, {}", explainer.name), &plan, &explain)?;
+        let curves = run(&explainer.name, &plan, &explain)?;
         let (checkerboards, bands) = looks.into_inner();
         Ok(Outcome {
             name: explainer.name.clone(),
@@ -103,7 +125,8 @@ pub fn measure(
     };
     Ok(Flips {
         outcomes: explainers.iter().map(outcome).collect::<Result<_>>()?,
-        segments: data.flipped.len(),
+        of,
+        segments: segments.len(),
         random,
     })
 }
@@ -140,23 +163,42 @@ impl Flips {
         Ok(100.0 * self.curve(outcome, order)?.area())
     }
 
+    /// What the curves of a set of rules are called, and their title: of training segments they are a figure of the thesis.
+    pub fn figure(&self, rules: &RuleSet) -> Result<(String, String)> {
+        let entry = Thesis::published().entry(rules.figures[1])?;
+        Ok(match self.of {
+            Of::Training => (entry.id.clone(), entry.title.clone()),
+            Of::HeldOut => (
+                rules.preset.replace("thesis-speaker", "speaker-held-out"),
+                format!("{}, held-out segments", entry.title),
+            ),
+        })
+    }
+
+    fn id(&self, what: &str) -> String {
+        match self.of {
+            Of::HeldOut => format!("speaker-{what}"),
+            Of::Training => format!("speaker-{what}-training"),
+        }
+    }
+
     /// The entries for results.json.
     pub fn experiments(&self) -> Result<Vec<Experiment>> {
         let percent = |percent: &f64| format!("{percent} %");
         let mut all = Vec::new();
         for (rules, outcome) in RULES.iter().zip(&self.outcomes) {
-            let entry = Thesis::published().entry(rules.figures[1])?;
+            let (id, title) = self.figure(rules)?;
             let row = |order: Order| {
                 let points = self.curve(outcome, order)?.points;
                 let cells = points.iter().map(|point: &Point| 100.0 * point.accuracy());
                 Ok(Row::measured(order.to_string(), cells))
             };
             all.push(Experiment {
-                id: entry.id.clone(),
-                title: entry.title.clone(),
+                files: vec![format!("{id}.png")],
+                id,
+                title,
                 columns: PERCENTAGES.iter().map(percent).collect(),
                 rows: ORDERS.into_iter().map(row).collect::<Result<_>>()?,
-                files: vec![format!("{}.png", entry.id)],
             });
         }
         all.push(self.measures()?);
@@ -191,8 +233,11 @@ impl Flips {
             "checkerboard",
         ];
         Ok(Experiment {
-            id: "speaker-measures".into(),
-            title: "The three sets of rules, and ε = 0.8, in percent".into(),
+            id: self.id("measures"),
+            title: format!(
+                "The three sets of rules, and ε = 0.8, {} segments, in percent",
+                self.of.name()
+            ),
             columns: columns.map(str::to_owned).to_vec(),
             rows: self.outcomes.iter().map(row).collect::<Result<_>>()?,
             files: Vec::new(),
@@ -216,8 +261,11 @@ impl Flips {
             Row::measured(outcome.name.clone(), (0..columns.len()).map(band))
         };
         Experiment {
-            id: "speaker-bands".into(),
-            title: "Share of the absolute relevance by frequency, in percent".into(),
+            id: self.id("bands"),
+            title: format!(
+                "Share of the absolute relevance by frequency, {} segments, in percent",
+                self.of.name()
+            ),
             rows: self.outcomes.iter().map(row).collect(),
             columns,
             files: Vec::new(),

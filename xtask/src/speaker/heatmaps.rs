@@ -1,8 +1,8 @@
-//! Figures 6.10, 6.12 and 6.14: heatmaps over the filterbanks of speech as it was recorded, with music and with noise.
+//! Figures 6.10, 6.12 and 6.14: heatmaps over the filterbanks of speech with music, above, and with noise, below.
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::{Device, IndexOp};
 use ndarray::{Array2, Axis};
 use speechlens_audio::filterbank::{HOP, RATE, frequencies};
@@ -21,12 +21,16 @@ use super::{Explainer, RULES};
 /// The heatmaps of one set of rules.
 pub struct Heatmaps {
     pub experiment: Experiment,
-    /// One for each condition, with what it shows.
-    pub pictures: Vec<(Picture, String)>,
+    /// Music above noise.
+    pub picture: Picture,
+    /// What it shows.
+    pub shown: String,
+    /// Whether the network is right on what is shown.
+    pub is_right: bool,
 }
 
-/// Explains one held-out segment under every condition and by all rules: the first that is classified right, or the first if
-/// none is.
+/// Explains one held-out segment under every condition and by all rules: the first that is classified right whatever is behind
+/// it, or the first if none is.
 pub fn draw(
     explainers: &[Explainer],
     data: &Data,
@@ -34,7 +38,8 @@ pub fn draw(
     folder: &Path,
     device: &Device,
 ) -> Result<Vec<Heatmaps>> {
-    let place = trained.right.iter().position(|right| *right).unwrap_or(0);
+    let right = trained.right.iter().position(|right| *right);
+    let place = right.unwrap_or(0);
     let mut all = Vec::new();
     for (explainer, rules) in explainers.iter().zip(&RULES) {
         let entry = Thesis::published().entry(rules.figures[0])?;
@@ -51,21 +56,18 @@ pub fn draw(
             rows.push(Row::measured(condition.name, cells));
         }
         let file = format!("{}.png", rules.figures[0]);
-        grid(&panels, panels.len())?.write_png(&folder.join(&file))?;
-        let (recording, first) = data.held_out().origin(place);
+        // The thesis's figures have no speech alone, the first of the conditions.
+        let picture = grid(&panels[1..], 1)?;
+        picture.write_png(&folder.join(&file))?;
+        let (recording, first) = data.held_out().clean().origin(place);
         let at = first as f64 * HOP as f64 / f64::from(RATE);
-        let pictures = panels
-            .iter()
-            .zip(&data.conditions)
-            .map(|(panel, condition)| {
-                let shown = format!(
-                    "Heatmap over the filterbank of speaker {}, {}",
-                    recording.speaker, condition.name
-                );
-                Ok((panel.picture()?, shown))
-            });
         all.push(Heatmaps {
-            pictures: pictures.collect::<Result<_>>()?,
+            picture,
+            is_right: right.is_some(),
+            shown: format!(
+                "Heatmaps over the filterbank of two seconds of speaker {}, with music above and with noise below",
+                recording.speaker
+            ),
             experiment: Experiment {
                 id: entry.id.clone(),
                 title: format!("{}: {}, from {at:.2} s", entry.title, recording.id),
@@ -87,9 +89,8 @@ fn explain(
     place: usize,
     device: &Device,
 ) -> Result<(Array2<f32>, Array2<f32>, f64)> {
-    let filterbank = condition.held_out.segment(place)?;
-    let label = condition.held_out.labels().nth(place);
-    let label = label.context("there is no held-out segment")?;
+    let filterbank = condition.held_out.segment(0, place)?;
+    let label = condition.held_out.clean().label(place);
     let input = to_tensor(filterbank.clone().insert_axis(Axis(0)), device)?;
     let explanation = explainer.lrp.explain(&input, &[label])?;
     let values = explanation.relevance.flatten_all()?.to_vec1::<f32>()?;

@@ -17,6 +17,7 @@ use crate::fit;
 use crate::reproduce::{Findings, Lab};
 use data::{Data, Setting};
 pub use flipping::ORDERS;
+use flipping::Of;
 use training::Trained;
 
 /// A set of rules: what it is called here, its preset, and the figures of its heatmaps and of its curves.
@@ -110,20 +111,33 @@ pub fn run(lab: &Lab) -> Result<Findings> {
         .collect::<Result<Vec<_>>>()?;
     let of_captions = Explainer::of_captions(&trained.graph)?;
     let heatmaps = heatmaps::draw(&explainers, data, trained, folder, device)?;
-    let flips = flipping::measure(
-        arguments,
-        setting,
-        [explainers.iter().collect(), vec![&of_captions]].concat(),
-        &trained.graph,
-        data,
-        device,
-    )?;
+    let all: Vec<&Explainer> = explainers.iter().chain([&of_captions]).collect();
+    let flip = |of, segments| {
+        flipping::measure(
+            arguments,
+            setting,
+            &all,
+            &trained.graph,
+            (of, segments),
+            device,
+        )
+    };
+    let of_training = flip(Of::Training, &data.flipped_of_training)?;
+    let held_out = flip(Of::HeldOut, &data.flipped)?;
     let mut experiments = vec![trained.experiment()];
     experiments.extend(heatmaps.iter().map(|heatmaps| heatmaps.experiment.clone()));
-    experiments.extend(flips.experiments()?);
+    experiments.extend(of_training.experiments()?);
+    experiments.extend(held_out.experiments()?);
     Ok(Findings {
-        lead: story::lead(&flips, data)?,
-        sections: story::sections(trained, setting, data, heatmaps, &flips, folder)?,
+        lead: story::lead(trained, &held_out, data)?,
+        sections: story::sections(
+            trained,
+            setting,
+            data,
+            heatmaps,
+            [&of_training, &held_out],
+            folder,
+        )?,
         experiments,
         data: data.description.clone(),
     })

@@ -13,13 +13,13 @@ use speechlens_report::table::Table;
 
 use super::RULES;
 use super::data::{Data, Setting};
-use super::flipping::{BINS, COMPARED, Flips, ORDERS, Outcome, PERCENTAGES};
+use super::flipping::{BINS, COMPARED, Flips, ORDERS, Of, Outcome, PERCENTAGES};
 use super::heatmaps::Heatmaps;
 use super::training::Trained;
 use crate::fit;
 
 /// What was found, in a sentence or two.
-pub fn lead(flips: &Flips, data: &Data) -> Result<String> {
+pub fn lead(trained: &Trained, flips: &Flips, data: &Data) -> Result<String> {
     let outcomes = &flips.outcomes[..RULES.len()];
     let gaps = outcomes.iter().map(|outcome| {
         Ok(format!(
@@ -29,12 +29,13 @@ pub fn lead(flips: &Flips, data: &Data) -> Result<String> {
             flips.accuracy(outcome, Order::LeastRelevant, COMPARED)?,
         ))
     });
+    let right = trained.scores.iter();
+    let right = right.map(|(name, score, _)| format!("{:.1} % {name}", 100.0 * score.accuracy));
     Ok(format!(
-        "The speaker network tells {} speakers apart. Of {} segments of speech held out from its training it is right on {:.1} %; with \
+        "The speaker network tells {} speakers apart. Of segments held out from its training it is right on {}; with \
          {COMPARED} % of the bins set to their band's mean, most relevant first / least relevant first: {}; by lot {:.0} %.",
         data.speakers.len(),
-        flips.segments,
-        flips.accuracy(&outcomes[0], Order::Random, 0.0)?,
+        right.collect::<Vec<_>>().join(", "),
         gaps.collect::<Result<Vec<_>>>()?.join(", "),
         flips.accuracy(&outcomes[0], Order::Random, COMPARED)?,
     ))
@@ -46,40 +47,57 @@ pub fn sections(
     setting: &Setting,
     data: &Data,
     heatmaps: Vec<Heatmaps>,
-    flips: &Flips,
+    flips: [&Flips; 2],
     folder: &Path,
 ) -> Result<Vec<Section>> {
     let mut sections = vec![network(trained, setting, data)?];
-    for ((rules, heatmaps), outcome) in RULES.iter().zip(heatmaps).zip(&flips.outcomes) {
-        let chart = chart(flips, outcome)?;
-        chart.write_png(&folder.join(format!("{}.png", rules.figures[1])))?;
+    for (number, (rules, heatmaps)) in RULES.iter().zip(heatmaps).enumerate() {
         let assigned = format!("Rules {} (`{}`).", rules.name, rules.preset);
-        let table = Table::from(&heatmaps.experiment);
+        let answered = match heatmaps.is_right {
+            true => "The network is right on both",
+            false => {
+                "The network is right on no held-out segment with both, so this explains a mistake"
+            }
+        };
+        let mut blocks = vec![
+            Block::figure(
+                heatmaps.picture,
+                heatmaps.shown,
+                format!(
+                    "{assigned} The same two seconds with music (above) and with noise (below) behind the speech: red speaks for \
+                     the true speaker, blue against. {answered}."
+                ),
+            ),
+            Block::table(
+                Table::from(&heatmaps.experiment),
+                "The checkerboard is the share of the heatmap's energy at the highest spatial frequencies: 6.25 for white \
+                 noise, 0 for what is smooth.",
+            ),
+        ];
+        for flips in flips {
+            let chart = chart(flips, &flips.outcomes[number])?;
+            chart.write_png(&folder.join(format!("{}.png", flips.figure(rules)?.0)))?;
+            let of = match flips.of {
+                Of::Training => "segments that training heard, as in the thesis",
+                Of::HeldOut => "held-out segments",
+            };
+            blocks.push(Block::figure(
+                chart,
+                format!(
+                    "Accuracy as bins are flipped, by order, rules {}, {of}",
+                    rules.name
+                ),
+                format!(
+                    "Accuracy on {} {of}, each as it was recorded, with music or with noise, as a share of the {BINS} bins is set \
+                     to 0, the mean of their band.",
+                    flips.segments
+                ),
+            ));
+        }
         sections.push(Section {
             id: rules.figures[0].into(),
             title: format!("The speaker network under {}", rules.name),
-            blocks: vec![
-                Block::Figure {
-                    pictures: heatmaps.pictures,
-                    caption: format!(
-                        "{assigned} The same two seconds as they were recorded, with music and with noise over them: red speaks \
-                         for the true speaker, blue against."
-                    ),
-                },
-                Block::table(
-                    table,
-                    "The checkerboard is the share of the heatmap's energy at the highest spatial frequencies: 6.25 for white \
-                     noise, 0 for what is smooth.",
-                ),
-                Block::figure(
-                    chart,
-                    format!("Accuracy as bins are flipped, by order, rules {}", rules.name),
-                    format!(
-                        "Accuracy on {} held-out segments as a share of the {BINS} bins is set to 0, the mean of their band.",
-                        flips.segments
-                    ),
-                ),
-            ],
+            blocks,
         });
     }
     sections.push(compared(flips)?);
@@ -95,7 +113,8 @@ fn network(trained: &Trained, setting: &Setting, data: &Data) -> Result<Section>
         blocks: vec![
             Block::text(format!(
                 "ResNet34 reads two seconds of sound as a mel filterbank of 64 bands by 200 frames, each band's mean set to 0, and \
-                 tells which of {} speakers it is. It was trained on {} segments, {} a step, for {} epochs ({steps} steps) on cross \
+                 tells which of {} speakers it is. It was trained on {} segments, each in every epoch as it was recorded, with music or with noise, drawn anew, {} a step, for \
+                 {} epochs ({steps} steps) on cross \
                  entropy, the learning rate rising to 0.002 and falling again. (The thesis's network tells 5,994 speakers of \
                  VoxCeleb apart and came trained.) Held out are later recordings of the same speakers, or the end of the one there \
                  is.",
@@ -107,7 +126,8 @@ fn network(trained: &Trained, setting: &Setting, data: &Data) -> Result<Section>
             Block::table(
                 Table::from(&trained.experiment()),
                 format!(
-                    "With music 5 to 15 dB, with noise 0 to 15 dB below the speech, drawn for each recording. Music and noise: {}.",
+                    "With music 5 to 15 dB, with noise 0 to 15 dB below the speech, drawn for each segment from what training did not \
+                     hear. Music and noise: {}.",
                     data.background
                 ),
             ),
@@ -121,7 +141,7 @@ fn network(trained: &Trained, setting: &Setting, data: &Data) -> Result<Section>
 }
 
 /// The rules beside each other.
-fn compared(flips: &Flips) -> Result<Section> {
+fn compared([of_training, flips]: [&Flips; 2]) -> Result<Section> {
     let [zero, epsilon, gamma, captions] = flips.outcomes.as_slice() else {
         return Err(anyhow::anyhow!("four sets of rules are compared"));
     };
@@ -149,7 +169,7 @@ fn compared(flips: &Flips) -> Result<Section> {
     let text = format!(
         "The thesis argues that γ separates what speaks for a speaker from what speaks against: then the least relevant bins can go \
          and the answer stays. The gap between the areas under `lrp_rev` and under `lrp` measures that: LRP-0 {of_zero:.1}, ε \
-         {of_epsilon:.1}, ε and γ {of_gamma:.1} points. Here the argument {}.",
+         {of_epsilon:.1}, ε and γ {of_gamma:.1} points on held-out segments. Here the argument {}.",
         if widest {
             "holds: the gap is widest with γ"
         } else {
@@ -182,6 +202,10 @@ fn compared(flips: &Flips) -> Result<Section> {
                     "Areas under the accuracy from 0 to {} % of the bins: 100 if every answer stays right.",
                     PERCENTAGES[PERCENTAGES.len() - 1]
                 ),
+            ),
+            Block::table(
+                Table::from(&of_training.measures()?),
+                "The same of segments that training heard.",
             ),
             Block::table(
                 Table::from(&flips.bands()),

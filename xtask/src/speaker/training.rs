@@ -1,4 +1,4 @@
-//! Training the network, and how well it does with noise over the speech and without.
+//! Training the network, and how well it does with music and noise behind the speech and without.
 
 use anyhow::Result;
 use speechlens_models::{Arch, Model, filterbank_metadata};
@@ -19,7 +19,7 @@ pub struct Trained {
     pub config: Config,
     /// On held-out segments, by condition.
     pub scores: Vec<(&'static str, Score, usize)>,
-    /// Whether each held-out segment, as it was recorded, is classified right.
+    /// Whether each held-out segment is classified right, whatever is behind it.
     pub right: Vec<bool>,
 }
 
@@ -42,7 +42,7 @@ pub fn train(lab: &Lab, setting: &Setting, data: &Data) -> Result<Trained> {
     model.save(&lab.folder.join("speaker.safetensors"))?;
     let all: usize = data.conditions.iter().map(|c| c.held_out.len()).sum();
     let bar = progress::bar("classifying", all, arguments.quiet);
-    let (mut scores, mut right) = (Vec::new(), Vec::new());
+    let (mut scores, mut right) = (Vec::new(), vec![true; data.held_out().len()]);
     for condition in &data.conditions {
         let before = bar.position();
         let (logits, labels) = logits(
@@ -52,9 +52,9 @@ pub fn train(lab: &Lab, setting: &Setting, data: &Data) -> Result<Trained> {
             device,
             &|done| bar.set_position(before + done as u64),
         )?;
-        if right.is_empty() {
-            let answers = logits.argmax(1)?.to_vec1::<u32>()?;
-            right = answers.iter().zip(&labels).map(|(a, l)| a == l).collect();
+        let answers = logits.argmax(1)?.to_vec1::<u32>()?;
+        for ((right, answer), label) in right.iter_mut().zip(answers).zip(&labels) {
+            *right &= answer == *label;
         }
         let score = Score::of(config.loss, &logits, &labels)?;
         scores.push((condition.name, score, condition.held_out.len()));

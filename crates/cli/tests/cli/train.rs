@@ -271,3 +271,41 @@ fn the_best_epoch_is_kept_and_chance_is_told() {
     );
     assert!(kept == after_two);
 }
+
+#[test]
+fn speakers_are_trained_with_music_and_noise_behind_them() {
+    let folder = Folder::new();
+    voxceleb(&folder);
+    fn train<'a>(options: &[&'a str]) -> Vec<&'a str> {
+        [&SPEAKERS[..], options].concat()
+    }
+    let augmented = ["--augment", "music,noise", "-o"];
+    let said = folder.run(&train(&[&augmented[..], &["one.safetensors"]].concat()));
+    for kind in ["music", "noise"] {
+        let named = format!("% right on the same with {kind}");
+        assert!(said.contains(&named), "{said}");
+    }
+    folder.run(&train(&[&augmented[..], &["two.safetensors"]].concat()));
+    assert!(read(&folder, "one.safetensors") == read(&folder, "two.safetensors"));
+    let model = Model::load(&folder.path("one.safetensors"), &Device::Cpu).unwrap();
+    let training: serde_json::Value = serde_json::from_str(&model.metadata["training"]).unwrap();
+    assert_eq!(training["behind"], serde_json::json!(["music", "noise"]));
+
+    let store = folder.stored("stores", "voxceleb-filterbanks");
+    let of_store = ["train", "--task", "speaker", store.to_str().unwrap()];
+    let said = folder.fail(&[&of_store[..], &augmented[..], &["three.safetensors"]].concat());
+    assert!(said.contains("give the recordings"), "{said}");
+    let of_gender = ["train", "--task", "gender", "synthetic"];
+    let said = folder.fail(&[&of_gender[..], &augmented[..], &["three.safetensors"]].concat());
+    assert!(said.contains("--task speaker"), "{said}");
+    let musan = [
+        "--musan",
+        "vox",
+        "--augment",
+        "music",
+        "-o",
+        "three.safetensors",
+    ];
+    let said = folder.fail(&train(&musan));
+    assert!(said.contains("no music/ with recordings"), "{said}");
+}

@@ -47,6 +47,29 @@ impl Musan {
         })
     }
 
+    /// The files of each kind in two: every fifth, or the last of fewer, is of the second.
+    pub fn split(self) -> Result<[Musan; 2]> {
+        let mut parts = [(); 2].map(|()| Musan {
+            folder: self.folder.clone(),
+            files: Default::default(),
+        });
+        for (kind, files) in Kind::ALL.into_iter().zip(self.files) {
+            let count = files.len();
+            if count < 2 {
+                let reason = format!(
+                    "one recording in {kind}/, and training and test need one each; give all of MUSAN \
+                     (https://www.openslr.org/17)"
+                );
+                return Err(Error::malformed(&self.folder, reason));
+            }
+            for (place, file) in files.into_iter().enumerate() {
+                let held_out = place % 5 == count.min(5) - 1;
+                parts[usize::from(held_out)].files[kind as usize].push(file);
+            }
+        }
+        Ok(parts)
+    }
+
     /// A text that changes when the files do: a hash of their names, and of what they say of their sizes and times.
     pub fn fingerprint(&self) -> String {
         let mut hash = blake3::Hasher::new();

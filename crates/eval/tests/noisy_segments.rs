@@ -1,0 +1,149 @@
+//! Segments with music or noise behind the speech: drawn anew each epoch, from the seed alone.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use ndarray::{Array2, Axis, s};
+use speechlens_audio::Filterbank;
+use speechlens_audio::filterbank::{FRAME, HOP, RATE};
+use speechlens_data::background::{Background, Kind};
+use speechlens_data::{Corpus, FilterbankStore, HeldOut, Synthetic};
+use speechlens_eval::noisy_segments::Sounds;
+use speechlens_eval::segments::{FRAMES, Normalization};
+use speechlens_eval::{NoisySegments, Segments};
+use speechlens_nn::train::Samples;
+
+const ANY: [Option<Kind>; 3] = [None, Some(Kind::Music), Some(Kind::Noise)];
+
+/// Two speakers with two utterances each.
+struct Speech {
+    segments: Segments,
+    sounds: Arc<Sounds>,
+}
+
+fn corpus() -> Synthetic {
+    Synthetic::utterances(1, 2, 1)
+}
+
+fn speech(normalization: Normalization) -> Speech {
+    let folder = tempfile::tempdir().unwrap();
+    let indices: Vec<usize> = (0..corpus().recordings().len()).collect();
+    let path = folder.path().join("filterbanks.h5");
+    let store = FilterbankStore::open_or_compute(&path, &corpus(), &indices, &|_| ()).unwrap();
+    let split = HeldOut::split(store.recordings(), &store.frames(), FRAMES).unwrap();
+    let mut segments = Segments::new(normalization);
+    segments
+        .append(&Arc::new(store), &split.train, 20, &split.speakers)
+        .unwrap();
+    Speech {
+        segments,
+        sounds: Arc::new(Sounds::new(vec![Box::new(corpus())])),
+    }
+}
+
+impl Speech {
+    fn with(&self, kinds: &[Option<Kind>], seed: u64) -> NoisySegments {
+        let background = Arc::new(Background::synthetic(seed));
+        NoisySegments::new(self.segments.clone(), &self.sounds, &background, kinds)
+    }
+}
+
+#[test]
+fn what_is_behind_a_segment_follows_from_the_seed_the_place_and_the_epoch() {
+    let speech = speech(Normalization::Segment);
+    let (one, again, other) = (
+        speech.with(&ANY[1..2], 1),
+        speech.with(&ANY[1..2], 1),
+        speech.with(&ANY[1..2], 2),
+    );
+    let segment = |samples: &NoisySegments, epoch| samples.segment(epoch, 3).unwrap();
+    assert_eq!(segment(&one, 0), segment(&again, 0));
+    assert_eq!(segment(&one, 7), segment(&again, 7));
+    assert_ne!(segment(&one, 0), segment(&one, 1));
+    assert_ne!(segment(&one, 0), segment(&other, 0));
+    assert_eq!(one.key(), again.key());
+    for different in [&other, &speech.with(&ANY[2..], 1), &speech.with(&ANY, 1)] {
+        assert_ne!(one.key(), different.key());
+    }
+    // A part of them keeps what is behind each.
+    let part = one.sample(2, 5);
+    assert_eq!(part.len(), 2);
+    let origin = part.clean().origin(1);
+    let mut places = 0..one.len();
+    let place = places.find(|place| one.clean().origin(*place) == origin);
+    let whole = one.segment(0, place.unwrap()).unwrap();
+    assert_eq!(part.segment(0, 1).unwrap(), whole);
+
+    let device = candle_core::Device::Cpu;
+    let read = |(input, labels): (candle_core::Tensor, Vec<u32>)| {
+        (
+            input.flatten_all().unwrap().to_vec1::<f32>().unwrap(),
+            labels,
+        )
+    };
+    let (values, labels) = read(one.batch_of_epoch(4, &[3, 0], &device).unwrap());
+    let expected: Vec<f32> = [3, 0]
+        .iter()
+        .flat_map(|place| one.segment(4, *place).unwrap())
+        .collect();
+    assert_eq!(values, expected);
+    assert_eq!(labels, [one.clean().label(3), one.clean().label(0)]);
+    // A test hears the same every time.
+    let test = read(one.batch(&[3], &device).unwrap());
+    assert_eq!(test, read(one.batch_of_epoch(0, &[3], &device).unwrap()));
+}
+
+#[test]
+fn a_segment_is_the_filterbank_of_the_mixture() {
+    for normalization in [Normalization::Segment, Normalization::Utterance] {
+        let speech = speech(normalization);
+        let music = speech.with(&ANY[1..2], 1);
+        let (recording, first) = speech.segments.origin(2);
+        let corpus = corpus();
+        let index = corpus.recordings().iter().position(|r| r == recording);
+        let audio = corpus.audio(index.unwrap()).unwrap();
+        assert_eq!(audio.rate, RATE);
+        let start = first * HOP;
+        let (part, first_of_part) = match normalization {
+            Normalization::Segment => (start..start + (FRAMES - 1) * HOP + FRAME, 0),
+            Normalization::Utterance => (0..audio.samples.len(), first),
+        };
+        let name = format!("{} from frame {first}, epoch 5", recording.id);
+        let background = Background::synthetic(1);
+        let mixed = background
+            .mix_part(&audio, part, Kind::Music, &name)
+            .unwrap();
+        let whole = Filterbank::new().compute(&mixed.audio).unwrap();
+        let mean = whole.mapv(f64::from).mean_axis(Axis(1)).unwrap();
+        let cut = whole.slice(s![.., first_of_part..first_of_part + FRAMES]);
+        let expected: Array2<f64> = cut.mapv(f64::from) - mean.insert_axis(Axis(1));
+        let segment = music.segment(5, 2).unwrap().mapv(f64::from);
+        assert_eq!(segment.dim(), (64, FRAMES));
+        let apart = (segment - expected).mapv(f64::abs);
+        assert!(apart.iter().all(|apart| *apart < 1e-4), "{apart}");
+    }
+}
+
+#[test]
+fn each_kind_is_as_likely_and_none_is_the_speech_alone() {
+    let speech = speech(Normalization::Segment);
+    let (any, none) = (speech.with(&ANY, 1), speech.with(&ANY[..1], 1));
+    let places: Vec<usize> = (0..any.len()).collect();
+    let mut clean = 0;
+    let epochs = 60_usize.div_ceil(places.len()) as u64;
+    for epoch in 0..epochs {
+        for &place in &places {
+            let alone = speech.segments.segment(place).unwrap();
+            assert_eq!(none.segment(epoch, place).unwrap(), alone);
+            clean += usize::from(any.segment(epoch, place).unwrap() == alone);
+        }
+    }
+    // A third, within four standard deviations of a binomial distribution.
+    let all = (epochs as usize * places.len()) as f64;
+    let apart = clean as f64 - all / 3.0;
+    assert!(
+        apart.abs() < 4.0 * (all * 2.0 / 9.0).sqrt(),
+        "{clean} of {all}"
+    );
+}
