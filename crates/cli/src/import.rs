@@ -54,6 +54,9 @@ pub struct Arguments {
     loss: Option<Loss>,
 }
 
+/// So many names of tensors are told; an average beside the weights has hundreds.
+const TOLD: usize = 8;
+
 fn loss(text: &str) -> Result<Loss, String> {
     serde_json::from_value(Value::from(text))
         .map_err(|_| "say binary-cross-entropy or cross-entropy".into())
@@ -74,7 +77,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     )?;
     let file = arguments.checkpoint.display();
     if !left_out.is_empty() {
-        let names = left_out.join("`, `");
+        let mut names = left_out[..left_out.len().min(TOLD)].join("`, `");
+        if let more @ 1.. = left_out.len().saturating_sub(TOLD) {
+            names = format!("{names}` and {more} more, as `{}", left_out[TOLD]);
+        }
         ensure!(
             !arguments.strict,
             "{file}: `{names}` has no place in the network; leave out --strict to import the others"

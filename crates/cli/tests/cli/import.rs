@@ -112,8 +112,14 @@ fn what_belongs_to_no_layer_is_told_or_refused() {
     weights.insert("loss.steps".into(), steps);
     tensor_file::write(&folder.path("l.safetensors"), &weights, &BTreeMap::new()).unwrap();
     let import = ["import", "--arch", "resnet34", "-o", "m.safetensors"];
-    let told = folder.run(&[&import[..], &["l.safetensors"]].concat());
-    assert_eq!(told, "m.safetensors: resnet34, 3 classes\n");
+    let told = |arguments: &[&str]| {
+        let output = folder.command(&[&import[..], arguments].concat()).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let warning = told(&["l.safetensors"]);
+    assert!(warning.contains("l.safetensors: left out") && warning.contains("`loss.steps`"));
     let error = folder.fail(&[&import[..], &["l.safetensors", "--strict"]].concat());
     assert!(
         error.contains("`loss.steps`") && error.contains("l.safetensors"),
@@ -127,7 +133,8 @@ fn what_belongs_to_no_layer_is_told_or_refused() {
         error.contains("`ema.` and `module.`; choose by --prefix"),
         "{error}"
     );
-    folder.run(&[&import[..], &["e.safetensors", "--prefix", "ema"]].concat());
+    let warning = told(&["e.safetensors", "--prefix", "ema"]);
+    assert!(warning.contains("more, as `module."), "{warning}");
 }
 
 #[test]
