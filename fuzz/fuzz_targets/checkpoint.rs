@@ -21,5 +21,5 @@ fuzz_target!(|bytes: &[u8]| {
     for state_dict in checkpoint.state_dicts().keys() {
         let _ = checkpoint.tensors(state_dict);
     }
-    let _ = checkpoint.weights(&NETWORK);
+    let _ = checkpoint.weights(&NETWORK, None);
 });

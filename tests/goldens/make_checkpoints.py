@@ -36,8 +36,8 @@ class Tiny(nn.Module):
         return self.classifier(torch.relu(self.bn(self.conv(x))).flatten(1))
 
 
-def legacy(value, path):
-    torch.save(value, path, _use_new_zipfile_serialization=False)
+def legacy(value, path, **options):
+    torch.save(value, path, _use_new_zipfile_serialization=False, **options)
 
 
 def prefixed(state, prefix):
@@ -79,6 +79,16 @@ def shared(state):
     return slices
 
 
+def with_others(state):
+    """The same tensors beside some that belong to no layer, of every kind of number."""
+    others = {
+        "loss.centers": torch.ones(3, 2), "metric.confusion": torch.ones(3, 3, dtype=torch.int64), "steps": torch.tensor(7),
+        "seen": torch.tensor([True, False]), "spectrum": torch.ones(2, dtype=torch.complex64), "ema.decay": torch.tensor(0.9),
+        "mask": torch.eye(3).to_sparse(), "small": torch.zeros(2, dtype=torch.float8_e4m3fn),
+    }
+    return OrderedDict(prefixed(state, "net.") | others)
+
+
 def cast(state, dtype):
     return OrderedDict((name, tensor.to(dtype) if tensor.is_floating_point() else tensor) for name, tensor in state.items())
 
@@ -109,6 +119,12 @@ def make_small():
     torch.save({"model": state, "best": state}, folder / "twice.pt")
     torch.save({"model": state, "model_ema": cast(state, torch.float64)}, folder / "two.pt")
     torch.save(cast(state, torch.int8), folder / "int8.pt")
+    for protocol in (4, 5):
+        torch.save(wrapped(net, state), folder / f"protocol-{protocol}.zip.pt", pickle_protocol=protocol)
+        legacy(state, folder / f"protocol-{protocol}.legacy.pt", pickle_protocol=protocol)
+    torch.save(with_others(state), folder / "others.pt")
+    # An entry of the archive's directory is as long as what PyTorch writes behind it: 46 bytes and a name of 30.
+    torch.save(state, folder / "checkpoint_epoch_0100.pt")
     torch.save(net, folder / "whole.zip.pt")
     legacy(net, folder / "whole.legacy.pt")
     torch.save({"epoch": 3, "model": net}, folder / "whole.wrapped.pt")

@@ -1,6 +1,6 @@
 //! The page of `explain` and of `serve`, in a real browser: Chromium without a window.
 //!
-//! Screenshots lie in `target/tmp/browser/`. Without a browser the tests are skipped; where `SPEECHLENS_BROWSER` names one, it must
+//! Screenshots lie in `target/tmp/browser/`. Without a browser the tests are ignored; where `SPEECHLENS_BROWSER` names one, it must
 //! be there.
 
 use std::ffi::OsStr;
@@ -51,24 +51,18 @@ fn voice(seconds: f64) -> Audio {
     }
 }
 
-/// A browser, or none where the tests are to be skipped.
-fn browser() -> Option<Browser> {
+/// A browser.
+fn browser() -> Browser {
     let wanted = std::env::var_os("SPEECHLENS_BROWSER");
     let path = match &wanted {
         Some(path) => PathBuf::from(path),
         None => {
             let names = ["chromium", "chromium-browser", "google-chrome"];
             let folders = std::env::var_os("PATH").unwrap_or_default();
-            let found = std::env::split_paths(&folders)
+            std::env::split_paths(&folders)
                 .flat_map(|folder| names.map(|name| folder.join(name)))
-                .find(|path| path.is_file());
-            let Some(found) = found else {
-                eprintln!(
-                    "skipped: there is no Chromium; install it, or name it in SPEECHLENS_BROWSER"
-                );
-                return None;
-            };
-            found
+                .find(|path| path.is_file())
+                .expect("Chromium, or SPEECHLENS_BROWSER")
         }
     };
     // What the microphone hears.
@@ -95,7 +89,7 @@ fn browser() -> Option<Browser> {
         idle_browser_timeout: Duration::from_secs(120),
         ..LaunchOptions::default()
     };
-    Some(Browser::new(options).expect("the browser starts"))
+    Browser::new(options).expect("the browser starts")
 }
 
 /// A page that is open.
@@ -269,8 +263,12 @@ impl Open {
 }
 
 #[test]
+#[cfg_attr(
+    not(browser),
+    ignore = "there is no Chromium; install it, or name it in SPEECHLENS_BROWSER"
+)]
 fn the_page_of_explain() {
-    let Some(browser) = browser() else { return };
+    let browser = browser();
     let folder = tempfile::tempdir().expect("a folder");
     let model = model();
     let reading = Reading {
@@ -327,8 +325,12 @@ fn the_page_of_explain() {
 }
 
 #[test]
+#[cfg_attr(
+    not(browser),
+    ignore = "there is no Chromium; install it, or name it in SPEECHLENS_BROWSER"
+)]
 fn the_page_of_serve() {
-    let Some(browser) = browser() else { return };
+    let browser = browser();
     let folder = tempfile::tempdir().expect("a folder");
     let (sender, receiver) = mpsc::channel::<SocketAddr>();
     let limits = Limits {

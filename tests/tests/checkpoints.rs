@@ -63,10 +63,18 @@ fn every_way_of_saving_gives_the_same_tensors() {
         ("f16.legacy.pt", "f16"),
         ("f16.safetensors", "f16"),
         ("bf16.pt", "bf16"),
+        ("protocol-4.zip.pt", "plain"),
+        ("protocol-4.legacy.pt", "plain"),
+        ("protocol-5.zip.pt", "plain"),
+        ("protocol-5.legacy.pt", "plain"),
+        ("checkpoint_epoch_0100.pt", "plain"),
+        ("others.pt", "plain"),
     ] {
-        let weights = Checkpoint::open(&file(name)).unwrap().weights(&tiny());
+        let weights = Checkpoint::open(&file(name))
+            .unwrap()
+            .weights(&tiny(), None);
         let weights = weights.unwrap_or_else(|error| panic!("{name}: {error}"));
-        let graph = tiny().with_weights(weights);
+        let graph = tiny().with_weights(weights.tensors);
         let weights = graph
             .unwrap_or_else(|error| panic!("{name}: {error}"))
             .weights();
@@ -80,11 +88,133 @@ fn every_way_of_saving_gives_the_same_tensors() {
 }
 
 #[test]
+fn what_belongs_to_no_layer_is_told_and_left_out() {
+    let checkpoint = Checkpoint::open(&file("others.pt")).unwrap();
+    let left_out = checkpoint.weights(&tiny(), None).unwrap().left_out;
+    let others = [
+        "ema.decay",
+        "loss.centers",
+        "mask",
+        "metric.confusion",
+        "seen",
+        "small",
+        "spectrum",
+        "steps",
+    ];
+    assert_eq!(left_out, others);
+    let plain = Checkpoint::open(&file("plain.zip.pt")).unwrap();
+    assert!(plain.weights(&tiny(), None).unwrap().left_out.is_empty());
+}
+
+/// `two.pt` has a running average of the weights beside them, here the same in f64.
+#[test]
+fn a_prefix_chooses_among_several() {
+    let checkpoint = Checkpoint::open(&file("two.pt")).unwrap();
+    let weights = |prefix| checkpoint.weights(&tiny(), Some(prefix));
+    for prefix in ["model", "model.", "model_ema", "model_ema."] {
+        let weights = weights(prefix).unwrap();
+        assert_eq!((weights.tensors.len(), weights.left_out.len()), (7, 0));
+    }
+    for prefix in ["mod", "ema", "bn"] {
+        let error = weights(prefix).unwrap_err().to_string();
+        let told = format!("at `{prefix}`, but at `model.`, `model_ema.`");
+        assert!(error.contains(&told), "{error}");
+    }
+    // Within its dictionary, or from the outermost one on.
+    let nested = Checkpoint::open(&file("nested.pth")).unwrap();
+    for prefix in [
+        "state_dict",
+        "state_dict.model.module.",
+        "model",
+        "model.module",
+    ] {
+        assert_eq!(
+            nested.weights(&tiny(), Some(prefix)).unwrap().tensors.len(),
+            7
+        );
+    }
+}
+
+#[test]
+fn one_logit_is_two_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alexnet.safetensors");
+    let one = Arch::AlexNet.architecture(1).unwrap();
+    let one = one.random(4, &Device::Cpu).unwrap();
+    tensor_file::write(&path, &one.weights(), &Default::default()).unwrap();
+    let two = Model::import(Arch::AlexNet, &path, None, &Device::Cpu)
+        .unwrap()
+        .model;
+    assert_eq!(two.classes, ["0", "1"]);
+    let input = Tensor::full(-40f32, (1, 1, 227, 227), &Device::Cpu).unwrap();
+    let logits = |graph: &Graph| graph.forward(&input).unwrap().flatten_all().unwrap();
+    let [logit] = logits(&one).to_vec1::<f32>().unwrap()[..] else {
+        panic!("one logit");
+    };
+    let both = logits(&two.graph).to_vec1::<f32>().unwrap();
+    assert!(
+        (both[0] + logit).abs() < 1e-6 && (both[1] - logit).abs() < 1e-6,
+        "{both:?}"
+    );
+    let probability = |class| two.probability(&both, class);
+    assert!((probability(1) - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-6);
+    assert!((probability(0) + probability(1) - 1.0).abs() < 1e-6);
+}
+
+#[test]
+fn a_negative_variance_is_refused_by_name() {
+    let weights = |variance: f32| {
+        let graph = Arch::ResNet34.architecture(2).unwrap();
+        let mut weights = graph.random(4, &Device::Cpu).unwrap().weights();
+        let variances = Tensor::full(variance, 32, &Device::Cpu).unwrap();
+        weights.insert("bn1.running_var".into(), variances).unwrap();
+        weights
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.safetensors");
+    let import = |variance| {
+        tensor_file::write(&path, &weights(variance), &Default::default()).unwrap();
+        Model::import(Arch::ResNet34, &path, None, &Device::Cpu)
+    };
+    assert!(import(0.0).is_ok());
+    let error = import(-0.25).unwrap_err().to_string();
+    assert!(
+        error.contains("`bn1.running_var` holds a negative variance"),
+        "{error}"
+    );
+}
+
+/// Those in a folder outside of the project, `SPEECHLENS_CASES` or `../shared/cases`, are read.
+#[test]
+fn checkpoints_as_people_have_them() {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cases");
+    let folder = std::env::var_os("SPEECHLENS_CASES").map_or(beside, PathBuf::from);
+    let Ok(files) = std::fs::read_dir(&folder) else {
+        eprintln!("skipped: there is no folder of cases; name one in SPEECHLENS_CASES");
+        return;
+    };
+    let files = files.map(|entry| entry.unwrap().path());
+    let is_checkpoint = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|ending| ["pt", "pth", "safetensors"].iter().any(|e| ending == *e))
+    };
+    for path in files.filter(is_checkpoint) {
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        let dicts = checkpoint.state_dicts();
+        assert!(!dicts.is_empty(), "{}", path.display());
+        for (place, names) in dicts {
+            let tensors = checkpoint.tensors(place).unwrap();
+            assert_eq!(tensors.len(), names.len(), "{}", path.display());
+        }
+    }
+}
+
+#[test]
 fn an_imported_network_answers_as_in_pytorch() {
     let expected = expected();
     let checkpoint = Checkpoint::open(&file("strided.zip.pt")).unwrap();
     let graph = tiny()
-        .with_weights(checkpoint.weights(&tiny()).unwrap())
+        .with_weights(checkpoint.weights(&tiny(), None).unwrap().tensors)
         .unwrap();
     let apart = furthest(&graph, &expected["input"], &expected["logits"]);
     assert!(apart < 1e-6, "{apart} apart");
@@ -113,7 +243,7 @@ fn dictionaries_are_listed_by_the_keys_that_lead_to_them() {
 /// The one line that a file is refused with, without its name.
 fn refused(path: &Path) -> String {
     let error = Checkpoint::open(path)
-        .and_then(|checkpoint| checkpoint.weights(&tiny()))
+        .and_then(|checkpoint| checkpoint.weights(&tiny(), None))
         .unwrap_err()
         .to_string();
     assert!(!error.contains('\n'), "{error}");
@@ -140,7 +270,7 @@ fn what_is_no_state_dict_says_what_it_is_and_what_to_do() {
         ("script.pt", ["TorchScript", remedy]),
         (
             "two.pt",
-            ["`model.` and `model_ema.`", "save one of them alone"],
+            ["`model.` and `model_ema.`", "choose by --prefix"],
         ),
         ("int8.pt", ["CharStorage", "model.float()"]),
     ] {
@@ -181,7 +311,7 @@ fn tensors_that_do_not_fit_are_named() {
     ];
     let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor));
     tensor_file::write(&path, &tensors.into(), &Default::default()).unwrap();
-    let error = Model::import(Arch::AlexNet, &path, &Device::Cpu).unwrap_err();
+    let error = Model::import(Arch::AlexNet, &path, None, &Device::Cpu).unwrap_err();
     let error = error.to_string();
     for words in [
         "`features.0.weight` is [64, 3, 11, 11], not [64, 1, 11, 11]",
@@ -200,9 +330,9 @@ fn read(bytes: &[u8], folder: &Path) -> Result<Tensors, String> {
     let mut file = std::fs::File::create(&path).unwrap();
     file.write_all(bytes).unwrap();
     let weights = Checkpoint::open(&path)
-        .and_then(|checkpoint| checkpoint.weights(&tiny()))
+        .and_then(|checkpoint| checkpoint.weights(&tiny(), None))
         .map_err(|error| error.to_string())?;
-    let graph = tiny().with_weights(weights);
+    let graph = tiny().with_weights(weights.tensors);
     Ok(graph.map_err(|error| error.to_string())?.weights())
 }
 
@@ -370,7 +500,8 @@ fn audionet_answers_as_in_pytorch() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audionet.safetensors");
     tensor_file::write(&path, &weights.collect(), &Default::default()).unwrap();
-    let model = Model::import(Arch::AudioNet, &path, &Device::Cpu).unwrap();
+    let imported = Model::import(Arch::AudioNet, &path, None, &Device::Cpu).unwrap();
+    let model = imported.model;
     assert_eq!(model.classes.len(), 3);
     let input = peer::audionet_input().unwrap();
     let apart = furthest(&model.graph, &input, &expected["logits"]);
@@ -379,13 +510,12 @@ fn audionet_answers_as_in_pytorch() {
 
 /// Full size; the files are too large to keep.
 #[test]
+#[cfg_attr(
+    not(peer_checkpoints),
+    ignore = "SPEECHLENS_PEER_CHECKPOINTS names no folder of `make_checkpoints.py --full`"
+)]
 fn whole_networks_answer_as_in_pytorch() {
-    let Some(folder) = std::env::var_os("SPEECHLENS_PEER_CHECKPOINTS") else {
-        println!(
-            "skipped: SPEECHLENS_PEER_CHECKPOINTS names no folder of `make_checkpoints.py --full`"
-        );
-        return;
-    };
+    let folder = std::env::var_os("SPEECHLENS_PEER_CHECKPOINTS").unwrap();
     let folder = Path::new(&folder);
     let expected = golden(folder.join("expected.safetensors")).unwrap();
     for (arch, classes) in [
@@ -405,7 +535,8 @@ fn whole_networks_answer_as_in_pytorch() {
         ] {
             let path = folder.join(format!("{arch}.{way}"));
             let start = std::time::Instant::now();
-            let model = Model::import(arch, &path, &Device::Cpu).unwrap();
+            let imported = Model::import(arch, &path, None, &Device::Cpu).unwrap();
+            let model = imported.model;
             let seconds = start.elapsed().as_secs_f64();
             assert_eq!(model.classes.len(), classes);
             let of = |what: &str| &expected[&format!("{arch}/{what}")];

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use speechlens_audio::Crop;
 use speechlens_data::Sex;
 use speechlens_models::{
-    Arch, Features, Model, TRAINING, filterbank_metadata, spectrogram_metadata, waveform_metadata,
+    Arch, Features, Imported, Model, TRAINING, filterbank_metadata, spectrogram_metadata,
+    waveform_metadata,
 };
 use speechlens_nn::loss::Loss;
 use speechlens_nn::tensor_file;
@@ -20,6 +21,8 @@ use crate::common::{Common, check_writable};
 /// The checkpoint is a state dict, `torch.save(model.state_dict(), path)`, of any version of PyTorch, or safetensors. It may
 /// stand inside a dictionary, and its names may begin with `module.` or the like. Names and shapes are those of torchvision's
 /// AlexNet with one input channel, of AudioNet named like it, and of a ResNet34 with 32 to 256 channels and statistics pooling.
+/// A single logit, which binary cross entropy trained, becomes two classes: it speaks for the second, its negative for the first.
+/// What belongs to no layer (heads of a loss, metrics, counters) is told and left out.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The network: alexnet, audionet or resnet34.
@@ -27,6 +30,13 @@ pub struct Arguments {
     arch: Arch,
     /// The file: .pt, .pth or .safetensors.
     checkpoint: PathBuf,
+    /// Where the weights stand in a file that holds several: what comes before the network's own names, as `model_ema.` or
+    /// `state_dict.model.`.
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+    /// Refuse a file with tensors that belong to no layer.
+    #[arg(long)]
+    strict: bool,
     /// Where to write the model.
     #[arg(short, long, value_name = "MODEL.safetensors")]
     output: PathBuf,
@@ -44,6 +54,9 @@ pub struct Arguments {
     loss: Option<Loss>,
 }
 
+/// So many names of tensors are told; an average beside the weights has hundreds.
+const TOLD: usize = 8;
+
 fn loss(text: &str) -> Result<Loss, String> {
     serde_json::from_value(Value::from(text))
         .map_err(|_| "say binary-cross-entropy or cross-entropy".into())
@@ -53,12 +66,39 @@ fn loss(text: &str) -> Result<Loss, String> {
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     check_writable(&arguments.output)?;
     let names = arguments.classes.as_deref().map(class_names).transpose()?;
-    let mut model = Model::import(arguments.arch, &arguments.checkpoint, &common.device()?)?;
+    let Imported {
+        mut model,
+        left_out,
+    } = Model::import(
+        arguments.arch,
+        &arguments.checkpoint,
+        arguments.prefix.as_deref(),
+        &common.device()?,
+    )?;
+    let file = arguments.checkpoint.display();
+    if !left_out.is_empty() {
+        let mut names = left_out[..left_out.len().min(TOLD)].join("`, `");
+        if let more @ 1.. = left_out.len().saturating_sub(TOLD) {
+            names = format!("{names}` and {more} more, as `{}", left_out[TOLD]);
+        }
+        ensure!(
+            !arguments.strict,
+            "{file}: `{names}` has no place in the network; leave out --strict to import the others"
+        );
+        tracing::warn!("{file}: left out what belongs to no layer: `{names}`");
+    }
+    // What the file tells of the loss: a single logit can have but one.
+    let is_told = model.metadata.contains_key(TRAINING);
+    ensure!(
+        !is_told || arguments.loss.is_none_or(|loss| loss == model.loss()),
+        "{file}: has one logit, which under cross-entropy says nothing; leave out --loss"
+    );
+    let loss = arguments.loss.unwrap_or(model.loss());
     if let Some(names) = names {
         ensure!(
             names.len() == model.classes.len(),
             "{}: has {} classes, and --classes names {}",
-            arguments.checkpoint.display(),
+            file,
             model.classes.len(),
             names.len()
         );
@@ -71,7 +111,6 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         Features::Waveform => waveform_metadata(),
         Features::Filterbank => filterbank_metadata("segment"),
     };
-    let loss = arguments.loss.unwrap_or(model.loss());
     let training = json!({ "loss": loss }).to_string();
     model.metadata.insert(TRAINING.to_owned(), training);
     tensor_file::remove_partial(&arguments.output)?;

@@ -19,8 +19,8 @@ mod checkpoint;
 mod model;
 pub mod resnet34;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Weights};
 pub use model::{
-    Arch, Error, Features, Model, Result, TRAINING, filterbank_metadata, spectrogram_metadata,
-    waveform_metadata,
+    Arch, Error, Features, Imported, Model, Result, TRAINING, filterbank_metadata,
+    spectrogram_metadata, waveform_metadata,
 };

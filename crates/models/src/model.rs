@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use candle_core::{DType, Device, Tensor};
-use serde_json::Value;
+use serde_json::{Value, json};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::tensor_file::{self, Metadata};
 use speechlens_nn::{Architecture, Graph};
 
-use crate::{Checkpoint, alexnet, audionet, resnet34};
+use crate::checkpoint::{Checkpoint, Weights};
+use crate::{alexnet, audionet, resnet34};
 
 /// What can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]
@@ -204,33 +205,61 @@ impl Model {
         Ok(tensor_file::write(path, &self.graph.weights(), &metadata)?)
     }
 
-    /// Makes a model of a checkpoint. The number of classes is that of the last layer; their names are 0, 1, …, and there is
-    /// no metadata yet.
+    /// Makes a model of a checkpoint, of the weights at `prefix` where there are several (see [`Checkpoint::weights`]). The number
+    /// of classes is that of the last layer; their names are 0, 1, …, and there is no metadata yet. One logit, which binary
+    /// cross entropy trained, is two classes: it speaks for class 1, and its negative for class 0.
     ///
     /// # Errors
-    /// If the file is no checkpoint; every tensor that is missing, surplus or of another shape is named.
-    pub fn import(arch: Arch, path: &Path, device: &Device) -> Result<Self> {
+    /// If the file is no checkpoint; every tensor that is missing or of another shape is named.
+    pub fn import(
+        arch: Arch,
+        path: &Path,
+        prefix: Option<&str>,
+        device: &Device,
+    ) -> Result<Imported> {
         let network = arch.architecture(1)?;
-        let weights = Checkpoint::open(path)?.weights(&network)?;
-        check_finite(&weights, path)?;
+        let Weights {
+            tensors: mut weights,
+            left_out,
+        } = Checkpoint::open(path)?.weights(&network, prefix)?;
+        check_numbers(&weights, path)?;
         let last = network.nodes().last().map_or("", |node| &node.name);
-        let last = weights.get(&format!("{last}.weight"));
-        let classes = last.and_then(|weight| weight.dims().first()).copied();
-        let classes = classes.unwrap_or(1);
+        let outputs = weights.get(&format!("{last}.weight"));
+        let outputs = outputs.and_then(|weight| weight.dims().first()).copied();
+        let mut metadata = BTreeMap::new();
+        if outputs == Some(1) {
+            for (_, weight) in weights
+                .iter_mut()
+                .filter(|(name, _)| name.rsplit_once('.').is_some_and(|(node, _)| node == last))
+            {
+                let both = weight
+                    .neg()
+                    .and_then(|other| Tensor::cat(&[&other, weight], 0));
+                *weight = both.map_err(speechlens_nn::Error::from)?;
+            }
+            let training = json!({ LOSS: Loss::BinaryCrossEntropy }).to_string();
+            metadata.insert(TRAINING.to_owned(), training);
+        }
+        let classes = outputs.map_or(1, |outputs| outputs.max(2));
         let graph = arch
             .architecture(classes)?
             .with_weights(weights)
-            .map_err(|error| Error::Model {
-                path: path.to_owned(),
-                problem: error.to_string(),
+            .map_err(|error| {
+                let has_no_place = |name: &String| format!(", `{name}` has no place");
+                let surplus: String = left_out.iter().map(has_no_place).collect();
+                Error::Model {
+                    path: path.to_owned(),
+                    problem: format!("{error}{surplus}"),
+                }
             })?
             .map_weights(|_, weight| Ok(weight.to_device(device)?))?;
-        Ok(Model {
+        let model = Model {
             arch,
             graph,
             classes: (0..classes).map(|class| class.to_string()).collect(),
-            metadata: BTreeMap::new(),
-        })
+            metadata,
+        };
+        Ok(Imported { model, left_out })
     }
 
     /// Reads a model.
@@ -290,7 +319,7 @@ impl Model {
             let dtype = tensor.dtype().as_str();
             return Err(wrong(format!("`{name}` is of {dtype}, not f32: {remedy}")));
         }
-        check_finite(&tensors, path)?;
+        check_numbers(&tensors, path)?;
         let graph = arch
             .architecture(classes.len())?
             .with_weights(tensors)
@@ -304,8 +333,17 @@ impl Model {
     }
 }
 
-/// Fails if a weight is infinite or no number: every answer would be.
-fn check_finite(weights: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
+/// A model of a checkpoint, and what else stood there.
+#[derive(Debug)]
+pub struct Imported {
+    /// The model.
+    pub model: Model,
+    /// The tensors that belong to no layer, by their names in the file.
+    pub left_out: Vec<String>,
+}
+
+/// Fails if a weight is infinite or no number, or a variance negative: every answer would be no number.
+fn check_numbers(weights: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
     for (name, weight) in weights {
         // What is finite leaves 0.
         let rest = (weight * 0.0).and_then(|rest| rest.sum_all()?.to_scalar::<f32>());
@@ -315,6 +353,20 @@ fn check_finite(weights: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
             return Err(Error::Model {
                 path: path.to_owned(),
                 problem,
+            });
+        }
+        let is_negative = || -> candle_core::Result<bool> {
+            Ok(weight.flatten_all()?.min(0)?.to_scalar::<f32>()? < 0.0)
+        };
+        if name.ends_with(".running_var")
+            && weight.elem_count() > 0
+            && is_negative().map_err(speechlens_nn::Error::from)?
+        {
+            return Err(Error::Model {
+                path: path.to_owned(),
+                problem: format!(
+                    "`{name}` holds a negative variance, which no data have: save the network again, or train it again"
+                ),
             });
         }
     }

@@ -56,6 +56,10 @@ fn agree<const N: usize>(gpu: &Device, tensors: [&Tensor; N], f: impl Fn([&Tenso
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "cuda"),
+    ignore = "built without the feature `cuda`: no NVIDIA device"
+)]
 fn convolutions() {
     let Some(gpu) = gpu() else { return };
     for (side, stride, padding, groups) in [(3, 1, 1, 1), (11, 4, 2, 1), (3, 2, 0, 3)] {
@@ -82,6 +86,10 @@ fn convolutions() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "cuda"),
+    ignore = "built without the feature `cuda`: no NVIDIA device"
+)]
 fn pooling() {
     let Some(gpu) = gpu() else { return };
     let window = Window {
@@ -99,6 +107,10 @@ fn pooling() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "cuda"),
+    ignore = "built without the feature `cuda`: no NVIDIA device"
+)]
 fn values_at_one_place() {
     let Some(gpu) = gpu() else { return };
     let (a, b) = (by_lot((3, 2, 7, 5), 1), by_lot((3, 2, 7, 5), 2));
@@ -107,6 +119,10 @@ fn values_at_one_place() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "cuda"),
+    ignore = "built without the feature `cuda`: no NVIDIA device"
+)]
 fn orders() {
     let Some(gpu) = gpu() else { return };
     let (values, input) = (by_lot((3, 1, 37, 41), 1), by_lot((3, 1, 37, 41), 2));
@@ -119,6 +135,10 @@ fn orders() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "cuda"),
+    ignore = "built without the feature `cuda`: no NVIDIA device"
+)]
 fn optimizers() {
     let Some(gpu) = gpu() else { return };
     let sgd = Optimizer::Sgd {
@@ -148,6 +168,10 @@ fn optimizers() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "cuda"),
+    ignore = "built without the feature `cuda`: no NVIDIA device"
+)]
 fn batch_normalization() {
     let Some(gpu) = gpu() else { return };
     let tensors = [by_lot((4, 6, 5, 3), 1), by_lot(6, 2), by_lot(6, 3)];
@@ -167,6 +191,10 @@ fn batch_normalization() {
 
 /// Masks of dropout, running statistics, losses that are read together.
 #[test]
+#[cfg_attr(
+    not(feature = "cuda"),
+    ignore = "built without the feature `cuda`: no NVIDIA device"
+)]
 fn training() {
     let Some(gpu) = gpu() else { return };
     let mut net = Architecture::new([2, 6, 5]);

@@ -97,6 +97,73 @@ fn speakers_have_numbers_or_names_from_a_file() {
 }
 
 #[test]
+fn what_belongs_to_no_layer_is_told_or_refused() {
+    let folder = Folder::new();
+    checkpoint(&folder, "r.safetensors", Arch::ResNet34, 3);
+    let (mut weights, _) = tensor_file::read(&folder.path("r.safetensors"), &Device::Cpu).unwrap();
+    let averages: Vec<_> = weights
+        .iter()
+        .filter_map(|(name, tensor)| {
+            let name = name.strip_prefix("module.")?;
+            Some((format!("ema.{name}"), tensor.clone()))
+        })
+        .collect();
+    let steps = Tensor::new(&[1i64, 2], &Device::Cpu).unwrap();
+    weights.insert("loss.steps".into(), steps);
+    tensor_file::write(&folder.path("l.safetensors"), &weights, &BTreeMap::new()).unwrap();
+    let import = ["import", "--arch", "resnet34", "-o", "m.safetensors"];
+    let told = |arguments: &[&str]| {
+        let output = folder.command(&[&import[..], arguments].concat()).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let warning = told(&["l.safetensors"]);
+    assert!(warning.contains("l.safetensors: left out") && warning.contains("`loss.steps`"));
+    let error = folder.fail(&[&import[..], &["l.safetensors", "--strict"]].concat());
+    assert!(
+        error.contains("`loss.steps`") && error.contains("l.safetensors"),
+        "{error}"
+    );
+
+    weights.extend(averages);
+    tensor_file::write(&folder.path("e.safetensors"), &weights, &BTreeMap::new()).unwrap();
+    let error = folder.fail(&[&import[..], &["e.safetensors"]].concat());
+    assert!(
+        error.contains("`ema.` and `module.`; choose by --prefix"),
+        "{error}"
+    );
+    let warning = told(&["e.safetensors", "--prefix", "ema"]);
+    assert!(warning.contains("more, as `module."), "{warning}");
+}
+
+#[test]
+fn a_single_logit_is_for_binary_cross_entropy() {
+    let folder = Folder::new();
+    checkpoint(&folder, "a.safetensors", Arch::AudioNet, 1);
+    let import = [
+        "import",
+        "--arch",
+        "audionet",
+        "a.safetensors",
+        "-o",
+        "m.safetensors",
+    ];
+    folder.run(&import);
+    let model = Model::load(&folder.path("m.safetensors"), &Device::Cpu).unwrap();
+    assert_eq!(model.classes, ["male", "female"]);
+    assert_eq!(
+        model.metadata["training"],
+        "{\"loss\":\"binary-cross-entropy\"}"
+    );
+    let error = folder.fail(&[&import[..], &["--loss", "cross-entropy"]].concat());
+    assert!(
+        error.contains("one logit") && error.contains("leave out --loss"),
+        "{error}"
+    );
+}
+
+#[test]
 fn mistakes_are_told_in_a_line() {
     let folder = Folder::new();
     checkpoint(&folder, "r.safetensors", Arch::ResNet34, 3);

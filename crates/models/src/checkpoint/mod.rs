@@ -10,7 +10,7 @@ mod pickle;
 mod pickled;
 mod stored;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
@@ -79,11 +79,20 @@ impl Checkpoint {
     /// # Errors
     /// Names a tensor that is of no floats, or that the file does not hold.
     pub fn tensors(&self, state_dict: &str) -> Result<BTreeMap<String, Tensor>> {
+        self.wanted(state_dict, |_| true)
+    }
+
+    /// Those of them whose names are wanted.
+    fn wanted(
+        &self,
+        state_dict: &str,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<BTreeMap<String, Tensor>> {
         match &self.content {
-            Content::Pickled(pickled) => pickled.tensors(state_dict),
+            Content::Pickled(pickled) => pickled.tensors(state_dict, is_wanted),
             Content::Safetensors(tensors) => tensors
                 .iter()
-                .filter(|(name, _)| !name.ends_with(COUNTER))
+                .filter(|(name, _)| !name.ends_with(COUNTER) && is_wanted(name))
                 .map(|(name, tensor)| match tensor.dtype().is_float() {
                     true => match tensor.to_dtype(DType::F32) {
                         Ok(tensor) => Ok((name.clone(), tensor)),
@@ -99,27 +108,13 @@ impl Checkpoint {
         .map_err(|problem| wrong(&self.path, problem))
     }
 
-    /// The tensors for a network, by its own names: of the state dict and under the prefix where most of its names are. What
-    /// else stands in that state dict keeps its name, so that [`Architecture::with_weights`] names it.
+    /// The tensors for a network, by its own names: of the state dict and under the prefix where most of its names are, or of
+    /// those that are named by `prefix` (`model_ema`, `state_dict.model.`).
     ///
     /// # Errors
-    /// As [`Checkpoint::tensors`]; if two sets of tensors fit as well.
-    pub fn weights(&self, network: &Architecture) -> Result<BTreeMap<String, Tensor>> {
-        let (state_dict, prefix) = self.best(network)?;
-        let mut weights = BTreeMap::new();
-        for (name, tensor) in self.tensors(&state_dict)? {
-            let own = name.strip_prefix(&prefix).unwrap_or(&name).to_owned();
-            if weights.insert(own, tensor).is_some() {
-                let problem = format!("holds `{name}` both with `{prefix}` before it and without");
-                return Err(wrong(&self.path, problem));
-            }
-        }
-        Ok(weights)
-    }
-
-    /// The state dict and the prefix where most of a network's names are.
-    fn best(&self, network: &Architecture) -> Result<(String, String)> {
-        let wanted: Vec<String> = network
+    /// As [`Checkpoint::tensors`], of these tensors; if two sets of tensors fit as well, or none stands at `prefix`.
+    pub fn weights(&self, network: &Architecture, prefix: Option<&str>) -> Result<Weights> {
+        let wanted: BTreeSet<String> = network
             .nodes()
             .iter()
             .flat_map(|node| {
@@ -131,39 +126,117 @@ impl Checkpoint {
                     .collect::<Vec<_>>()
             })
             .collect();
-        let mut found: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        let place = self.best(&wanted, prefix)?;
+        let own = |name: &str| -> Option<String> {
+            let own = name.strip_prefix(&place.prefix)?;
+            wanted.contains(own).then(|| own.to_owned())
+        };
+        let tensors = self.wanted(&place.state_dict, |name| own(name).is_some())?;
+        let names = self.state_dicts().remove(place.state_dict.as_str());
+        let names = names.into_iter().flatten();
+        Ok(Weights {
+            tensors: tensors
+                .into_iter()
+                .filter_map(|(name, tensor)| Some((own(&name)?, tensor)))
+                .collect(),
+            left_out: names
+                .filter(|name| own(name).is_none() && !name.ends_with(COUNTER))
+                .map(str::to_owned)
+                .collect(),
+        })
+    }
+
+    /// Where most of these names are, of all places or of those that `prefix` names.
+    fn best(&self, wanted: &BTreeSet<String>, prefix: Option<&str>) -> Result<Place> {
+        let mut found: BTreeMap<Place, usize> = BTreeMap::new();
         for (state_dict, names) in self.state_dicts() {
+            let place = |prefix: &str| Place {
+                state_dict: state_dict.to_owned(),
+                prefix: prefix.to_owned(),
+            };
             // A file of another network has its names told too.
-            found.insert((state_dict, ""), 0);
+            found.insert(place(""), 0);
             for name in names {
                 for prefix in wanted
                     .iter()
                     .filter_map(|wanted| name.strip_suffix(wanted.as_str()))
                 {
                     if prefix.is_empty() || prefix.ends_with('.') {
-                        *found.entry((state_dict, prefix)).or_default() += 1;
+                        *found.entry(place(prefix)).or_default() += 1;
                     }
                 }
             }
         }
+        if let Some(prefix) = prefix {
+            let there = |(place, count): (&Place, &usize)| *count > 0 && place.is_named(prefix);
+            if !found.iter().any(there) {
+                let places = found.iter().filter(|(_, count)| **count > 0);
+                let places: Vec<String> = places
+                    .map(|(place, _)| format!("`{}`", place.name()))
+                    .collect();
+                let problem = match places.is_empty() {
+                    true => format!("holds no weights of this network, at `{prefix}` or elsewhere"),
+                    false => format!(
+                        "holds no weights of this network at `{prefix}`, but at {}",
+                        places.join(", ")
+                    ),
+                };
+                return Err(wrong(&self.path, problem));
+            }
+            found.retain(|place, _| place.is_named(prefix));
+        }
         let most = found.values().max().copied().unwrap_or(0);
-        let mut best = found
-            .iter()
-            .filter(|(_, count)| **count == most)
-            .map(|(place, _)| *place);
-        let (state_dict, prefix) = best.next().unwrap_or_default();
-        if let (true, Some(other)) = (most > 0, best.next()) {
-            let name = |(state_dict, prefix): (&str, &str)| match state_dict.is_empty() {
-                true => prefix.to_owned(),
-                false => format!("{state_dict}.{prefix}"),
-            };
-            let (one, other) = (name((state_dict, prefix)), name(other));
+        let mut best = found.iter().filter(|(_, count)| **count == most);
+        let place = best.next().map(|(place, _)| place.clone());
+        let place = place.unwrap_or_default();
+        if let (true, Some((other, _))) = (most > 0, best.next()) {
             return Err(wrong(
                 &self.path,
-                format!("holds weights at both `{one}` and `{other}`; save one of them alone"),
+                format!(
+                    "holds weights at both `{}` and `{}`; choose by --prefix",
+                    place.name(),
+                    other.name()
+                ),
             ));
         }
-        Ok((state_dict.to_owned(), prefix.to_owned()))
+        Ok(place)
+    }
+}
+
+/// What a checkpoint holds for a network.
+#[derive(Debug)]
+pub struct Weights {
+    /// The tensors, by the network's names.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// The names, as in the file, of what stands beside them and belongs to no layer: heads of a loss, metrics, counters, averages.
+    pub left_out: Vec<String>,
+}
+
+/// Where a network's weights may be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// The keys of the dictionary.
+    state_dict: String,
+    /// What stands before the network's names in it.
+    prefix: String,
+}
+
+impl Place {
+    fn name(&self) -> String {
+        match self.state_dict.is_empty() {
+            true => self.prefix.clone(),
+            false => format!("{}.{}", self.state_dict, self.prefix),
+        }
+    }
+
+    /// Whether it is, or begins with, what a user calls it, from the outermost dictionary on or within its own.
+    fn is_named(&self, name: &str) -> bool {
+        let name = name.trim_end_matches('.');
+        let begins = |whole: &str| match whole.strip_prefix(name) {
+            Some(rest) => rest.is_empty() || rest.starts_with('.'),
+            None => false,
+        };
+        begins(&self.name()) || begins(&self.prefix)
     }
 }
 

@@ -1,7 +1,11 @@
-//! Pickles, read by candle's machine, which calls nothing that they name. A hostile one could still have it take all memory
-//! or the whole stack: here it is stopped before.
+//! Pickles of protocols 2 to 5, as values; nothing that they name is called. Candle's machine knows protocol 2 alone. A hostile
+//! pickle could have a machine take all memory or the whole stack: this one stops before.
+//!
+//! What the operations do is told in Python's `pickletools`.
 
-use candle_core::pickle::{Object, Stack};
+use std::collections::HashMap;
+
+use candle_core::pickle::Object;
 
 /// How deep values may stand in each other: PyTorch's do in some ten.
 const DEPTH: usize = 64;
@@ -10,58 +14,287 @@ const SIZE: usize = 5_000_000;
 /// So many bytes of text count as a value.
 const TEXT: usize = 64;
 
-const GLOBAL: u8 = b'c';
-const UNICODE: u8 = b'X';
-const LONG: u8 = 0x8a;
-
 /// Reads one pickle from the front of `bytes` and leaves what follows it.
 pub fn read(bytes: &mut &[u8]) -> Result<Object, String> {
-    let mut stack = Stack::empty();
+    let mut machine = Machine {
+        bytes,
+        stack: Vec::new(),
+        memo: HashMap::new(),
+    };
     let mut size = 0;
     loop {
-        check_length(bytes)?;
-        // What candle says is of opcodes and stacks.
-        let ended = stack.read(bytes).map_err(
-            |_| "is pickled in a way that cannot be read; load it in PyTorch and save it again",
-        )?;
-        if ended {
-            return stack
-                .finalize()
-                .map_err(|_| "holds an empty pickle; save it again".into());
+        if let Some(object) = machine.step()? {
+            return Ok(object);
         }
-        if let Some(top) = stack.stack().last() {
+        if let Some(top) = machine.stack.last() {
             measure(top, 0, &mut size)?;
         }
     }
 }
 
-/// Fails if the next operation is not there whole, or has a number that candle cannot hold.
-fn check_length(bytes: &[u8]) -> Result<(), String> {
-    let truncated = || "is truncated; copy it again".to_owned();
-    let (operation, rest) = bytes.split_first().ok_or_else(truncated)?;
-    let length = match *operation {
-        b'K' | b'q' | b'h' | 0x80 => 1,
-        b'M' => 2,
-        b'J' | b'r' | b'j' => 4,
-        b'G' => 8,
-        LONG => 1 + usize::from(*rest.first().ok_or_else(truncated)?),
-        UNICODE => {
-            let length = rest.first_chunk().ok_or_else(truncated)?;
-            4 + u32::from_le_bytes(*length) as usize
-        }
-        GLOBAL => {
-            let lines = rest.split(|byte| *byte == b'\n').take(2);
-            lines.map(|line| line.len() + 1).sum()
-        }
-        _ => 0,
-    };
-    if length > rest.len() {
-        return Err(truncated());
+struct Machine<'a, 'b> {
+    bytes: &'a mut &'b [u8],
+    stack: Vec<Object>,
+    memo: HashMap<u32, Object>,
+}
+
+impl<'b> Machine<'_, 'b> {
+    /// Does the next operation; the last gives what was made.
+    fn step(&mut self) -> Result<Option<Object>, String> {
+        let [operation] = self.number()?;
+        let made = match operation {
+            // The protocol, and a frame's length: the frame's operations follow as others do.
+            0x80 => {
+                self.number::<1>()?;
+                return Ok(None);
+            }
+            0x95 => {
+                self.number::<8>()?;
+                return Ok(None);
+            }
+            b'.' => return self.pop().map(Some),
+            b'N' => Object::None,
+            0x88 => Object::Bool(true),
+            0x89 => Object::Bool(false),
+            b'K' => Object::Int(u8::from_le_bytes(self.number()?).into()),
+            b'M' => Object::Int(u16::from_le_bytes(self.number()?).into()),
+            b'J' => Object::Int(i32::from_le_bytes(self.number()?)),
+            0x8a => {
+                let [length] = self.number()?;
+                self.long(length.into())?
+            }
+            0x8b => {
+                let length = u32::from_le_bytes(self.number()?);
+                self.long(length.into())?
+            }
+            b'G' => Object::Float(f64::from_be_bytes(self.number()?)),
+            // Text, and bytes, which no weight is made of: they are passed over.
+            0x8c => self.short().and_then(text)?,
+            b'X' => self.medium().and_then(text)?,
+            0x8d => self.long_run().and_then(text)?,
+            b'C' => self.short().map(|_| Object::None)?,
+            b'B' => self.medium().map(|_| Object::None)?,
+            0x8e | 0x96 => self.long_run().map(|_| Object::None)?,
+            b'c' => Object::Class {
+                module_name: self.line()?,
+                class_name: self.line()?,
+            },
+            0x93 => match (self.pop()?, self.pop()?) {
+                (Object::Unicode(class_name), Object::Unicode(module_name)) => Object::Class {
+                    module_name,
+                    class_name,
+                },
+                _ => return Err(unreadable()),
+            },
+            b'(' => Object::Mark,
+            b')' => Object::Tuple(Vec::new()),
+            b't' => Object::Tuple(self.pop_to_mark()?),
+            0x85..=0x87 => {
+                let count = usize::from(operation - 0x84);
+                let first = self.stack.len().checked_sub(count);
+                Object::Tuple(self.stack.split_off(first.ok_or_else(unreadable)?))
+            }
+            b']' | 0x8f => Object::List(Vec::new()),
+            b'}' => Object::Dict(Vec::new()),
+            b'l' | 0x91 => Object::List(self.pop_to_mark()?),
+            b'd' => Object::Dict(pairs(self.pop_to_mark()?)?),
+            b'a' => {
+                let value = self.pop()?;
+                return self.append(vec![value]);
+            }
+            b'e' | 0x90 => {
+                let values = self.pop_to_mark()?;
+                return self.append(values);
+            }
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                return self.set(vec![(key, value)]);
+            }
+            b'u' => {
+                let items = pairs(self.pop_to_mark()?)?;
+                return self.set(items);
+            }
+            b'0' => {
+                self.pop()?;
+                return Ok(None);
+            }
+            b'1' => {
+                self.pop_to_mark()?;
+                return Ok(None);
+            }
+            b'2' => self.top()?.clone(),
+            b'Q' => Object::PersistentLoad(Box::new(self.pop()?)),
+            b'R' | 0x81 => {
+                let (args, callable) = (self.pop()?, self.pop()?);
+                reduce(callable, args)
+            }
+            // With arguments by name.
+            0x92 => {
+                let (_, args, callable) = (self.pop()?, self.pop()?, self.pop()?);
+                reduce(callable, args)
+            }
+            b'b' => match (self.pop()?, self.pop()?) {
+                (Object::Dict(state), Object::Dict(mut items)) => {
+                    items.extend(state);
+                    Object::Dict(items)
+                }
+                (args, callable) => Object::Build {
+                    callable: Box::new(callable),
+                    args: Box::new(args),
+                },
+            },
+            b'q' => {
+                let [place] = self.number()?;
+                return self.remember(place.into());
+            }
+            b'r' => {
+                let place = u32::from_le_bytes(self.number()?);
+                return self.remember(place);
+            }
+            0x94 => return self.remember(self.memo.len() as u32),
+            b'h' => {
+                let [place] = self.number()?;
+                self.recall(place.into())?
+            }
+            b'j' => {
+                let place = u32::from_le_bytes(self.number()?);
+                self.recall(place)?
+            }
+            _ => return Err(unreadable()),
+        };
+        self.stack.push(made);
+        Ok(None)
     }
-    if *operation == LONG && length > 1 + size_of::<i64>() {
-        return Err("holds a number of more than 64 bits; save the state dict alone".into());
+
+    fn take(&mut self, length: u64) -> Result<&'b [u8], String> {
+        let bytes: &'b [u8] = self.bytes;
+        let length = usize::try_from(length).ok();
+        let split = length.and_then(|length| bytes.split_at_checked(length));
+        let (taken, rest) = split.ok_or("is truncated; copy it again")?;
+        *self.bytes = rest;
+        Ok(taken)
     }
-    Ok(())
+
+    fn number<const N: usize>(&mut self) -> Result<[u8; N], String> {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(self.take(N as u64)?);
+        Ok(bytes)
+    }
+
+    /// Bytes behind their count in 1, 4 or 8 bytes.
+    fn short(&mut self) -> Result<&'b [u8], String> {
+        let [length] = self.number()?;
+        self.take(length.into())
+    }
+
+    fn medium(&mut self) -> Result<&'b [u8], String> {
+        let length = u32::from_le_bytes(self.number()?);
+        self.take(length.into())
+    }
+
+    fn long_run(&mut self) -> Result<&'b [u8], String> {
+        let length = u64::from_le_bytes(self.number()?);
+        self.take(length)
+    }
+
+    /// What stands before the next end of a line.
+    fn line(&mut self) -> Result<String, String> {
+        let length = self.bytes.iter().position(|byte| *byte == b'\n');
+        let line = self.take(length.map_or(u64::MAX, |length| length as u64))?;
+        self.take(1)?;
+        String::from_utf8(line.to_vec()).map_err(|_| unreadable())
+    }
+
+    /// A number of any length, in two's complement.
+    fn long(&mut self, length: u64) -> Result<Object, String> {
+        let bytes = self.take(length)?;
+        let negative = bytes.last().is_some_and(|byte| *byte >= 0x80);
+        let mut whole = [if negative { 0xff } else { 0 }; 8];
+        let place = whole
+            .get_mut(..bytes.len())
+            .ok_or("holds a number of more than 64 bits; save the state dict alone")?;
+        place.copy_from_slice(bytes);
+        Ok(Object::Long(i64::from_le_bytes(whole)))
+    }
+
+    fn top(&mut self) -> Result<&mut Object, String> {
+        self.stack.last_mut().ok_or_else(unreadable)
+    }
+
+    fn pop(&mut self) -> Result<Object, String> {
+        self.stack.pop().ok_or_else(unreadable)
+    }
+
+    fn pop_to_mark(&mut self) -> Result<Vec<Object>, String> {
+        let mark = self
+            .stack
+            .iter()
+            .rposition(|object| matches!(object, Object::Mark));
+        let values = self.stack.split_off(mark.ok_or_else(unreadable)? + 1);
+        self.stack.pop();
+        Ok(values)
+    }
+
+    /// To the list on the stack; other objects, as sets and those of a class, keep no values.
+    fn append(&mut self, values: Vec<Object>) -> Result<Option<Object>, String> {
+        if let Object::List(list) = self.top()? {
+            list.extend(values);
+        }
+        Ok(None)
+    }
+
+    /// To the dictionary on the stack, or to nothing likewise.
+    fn set(&mut self, items: Vec<(Object, Object)>) -> Result<Option<Object>, String> {
+        if let Object::Dict(dict) = self.top()? {
+            dict.extend(items);
+        }
+        Ok(None)
+    }
+
+    fn remember(&mut self, place: u32) -> Result<Option<Object>, String> {
+        let object = self.top()?.clone();
+        self.memo.insert(place, object);
+        Ok(None)
+    }
+
+    fn recall(&self, place: u32) -> Result<Object, String> {
+        self.memo.get(&place).cloned().ok_or_else(unreadable)
+    }
+}
+
+fn unreadable() -> String {
+    "is pickled in a way that cannot be read; load it in PyTorch and save it again".into()
+}
+
+fn text(bytes: &[u8]) -> Result<Object, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| unreadable())?;
+    Ok(Object::Unicode(text.to_owned()))
+}
+
+fn pairs(values: Vec<Object>) -> Result<Vec<(Object, Object)>, String> {
+    if values.len() % 2 != 0 {
+        return Err(unreadable());
+    }
+    let mut values = values.into_iter();
+    Ok(std::iter::from_fn(|| Some((values.next()?, values.next()?))).collect())
+}
+
+/// A call, which is not made; dictionaries of Python's library begin empty.
+fn reduce(callable: Object, args: Object) -> Object {
+    match &callable {
+        Object::Class {
+            module_name,
+            class_name,
+        } if module_name == "collections"
+            && ["OrderedDict", "defaultdict"].contains(&class_name.as_str()) =>
+        {
+            Object::Dict(Vec::new())
+        }
+        _ => Object::Reduce {
+            callable: Box::new(callable),
+            args: Box::new(args),
+        },
+    }
 }
 
 /// Adds a value's size. Each is measured when it is made, so that none can be deeper than one more than [`DEPTH`].

@@ -8,12 +8,15 @@ use std::ops::Range;
 use candle_core::Tensor;
 use candle_core::pickle::Object;
 use zip::ZipArchive;
+use zip::read::{ArchiveOffset, Config};
 
 use super::stored::{StorageId, Stored};
 use super::{COUNTER, REMEDY, pickle};
 
-/// What a legacy file begins with: PyTorch's magic number, pickled in protocol 2, as ever.
-const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+/// What the first pickle of a legacy file ends with: PyTorch's magic number.
+const LEGACY: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+/// Where it stands: behind the protocol and, from protocol 4 on, a frame's length.
+const LEGACY_AT: [usize; 2] = [2, 11];
 const ZIP: &[u8] = b"PK\x03\x04";
 /// What any pickle begins with.
 const PICKLE: u8 = 0x80;
@@ -40,15 +43,17 @@ type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 impl Pickled {
     /// Whether a file is something else than safetensors.
     pub fn may_be(bytes: &[u8]) -> bool {
-        bytes.starts_with(ZIP) || bytes.starts_with(LEGACY) || bytes.get(8) != Some(&SAFETENSORS)
+        bytes.starts_with(ZIP)
+            || behind_magic(bytes).is_some()
+            || bytes.get(8) != Some(&SAFETENSORS)
     }
 
     /// Lists what stands in a file.
     pub fn read(bytes: Vec<u8>) -> Result<Self, String> {
         let read = if bytes.starts_with(ZIP) {
             read_zip(&bytes)
-        } else if bytes.starts_with(LEGACY) {
-            read_legacy(&bytes)
+        } else if let Some(rest) = behind_magic(&bytes) {
+            read_legacy(&bytes, rest)
         } else if bytes.first() == Some(&PICKLE) {
             Err(format!("is a pickle, but none of torch.save; {REMEDY}"))
         } else {
@@ -78,11 +83,16 @@ impl Pickled {
             .collect()
     }
 
-    /// See [`super::Checkpoint::tensors`].
-    pub fn tensors(&self, state_dict: &str) -> Result<BTreeMap<String, Tensor>, String> {
+    /// The tensors of a dictionary that are wanted by their names, in f32.
+    pub fn tensors(
+        &self,
+        state_dict: &str,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<BTreeMap<String, Tensor>, String> {
         let mut of_storage: BTreeMap<&str, Vec<(&str, &Stored)>> = BTreeMap::new();
         let mut numbers = 0usize;
-        for (name, stored) in self.state_dicts.get(state_dict).into_iter().flatten() {
+        let stored = self.state_dicts.get(state_dict).into_iter().flatten();
+        for (name, stored) in stored.filter(|(name, _)| is_wanted(name)) {
             let stored = stored
                 .as_ref()
                 .map_err(|problem| format!("`{name}` {problem}"))?;
@@ -123,8 +133,20 @@ impl Pickled {
     }
 }
 
+/// What follows a legacy file's magic number.
+fn behind_magic(bytes: &[u8]) -> Option<&[u8]> {
+    let places = LEGACY_AT.iter().filter(|_| bytes.first() == Some(&PICKLE));
+    let mut behind = places.filter_map(|at| bytes.get(*at..)?.strip_prefix(LEGACY));
+    behind.next()
+}
+
+/// The archive begins where the file does. Left to find out, the reader takes what PyTorch writes between directory and end for
+/// bytes before the archive, if an entry of the directory happens to be as long.
 fn open(bytes: &[u8]) -> Result<Archive<'_>, String> {
-    ZipArchive::new(Cursor::new(bytes))
+    let config = Config {
+        archive_offset: ArchiveOffset::Known(0),
+    };
+    ZipArchive::with_config(config, Cursor::new(bytes))
         .map_err(|error| format!("is no whole zip archive ({error}); copy it again"))
 }
 
@@ -173,10 +195,9 @@ fn read_zip(bytes: &[u8]) -> Result<(Object, Storages), String> {
     ))
 }
 
-/// The magic number, a version, what the machine was like, the object, the storages' keys, and the storages: a count of
+/// Behind the magic number: a version, what the machine was like, the object, the storages' keys, and the storages: a count of
 /// numbers and the numbers.
-fn read_legacy(bytes: &[u8]) -> Result<(Object, Storages), String> {
-    let mut rest = &bytes[LEGACY.len()..];
+fn read_legacy(bytes: &[u8], mut rest: &[u8]) -> Result<(Object, Storages), String> {
     pickle::read(&mut rest)?;
     let machine = pickle::read(&mut rest)?;
     let little = Object::Unicode("little_endian".into());

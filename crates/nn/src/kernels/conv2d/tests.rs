@@ -54,6 +54,62 @@ proptest! {
     }
 }
 
+/// Images that are one colour but for a rectangle, as silence around a voice.
+#[test]
+fn equal_windows_give_equal_values() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for (kernel, padding, inputs) in [(3, 1, 24), (5, 2, 9), (5, 0, 40), (3, 2, 200)] {
+        let (batch, height, width, outputs) = (2, 23, 19, 37);
+        let geometry = Geometry {
+            padding: padding.into(),
+            ..Geometry::default()
+        };
+        let shape = Shape::from((batch, height, width, inputs));
+        let sizes = Sizes::new(&shape, outputs, kernel.into(), geometry).unwrap();
+        let silence = by_lot(inputs, &mut rng);
+        let mut input = by_lot(batch * sizes.image(), &mut rng);
+        for (at, pixel) in input.chunks_mut(inputs).enumerate() {
+            let (y, x) = (at / width % height, at % width);
+            if !((9..14).contains(&y) && (6..9).contains(&x)) {
+                pixel.copy_from_slice(&silence);
+            }
+        }
+        let (weight, bias) = (by_lot(sizes.weights(), &mut rng), by_lot(outputs, &mut rng));
+        let epilogue = Epilogue {
+            bias: &bias,
+            relu: false,
+        };
+        // Of each window, by its bits: what it gave first.
+        let mut windows: Vec<Vec<u32>> = Vec::new();
+        for (n, y, x) in (0..batch).flat_map(|n| {
+            (0..sizes.out_height).flat_map(move |y| (0..sizes.out_width).map(move |x| (n, y, x)))
+        }) {
+            let places = (y..y + kernel).flat_map(|y| (x..x + kernel).map(move |x| (y, x)));
+            let values = places.flat_map(|(y, x)| {
+                let inside = (padding..height + padding).contains(&y)
+                    && (padding..width + padding).contains(&x);
+                let pixel = inside.then(|| {
+                    let at = ((n * height + y - padding) * width + x - padding) * inputs;
+                    &input[at..at + inputs]
+                });
+                (0..inputs).map(move |c| pixel.map_or(0, |pixel| pixel[c].to_bits()))
+            });
+            windows.push(values.collect());
+        }
+        for arch in archs() {
+            let output = winograd::forward(arch, &input, &weight, &epilogue, &sizes);
+            let mut first = std::collections::HashMap::new();
+            let image = sizes.out_height * sizes.out_width;
+            for (at, (window, values)) in windows.iter().zip(output.chunks(outputs)).enumerate() {
+                let expected = *first.entry((at / image, window)).or_insert(values);
+                assert!(values == expected, "{arch:?}, {kernel}: output {at}");
+            }
+            // There are windows of silence alone, and others.
+            assert!(first.len() > 2 * 40 && first.len() < windows.len() * 3 / 4);
+        }
+    }
+}
+
 /// Kernel, stride, padding, dilation and a length that they fit.
 fn axis() -> impl Strategy<Value = [usize; 5]> {
     (1usize..4, 1usize..4, 0usize..3, 1usize..4, 0usize..7).prop_map(

@@ -8,6 +8,7 @@
 //! Images are `[N, H, W, C]`, and vectors hold neighbouring channels, so that every step works on whole vectors whatever the
 //! image's width. Some rows of tiles are transformed, multiplied and transformed back while they are in the cache.
 
+mod repeats;
 mod scratch;
 mod transform;
 
@@ -133,7 +134,7 @@ impl<const R: usize> WithSimd for Kernel<FilterPanel<'_>, R> {
     }
 }
 
-/// The convolution `[N, H, W, inputs]` to `[N, H', W', outputs]`.
+/// The convolution `[N, H, W, inputs]` to `[N, H', W', outputs]`. Equal windows beside each other give equal values.
 pub(super) fn forward(
     arch: Arch,
     input: &[f32],
@@ -141,13 +142,10 @@ pub(super) fn forward(
     epilogue: &Epilogue<f32>,
     sizes: &Sizes,
 ) -> Vec<f32> {
-    convolve(
-        arch,
-        input,
-        &Filters::new(arch, weight, sizes, false),
-        epilogue,
-        sizes,
-    )
+    let filters = Filters::new(arch, weight, sizes, false);
+    let mut output = convolve(arch, input, &filters, epilogue, sizes);
+    repeats::level(input, &mut output, sizes);
+    output
 }
 
 /// The transposed map, from `[N, H', W', outputs]` to `[N, H, W, inputs]`: a convolution with the kernels turned round.
