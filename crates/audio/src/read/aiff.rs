@@ -33,7 +33,7 @@ impl Common {
             b"NONE" | b"twos" => (integer()?, Order::Big),
             b"sowt" => (integer()?, Order::Little),
             b"in24" => (Coding::Signed(3), Order::Big),
-            b"42ni" => (Coding::Signed(3), Order::Little),
+            b"42ni" | b"42n1" => (Coding::Signed(3), Order::Little),
             b"in32" => (Coding::Signed(4), Order::Big),
             b"23ni" => (Coding::Signed(4), Order::Little),
             b"raw " => (Coding::Unsigned, Order::Big),
@@ -80,16 +80,10 @@ pub(super) fn open(file: impl Read + Seek) -> Result<Opened, Fault> {
     }
     let common = common.ok_or_else(|| Fault::Format("it has no `COMM` chunk".into()))?;
     let start = sound.ok_or_else(Fault::early)?;
-    if !(1.0..=f64::from(u32::MAX)).contains(&common.rate) {
-        return Err(Fault::Format(format!(
-            "it claims a rate of {} Hz",
-            common.rate
-        )));
-    }
     let frame_bytes = u64::from(common.channels) * common.coding.bytes() as u64;
     Ok(Opened::Pcm(Pcm {
         channels: common.channels.into(),
-        rate: common.rate.round() as u32,
+        rate: super::rate(common.rate)?,
         coding: common.coding,
         order: common.order,
         data: match is_open(common.frames.into()) || is_open(u64::from(common.frames) * frame_bytes)

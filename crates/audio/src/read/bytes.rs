@@ -1,6 +1,7 @@
 //! Numbers from a file's header.
 
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use super::Fault;
 use super::pcm::Order;
@@ -57,6 +58,17 @@ impl<R: Read + Seek> Bytes<R> {
         let mut bytes = [0; N];
         self.file.read_exact(&mut bytes).map_err(Fault::io)?;
         self.position += N as u64;
+        Ok(bytes)
+    }
+
+    /// Bytes as they stand.
+    pub fn slice(&mut self, range: Range<u64>) -> Result<Vec<u8>, Fault> {
+        self.seek(range.start)?;
+        let mut bytes = Vec::new();
+        let length = range.end.min(self.end).saturating_sub(range.start);
+        let mut part = self.file.by_ref().take(length);
+        part.read_to_end(&mut bytes).map_err(Fault::io)?;
+        self.position += bytes.len() as u64;
         Ok(bytes)
     }
 

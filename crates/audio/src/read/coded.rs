@@ -48,9 +48,7 @@ pub(super) fn decode(
                 "its channels or its sampling rate change on the way".into(),
             ));
         }
-        for frame in packet_samples.chunks_exact(channels) {
-            mono.push(frame)?;
-        }
+        mono.extend(&packet_samples)?;
     }
     let mut mono = mono.ok_or_else(|| Fault::Damaged("nothing in it could be decoded".into()))?;
     decoder.finish(&mut mono)?;

@@ -20,10 +20,16 @@ pub(super) fn read(file: impl Read) -> Option<Edits> {
     let media = mp4parse::read_mp4(&mut BufReader::new(file)).ok()?;
     let movie = media.timescale?.0 as f64;
     let edits = media.tracks.iter().filter_map(|track| {
+        let scale = track.timescale?.0 as f64;
+        let start = track.media_time?.0 as f64 / scale;
+        let length = track.edited_duration?.0 as f64 / movie;
+        // Edits are often written in milliseconds; the track's own length is exact.
+        let rest = track.duration.map(|end| end.0 as f64 / scale - start);
+        let exact = rest.filter(|rest| *rest > 0.0 && (rest - length).abs() <= 1.0 / movie);
         Some(Edit {
             track: track.track_id?,
-            start: track.media_time?.0 as f64 / track.timescale?.0 as f64,
-            length: track.edited_duration?.0 as f64 / movie,
+            start,
+            length: exact.unwrap_or(length),
         })
     });
     Some(Edits(edits.collect()))

@@ -3,6 +3,7 @@
 mod aiff;
 mod au;
 mod bytes;
+mod caf;
 mod coded;
 mod edits;
 mod opus;
@@ -130,6 +131,8 @@ enum Opened {
     Pcm(pcm::Pcm),
     /// Samples that Symphonia decodes.
     Coded,
+    /// The same, once the file is so.
+    Rewritten(Vec<u8>),
 }
 
 fn decode(
@@ -151,6 +154,8 @@ fn decode(
         au::open(&mut file)?
     } else if at(0, b"NIST_1A") {
         sphere::open(&mut file)?
+    } else if at(0, b"caff") {
+        caf::open(&mut file)?
     } else if let Some((.., name)) = UNREAD.iter().find(|(offset, m, _)| at(*offset, m)) {
         return Err(Fault::Unread((*name).to_owned()));
     } else {
@@ -158,6 +163,10 @@ fn decode(
     };
     match opened {
         Opened::Pcm(pcm) => pcm.read(file, seconds),
+        Opened::Rewritten(bytes) => {
+            let (mono, _) = coded::decode(Box::new(Cursor::new(bytes)), false, seconds)?;
+            Ok(mono)
+        }
         Opened::Coded => {
             let again = || open().map_err(Fault::io);
             let edits = match at(4, b"ftyp") {
@@ -229,6 +238,14 @@ const UNREAD: [(usize, &[u8], &str); 15] = [
     (0, b".RMF", "RealMedia"),
 ];
 
+/// A sampling rate that a header has as a number with fractions.
+fn rate(claimed: f64) -> std::result::Result<u32, Fault> {
+    match (1.0..=f64::from(u32::MAX)).contains(&claimed) {
+        true => Ok(claimed.round() as u32),
+        false => Err(Fault::Format(format!("it claims a rate of {claimed} Hz"))),
+    }
+}
+
 /// A recording as its channels are mixed down: frame by frame, so that many channels take no more memory than one.
 struct Mono {
     samples: Vec<f32>,
@@ -265,20 +282,24 @@ impl Mono {
         Ok(())
     }
 
-    fn push(&mut self, frame: &[f32]) -> std::result::Result<(), Fault> {
-        if self.samples.len() == self.most {
+    /// Takes whole frames, channel beside channel.
+    fn extend(&mut self, samples: &[f32]) -> std::result::Result<(), Fault> {
+        if samples.len() / self.channels > self.most - self.samples.len() {
             return Err(Fault::TooLong);
         }
-        self.samples.push(match frame {
-            [one] => *one,
-            frame => {
+        if self.channels == 1 {
+            self.samples.extend_from_slice(samples);
+            return Ok(());
+        }
+        let share = 1.0 / self.channels as f64;
+        self.samples
+            .extend(samples.chunks_exact(self.channels).map(|frame| {
                 let mean = frame.iter().sum::<f32>() / frame.len() as f32;
                 let power: f64 = frame.iter().map(|s| f64::from(s * s)).sum();
-                self.power[0] += power / frame.len() as f64;
+                self.power[0] += power * share;
                 self.power[1] += f64::from(mean * mean);
                 mean
-            }
-        });
+            }));
         Ok(())
     }
 

@@ -1,9 +1,12 @@
 //! Uncompressed samples, as every container of them holds them.
 
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use super::{Fault, Mono};
+
+/// About how many bytes are decoded at a time.
+const BLOCK: usize = 1 << 16;
 
 /// Where a container's samples lie, and how they are written.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,28 +56,39 @@ impl Coding {
         }
     }
 
-    /// A sample from its bytes, the most significant one first. Full scale is ±1.
-    fn decode(self, bytes: &[u8]) -> f32 {
+    /// Samples from their bytes, whole ones. Full scale is ±1.
+    fn decode(self, order: Order, bytes: &[u8], samples: &mut Vec<f32>) {
+        // The most significant byte of an integer is that of 32 bits.
+        let signed = |bytes| i32::from_be_bytes(bytes) as f32 / 2f32.powi(31);
         match self {
-            Coding::Signed(count) => {
-                let mut whole = [0; 4];
-                whole[..count].copy_from_slice(bytes);
-                (f64::from(i32::from_be_bytes(whole)) / 2f64.powi(31)) as f32
-            }
-            Coding::Unsigned => f32::from(i16::from(bytes[0]) - 128) / 128.0,
-            Coding::Single => {
-                let mut whole = [0; 4];
-                whole.copy_from_slice(bytes);
-                f32::from_be_bytes(whole)
-            }
-            Coding::Double => {
-                let mut whole = [0; 8];
-                whole.copy_from_slice(bytes);
-                f64::from_be_bytes(whole) as f32
-            }
-            Coding::MuLaw => f32::from(mu_law(bytes[0])) / 32768.0,
-            Coding::ALaw => f32::from(a_law(bytes[0])) / 32768.0,
+            Coding::Signed(1) => each(order, bytes, samples, |[a]| signed([a, 0, 0, 0])),
+            Coding::Signed(2) => each(order, bytes, samples, |[a, b]| signed([a, b, 0, 0])),
+            Coding::Signed(3) => each(order, bytes, samples, |[a, b, c]| signed([a, b, c, 0])),
+            Coding::Signed(_) => each(order, bytes, samples, signed),
+            Coding::Unsigned => each(order, bytes, samples, |[a]| signed([a ^ 0x80, 0, 0, 0])),
+            Coding::Single => each(order, bytes, samples, f32::from_be_bytes),
+            Coding::Double => each(order, bytes, samples, |b| f64::from_be_bytes(b) as f32),
+            Coding::MuLaw => each(order, bytes, samples, |[a]| f32::from(mu_law(a)) / 32768.0),
+            Coding::ALaw => each(order, bytes, samples, |[a]| f32::from(a_law(a)) / 32768.0),
         }
+    }
+}
+
+/// Appends what is made of each `N` bytes, the most significant one first. With the number known, the loop is vectorized.
+fn each<const N: usize>(
+    order: Order,
+    bytes: &[u8],
+    samples: &mut Vec<f32>,
+    sample: impl Fn([u8; N]) -> f32,
+) {
+    let (all, _) = bytes.as_chunks::<N>();
+    match order {
+        Order::Big => samples.extend(all.iter().map(|&bytes| sample(bytes))),
+        Order::Little => samples.extend(all.iter().map(|&bytes| {
+            let mut bytes = bytes;
+            bytes.reverse();
+            sample(bytes)
+        })),
     }
 }
 
@@ -118,8 +132,9 @@ impl Pcm {
     /// Reads them, mixed down.
     pub fn read(&self, mut file: impl Read + Seek, seconds: f64) -> Result<Mono, Fault> {
         let mut mono = Mono::new(self.channels, self.rate, seconds)?;
-        let size = self.coding.bytes();
-        let frame_bytes = size * self.channels;
+        let claim = || Fault::Format(format!("it claims {} channels", self.channels));
+        let frame_bytes = self.coding.bytes().checked_mul(self.channels);
+        let frame_bytes = frame_bytes.ok_or_else(claim)?;
         let frames = (self.data.end - self.data.start) / frame_bytes as u64;
         if frames == 0 && !self.data.is_empty() {
             return Err(Fault::Format(format!(
@@ -130,17 +145,16 @@ impl Pcm {
         mono.expect(frames)?;
         file.seek(SeekFrom::Start(self.data.start))
             .map_err(Fault::io)?;
-        let mut file = BufReader::with_capacity(1 << 16, file);
-        let (mut bytes, mut frame) = (vec![0; frame_bytes], vec![0.0; self.channels]);
-        for _ in 0..frames {
+        let (mut bytes, mut samples) = (Vec::new(), Vec::new());
+        let mut left = frames as usize;
+        while left > 0 {
+            let frames = left.min((BLOCK / frame_bytes).max(1));
+            bytes.resize(frames * frame_bytes, 0);
             file.read_exact(&mut bytes).map_err(Fault::io)?;
-            for (sample, bytes) in frame.iter_mut().zip(bytes.chunks_exact_mut(size)) {
-                if self.order == Order::Little {
-                    bytes.reverse();
-                }
-                *sample = self.coding.decode(bytes);
-            }
-            mono.push(&frame)?;
+            samples.clear();
+            self.coding.decode(self.order, &bytes, &mut samples);
+            mono.extend(&samples)?;
+            left -= frames;
         }
         Ok(mono)
     }

@@ -6,9 +6,11 @@ use super::bytes::Bytes;
 use super::pcm::{Coding, Order, Pcm, is_open};
 use super::{Fault, Opened};
 
-/// Formats of samples in a `fmt ` chunk (Microsoft's mmreg.h) that are not read here or by Symphonia.
-const UNREAD: [(u16, &str); 9] = [
+/// Formats of samples in a `fmt ` chunk (Microsoft's mmreg.h) that are not read, or by Symphonia alone.
+const UNREAD: [(u16, &str); 11] = [
+    (MICROSOFT_ADPCM, "Microsoft ADPCM"),
     (0x0010, "OKI ADPCM"),
+    (IMA_ADPCM, "IMA ADPCM"),
     (0x0014, "G.723 ADPCM"),
     (0x0022, "TrueSpeech"),
     (0x0031, "GSM 6.10"),
@@ -59,7 +61,8 @@ impl Format {
         Ok(format)
     }
 
-    fn coding(&self) -> Result<Option<Coding>, Fault> {
+    /// None if Symphonia is to decode it, which knows RIFF alone.
+    fn coding(&self, is_riff: bool) -> Result<Option<Coding>, Fault> {
         let bytes = match self.channels {
             0 => 0,
             channels if self.block.is_multiple_of(channels) => self.block / channels,
@@ -76,7 +79,7 @@ impl Format {
             (3, 8) => Coding::Double,
             (6, 1) => Coding::ALaw,
             (7, 1) => Coding::MuLaw,
-            (MICROSOFT_ADPCM | IMA_ADPCM, _) => return Ok(None),
+            (MICROSOFT_ADPCM | IMA_ADPCM, _) if is_riff => return Ok(None),
             (1 | 3 | 6 | 7, _) => {
                 return Err(Fault::Format(format!(
                     "it claims samples of {} bits in {bytes} bytes",
@@ -136,7 +139,7 @@ pub(super) fn open(file: impl Read + Seek) -> Result<Opened, Fault> {
                 };
                 let format =
                     format.ok_or_else(|| Fault::Format("its samples have no format".into()))?;
-                let Some(coding) = format.coding()? else {
+                let Some(coding) = format.coding(&magic == b"RIFF")? else {
                     return Ok(Opened::Coded);
                 };
                 // A writer that was stopped leaves 0 as the size of data, and a size of the file that is not the file's.
