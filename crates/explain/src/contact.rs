@@ -120,6 +120,7 @@ impl Sheet {
                 .into(),
             facts: vec![("model".into(), format!("{model_name} ({})", model.arch))],
             sections,
+            ..Page::default()
         })
     }
 
