@@ -41,6 +41,23 @@ pub enum Error {
         /// What the decoder said.
         reason: String,
     },
+    /// A format that is known and cannot be decoded.
+    #[error("{}: is {format}, which is not read; convert it with `ffmpeg -i INPUT OUTPUT.wav`", path.display())]
+    Unread {
+        /// The recording.
+        path: PathBuf,
+        /// What it is.
+        format: String,
+    },
+    /// Channels with sound whose mean has none.
+    #[error(
+        "{}: its channels cancel each other when they are mixed to one; give one of them, as `sox INPUT OUTPUT.wav remix 1` does",
+        path.display()
+    )]
+    Cancels {
+        /// The recording.
+        path: PathBuf,
+    },
     /// The file ends early or its content is broken.
     #[error("{}: truncated or damaged ({reason}); copy or download it again", path.display())]
     Damaged {

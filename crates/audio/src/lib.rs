@@ -1,6 +1,7 @@
 //! Recordings in, features out: everything SpeechLens does with sound before a network sees it.
 //!
-//! [`read`] takes WAV, FLAC, MP3, AAC in MP4 and Ogg Vorbis and mixes them down to one channel; [`write_wav`] writes.
+//! [`read`] takes WAV, AIFF, NIST SPHERE, FLAC, MP3, AAC in MP4, Vorbis and Opus in Ogg and WebM, and more, and mixes them down to
+//! one channel; [`write_wav`] writes.
 //! [`Spectrogram`] turns one second of sound into the 227 × 227 decibel image that the gender network reads: resampled
 //! to 8 kHz ([`resample`]), placed in a second of zeros, transformed ([`Stft`]), scaled to −80 … 0 dB. [`Waveform`] is that second
 //! itself, as AudioNet reads it. [`Filterbank`] turns
@@ -57,7 +58,7 @@ pub use audio::Audio;
 pub use error::{Error, Result};
 pub use filterbank::Filterbank;
 pub use masking::{Mask, masked};
-pub use read::{LONGEST, read, read_at_most, read_bytes};
+pub use read::{ENDINGS, LONGEST, is_recording, read, read_at_most, read_bytes};
 pub use resample::resample;
 pub use second::{Placement, RATE, SECOND};
 pub use spectrogram::{

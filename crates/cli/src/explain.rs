@@ -28,7 +28,7 @@ use crate::method;
 pub struct Arguments {
     /// A model that `speechlens train` or `speechlens import` wrote.
     model: PathBuf,
-    /// Recordings (.wav, .flac, .mp3, .m4a, .ogg), folders of them, or .npy files that hold the network's features, [H, W] or
+    /// Recordings (.wav, .flac, .mp3, .m4a, .ogg, .opus, .webm, .aiff, .sph and others), folders of them, or .npy files that hold the network's features, [H, W] or
     /// [N, H, W], of waveforms [8000] or [N, 8000].
     #[arg(required_unless_present = "explain_rules")]
     input: Vec<PathBuf>,

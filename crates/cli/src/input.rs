@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use speechlens_audio::filterbank;
+use speechlens_audio::{ENDINGS, filterbank, is_recording};
 use speechlens_explain::{Input, Reader, Reading};
 use speechlens_models::Model;
 
@@ -32,9 +32,6 @@ fn hop(text: &str) -> Result<f64, String> {
     }
 }
 
-/// File names that a folder is searched for.
-const RECORDINGS: [&str; 7] = ["wav", "flac", "mp3", "m4a", "mp4", "ogg", "npy"];
-
 /// A file, and what it is called below the folder that it was found in.
 pub struct Found {
     pub path: PathBuf,
@@ -57,9 +54,9 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<Found>> {
         search(path, Path::new(""), &mut found)?;
         ensure!(
             found.len() > before,
-            "{}: holds no recordings ({}); give a folder that does",
+            "{}: holds no recordings (.npy, .{}); give a folder that does",
             path.display(),
-            RECORDINGS.map(|kind| format!(".{kind}")).join(", ")
+            ENDINGS.join(", .")
         );
     }
     Ok(found)
@@ -72,10 +69,13 @@ fn search(folder: &Path, name: &Path, found: &mut Vec<Found>) -> Result<()> {
     for entry in entries {
         let path = entry.path();
         let name = name.join(path.file_stem().unwrap_or_default());
-        let kind = path.extension().unwrap_or_default().to_ascii_lowercase();
+        let is_array = || {
+            path.extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case("npy"))
+        };
         if path.is_dir() {
             search(&path, &name, found)?;
-        } else if RECORDINGS.iter().any(|known| kind == *known) {
+        } else if is_recording(&path) || is_array() {
             found.push(Found { path, name });
         }
     }

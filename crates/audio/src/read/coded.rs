@@ -1,0 +1,163 @@
+//! Compressed recordings, by Symphonia.
+
+use symphonia::core::{
+    codecs::audio::{
+        AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions, well_known,
+    },
+    errors::Error as Symphonia,
+    formats::{TrackType, probe::Hint},
+    io::{MediaSource, MediaSourceStream},
+    packet::Packet,
+};
+
+use super::opus::Opus;
+use super::{Fault, Mono};
+
+/// Decodes a recording, and says which of the file's tracks it is. Opus comes at the rate that its header names, if
+/// `at_named_rate`.
+pub(super) fn decode(
+    file: Box<dyn MediaSource>,
+    at_named_rate: bool,
+    seconds: f64,
+) -> Result<(Mono, u32), Fault> {
+    let stream = MediaSourceStream::new(file, Default::default());
+    let mut container = symphonia::default::get_probe()
+        .probe(&Hint::new(), stream, Default::default(), Default::default())
+        .map_err(|e| Fault::Format(e.to_string()))?;
+    let no_sound = || Fault::Format("it has no sound track".into());
+    let track = container
+        .default_track(TrackType::Audio)
+        .ok_or_else(no_sound)?;
+    let id = track.id;
+    let parameters = track.codec_params.as_ref().and_then(|p| p.audio());
+    let parameters = parameters.ok_or_else(no_sound)?.clone();
+    let mut decoder = Decoder::new(&parameters, at_named_rate)?;
+
+    let (mut mono, mut packet_samples) = (None::<Mono>, Vec::<f32>::new());
+    while let Some(packet) = container.next_packet().map_err(fault)? {
+        if packet.track_id != id {
+            continue;
+        }
+        let (channels, rate) = decoder.decode(&packet, &mut packet_samples)?;
+        let mono = match &mut mono {
+            Some(mono) => mono,
+            None => mono.insert(Mono::new(channels, rate, seconds)?),
+        };
+        if (mono.channels, mono.rate) != (channels, rate) {
+            return Err(Fault::Format(
+                "its channels or its sampling rate change on the way".into(),
+            ));
+        }
+        for frame in packet_samples.chunks_exact(channels) {
+            mono.push(frame)?;
+        }
+    }
+    let mut mono = mono.ok_or_else(|| Fault::Damaged("nothing in it could be decoded".into()))?;
+    decoder.finish(&mut mono)?;
+    Ok((mono, id))
+}
+
+/// What decodes a track.
+enum Decoder {
+    Symphonia(Box<dyn AudioDecoder>),
+    Opus(Opus),
+}
+
+impl Decoder {
+    fn new(parameters: &AudioCodecParameters, at_named_rate: bool) -> Result<Self, Fault> {
+        if parameters.codec == well_known::CODEC_ID_OPUS {
+            let head = parameters.extra_data.as_deref().unwrap_or_default();
+            return Ok(Decoder::Opus(Opus::new(head, at_named_rate)?));
+        }
+        if is_high_efficiency(parameters) {
+            return Err(Fault::Unread("HE-AAC".into()));
+        }
+        let decoder = symphonia::default::get_codecs()
+            .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true));
+        match decoder {
+            Ok(decoder) => Ok(Decoder::Symphonia(decoder)),
+            Err(_) if name(parameters.codec).is_some() => Err(Fault::Unread(
+                name(parameters.codec).unwrap_or_default().to_owned(),
+            )),
+            Err(error) => Err(Fault::Format(error.to_string())),
+        }
+    }
+
+    /// The channels and the rate of a packet, and its samples, channel beside channel.
+    fn decode(&mut self, packet: &Packet, samples: &mut Vec<f32>) -> Result<(usize, u32), Fault> {
+        match self {
+            Decoder::Symphonia(decoder) => {
+                let buffer = decoder.decode(packet).map_err(fault)?;
+                buffer.copy_to_vec_interleaved(samples);
+                Ok((buffer.spec().channels().count(), buffer.spec().rate()))
+            }
+            Decoder::Opus(opus) => opus.decode(packet, samples),
+        }
+    }
+
+    /// Holds the sound against its checksum, and cuts what the encoder added.
+    fn finish(&mut self, mono: &mut Mono) -> Result<(), Fault> {
+        match self {
+            Decoder::Symphonia(decoder) => match decoder.finalize().verify_ok {
+                Some(false) => Err(Fault::Damaged(
+                    "its checksum does not match its sound".into(),
+                )),
+                _ => Ok(()),
+            },
+            Decoder::Opus(opus) => {
+                opus.cut(mono);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What codecs are called that Symphonia finds in containers and does not decode.
+fn name(codec: AudioCodecId) -> Option<&'static str> {
+    use well_known::*;
+    let names = [
+        (CODEC_ID_AC3, "AC-3"),
+        (CODEC_ID_EAC3, "E-AC-3"),
+        (CODEC_ID_SPEEX, "Speex"),
+        (CODEC_ID_MUSEPACK, "Musepack"),
+        (CODEC_ID_WAVPACK, "WavPack"),
+        (CODEC_ID_WMA, "Windows Media Audio"),
+        (CODEC_ID_DCA, "DTS"),
+        (CODEC_ID_AC4, "AC-4"),
+    ];
+    names
+        .into_iter()
+        .find(|(id, _)| *id == codec)
+        .map(|(_, name)| name)
+}
+
+/// Whether AAC has its upper half coded by replication (ISO/IEC 14496-3: object type 5 or 29, or the extension 0x2B7 behind
+/// another type), of which Symphonia decodes the lower half alone.
+fn is_high_efficiency(parameters: &AudioCodecParameters) -> bool {
+    let Some(config) = parameters.extra_data.as_deref() else {
+        return false;
+    };
+    if parameters.codec != well_known::CODEC_ID_AAC || config.is_empty() {
+        return false;
+    }
+    let bits = |from: usize, count: usize| {
+        let bit = |at: usize| {
+            let byte = config.get(at / 8).copied().unwrap_or(0);
+            u32::from(byte >> (7 - at % 8) & 1)
+        };
+        (from..from + count).fold(0, |value, at| value << 1 | bit(at))
+    };
+    let object = bits(0, 5);
+    // Of the low-complexity type 16 bits come before the extension, if its rate is one of the table.
+    let replicated = bits(16, 11) == 0x2B7 && bits(27, 5) == 5 && bits(32, 1) == 1;
+    object == 5 || object == 29 || (object == 2 && bits(5, 4) != 15 && replicated)
+}
+
+pub(super) fn fault(error: Symphonia) -> Fault {
+    match error {
+        Symphonia::IoError(error) => Fault::io(error),
+        Symphonia::DecodeError(_) => Fault::Damaged(error.to_string()),
+        Symphonia::ResetRequired => Fault::Format("it is a chain of several recordings".into()),
+        _ => Fault::Format(error.to_string()),
+    }
+}
