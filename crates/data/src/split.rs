@@ -216,7 +216,13 @@ mod tests {
     #[test]
     fn the_thesis_sizes() {
         let recordings = corpus(&[500; 48], &[500; 12]);
-        let split = Split::draw(&recordings, Speakers::PerSex(12), Sizes::at_most(6000, 3000, 3000), 3).unwrap();
+        let split = Split::draw(
+            &recordings,
+            Speakers::PerSex(12),
+            Sizes::at_most(6000, 3000, 3000),
+            3,
+        )
+        .unwrap();
         assert_eq!(parts(&split).map(Vec::len), [6000, 3000, 3000]);
         let speakers = |part: &[usize]| {
             part.iter()

@@ -98,7 +98,10 @@ pub fn curves(trial: &Trial, flips: &Flips, lab: &Lab) -> Result<(Vec<Experiment
             flipping::share,
         ))
     };
-    let measured = ORDERS.into_iter().map(measured).collect::<Result<Vec<_>>>()?;
+    let measured = ORDERS
+        .into_iter()
+        .map(measured)
+        .collect::<Result<Vec<_>>>()?;
     let lines = measured.into_iter().chain(ORDERS.map(printed)).collect();
     let chart = flipping::chart("Bins set to 0", lines)?;
     chart.write_png(&lab.folder.join(file))?;
@@ -127,7 +130,10 @@ pub fn curves(trial: &Trial, flips: &Flips, lab: &Lab) -> Result<(Vec<Experiment
             Block::figure(
                 chart,
                 "Accuracy as bins are set to 0, by order",
-                format!("{} Hollow: the numbers of the thesis's table 6.1.", figure.caption()),
+                format!(
+                    "{} Hollow: the numbers of the thesis's table 6.1.",
+                    figure.caption()
+                ),
             ),
             says(figure),
             Block::table(Table::from(&experiments[1]), table.caption()),
@@ -187,7 +193,8 @@ pub fn almost_gone(
     ))];
     let data = &trial.data.test;
     let places = || (0..still.len()).filter(|place| still[*place]);
-    let is_female = |place: &usize| data.label(*place) as usize == speechlens_data::Sex::Female.index();
+    let is_female =
+        |place: &usize| data.label(*place) as usize == speechlens_data::Sex::Female.index();
     match places().find(is_female).or_else(|| places().next()) {
         None => blocks.push(Block::Note(
             "There is no recording that is still classified right.".into(),

@@ -34,7 +34,9 @@ pub fn run(lab: &Lab) -> Result<Findings> {
     )?;
     let line = |order| {
         let curve = flips.of_thesis(order)?;
-        Ok(flipping::series(order.to_string(), curve, |count| count as f64))
+        Ok(flipping::series(order.to_string(), curve, |count| {
+            count as f64
+        }))
     };
     let chart = Chart {
         title: "The first bins set to 0".into(),

@@ -4,12 +4,12 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use speechlens_audio::{FLOOR_DB, SIZE};
 use speechlens_eval::flip::{Curve, Order, Plan, Point, counts, flip, relevance_by};
+use speechlens_report::Picture;
 use speechlens_report::axes::{Axes, Axis};
 use speechlens_report::curves::{Chart, Series};
 use speechlens_report::progress;
 use speechlens_report::results::{Experiment, Row};
 use speechlens_report::thesis::{Entry, Thesis};
-use speechlens_report::Picture;
 
 use super::{Explainer, Trial};
 use crate::reproduce::Lab;
@@ -81,16 +81,17 @@ impl Flips {
             batch: trial.setting.config.batch,
             recordings: what.recordings,
         };
-        let run = |label: &str,
-                   plan: &Plan,
-                   explain: &dyn Fn(&Tensor, &[u32]) -> speechlens_eval::Result<Tensor>| {
-            let bar = progress::bar(label, plan.passes(samples), lab.arguments.quiet);
-            let done = |passes: usize| bar.set_position(passes as u64);
-            let (graph, loss) = (&trial.trained.graph, trial.setting.config.loss);
-            let curves = flip(graph, samples, explain, loss, plan, lab.device, &done);
-            bar.finish_and_clear();
-            curves
-        };
+        let run =
+            |label: &str,
+             plan: &Plan,
+             explain: &dyn Fn(&Tensor, &[u32]) -> speechlens_eval::Result<Tensor>| {
+                let bar = progress::bar(label, plan.passes(samples), lab.arguments.quiet);
+                let done = |passes: usize| bar.set_position(passes as u64);
+                let (graph, loss) = (&trial.trained.graph, trial.setting.config.loss);
+                let curves = flip(graph, samples, explain, loss, plan, lab.device, &done);
+                bar.finish_and_clear();
+                curves
+            };
         let unasked = |_: &Tensor, _: &[u32]| {
             Err(speechlens_eval::Error::Explanation(
                 "none was asked for".into(),

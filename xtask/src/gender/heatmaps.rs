@@ -186,8 +186,9 @@ pub fn overlays(
     let (mut panels, mut rows, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
     for example in examples {
         let (relevance, logit) = example.relevance(lab, trial, explainer)?;
-        let positive =
-            |part: ndarray::ArrayView2<f32>| part.iter().map(|r| f64::from(r.max(0.0))).sum::<f64>();
+        let positive = |part: ndarray::ArrayView2<f32>| {
+            part.iter().map(|r| f64::from(r.max(0.0))).sum::<f64>()
+        };
         let low = positive(relevance.slice(ndarray::s![..rows_below, ..]));
         let cells = [
             f64::from(logit),

@@ -128,12 +128,7 @@ impl References {
         })
     }
 
-    fn blocks(
-        &self,
-        lab: &Lab,
-        experiments: &[Experiment],
-        heatmaps: Block,
-    ) -> Result<Vec<Block>> {
+    fn blocks(&self, lab: &Lab, experiments: &[Experiment], heatmaps: Block) -> Result<Vec<Block>> {
         let (mut pictures, mut outcomes) = (Vec::new(), Vec::new());
         for reference in &self.references {
             for value in VALUES {
@@ -175,7 +170,8 @@ impl References {
             ),
         ];
         let tables = experiments.iter().zip(captions);
-        let tables = tables.map(|(experiment, caption)| Block::table(Table::from(experiment), caption));
+        let tables =
+            tables.map(|(experiment, caption)| Block::table(Table::from(experiment), caption));
         let mut blocks = vec![
             Block::text(
                 "On the decibel scale, 0 is not silence but full level. The thesis's relevance therefore says what a bin does by \

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use candle_core::Tensor;
 use speechlens_data::Sex;
-use speechlens_models::{Arch, Model};
 use speechlens_lrp::Lrp;
-use speechlens_nn::{Graph, Kind};
+use speechlens_models::{Arch, Model};
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::train::{History, Samples, Score, logits};
+use speechlens_nn::{Graph, Kind};
 use speechlens_report::page::{Block, Section};
 use speechlens_report::progress;
 use speechlens_report::results::{Cell, Experiment, Row};
@@ -152,15 +152,39 @@ impl Trained {
         };
         let rows: [(&str, Cell, Cell); 11] = [
             ("speakers", thesis.speakers.into(), speakers.into()),
-            ("recordings, training", thesis.train.into(), recordings[0].into()),
-            ("recordings, validation", thesis.validation.into(), recordings[1].into()),
+            (
+                "recordings, training",
+                thesis.train.into(),
+                recordings[0].into(),
+            ),
+            (
+                "recordings, validation",
+                thesis.validation.into(),
+                recordings[1].into(),
+            ),
             ("recordings, test", thesis.test.into(), recordings[2].into()),
-            ("epochs", (thesis.epochs as usize).into(), (setting.config.epochs as usize).into()),
-            ("recordings a step", thesis.batch.into(), setting.config.batch.into()),
+            (
+                "epochs",
+                (thesis.epochs as usize).into(),
+                (setting.config.epochs as usize).into(),
+            ),
+            (
+                "recordings a step",
+                thesis.batch.into(),
+                setting.config.batch.into(),
+            ),
             ("learning rate", thesis.learning_rate.into(), rate.into()),
             ("momentum", thesis.momentum.into(), momentum),
-            ("recordings whose bins are set to 0", printed.recordings.into(), setting.flipped.into()),
-            ("rule of convolutions", format!("ε = {}", thesis.epsilon).into(), rules(Kind::Conv)),
+            (
+                "recordings whose bins are set to 0",
+                printed.recordings.into(),
+                setting.flipped.into(),
+            ),
+            (
+                "rule of convolutions",
+                format!("ε = {}", thesis.epsilon).into(),
+                rules(Kind::Conv),
+            ),
             ("rule of dense layers", "LRP-0".into(), rules(Kind::Linear)),
         ];
         settings("gender-setting", "How the gender network is trained", rows)
@@ -178,7 +202,10 @@ impl Trained {
                 Table::from(accuracy),
                 "Accuracy in percent, and the number of recordings it is taken over.",
             ),
-            Block::table(Table::from(settings), "The thesis's setting and this run's."),
+            Block::table(
+                Table::from(settings),
+                "The thesis's setting and this run's.",
+            ),
             Block::figure(
                 chart(&self.history)?,
                 "Loss and accuracy over the steps of training",
@@ -206,7 +233,11 @@ impl Trained {
 }
 
 /// Numbers of the thesis's setting beside those of this run.
-pub fn settings<const N: usize>(id: &str, title: &str, rows: [(&str, Cell, Cell); N]) -> Experiment {
+pub fn settings<const N: usize>(
+    id: &str,
+    title: &str,
+    rows: [(&str, Cell, Cell); N],
+) -> Experiment {
     let row = |(name, thesis, here): (&str, Cell, Cell)| {
         Row::measured(name, [here]).with_thesis(Some(vec![thesis]))
     };
