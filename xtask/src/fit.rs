@@ -29,8 +29,9 @@ pub fn fit(
     let device = lab.device;
     let path = lab.folder.join(format!("{network}{SUFFIX}"));
     let mut trainer = match path.exists() {
-        true => Trainer::resume(&path, graph, config.clone(), device)
-            .with_context(|| format!("delete {} to start this run anew", path.display()))?,
+        true => Trainer::resume(&path, graph, config.clone(), device).with_context(|| {
+            format!("to start this run anew, move {} elsewhere", path.display())
+        })?,
         false => Trainer::new(graph, config.clone())?,
     };
     let steps = trainer.steps_per_epoch(training)? * config.epochs;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use speechlens_data::Artifact;
+use speechlens_data::{Artifact, Preparation};
 use speechlens_report::beside::{claims, stories};
 use speechlens_report::interrupt::Interrupt;
 use speechlens_report::page::{Block, Opening, Page, Section};
@@ -26,16 +26,27 @@ use crate::{
 /// saves the network that is being trained, says how to go on, and ends with status 130; a second Ctrl-C ends at once.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// AudioMNIST, as its authors publish it, for the gender network; without data, the built-in synthetic voices are used.
+    /// AudioMNIST, as its authors publish it, or your own digits kept so (DIR/SPEAKER/DIGIT_SPEAKER_REPETITION.wav and
+    /// DIR/audioMNIST_meta.txt), for the gender network; without data, the built-in synthetic voices are used.
     #[arg(long, value_name = "DIR")]
     audiomnist: Option<PathBuf>,
     /// Split AudioMNIST as its authors did for gender (0 to 3), and not by the seed.
     #[arg(long, value_name = "N", requires = "audiomnist", value_parser = clap::value_parser!(u8).range(0..=3))]
     pub fold: Option<u8>,
+    /// Take silence off both ends of the recordings of the gender network, before each is put into its second: what is 40 dB below the
+    /// loudest.
+    #[arg(long)]
+    pub trim: bool,
+    /// Cut words of AudioMNIST that are longer than a second at their pauses; utterances of LibriSpeech are cut so in any case.
+    #[arg(long, requires = "audiomnist")]
+    pub pieces: bool,
+    /// Stop at the first recording that cannot be used, rather than leave it out.
+    #[arg(long)]
+    pub strict: bool,
     /// VoxCeleb, as its archives unpack (idNNNNN/VIDEO/UTTERANCE), for the speaker network.
     #[arg(long, value_name = "DIR")]
     voxceleb: Option<PathBuf>,
-    /// LibriSpeech, the folder that holds SPEAKERS.TXT or one of its subsets, for the networks that are given no corpus of their
+    /// LibriSpeech or LibriTTS, the folder that holds SPEAKERS.TXT or one of its subsets, for the networks that are given no corpus of their
     /// own.
     #[arg(long, value_name = "DIR")]
     librispeech: Option<PathBuf>,
@@ -97,6 +108,15 @@ impl Arguments {
         source([&self.audiomnist, &self.librispeech])
     }
 
+    /// How the gender network's recordings are made ready.
+    pub fn preparation(&self) -> Preparation {
+        Preparation {
+            trim: self.trim,
+            pieces: self.pieces,
+            strict: self.strict,
+        }
+    }
+
     /// What the speaker network's recordings are to be opened from.
     pub fn speakers(&self) -> Result<String> {
         source([&self.voxceleb, &self.librispeech])
@@ -122,7 +142,10 @@ impl Arguments {
             [] => "synthetic".to_owned(),
             names => names.join("+"),
         };
-        format!("{}-{data}-{}", self.profile.name(), self.seed)
+        let done = [("-trim", self.trim), ("-pieces", self.pieces)];
+        let done = done.into_iter().filter(|(_, is_asked)| *is_asked);
+        let done: String = done.map(|(name, _)| name).collect();
+        format!("{}-{data}{done}-{}", self.profile.name(), self.seed)
     }
 
     /// Whether the gender network hears the built-in voices.
@@ -373,8 +396,12 @@ fn remove(folder: &Path, suffix: &str) -> Result<()> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.ends_with(suffix) {
-            std::fs::remove_file(&path)
-                .with_context(|| format!("{}: cannot be removed; remove it", path.display()))?;
+            std::fs::remove_file(&path).with_context(|| {
+                format!(
+                    "{}: cannot be removed; check its folder and permissions",
+                    path.display()
+                )
+            })?;
         }
     }
     Ok(())
@@ -393,7 +420,12 @@ fn remove_partial(folder: &Path) -> Result<()> {
                 true => std::fs::remove_dir_all(&path),
                 false => std::fs::remove_file(&path),
             };
-            removed.with_context(|| format!("{}: cannot be removed; remove it", path.display()))?;
+            removed.with_context(|| {
+                format!(
+                    "{}: cannot be removed; check its folder and permissions",
+                    path.display()
+                )
+            })?;
         }
     }
     Ok(())

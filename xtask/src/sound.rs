@@ -1,5 +1,6 @@
 //! Explanations as sound: does what speaks for the class, heard alone, keep the class, and does the recording without it?
 
+use std::collections::HashSet;
 use std::io::Cursor;
 
 use anyhow::Result;
@@ -67,9 +68,13 @@ pub fn run(lab: &Lab) -> Result<Findings> {
         metadata: spectrogram_metadata("thesis"),
     };
     let reader = Reader::new(&model, Reading::default())?;
-    let count = recordings(lab.arguments.profile).min(split.test.len());
+    let used = trial.data.test.dataset.recordings().iter();
+    let used: HashSet<&str> = used.map(|recording| recording.id.as_str()).collect();
+    let is_used = |index: &&usize| used.contains(corpus.recordings()[**index].id.as_str());
+    let test: Vec<usize> = split.test.iter().filter(is_used).copied().collect();
+    let count = recordings(lab.arguments.profile).min(test.len());
     // Spread over the speakers, who follow each other.
-    let places = (0..count).map(|n| split.test[n * split.test.len() / count]);
+    let places = (0..count).map(|n| test[n * test.len() / count]);
     let inputs = places
         .map(|place| {
             let recording = &corpus.recordings()[place];

@@ -60,7 +60,7 @@ pub use filterbank::Filterbank;
 pub use masking::{Mask, masked};
 pub use read::{ENDINGS, LONGEST, is_recording, read, read_at_most, read_bytes};
 pub use resample::resample;
-pub use second::{Placement, RATE, SECOND};
+pub use second::{Placement, RATE, SECOND, Seconds};
 pub use spectrogram::{
     Crop, FLOOR_DB, HOP, Placed, SIZE, Spectrogram, WINDOW, frequencies, padding_frames, times,
 };

@@ -36,9 +36,9 @@ impl Placement {
     }
 }
 
-/// Puts recordings in their seconds.
+/// Puts recordings in their seconds. It holds plans, so make one for many recordings and share it between threads.
 #[derive(Default)]
-pub(crate) struct Seconds {
+pub struct Seconds {
     resampler: Resampler,
 }
 
@@ -51,11 +51,21 @@ pub(crate) struct Workspace {
 }
 
 impl Seconds {
+    /// The recording at 8 kHz, by the FFT method, and the sample of its second at which it begins.
+    ///
+    /// # Errors
+    /// If the recording is empty, longer than a second, not finite, or does not fit at its place.
+    pub fn recording(&self, audio: &Audio, placement: Placement) -> Result<(Vec<f32>, usize)> {
+        let mut w = Workspace::default();
+        let (_, range) = self.place(audio, placement, &mut w)?;
+        Ok((w.recording, range.start))
+    }
+
     /// The second, and where in it the recording lies: to 8 kHz by the FFT method, then into a zero vector of 8000 samples.
     ///
     /// # Errors
     /// If the recording is empty, longer than a second, not finite, or does not fit at its place.
-    pub fn place<'w>(
+    pub(crate) fn place<'w>(
         &self,
         audio: &Audio,
         placement: Placement,

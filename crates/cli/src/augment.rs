@@ -17,7 +17,7 @@ use crate::{data, method};
 
 /// Make data without the bins that a network leans on, to retrain it on what is left.
 ///
-/// Of every recording the bins that are most relevant for its true class are replaced. The result is a feature store, or a
+/// Of every recording of DATA, or of --limit of them, the bins that are most relevant for its true class are replaced. The result is a feature store, or a
 /// folder of files as AudioMNIST's preprocessing writes them. `speechlens train --from MODEL RESULT` retrains the network on it.
 #[derive(clap::Args)]
 pub struct Arguments {

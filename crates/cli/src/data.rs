@@ -1,18 +1,20 @@
-//! What `train` and `evaluate` read: corpora, split by speaker or for each speaker, feature stores, and AudioMNIST's
+//! What `train`, `evaluate` and `augment` read: corpora, split by speaker or for each speaker, feature stores, and AudioMNIST's
 //! preprocessed files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use speechlens_audio::Crop;
+use speechlens_data::left_out::summary;
+use speechlens_data::split::check_both;
 use speechlens_data::{
-    Corpus, FilterbankStore, HeldOut, Parameters, Recording, Sizes, Speakers, Split, Store,
-    hdf5_layout, held_out,
+    Cache, Corpus, Error, FilterbankStore, HeldOut, LeftOut, Parameters, Preparation, Recording,
+    Sizes, Speakers, Split, Store, hdf5_layout, held_out,
 };
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_eval::{Dataset, Waveforms};
-use speechlens_report::progress;
+use speechlens_report::progress::{self, DecimalBytes, ProgressBar};
 
 use crate::common::{Common, at_least_one};
 
@@ -24,21 +26,36 @@ const TEST_HOP: usize = FRAMES;
 /// Where data come from.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Each the folder of AudioMNIST, LibriSpeech, one of its subsets, or VoxCeleb, the word `synthetic`, a feature store (.h5),
-    /// or a folder of AudioMNIST's preprocessed files (AlexNet_D_NN_R.hdf5).
+    /// Each the folder of AudioMNIST, LibriSpeech, LibriTTS, one of their subsets, or VoxCeleb, the word `synthetic`, a feature
+    /// store (.h5), or a folder of AudioMNIST's preprocessed files (AlexNet_D_NN_R.hdf5).
+    ///
+    /// Your own digits can be read as AudioMNIST: DIR/SPEAKER/DIGIT_SPEAKER_REPETITION.wav and DIR/audioMNIST_meta.txt,
+    /// {"SPEAKER": {"gender": "female"}, …}; your own speech as LibriSpeech: DIR/SUBSET/SPEAKER/CHAPTER/*.wav and
+    /// DIR/SPEAKERS.TXT, lines of `SPEAKER | F`. Any format and sampling rate will do.
     ///
     /// For the gender task each is split by speaker, by the seed: two thirds of the speakers for training, a sixth each for
-    /// validation and test. For the speaker task the last fifth of each speaker's recordings is held out, or the last third of
-    /// a single one.
+    /// validation and test; as many recordings of men as of women. For the speaker task the last fifth of each speaker's recordings
+    /// is held out, or the last third of a single one. Recordings that cannot be used are left out and told, and those of speakers
+    /// whose sex no table tells, where that is the class.
     #[arg(required = true)]
     data: Vec<String>,
-    /// At most so many recordings: gender, for training, and half as many for validation and test; speaker, in all, of each
-    /// speaker in turn.
+    /// At most so many recordings: gender, for training, and half as many for validation and test; speaker, and to augment, in all,
+    /// of each speaker in turn.
     #[arg(long, value_parser = at_least_one, value_name = "N")]
     limit: Option<usize>,
-    /// Where spectrograms and filterbanks are kept; they are computed once.
-    #[arg(long, value_name = "DIR", default_value = "features")]
-    store: PathBuf,
+    /// Take silence off both ends of a recording, before it is put into its second: what is 40 dB below the loudest.
+    #[arg(long)]
+    trim: bool,
+    /// Cut words that are longer than a second at their pauses into pieces of 0.25 to 1 s. Utterances of LibriSpeech, LibriTTS and
+    /// VoxCeleb are cut so in any case.
+    #[arg(long)]
+    pieces: bool,
+    /// Stop at the first recording that cannot be used, rather than leave it out.
+    #[arg(long)]
+    strict: bool,
+    /// Where features are kept, which are computed once; else in a folder of the user's (see `speechlens cache`).
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
 }
 
 /// The data of the speaker task.
@@ -72,17 +89,51 @@ impl Part {
     }
 }
 
+/// Recordings with spectrograms, or that can have them.
+struct Source {
+    recordings: Vec<Recording>,
+    left_out: Vec<LeftOut>,
+    kind: Kind,
+}
+
+enum Kind {
+    Store(Arc<Store>),
+    /// AudioMNIST's preprocessed files, one for each recording.
+    Files(Vec<PathBuf>),
+    Corpus(Box<dyn Corpus>),
+}
+
 impl Arguments {
+    /// What is done to recordings before anything else, by name.
+    pub fn done_to_recordings(&self) -> impl Iterator<Item = &'static str> {
+        let all = [("trim", self.trim), ("pieces", self.pieces)];
+        all.into_iter()
+            .filter(|(_, is_asked)| *is_asked)
+            .map(|(name, _)| name)
+    }
+
+    fn preparation(&self) -> Preparation {
+        Preparation {
+            trim: self.trim,
+            pieces: self.pieces,
+            strict: self.strict,
+        }
+    }
+
     /// The recordings of some parts, in their order. Each of the data is split by itself.
     pub fn read(&self, parts: &[Part], crop: Crop, common: &Common) -> Result<Vec<Dataset>> {
         let mut all: Vec<Dataset> = parts.iter().map(|_| Dataset::default()).collect();
         for data in &self.data {
-            for (all, part) in all
-                .iter_mut()
-                .zip(self.read_one(data, parts, crop, common)?)
-            {
-                all.append(part);
+            let mut source = self.source(data, crop, common)?;
+            let split = self.split(data, &source.recordings, common)?;
+            source.left_out.extend(split.left_out.iter().cloned());
+            for (all, part) in all.iter_mut().zip(parts) {
+                let (name, indices) = (part.name(), part.of(&split));
+                let of_part = self.dataset(&mut source, name, indices, crop, common)?;
+                check_both(of_part.recordings(), name).with_context(|| data.to_owned())?;
+                all.append(of_part);
             }
+            self.tell(data, &source.left_out)?;
         }
         Ok(all)
     }
@@ -92,52 +143,20 @@ impl Arguments {
         let [data] = self.data.as_slice() else {
             bail!("give one corpus or feature store at a time");
         };
-        ensure!(
-            self.limit.is_none(),
-            "{data}: all of it is read: leave --limit out"
-        );
-        let path = Path::new(data);
-        if path.is_file() {
-            let store = Store::open(path)?;
-            check_crop(data, store.crop(), crop)?;
-            return whole(store);
+        let mut source = self.source(data, crop, common)?;
+        let unknown = |recording: &&Recording| recording.sex.is_none();
+        let unknown = source.recordings.iter().filter(unknown);
+        let unknown: Vec<LeftOut> = unknown.map(LeftOut::without_sex).collect();
+        source.left_out.extend(unknown);
+        let limit = self.limit.unwrap_or(source.recordings.len());
+        let known = |recording: &Recording| recording.sex.is_some();
+        let indices = held_out::in_turn(&source.recordings, limit, known);
+        if let (true, Some(one)) = (indices.is_empty(), source.recordings.first()) {
+            return Err(Error::UnknownSex(vec![one.speaker.clone()]).into());
         }
-        if path.is_dir() && !hdf5_layout::list(path)?.is_empty() {
-            check_crop(data, Crop::AudioMnist, crop)?;
-            return Ok(Dataset::of_files(labelled(data, common)?)?);
-        }
-        let corpus = open(data, common)?;
-        let indices: Vec<usize> = (0..corpus.recordings().len()).collect();
-        whole(self.spectrograms(corpus.as_ref(), "all", &indices, crop, common)?)
-    }
-
-    fn read_one(
-        &self,
-        data: &str,
-        parts: &[Part],
-        crop: Crop,
-        common: &Common,
-    ) -> Result<Vec<Dataset>> {
-        let path = Path::new(data);
-        if path.is_file() {
-            let store = Arc::new(Store::open(path)?);
-            check_crop(data, store.crop(), crop)?;
-            let split = self.split(data, store.recordings(), common)?;
-            let pick = |part: &Part| Ok(Dataset::of_store(&store, part.of(&split))?);
-            return parts.iter().map(pick).collect();
-        }
-        if path.is_dir() && !hdf5_layout::list(path)?.is_empty() {
-            // Its authors cut the spectrograms so.
-            check_crop(data, Crop::AudioMnist, crop)?;
-            return self.preprocessed(data, parts, common);
-        }
-        let corpus = open(data, common)?;
-        let split = self.split(data, corpus.recordings(), common)?;
-        let part = |part: &Part| {
-            let indices = part.of(&split);
-            whole(self.spectrograms(corpus.as_ref(), part.name(), indices, crop, common)?)
-        };
-        parts.iter().map(part).collect()
+        let dataset = self.dataset(&mut source, "all", &indices, crop, common)?;
+        self.tell(data, &source.left_out)?;
+        Ok(dataset)
     }
 
     /// As [`Arguments::read`], the recordings' waveforms; they are kept in memory.
@@ -145,12 +164,14 @@ impl Arguments {
         let mut all: Vec<Waveforms> = parts.iter().map(|_| Waveforms::default()).collect();
         for data in &self.data {
             let path = Path::new(data);
+            refuse_single(path)?;
             ensure!(
                 !(path.is_file() || path.is_dir() && !hdf5_layout::list(path)?.is_empty()),
                 "{data}: holds spectrograms, and the network reads waveforms: give the recordings"
             );
-            let corpus = open(data, common)?;
+            let corpus = self.open(data, common)?;
             let split = self.split(data, corpus.recordings(), common)?;
+            let mut left_out = [corpus.left_out(), &split.left_out].concat();
             for (all, part) in all.iter_mut().zip(parts) {
                 let indices = part.of(&split);
                 let label = format!("waveforms, {}", part.name());
@@ -159,10 +180,94 @@ impl Arguments {
                 let waveforms =
                     Waveforms::compute(corpus.as_ref(), indices, common.seed, &progress);
                 bar.finish_and_clear();
-                all.append(waveforms?);
+                let waveforms = waveforms.map_err(|error| match error {
+                    speechlens_eval::Error::Data(error) => self.explained(error),
+                    error => error.into(),
+                })?;
+                check_both(waveforms.recordings(), part.name()).with_context(|| data.to_owned())?;
+                left_out.extend(waveforms.left_out().iter().cloned());
+                all.append(waveforms);
             }
+            self.tell(data, &left_out)?;
         }
         Ok(all)
+    }
+
+    /// What `data` stands for, with spectrograms of this crop.
+    fn source(&self, data: &str, crop: Crop, common: &Common) -> Result<Source> {
+        let path = Path::new(data);
+        let files = match path.is_dir() {
+            true => hdf5_layout::list(path)?,
+            false => Vec::new(),
+        };
+        let is_ready = path.is_file() || !files.is_empty();
+        ensure!(
+            !(is_ready && (self.trim || self.pieces)),
+            "{data}: holds spectrograms, and --trim and --pieces are for recordings: leave them out"
+        );
+        if path.is_file() {
+            refuse_single(path)?;
+            let store = Store::open(path)?;
+            check_crop(data, store.crop(), crop)?;
+            return Ok(Source {
+                recordings: store.recordings().to_vec(),
+                left_out: store.left_out().to_vec(),
+                kind: Kind::Store(Arc::new(store)),
+            });
+        }
+        if !files.is_empty() {
+            // Its authors cut the spectrograms so.
+            check_crop(data, Crop::AudioMnist, crop)?;
+            let bar = progress::bar("reading labels", files.len(), common.quiet);
+            let done = |done: usize| bar.set_position(done as u64);
+            let labelled = hdf5_layout::labelled(files, self.strict, &done);
+            bar.finish_and_clear();
+            let labelled = labelled?;
+            return Ok(Source {
+                recordings: labelled.recordings,
+                left_out: labelled.left_out,
+                kind: Kind::Files(labelled.files),
+            });
+        }
+        let corpus = self.open(data, common)?;
+        Ok(Source {
+            recordings: corpus.recordings().to_vec(),
+            left_out: corpus.left_out().to_vec(),
+            kind: Kind::Corpus(corpus),
+        })
+    }
+
+    /// Some recordings of a source; what of them cannot be used joins what the source leaves out.
+    fn dataset(
+        &self,
+        source: &mut Source,
+        name: &str,
+        indices: &[usize],
+        crop: Crop,
+        common: &Common,
+    ) -> Result<Dataset> {
+        match &source.kind {
+            Kind::Store(store) => Ok(Dataset::of_store(store, indices)?),
+            Kind::Files(files) => {
+                let of = |&index: &usize| (files[index].clone(), source.recordings[index].clone());
+                Ok(Dataset::of_files(indices.iter().map(of).collect())?)
+            }
+            Kind::Corpus(corpus) => {
+                let store = self.spectrograms(corpus.as_ref(), name, indices, crop, common)?;
+                source.left_out.extend(store.left_out().iter().cloned());
+                let places: Vec<usize> = (0..store.len()).collect();
+                Ok(Dataset::of_store(&Arc::new(store), &places)?)
+            }
+        }
+    }
+
+    /// The recordings that are called so, of which each is to last a second at most.
+    fn open(&self, data: &str, common: &Common) -> Result<Box<dyn Corpus>> {
+        let reading = progress::counter("reading recordings", common.quiet);
+        let done = |done: usize| reading.set_position(done as u64);
+        let corpus = speechlens_data::open(data, common.seed, self.preparation(), &done);
+        reading.finish_and_clear();
+        corpus.map_err(|error| self.explained(error))
     }
 
     /// Spectrograms of some recordings, computed or as they are kept.
@@ -174,21 +279,27 @@ impl Arguments {
         crop: Crop,
         common: &Common,
     ) -> Result<Store> {
-        let bar = progress::bar(
-            &format!("spectrograms, {name}"),
-            indices.len(),
-            common.quiet,
-        );
-        let corpus_name = corpus.name().to_lowercase().replace(' ', "-");
-        let path = self.store.join(format!("{corpus_name}-{name}.h5"));
+        let label = format!("spectrograms, {name}");
+        let bar = progress::bar(&label, indices.len(), common.quiet);
         let parameters = Parameters {
             crop,
             seed: common.seed,
         };
         let done = |done: usize| bar.set_position(done as u64);
-        let store = Store::open_or_compute(&path, corpus, indices, parameters, &done);
-        bar.finish_and_clear();
-        Ok(store?)
+        let folder = self.kept_in()?;
+        let name = format!("{}-{name}", file_name(corpus));
+        let store = Store::cached(&folder, &name, corpus, indices, parameters, &done);
+        let told = store.as_ref().map(|store| (store.len(), store.path()));
+        tell_of_store(&bar, &label, told);
+        store.map_err(|error| self.explained(error))
+    }
+
+    /// Where features are kept.
+    fn kept_in(&self) -> Result<PathBuf> {
+        match &self.store {
+            Some(folder) => Ok(folder.clone()),
+            None => Ok(Cache::of_user()?.folder().to_owned()),
+        }
     }
 
     fn split(&self, data: &str, recordings: &[Recording], common: &Common) -> Result<Split> {
@@ -199,33 +310,56 @@ impl Arguments {
         Split::draw(recordings, Speakers::All, sizes, common.seed).with_context(|| data.to_owned())
     }
 
-    fn preprocessed(&self, folder: &str, parts: &[Part], common: &Common) -> Result<Vec<Dataset>> {
-        let labelled = labelled(folder, common)?;
-        let recordings: Vec<Recording> = labelled
-            .iter()
-            .map(|(_, recording)| recording.clone())
-            .collect();
-        let split = self.split(folder, &recordings, common)?;
-        let pick = |part: &Part| {
-            let files = part.of(&split).iter();
-            Ok(Dataset::of_files(
-                files.map(|index| labelled[*index].clone()).collect(),
-            )?)
-        };
-        parts.iter().map(pick).collect()
+    /// Says what is left out and why, once for each of the data; or fails, if nothing may be.
+    fn tell(&self, data: &str, left_out: &[LeftOut]) -> Result<()> {
+        if let (true, Some(first)) = (self.strict, left_out.first()) {
+            bail!("{}", first.message);
+        }
+        tell_left_out(data, left_out, &self.remedy(left_out));
+        Ok(())
+    }
+
+    /// What can be done about recordings that are too long.
+    fn remedy(&self, left_out: &[LeftOut]) -> String {
+        let names = self.preparation().left_to_try(left_out);
+        let options: Vec<String> = names.iter().map(|name| format!("--{name}")).collect();
+        match options.is_empty() {
+            true => String::new(),
+            false => format!("; {} can make them fit", options.join(" or ")),
+        }
+    }
+
+    /// The error with what this command can do about it.
+    fn explained(&self, error: Error) -> anyhow::Error {
+        match self.remedy(&error.left_out()) {
+            remedy if remedy.is_empty() => error.into(),
+            remedy => anyhow!("{error}{remedy}"),
+        }
     }
 
     /// Segments of known speakers. Each of the data is split by itself, and has speakers of its own.
     pub fn speakers(&self, normalization: Normalization, common: &Common) -> Result<SpeakerData> {
+        ensure!(
+            !self.pieces,
+            "--pieces: the network reads two seconds at a time of whole recordings; leave it out"
+        );
         let mut all = SpeakerData {
             classes: Vec::new(),
             training: Segments::new(normalization),
             held_out: Segments::new(normalization),
         };
         for data in &self.data {
-            let store = Arc::new(self.filterbanks(data, common)?);
-            let split = HeldOut::split(store.recordings(), &store.frames(), FRAMES)
+            let (store, places, mut left_out) = self.filterbanks(data, common)?;
+            let (frames, store) = (store.frames(), Arc::new(store));
+            let recordings = places
+                .iter()
+                .map(|place| store.recordings()[*place].clone());
+            let frames: Vec<usize> = places.iter().map(|place| frames[*place]).collect();
+            let mut split = HeldOut::split(&recordings.collect::<Vec<_>>(), &frames, FRAMES)
                 .with_context(|| data.to_owned())?;
+            for stretch in split.train.iter_mut().chain(&mut split.test) {
+                stretch.recording = places[stretch.recording];
+            }
             let again = split
                 .speakers
                 .iter()
@@ -241,6 +375,8 @@ impl Arguments {
                     split.too_short.join(", ")
                 );
             }
+            left_out.extend(split.left_out);
+            tell_left_out(data, &left_out, "");
             all.classes.extend(split.speakers);
             all.training
                 .append(&store, &split.train, TRAINING_HOP, &all.classes)?;
@@ -250,59 +386,102 @@ impl Arguments {
         Ok(all)
     }
 
-    fn filterbanks(&self, data: &str, common: &Common) -> Result<FilterbankStore> {
+    /// Filterbanks, the places of the recordings that are asked for, and what cannot be used.
+    fn filterbanks(
+        &self,
+        data: &str,
+        common: &Common,
+    ) -> Result<(FilterbankStore, Vec<usize>, Vec<LeftOut>)> {
+        let limited = |recordings: &[Recording]| {
+            let limit = self.limit.unwrap_or(recordings.len());
+            held_out::in_turn(recordings, limit, |_| true)
+        };
         let path = Path::new(data);
         if path.is_file() {
+            refuse_single(path)?;
             ensure!(
-                self.limit.is_none(),
-                "{data}: a store is read whole: leave --limit out"
+                !self.trim,
+                "{data}: holds filterbanks, and --trim is for recordings: leave it out"
             );
-            return Ok(FilterbankStore::open(path)?);
+            let store = FilterbankStore::open(path)?;
+            let (places, left_out) = (limited(store.recordings()), store.left_out().to_vec());
+            return Ok((store, places, left_out));
         }
-        let corpus = speechlens_data::open_utterances(data, common.seed)?;
-        let recordings = corpus.recordings();
-        let indices = held_out::in_turn(recordings, self.limit.unwrap_or(recordings.len()));
+        let corpus = speechlens_data::open_utterances(data, common.seed, self.preparation())?;
+        let corpus = corpus.as_ref();
+        let indices = limited(corpus.recordings());
         let bar = progress::bar("filterbanks", indices.len(), common.quiet);
-        // By the folder: subsets of one corpus are computed once each.
-        let folder = path.file_name().unwrap_or(corpus.name().as_ref());
-        let name = folder.to_string_lossy().to_lowercase() + "-filterbanks.h5";
-        let store = FilterbankStore::open_or_compute(
-            &self.store.join(name),
-            corpus.as_ref(),
-            &indices,
-            &|done| bar.set_position(done as u64),
-        );
-        bar.finish_and_clear();
-        Ok(store?)
+        let done = |done: usize| bar.set_position(done as u64);
+        let name = format!("{}-filterbanks", file_name(corpus));
+        let store = FilterbankStore::cached(&self.kept_in()?, &name, corpus, &indices, &done);
+        let told = store.as_ref();
+        let told = told.map(|store| (store.recordings().len(), store.path()));
+        tell_of_store(&bar, "filterbanks", told);
+        let store = store?;
+        let places = (0..store.recordings().len()).collect();
+        let left_out = [corpus.left_out(), store.left_out()].concat();
+        Ok((store, places, left_out))
     }
 }
 
-/// The recordings of at most a second that are called so.
-fn open(data: &str, common: &Common) -> Result<Box<dyn Corpus>> {
-    let reading = progress::counter("reading recordings", common.quiet);
-    let corpus =
-        speechlens_data::open(data, common.seed, &|done| reading.set_position(done as u64))?;
-    reading.finish_and_clear();
-    Ok(corpus)
+/// A corpus's name as one of files.
+fn file_name(corpus: &dyn Corpus) -> String {
+    corpus.name().to_lowercase().replace(' ', "-")
 }
 
-fn whole(store: Store) -> Result<Dataset> {
-    let places: Vec<usize> = (0..store.len()).collect();
-    Ok(Dataset::of_store(&Arc::new(store), &places)?)
-}
-
-/// AudioMNIST's preprocessed files with what they say of their recordings.
-fn labelled(folder: &str, common: &Common) -> Result<Vec<(PathBuf, Recording)>> {
-    let files = hdf5_layout::list(Path::new(folder))?;
-    let bar = progress::bar("reading labels", files.len(), common.quiet);
-    let labelled = files.into_iter().map(|file| {
-        let recording = hdf5_layout::recording(&file)?;
-        bar.inc(1);
-        Ok((file, recording))
-    });
-    let labelled = labelled.collect();
+/// Ends the bar, and says what a store holds and how large it is: in its place, if it was shown because something was computed.
+fn tell_of_store<E>(bar: &ProgressBar, label: &str, store: Result<(usize, &Path), E>) {
+    if let Ok((recordings, path)) = store {
+        let bytes = path.metadata().map_or(0, |about| about.len());
+        let line = format!(
+            "{label}: {recordings} recordings, {} in {}",
+            DecimalBytes(bytes),
+            path.display()
+        );
+        match bar.is_hidden() || bar.position() == 0 {
+            true => tracing::info!("{line}"),
+            false => bar.println(line),
+        }
+    }
     bar.finish_and_clear();
-    labelled
+}
+
+/// Says what of the data is left out and why.
+fn tell_left_out(data: &str, left_out: &[LeftOut], remedy: &str) {
+    if !left_out.is_empty() {
+        tracing::warn!("{data}: left out are {}{remedy}", summary(left_out));
+    }
+    for one in left_out {
+        tracing::info!("{}", one.message);
+    }
+}
+
+/// Fails if a file is plainly not what is wanted: a recording, or a table of speakers.
+fn refuse_single(path: &Path) -> Result<()> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    let name = path.display();
+    let within = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let is_table = |ending: &str| {
+        path.extension()
+            .is_some_and(|own| own.eq_ignore_ascii_case(ending))
+    };
+    ensure!(
+        !speechlens_audio::is_recording(path),
+        "{name}: a single recording; give the folder of the corpus that it is of"
+    );
+    ensure!(
+        !["txt", "tsv", "csv", "json", "md"]
+            .into_iter()
+            .any(is_table),
+        "{name}: a table or text, and no recordings; give the folder: {}",
+        within.display()
+    );
+    Ok(())
 }
 
 /// Fails if spectrograms that are there already were cut otherwise than asked for.

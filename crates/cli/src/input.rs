@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use speechlens_audio::{ENDINGS, filterbank, is_recording};
+use speechlens_data::folder::entries;
 use speechlens_explain::{Input, Reader, Reading};
 use speechlens_models::Model;
 
@@ -63,11 +64,7 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<Found>> {
 }
 
 fn search(folder: &Path, name: &Path, found: &mut Vec<Found>) -> Result<()> {
-    let read = || -> std::io::Result<Vec<_>> { std::fs::read_dir(folder)?.collect() };
-    let mut entries = read().with_context(|| format!("{}: cannot be read", folder.display()))?;
-    entries.sort_by_key(|entry| entry.file_name());
-    for entry in entries {
-        let path = entry.path();
+    for path in entries(folder)? {
         let name = name.join(path.file_stem().unwrap_or_default());
         let is_array = || {
             path.extension()

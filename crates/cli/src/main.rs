@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod augment;
 mod bench;
+mod cache;
 mod common;
 mod data;
 mod evaluate;
@@ -51,6 +52,7 @@ enum Command {
     Evaluate(evaluate::Arguments),
     Augment(augment::Arguments),
     Bench(bench::Arguments),
+    Cache(cache::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => evaluate::run(arguments, common),
         Command::Augment(arguments) => augment::run(arguments, common),
         Command::Bench(arguments) => bench::run(arguments, common),
+        Command::Cache(arguments) => cache::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -284,6 +284,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let config = plan.config(arguments, common.seed);
     let mut metadata = plan.metadata.clone();
     let mut described = description(&config, &plan.heard);
+    for name in arguments.data.done_to_recordings() {
+        described[name] = true.into();
+    }
     if let Some(from) = &arguments.from {
         described["from"] = from.display().to_string().into();
     }
@@ -358,7 +361,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     model.save(&arguments.output)?;
     if path.exists() {
         std::fs::remove_file(&path)
-            .with_context(|| format!("{}: cannot be removed; remove it", path.display()))?;
+            .with_context(|| format!("{}: cannot be removed", path.display()))?;
     }
     if let (false, Some((_, score))) = (common.quiet, trainer.history().validation.last()) {
         let right = 100.0 * score.accuracy;
@@ -389,8 +392,9 @@ fn start(
     } else if there {
         // Else `--resume` might go on from the wrong run.
         tracing::warn!("{path}: removed; --resume would have gone on from it");
-        std::fs::remove_file(checkpoint)
-            .with_context(|| format!("{path}: cannot be removed; remove it, or say --resume"))?;
+        std::fs::remove_file(checkpoint).with_context(|| {
+            format!("{path}: cannot be removed; check its folder, or say --resume")
+        })?;
     }
     Ok(Trainer::new(graph, config)?)
 }

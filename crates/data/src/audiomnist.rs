@@ -1,7 +1,8 @@
 //! AudioMNIST (Becker et al., arXiv:1807.03418): 60 speakers say each digit 50 times.
 //!
 //! As its authors publish it: `data/NN/D_NN_R.wav`, the digit, the speaker and the repetition, and
-//! `data/audioMNIST_meta.txt`, a JSON object by speaker with a `gender`.
+//! `data/audioMNIST_meta.txt`, a JSON object by speaker with a `gender`. Digits of any number of speakers, of any rate and format,
+//! that are kept so are read likewise; the sex of a speaker who is not in the table is not known.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,27 +10,32 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use speechlens_audio::Audio;
 
-use crate::corpus::{Corpus, Recording, Sex, entries, file_stamp};
+use crate::corpus::{self, Corpus, Recording};
+use crate::folder::{self, folders, stem};
+use crate::left_out::{LeftOut, Reason};
 use crate::{Error, Result, Sizes, Split};
 
 const META: &str = "audioMNIST_meta.txt";
 
 /// The corpus in a folder.
 pub struct AudioMnist {
-    data: PathBuf,
+    folder: PathBuf,
+    /// Of each recording.
+    paths: Vec<PathBuf>,
     recordings: Vec<Recording>,
+    left_out: Vec<LeftOut>,
 }
 
 #[derive(Deserialize)]
 struct Speaker {
-    gender: String,
+    gender: Option<String>,
 }
 
-/// The folder with the meta file: `folder` itself or its `data`.
-fn data_folder(folder: &Path) -> Option<PathBuf> {
+/// The meta file, in `folder` itself or in its `data`.
+fn meta(folder: &Path) -> Option<PathBuf> {
     [folder.to_owned(), folder.join("data")]
-        .into_iter()
-        .find(|candidate| candidate.join(META).is_file())
+        .iter()
+        .find_map(|candidate| folder::find(candidate, META))
 }
 
 /// Digit, speaker and repetition from the name of a file without its ending, `D_NN_R`.
@@ -47,74 +53,76 @@ pub(crate) fn parse_stem(stem: &str) -> Option<(u8, &str, u32)> {
 impl AudioMnist {
     /// Whether a folder, or its `data`, looks like AudioMNIST.
     pub fn is_at(folder: &Path) -> bool {
-        data_folder(folder).is_some()
+        meta(folder).is_some()
     }
 
-    /// Reads the list of recordings from the repository's folder or from its `data`. No sound is read yet.
+    /// Reads the list of recordings from the repository's folder or from its `data`. No sound is read yet. A recording that is
+    /// there in several formats is taken once.
+    ///
+    /// # Errors
+    /// If the table cannot be read, or there are no recordings.
     pub fn open(folder: &Path) -> Result<AudioMnist> {
-        let data = data_folder(folder).ok_or_else(|| {
+        let meta = meta(folder).ok_or_else(|| {
             Error::malformed(
                 folder,
                 format!("no {META}, here or in data/: not AudioMNIST"),
             )
         })?;
-        let meta = data.join(META);
-        let text = std::fs::read_to_string(&meta).map_err(Error::io(&meta))?;
-        let speakers: BTreeMap<String, Speaker> = serde_json::from_str(&text).map_err(|e| {
-            Error::malformed(
-                &meta,
-                format!("not a JSON object of speakers with a gender: {e}"),
-            )
-        })?;
-
-        let mut recordings = Vec::new();
-        for (speaker, about) in &speakers {
-            let sex: Sex = about.gender.parse().map_err(|e| {
-                Error::malformed(&meta, format!("gender of speaker {speaker}: {e}"))
+        let speakers: BTreeMap<String, Speaker> = serde_json::from_str(&folder::text(&meta)?)
+            .map_err(|e| {
+                Error::malformed(
+                    &meta,
+                    format!("not a JSON object of speakers with a gender: {e}"),
+                )
             })?;
-            let folder = data.join(speaker);
-            // The meta file may list speakers whose recordings were not downloaded.
-            if !folder.is_dir() {
-                continue;
-            }
-            let mut of_speaker = Vec::new();
-            for path in entries(&folder)? {
-                if path.extension().is_none_or(|ending| ending != "wav") {
-                    continue;
-                }
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                match parse_stem(&stem) {
+        let data = meta.parent().unwrap_or(folder);
+
+        let (mut paths, mut recordings, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+        for folder in folders(data)? {
+            let speaker = folder::name(&folder);
+            let about = speakers.get(&speaker);
+            let mut of_speaker = BTreeMap::new();
+            for path in folder::recordings(&folder)? {
+                match parse_stem(&stem(&path)) {
                     Some((digit, named, repetition)) if named == speaker => {
-                        of_speaker.push((digit, repetition))
+                        of_speaker.entry((digit, repetition)).or_insert(path);
                     }
-                    _ => {
-                        let reason = format!(
-                            "expected the name DIGIT_{speaker}_REPETITION.wav in the folder {speaker}"
-                        );
-                        return Err(Error::malformed(&path, reason));
-                    }
+                    // Folders of other things may hold other names.
+                    _ if about.is_none() => {}
+                    _ => left_out.push(misnamed(&path, &speaker)),
                 }
             }
-            of_speaker.sort_unstable();
-            recordings.extend(of_speaker.into_iter().map(|(digit, repetition)| Recording {
-                id: format!("{digit}_{speaker}_{repetition}"),
-                speaker: speaker.clone(),
-                sex: Some(sex),
-                digit: Some(digit),
-            }));
+            for ((digit, repetition), path) in of_speaker {
+                recordings.push(Recording {
+                    id: format!("{digit}_{speaker}_{repetition}"),
+                    speaker: speaker.clone(),
+                    sex: about.and_then(|about| about.gender.as_ref()?.parse().ok()),
+                    digit: Some(digit),
+                });
+                paths.push(path);
+            }
         }
         if recordings.is_empty() {
-            let reason = "no recordings NN/D_NN_R.wav for any speaker of the meta file";
-            return Err(Error::malformed(&data, reason));
+            return Err(match left_out.is_empty() {
+                true => Error::malformed(data, "no recordings NN/D_NN_R.wav"),
+                false => Error::NothingUsable(left_out),
+            });
         }
-        Ok(AudioMnist { data, recordings })
+        Ok(AudioMnist {
+            folder: data.to_owned(),
+            paths,
+            recordings,
+            left_out,
+        })
     }
+}
 
-    fn path(&self, index: usize) -> PathBuf {
-        let recording = &self.recordings[index];
-        self.data
-            .join(&recording.speaker)
-            .join(format!("{}.wav", recording.id))
+fn misnamed(path: &Path, speaker: &str) -> LeftOut {
+    let reason = format!("expected the name DIGIT_{speaker}_REPETITION in the folder {speaker}");
+    LeftOut {
+        id: folder::name(path),
+        reason: Reason::Misnamed,
+        message: Error::malformed(path, reason).to_string(),
     }
 }
 
@@ -128,11 +136,19 @@ impl Corpus for AudioMnist {
     }
 
     fn audio(&self, index: usize) -> Result<Audio> {
-        Ok(speechlens_audio::read(self.path(index))?)
+        Ok(speechlens_audio::read(&self.paths[index])?)
     }
 
     fn fingerprint(&self, index: usize) -> Result<String> {
-        file_stamp(&self.path(index))
+        folder::stamp(&self.paths[index])
+    }
+
+    fn origin(&self) -> String {
+        corpus::origin(&self.folder)
+    }
+
+    fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 }
 
@@ -170,6 +186,7 @@ pub fn published_split(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Sex;
     use std::fs;
 
     fn write(path: &Path, text: &str) {
@@ -223,12 +240,44 @@ mod tests {
         let meta = root.path().join(META);
         write(&meta, "not json");
         assert!(open().contains(META));
-        write(&meta, r#"{"01": {"gender": "robot"}}"#);
-        assert!(open().contains("speaker 01") && open().contains("robot"));
         write(&meta, r#"{"01": {"gender": "male"}}"#);
         assert!(open().contains("no recordings"));
         write(&root.path().join("01/3_02_1.wav"), "");
         assert!(open().contains("3_02_1.wav"));
+    }
+
+    #[test]
+    fn who_is_not_in_the_table_or_has_no_sex_there_is_a_speaker_too() {
+        let root = tempfile::tempdir().unwrap();
+        let meta = r#"{"01": {"gender": "male"}, "02": {"gender": "robot"}, "03": {"age": 3}}"#;
+        write(&root.path().join(META), meta);
+        for file in [
+            "01/3_01_1.wav",
+            "01/3_01_1.flac",
+            "01/3_02_1.wav",
+            "02/3_02_1.WAV",
+            "03/3_03_1.wav",
+            "stranger/3_stranger_1.wav",
+            "scripts/hello.wav",
+        ] {
+            write(&root.path().join(file), "");
+        }
+        let corpus = AudioMnist::open(root.path()).unwrap();
+        let ids = corpus.recordings().iter().map(|r| (r.id.as_str(), r.sex));
+        let expected = [
+            ("3_01_1", Some(Sex::Male)),
+            ("3_02_1", None),
+            ("3_03_1", None),
+            ("3_stranger_1", None),
+        ];
+        assert_eq!(ids.collect::<Vec<_>>(), expected);
+        let [misnamed] = corpus.left_out() else {
+            panic!("{:?}", corpus.left_out());
+        };
+        assert_eq!(
+            (misnamed.id.as_str(), misnamed.reason),
+            ("3_02_1.wav", Reason::Misnamed)
+        );
     }
 
     #[test]

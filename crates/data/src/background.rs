@@ -101,7 +101,7 @@ impl Background {
     /// The music and noise of MUSAN's folder.
     ///
     /// # Errors
-    /// If the folder has no `music/` or no `noise/` with .wav files in it or in folders below it.
+    /// If the folder has no `music/` or no `noise/` with recordings in it or in folders below it.
     pub fn musan(folder: &Path, seed: u64) -> Result<Background> {
         let source = Source::Musan(Musan::open(folder)?);
         Ok(Background { source, seed })

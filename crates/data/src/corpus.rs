@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use speechlens_audio::Audio;
 
+use crate::left_out::LeftOut;
 use crate::pieces::Cut;
+use crate::prepared::{Preparation, Prepared};
 use crate::{AudioMnist, Error, LibriSpeech, Pieces, Result, Synthetic, VoxCeleb};
 
 /// A speaker's sex as the corpora state it. The numbers are the class indices, those of AudioMNIST's own labels.
@@ -82,9 +84,24 @@ pub trait Corpus: Send + Sync {
     /// The sound of recording `index`.
     fn audio(&self, index: usize) -> Result<Audio>;
 
-    /// A text that changes when the sound of recording `index` does: size and modification time of its file, or the seed.
-    /// It does not hold the path, so that a corpus can be moved.
+    /// A text that changes when the sound of recording `index` does: size and modification time of its file, or the seed, and
+    /// what is done to it. It does not hold the path, so that a corpus can be moved.
     fn fingerprint(&self, index: usize) -> Result<String>;
+
+    /// Where the recordings come from and what is done to them, in words.
+    fn origin(&self) -> String {
+        self.name().to_owned()
+    }
+
+    /// What turned out to be of no use when the corpus was opened; it is not among the recordings.
+    fn left_out(&self) -> &[LeftOut] {
+        &[]
+    }
+
+    /// Whether a recording that cannot be used is an error. Else it is left out, and told.
+    fn is_strict(&self) -> bool {
+        false
+    }
 }
 
 /// A boxed corpus is one too.
@@ -104,27 +121,69 @@ impl Corpus for Box<dyn Corpus> {
     fn fingerprint(&self, index: usize) -> Result<String> {
         (**self).fingerprint(index)
     }
+
+    fn origin(&self) -> String {
+        (**self).origin()
+    }
+
+    fn left_out(&self) -> &[LeftOut] {
+        (**self).left_out()
+    }
+
+    fn is_strict(&self) -> bool {
+        (**self).is_strict()
+    }
 }
 
-/// Opens the corpus that `source` names, in recordings of at most a second: the folder of AudioMNIST, LibriSpeech or
-/// VoxCeleb, or the word `synthetic` (24 voices of 500 words, drawn by `seed`).
+/// The name of the built-in voices.
+const SYNTHETIC: &str = "synthetic";
+
+/// Opens the corpus that `source` names, in recordings that are to last a second at most: the folder of AudioMNIST, LibriSpeech,
+/// LibriTTS or VoxCeleb, or the word `synthetic` (24 voices of 500 words, drawn by `seed`).
 ///
-/// Utterances are cut at their pauses, for which every file is decoded; `progress` hears the number of files done so far.
-pub fn open(source: &str, seed: u64, progress: &(dyn Fn(usize) + Sync)) -> Result<Box<dyn Corpus>> {
-    if source == "synthetic" {
-        return Ok(Box::new(Synthetic::new(12, 500, seed)));
+/// Utterances are cut at their pauses, for which every file is decoded; `progress` hears the number of files done so far. Words
+/// are cut only if asked for.
+///
+/// # Errors
+/// If there is no corpus, its table cannot be read, or all of it is of no use.
+pub fn open(
+    source: &str,
+    seed: u64,
+    preparation: Preparation,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Box<dyn Corpus>> {
+    if source == SYNTHETIC {
+        let words = Synthetic::new(12, 500, seed);
+        return Ok(Box::new(Prepared::new(words, preparation)?));
     }
-    if AudioMnist::is_at(Path::new(source)) {
-        return Ok(Box::new(AudioMnist::open(Path::new(source))?));
-    }
-    let utterances = open_utterances(source, seed)?;
-    Ok(Box::new(Pieces::cut(utterances, Cut::Pauses, progress)?))
+    let folder = Path::new(source);
+    let (recordings, cut): (Box<dyn Corpus>, _) = match AudioMnist::is_at(folder) {
+        true => (Box::new(AudioMnist::open(folder)?), Cut::Longer),
+        false => (utterances(source, seed)?, Cut::Pauses),
+    };
+    let recordings = Prepared::new(recordings, preparation)?;
+    Ok(match cut == Cut::Pauses || preparation.pieces {
+        true => Box::new(Pieces::cut(recordings, cut, progress)?),
+        false => Box::new(recordings),
+    })
 }
 
-/// Opens the corpus that `source` names, in whole utterances: the folder of LibriSpeech, of one of its subsets, or of
+/// Opens the corpus that `source` names, in whole utterances: the folder of LibriSpeech, LibriTTS, of one of their subsets, or of
 /// VoxCeleb, or the word `synthetic` (24 voices of 10 utterances, drawn by `seed`). No sound is read yet.
-pub fn open_utterances(source: &str, seed: u64) -> Result<Box<dyn Corpus>> {
-    if source == "synthetic" {
+///
+/// # Errors
+/// As [`open`].
+pub fn open_utterances(
+    source: &str,
+    seed: u64,
+    preparation: Preparation,
+) -> Result<Box<dyn Corpus>> {
+    let utterances = utterances(source, seed)?;
+    Ok(Box::new(Prepared::new(utterances, preparation)?))
+}
+
+fn utterances(source: &str, seed: u64) -> Result<Box<dyn Corpus>> {
+    if source == SYNTHETIC {
         return Ok(Box::new(Synthetic::utterances(12, 10, seed)));
     }
     let folder = Path::new(source);
@@ -135,7 +194,7 @@ pub fn open_utterances(source: &str, seed: u64) -> Result<Box<dyn Corpus>> {
         Err(Error::malformed(
             folder,
             "AudioMNIST's recordings are single words, and a speaker is told by two seconds of speech; give LibriSpeech, \
-             VoxCeleb or the word `synthetic`",
+             LibriTTS, VoxCeleb or the word `synthetic`",
         ))
     } else if LibriSpeech::is_at(folder) {
         Ok(Box::new(LibriSpeech::open(folder)?))
@@ -144,40 +203,16 @@ pub fn open_utterances(source: &str, seed: u64) -> Result<Box<dyn Corpus>> {
     } else {
         Err(Error::malformed(
             folder,
-            "neither AudioMNIST (no audioMNIST_meta.txt, here or in data/) nor LibriSpeech (no SPEAKERS.TXT, here or above) \
-             nor VoxCeleb (no folders idNNNNN)",
+            "neither AudioMNIST (no audioMNIST_meta.txt, here or in data/) nor LibriSpeech or LibriTTS (no SPEAKERS.TXT or \
+             speakers.tsv, here or above) nor VoxCeleb (no folders idNNNNN)",
         ))
     }
 }
 
-/// Size and modification time of a file, as a fingerprint.
-pub(crate) fn file_stamp(path: &Path) -> Result<String> {
-    let metadata = path.metadata().map_err(Error::io(path))?;
-    let modified = metadata.modified().map_err(Error::io(path))?;
-    let since_epoch = modified
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |time| time.as_nanos());
-    Ok(format!("{} bytes, {since_epoch} ns", metadata.len()))
-}
-
-/// The entries of a folder in the order of their names.
-pub(crate) fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
-    let mut paths = std::fs::read_dir(folder)
-        .and_then(|entries| {
-            entries
-                .map(|entry| Ok(entry?.path()))
-                .collect::<std::io::Result<Vec<_>>>()
-        })
-        .map_err(Error::io(folder))?;
-    paths.sort();
-    Ok(paths)
-}
-
-/// The folders in a folder, in the order of their names.
-pub(crate) fn folders(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
-    let mut entries = entries(folder)?;
-    entries.retain(|path| path.is_dir());
-    Ok(entries)
+/// The path of a corpus as the system knows it.
+pub(crate) fn origin(folder: &Path) -> String {
+    let whole = folder.canonicalize();
+    whole.as_deref().unwrap_or(folder).display().to_string()
 }
 
 #[cfg(test)]
@@ -196,7 +231,7 @@ mod tests {
 
     #[test]
     fn an_unknown_source_says_what_is_possible() {
-        let Err(error) = open("no/such/folder", 0, &|_| ()) else {
+        let Err(error) = open("no/such/folder", 0, Preparation::default(), &|_| ()) else {
             panic!("opened a folder that is not there");
         };
         let message = error.to_string();
@@ -206,7 +241,12 @@ mod tests {
         );
 
         let empty = tempfile::tempdir().unwrap();
-        let Err(error) = open(empty.path().to_str().unwrap(), 0, &|_| ()) else {
+        let Err(error) = open(
+            empty.path().to_str().unwrap(),
+            0,
+            Preparation::default(),
+            &|_| (),
+        ) else {
             panic!("opened an empty folder");
         };
         assert!(error.to_string().contains("SPEAKERS.TXT"), "{error}");

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::left_out::{LeftOut, summary};
+
 /// An error that names the file or the source, and the remedy where there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -32,6 +34,15 @@ pub enum Error {
         /// What the audio crate says.
         source: speechlens_audio::Error,
     },
+    /// All samples of a recording are 0: spectrograms are relative to the loudest bin, and there is none.
+    #[error("recording {0}: silent throughout; record it again, or leave it out")]
+    Silent(String),
+    /// A recording has no piece.
+    #[error("recording {0}: holds no sound of a quarter of a second; give longer ones")]
+    NoPiece(String),
+    /// A recording of music or noise cannot be read.
+    #[error(transparent)]
+    Clip(speechlens_audio::Error),
     /// HDF5 cannot read or write a file.
     #[error("{}: {source}; check the free space, and that the file is whole", path.display())]
     Hdf5 {
@@ -40,22 +51,39 @@ pub enum Error {
         /// What the HDF5 library says.
         source: hdf5::Error,
     },
+    /// A file is no feature store, or not a whole one.
+    #[error("{}: not a whole SpeechLens feature store ({reason}); give the recordings themselves", path.display())]
+    NoStore {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The corpus has not the speakers or recordings that were asked for.
     #[error("{0}")]
     TooFew(String),
     /// Speakers of whom the corpus does not tell what a task is about.
-    #[error("{} of the speakers have no sex ({}): give the table that tells it (VoxCeleb's vox1_meta.csv or vox2_meta.csv) beside \
-             the recordings", .0.len(), few(.0))]
+    #[error("{} of the speakers have no sex ({}): give the table that tells it (SPEAKERS.TXT, audioMNIST_meta.txt, vox1_meta.csv or \
+             vox2_meta.csv) beside the recordings", .0.len(), few(.0))]
     UnknownSex(Vec<String>),
+    /// Of the recordings that were asked for none can be used.
+    #[error("none can be used of {}; the first: {}", summary(.0), .0.first().map_or("", |first| &first.message))]
+    NothingUsable(Vec<LeftOut>),
+    /// Something cannot be used, where that is not to be passed over.
+    #[error("{}", .0.message)]
+    Unusable(Box<LeftOut>),
     /// A recording is not what it was when its corpus was opened.
     #[error("recording {0}: shorter than when the corpus was opened; open it again")]
     Changed(String),
+    /// The system has no folder for caches.
+    #[error("there is no folder to keep features in: name one in the variable SPEECHLENS_CACHE")]
+    NoCache,
     /// What spectrograms were to be derived by.
     #[error(transparent)]
     Derived(Box<dyn std::error::Error + Send + Sync>),
     /// A source that is neither a word we know nor a folder.
     #[error(
-        "{0}: no such folder; give the folder of AudioMNIST, LibriSpeech or VoxCeleb, or the word `synthetic` for the built-in voices"
+        "{0}: no such folder; give the folder of AudioMNIST, LibriSpeech, LibriTTS or VoxCeleb, or the word `synthetic` for the built-in voices"
     )]
     UnknownSource(String),
 }
@@ -70,6 +98,16 @@ fn few(names: &[String]) -> String {
 }
 
 impl Error {
+    /// What cannot be used, where the error is about that.
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        match self {
+            Error::NothingUsable(left_out) => left_out.clone(),
+            Error::Unusable(one) => vec![(**one).clone()],
+            Error::Features { id, .. } => LeftOut::about(id, self).into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// For `map_err`: names the file of an [`std::io::Error`].
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
         |source| Error::Io {

@@ -1,15 +1,26 @@
-//! What the feature stores share: a file that is computed once, by a key that says from what, and the recordings in it.
+//! What the feature stores share: a file that is computed once, by a key that says from what, the recordings in it, and those
+//! that could not be used.
 
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use hdf5::types::VarLenUnicode;
 use hdf5::{File, Group};
 use rayon::prelude::*;
+use speechlens_audio::Audio;
 
 use crate::corpus::{Corpus, Recording, Sex};
-use crate::hdf5_file::{Failure, attribute, column, write_atomically, write_attribute, write_text};
+use crate::folder::has_ending;
+use crate::hdf5_file::{
+    Failure, attribute, column, dataset, write_atomically, write_attribute, write_text,
+};
+use crate::left_out::{LeftOut, Reason, sound, usable};
 use crate::{Error, Result};
+
+/// How every HDF5 file begins.
+const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
 
 /// A hash over texts and where they end.
 pub(crate) fn hash(parts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
@@ -31,85 +42,124 @@ pub(crate) struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn recordings(&self) -> impl Iterator<Item = &Recording> {
-        let recordings = self.corpus.recordings();
-        self.indices.iter().map(|&index| &recordings[index])
-    }
-
     /// A hash over everything that a file's content depends on, and over no path.
-    pub fn key(&self, format: &str, parameters: &[String]) -> Result<String> {
+    pub fn key(&self, format: &str, parameters: &[String]) -> String {
         let mut parts = vec![format.to_owned()];
         parts.extend_from_slice(parameters);
         parts.push(self.corpus.name().to_owned());
-        for (&index, recording) in self.indices.iter().zip(self.recordings()) {
+        for &index in self.indices {
+            let recording = &self.corpus.recordings()[index];
             parts.push(recording.id.clone());
             parts.push(recording.speaker.clone());
             parts.push(recording.sex.map_or("unknown", Sex::name).to_owned());
-            parts.push(self.corpus.fingerprint(index)?);
+            let fingerprint = self.corpus.fingerprint(index);
+            // What has none cannot be read either.
+            parts.push(fingerprint.unwrap_or_else(|error| error.to_string()));
         }
-        Ok(hash(parts))
+        hash(parts)
     }
 
-    /// Computes the features of every recording, so many in memory at a time, and gives each to `keep` with its place in
-    /// `indices`.
+    /// Computes the features of every recording that can be used, so many in memory at a time, and gives each to `keep` with its
+    /// place in `indices`.
     pub fn compute<T: Send, E: From<Error>>(
         &self,
         at_a_time: usize,
-        one: impl Fn(&Recording, usize) -> Result<T> + Sync,
+        one: impl Fn(&Recording, &Audio) -> speechlens_audio::Result<T> + Sync,
         mut keep: impl FnMut(usize, T) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<Content<'_>, E> {
         let done = AtomicUsize::new(0);
-        let one = |&place: &usize| -> Result<T> {
-            let index = self.indices[place];
-            let features = one(&self.corpus.recordings()[index], index)?;
+        let recording = |place: usize| &self.corpus.recordings()[self.indices[place]];
+        let one = |&place: &usize| -> Result<_> {
+            let recording = recording(place);
+            let made = sound(self.corpus, self.indices[place]).and_then(|audio| {
+                one(recording, &audio).map_err(|source| Error::Features {
+                    id: recording.id.clone(),
+                    source,
+                })
+            });
             (self.progress)(done.fetch_add(1, Ordering::Relaxed) + 1);
-            Ok(features)
+            usable(self.corpus, recording, made)
         };
         // In the corpus's order: neighbours may come from one file, which is decoded once.
         let mut order: Vec<usize> = (0..self.indices.len()).collect();
         order.sort_by_key(|&place| self.indices[place]);
+        let (mut kept, mut left_out) = (Vec::new(), Vec::new());
         for places in order.chunks(at_a_time) {
-            let features = places.par_iter().map(one).collect::<Result<Vec<_>>>()?;
-            for (&place, features) in places.iter().zip(features) {
-                keep(place, features)?;
+            let made: Vec<Result<_>> = places.par_iter().map(one).collect();
+            for (&place, made) in places.iter().zip(made) {
+                match made? {
+                    Ok(features) => {
+                        keep(place, features)?;
+                        kept.push(place);
+                    }
+                    Err(unusable) => left_out.push((place, unusable)),
+                }
             }
         }
-        Ok(())
-    }
-
-    /// [`write`] for the job's recordings.
-    pub fn write(
-        &self,
-        path: &Path,
-        format: &str,
-        key: &str,
-        features: impl FnOnce(&File) -> Result<(), Failure>,
-    ) -> Result<()> {
-        let recordings: Vec<&Recording> = self.recordings().collect();
-        write(path, format, key, &recordings, features)
+        left_out.sort_by_key(|(place, _)| *place);
+        let left_out: Vec<LeftOut> = left_out.into_iter().map(|(_, one)| one).collect();
+        if kept.is_empty() && !left_out.is_empty() {
+            return Err(Error::NothingUsable(left_out).into());
+        }
+        kept.sort_unstable();
+        Ok(Content {
+            recordings: kept.iter().map(|place| recording(*place)).collect(),
+            kept,
+            left_out,
+        })
     }
 }
 
-/// Writes a file with its format and key, the recordings (`id`, `speaker`, `label`: 0 male, 1 female, −1 unknown, `digit`: −1 for
-/// none), and what `features` writes.
-pub(crate) fn write(
+/// What a file holds the features of.
+pub(crate) struct Content<'a> {
+    /// Places among those that were asked for, in their order.
+    pub kept: Vec<usize>,
+    /// The recordings there.
+    pub recordings: Vec<&'a Recording>,
+    /// What of those that were asked for cannot be used.
+    pub left_out: Vec<LeftOut>,
+}
+
+impl Content<'_> {
+    /// Of a column over all that were asked for, what belongs to those that are kept.
+    pub fn of<T: Clone>(&self, column: &[T]) -> Vec<T> {
+        self.kept
+            .iter()
+            .map(|place| column[*place].clone())
+            .collect()
+    }
+
+    /// Writes the recordings (`id`, `speaker`, `label`: 0 male, 1 female, −1 unknown, `digit`: −1 for none), and what is left out
+    /// (`left_out_id`, `left_out_reason`, `left_out_message`).
+    fn write(&self, file: &File) -> hdf5::Result<()> {
+        let recordings = || self.recordings.iter();
+        write_text(file, "id", recordings().map(|r| r.id.as_str()))?;
+        write_text(file, "speaker", recordings().map(|r| r.speaker.as_str()))?;
+        let labels = recordings().map(|r| r.sex.map_or(-1, |sex| sex as i8));
+        let digits = recordings().map(|r| r.digit.map_or(-1, |d| d as i8));
+        write_column(file, "label", &labels.collect::<Vec<_>>())?;
+        write_column(file, "digit", &digits.collect::<Vec<_>>())?;
+        let left_out = || self.left_out.iter();
+        write_text(file, "left_out_id", left_out().map(|one| one.id.as_str()))?;
+        let reasons = left_out().map(|one| one.reason.words());
+        write_text(file, "left_out_reason", reasons)?;
+        let messages = left_out().map(|one| one.message.as_str());
+        write_text(file, "left_out_message", messages)
+    }
+}
+
+/// Writes a file with its format and key, where it comes from, what `features` writes, and the recordings.
+pub(crate) fn write<'a>(
     path: &Path,
-    format: &str,
-    key: &str,
-    recordings: &[&Recording],
-    features: impl FnOnce(&File) -> Result<(), Failure>,
+    [format, key, origin]: [&str; 3],
+    features: impl FnOnce(&File) -> Result<Content<'a>, Failure>,
 ) -> Result<()> {
     write_atomically(path, |file| {
         write_attribute(file, "format", format)?;
         write_attribute(file, "key", key)?;
-        write_text(file, "id", recordings.iter().map(|r| r.id.as_str()))?;
-        let speakers = recordings.iter().map(|r| r.speaker.as_str());
-        write_text(file, "speaker", speakers)?;
-        let labels = recordings.iter().map(|r| r.sex.map_or(-1, |sex| sex as i8));
-        let digits = recordings.iter().map(|r| r.digit.map_or(-1, |d| d as i8));
-        write_column(file, "label", &labels.collect::<Vec<_>>())?;
-        write_column(file, "digit", &digits.collect::<Vec<_>>())?;
-        features(file)
+        write_attribute(file, "origin", origin)?;
+        features(file)?.write(file)?;
+        Ok(())
     })
 }
 
@@ -146,46 +196,134 @@ pub(crate) fn read_recordings(file: &Group, count: usize) -> hdf5::Result<Vec<Re
         .collect()
 }
 
+/// What of the recordings that a file was made of could not be used.
+pub(crate) fn read_left_out(file: &Group) -> hdf5::Result<Vec<LeftOut>> {
+    let count = dataset(file, "left_out_id")?.size();
+    let read = |name: &str| column::<VarLenUnicode>(file, name, count);
+    let (ids, reasons) = (read("left_out_id")?, read("left_out_reason")?);
+    let messages = read("left_out_message")?;
+    (0..count)
+        .map(|i| {
+            Ok(LeftOut {
+                id: ids[i].to_string(),
+                reason: reasons[i].parse()?,
+                message: messages[i].to_string(),
+            })
+        })
+        .collect()
+}
+
 /// Opens a file of this format; `read` gets the file and its key.
 pub(crate) fn open<S>(
     path: &Path,
     format: &str,
     read: impl FnOnce(&File, String) -> hdf5::Result<S>,
 ) -> Result<S> {
-    if !path.exists() {
-        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Err(Error::io(path)(missing));
-    }
+    let mut signature = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| {
+            file.take(SIGNATURE.len() as u64)
+                .read_to_end(&mut signature)
+        })
+        .map_err(Error::io(path))?;
     let open = || -> hdf5::Result<S> {
+        if signature != SIGNATURE {
+            return Err("no HDF5 file".into());
+        }
         let file = File::open(path)?;
-        if attribute(&file, "format")? != format {
-            return Err("another format".into());
+        let found = attribute(&file, "format")?;
+        if found != format {
+            return Err(format!("of the format `{found}`, not `{format}`").into());
         }
         let key = attribute(&file, "key")?;
         read(&file, key)
     };
-    open().map_err(|e| {
-        let reason = format!(
-            "not a whole SpeechLens feature store ({e}); delete it, and it will be computed again"
-        );
-        Error::malformed(path, reason)
+    open().map_err(|e| Error::NoStore {
+        path: path.to_owned(),
+        reason: e.to_string(),
     })
 }
 
-/// Opens the file at `path` if it has the key. If there is none, or if it has another, it is computed.
-pub(crate) fn open_or_compute<S>(
+/// A file of features that is open.
+pub(crate) trait Stored: Sized {
+    /// Opens it whatever it holds.
+    fn open(path: &Path) -> Result<Self>;
+
+    /// What it was computed from, as a hash.
+    fn key(&self) -> &str;
+
+    /// What could not be used.
+    fn left_out(&self) -> &[LeftOut];
+
+    /// Whether it holds what the key stands for. A recording that could not be opened may be open now.
+    fn is(&self, key: &str) -> bool {
+        let could_be_read = |one: &LeftOut| one.reason != Reason::Unreadable;
+        self.key() == key && self.left_out().iter().all(could_be_read)
+    }
+}
+
+/// Opens the file at `path` if it has the key. If there is none, or if it has another, it is computed. What is no such file is not
+/// written over.
+pub(crate) fn open_or_compute<S: Stored>(
     path: &Path,
     key: &str,
-    open: impl Fn(&Path) -> Result<S>,
-    key_of: impl Fn(&S) -> &str,
-    compute: impl FnOnce() -> Result<()>,
+    compute: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<S> {
     if path.exists() {
-        let store = open(path)?;
-        if key_of(&store) == key {
+        let store = S::open(path).map_err(|error| match error {
+            Error::NoStore { path, reason } => Error::malformed(
+                &path,
+                format!(
+                    "is there already, and is not a whole SpeechLens feature store ({reason}): give another name, or move it \
+                     elsewhere"
+                ),
+            ),
+            error => error,
+        })?;
+        if store.is(key) {
             return Ok(store);
         }
     }
-    compute()?;
-    open(path)
+    compute(path)?;
+    S::open(path)
+}
+
+/// The file of a folder that is called so and has the key. If there is none, or it is damaged, it is computed: its name has the
+/// key in it, so that nothing else can be meant.
+pub(crate) fn cached<S: Stored>(
+    folder: &Path,
+    name: &str,
+    key: &str,
+    compute: impl FnOnce(&Path) -> Result<()>,
+) -> Result<S> {
+    let path = in_cache(folder, name, key);
+    if path.exists()
+        && let Ok(store) = S::open(&path)
+        && store.is(key)
+    {
+        // Tells when it was last used; that it cannot be told is no reason not to use it.
+        let _ = std::fs::File::options()
+            .append(true)
+            .open(&path)
+            .and_then(|file| file.set_modified(SystemTime::now()));
+        return Ok(store);
+    }
+    compute(&path)?;
+    S::open(&path)
+}
+
+/// Digits of a key that are in a file's name.
+const DIGITS: usize = 16;
+
+fn in_cache(folder: &Path, name: &str, key: &str) -> PathBuf {
+    folder.join(format!("{name}-{}.h5", &key[..DIGITS]))
+}
+
+/// Whether a file is named as [`cached`] names them.
+pub(crate) fn is_cached(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let digits = stem.rsplit_once('-').map_or("", |(_, digits)| digits);
+    has_ending(path, "h5")
+        && digits.len() == DIGITS
+        && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }

@@ -1,30 +1,30 @@
 //! The store of the speaker task: mel filterbanks of whole recordings in one HDF5 file.
 //!
-//! `features` (total frames × 64, f32), the recordings one after another, and of N recordings `offset` (the place of the first
-//! frame), `frames` (how many), `mean` (N × 64, of each band over the recording), `id`, `speaker` (text), `label` (0 male,
-//! 1 female, −1 unknown) and `digit` (−1 for none); attributes `format` and `key`.
+//! `features` (total frames × 64, f32), the recordings one after another, and of N recordings `frames_start` and `frames_count`
+//! (their frames), `mean` (N × 64, of each band over the recording), `id`, `speaker` (text), `label` (0 male, 1 female, −1
+//! unknown) and `digit` (−1 for none). Of recordings that could not be used, `left_out_id`, `left_out_reason` and
+//! `left_out_message`. Attributes `format`, `key` and `origin`.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use hdf5::Dataset;
+use hdf5::{Dataset, File};
 use ndarray::{Array1, Array2, Axis, Ix2, s};
-use speechlens_audio::Filterbank;
 use speechlens_audio::filterbank::BANDS;
+use speechlens_audio::{Audio, Filterbank};
 
 use crate::corpus::{Corpus, Recording};
-use crate::feature_file::{self, Job, read_recordings, write_column};
-use crate::hdf5_file::{Failure, column, dataset};
+use crate::feature_file::{self, Job, Stored, read_left_out, read_recordings};
+use crate::hdf5_file::dataset;
+use crate::left_out::LeftOut;
+use crate::ragged::{Rows, read_ranges, write_ranges};
 use crate::{Error, Result};
 
 /// Changes whenever the file's layout does, or what the audio crate computes.
-const FORMAT: &str = "SpeechLens filterbank store 1";
+pub(crate) const FORMAT: &str = "SpeechLens filterbank store 2";
 
 /// Filterbanks in memory at a time: 64 of half a minute take 49 MB.
 const CHUNK: usize = 64;
-
-/// Frames that HDF5 reads and writes at a time.
-const BLOCK: usize = 256;
 
 /// An open store. Reading is safe from any thread; HDF5 lets one in at a time.
 pub struct FilterbankStore {
@@ -32,6 +32,7 @@ pub struct FilterbankStore {
     key: String,
     features: Dataset,
     recordings: Vec<Recording>,
+    left_out: Vec<LeftOut>,
     /// Of each recording, in `features`.
     frames: Vec<Range<usize>>,
     means: Array2<f32>,
@@ -42,8 +43,11 @@ impl FilterbankStore {
     /// none, or if it holds something else, it is computed, in parallel, and the file appears whole or not at all. `progress`
     /// hears the number of recordings computed so far; it stays silent if there is nothing to do.
     ///
+    /// Recordings that cannot be used are left out, and [told](FilterbankStore::left_out).
+    ///
     /// # Errors
-    /// Beside those of reading sound and writing: a file at `path` that is not a store, or is damaged, is not overwritten.
+    /// If nothing can be used; of a [strict](Corpus::is_strict) corpus, if a recording cannot be. If writing fails. A file at `path`
+    /// that is not a store, or is damaged, is not overwritten.
     pub fn open_or_compute(
         path: &Path,
         corpus: &dyn Corpus,
@@ -55,26 +59,44 @@ impl FilterbankStore {
             indices,
             progress,
         };
-        let key = job.key(FORMAT, &[])?;
-        let compute = || compute(path, &job, &key);
-        feature_file::open_or_compute(path, &key, Self::open, Self::key, compute)
+        let key = job.key(FORMAT, &[]);
+        feature_file::open_or_compute(path, &key, |path| compute(path, &job, &key))
+    }
+
+    /// As [`FilterbankStore::open_or_compute`], in a folder in which stores of all recordings are beside each other, called
+    /// `NAME-KEY.h5`. A damaged one is computed again.
+    ///
+    /// # Errors
+    /// As [`FilterbankStore::open_or_compute`].
+    pub fn cached(
+        folder: &Path,
+        name: &str,
+        corpus: &dyn Corpus,
+        indices: &[usize],
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<FilterbankStore> {
+        let job = Job {
+            corpus,
+            indices,
+            progress,
+        };
+        let key = job.key(FORMAT, &[]);
+        feature_file::cached(folder, name, &key, |path| compute(path, &job, &key))
     }
 
     /// Opens a store whatever it holds.
+    ///
+    /// # Errors
+    /// If there is no file, or it is no whole store.
     pub fn open(path: &Path) -> Result<FilterbankStore> {
         feature_file::open(path, FORMAT, |file, key| {
             let features = dataset(file, "features")?;
-            let offsets = dataset(file, "offset")?.read_raw::<u64>()?;
-            let lengths = column::<u64>(file, "frames", offsets.len())?;
             let total = match features.shape()[..] {
                 [total, BANDS] => total,
                 ref shape => return Err(format!("`features` is {shape:?}").into()),
             };
-            let frames: Vec<_> = offsets
-                .iter()
-                .zip(lengths)
-                .map(|(&offset, frames)| offset as usize..offset.saturating_add(frames) as usize)
-                .collect();
+            let count = dataset(file, "frames_start")?.size();
+            let frames = read_ranges(file, "frames", count)?;
             if frames.iter().any(|frames| frames.end > total) {
                 return Err(format!("a recording ends behind frame {total}, the last one").into());
             }
@@ -87,6 +109,7 @@ impl FilterbankStore {
                 key,
                 features,
                 recordings: read_recordings(file, frames.len())?,
+                left_out: read_left_out(file)?,
                 frames,
                 means,
             })
@@ -98,12 +121,22 @@ impl FilterbankStore {
         &self.key
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The recordings, in the order that was asked for.
     pub fn recordings(&self) -> &[Recording] {
         &self.recordings
     }
 
-    /// The length of every recording in frames; one shorter than a frame has none.
+    /// What was asked for beside them and cannot be used.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// The length of every recording in frames.
     pub fn frames(&self) -> Vec<usize> {
         self.frames.iter().map(Range::len).collect()
     }
@@ -134,44 +167,42 @@ impl FilterbankStore {
     }
 }
 
+impl Stored for FilterbankStore {
+    fn open(path: &Path) -> Result<Self> {
+        FilterbankStore::open(path)
+    }
+
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+}
+
 fn compute(path: &Path, job: &Job<'_>, key: &str) -> Result<()> {
     let filterbank = Filterbank::new();
-    let one =
-        |recording: &Recording, index: usize| match filterbank.compute(&job.corpus.audio(index)?) {
-            Ok(features) => Ok(features),
-            Err(speechlens_audio::Error::TooShort { .. }) => Ok(Array2::zeros((BANDS, 0))),
-            Err(source) => Err(Error::Features {
-                id: recording.id.clone(),
-                source,
-            }),
-        };
-    job.write(path, FORMAT, key, |file| {
-        let features = file
-            .new_dataset::<f32>()
-            .chunk((BLOCK, BANDS))
-            .shape((0.., BANDS))
-            .create("features")?;
+    let one = |_: &Recording, audio: &Audio| filterbank.compute(audio);
+    feature_file::write(path, [FORMAT, key, &job.corpus.origin()], |file: &File| {
         let count = job.indices.len();
-        let (mut offsets, mut frames) = (vec![0u64; count], vec![0u64; count]);
+        let mut features = Rows::<f32>::new(path, BANDS)?;
+        let mut frames = vec![0..0; count];
         let mut means = Array2::<f32>::zeros((count, BANDS));
-        let mut total = 0;
-        job.compute(CHUNK, one, |place, values| -> Result<(), Failure> {
-            let end = total + values.ncols();
-            (offsets[place], frames[place]) = (total as u64, values.ncols() as u64);
+        let content = job.compute(CHUNK, one, |place, values| -> Result<()> {
             if let Some(mean) = values.mapv(f64::from).mean_axis(Axis(1)) {
                 means.row_mut(place).assign(&mean.mapv(|mean| mean as f32));
-                features.resize((end, BANDS))?;
-                features.write_slice(&values.t().as_standard_layout(), s![total..end, ..])?;
             }
-            total = end;
+            let rows: Vec<f32> = values.t().iter().copied().collect();
+            frames[place] = features.append(&rows)?;
             Ok(())
         })?;
-        write_column(file, "offset", &offsets)?;
-        write_column(file, "frames", &frames)?;
+        features.write(file, "features")?;
+        write_ranges(file, "frames", &content.of(&frames))?;
         file.new_dataset_builder()
-            .with_data(&means)
+            .with_data(&means.select(Axis(0), &content.kept))
             .create("mean")?;
-        Ok(())
+        Ok(content)
     })
 }
 
@@ -243,7 +274,7 @@ mod tests {
             std::fs::write(&path, &whole[..length]).unwrap();
             let error = open().err().unwrap().to_string();
             assert!(
-                error.contains("filterbanks.h5") && error.contains("delete it"),
+                error.contains("filterbanks.h5") && error.contains("another name"),
                 "{length}: {error}"
             );
             assert_eq!(std::fs::read(&path).unwrap().len(), length);
@@ -253,7 +284,7 @@ mod tests {
         let words = Synthetic::new(1, 1, 1);
         crate::Store::open_or_compute(&path, &words, &[0], Default::default(), &|_| ()).unwrap();
         let error = open().err().unwrap().to_string();
-        assert!(error.contains("another format"), "{error}");
+        assert!(error.contains("`SpeechLens feature store 2`"), "{error}");
     }
 
     /// Recordings of 0.01 s and of 1 s.
@@ -278,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_shorter_than_a_frame_has_none() {
+    fn a_recording_shorter_than_a_frame_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("filterbanks.h5");
         let recording = |id: &str| Recording {
@@ -289,8 +320,10 @@ mod tests {
         };
         let corpus = Short(vec![recording("a"), recording("b")]);
         let store = FilterbankStore::open_or_compute(&path, &corpus, &[0, 1], &|_| ()).unwrap();
-        assert_eq!(store.frames(), [0, 98]);
-        assert_eq!(store.recordings(), corpus.recordings());
-        assert_eq!(store.read(0, 0..0).unwrap().dim(), (BANDS, 0));
+        assert_eq!(store.frames(), [98]);
+        assert_eq!(store.recordings(), &corpus.recordings()[1..]);
+        let left_out = store.left_out();
+        assert_eq!((left_out.len(), left_out[0].id.as_str()), (1, "a"));
+        assert_eq!(left_out[0].reason, crate::left_out::Reason::TooShort);
     }
 }

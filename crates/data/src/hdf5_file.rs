@@ -29,7 +29,7 @@ impl From<Error> for Failure {
 const PARTIAL: &str = ".partial";
 
 /// Removes what kills in the middle of writing left. HDF5 locks the files that it writes: those of a living process stay.
-fn remove_partial(folder: &Path, prefix: &str) -> std::io::Result<()> {
+pub(crate) fn remove_partial(folder: &Path, prefix: &str) -> std::io::Result<()> {
     for entry in folder.read_dir()? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -41,15 +41,20 @@ fn remove_partial(folder: &Path, prefix: &str) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
 /// Writes an HDF5 file under another name in the same folder, which is made if need be, and renames it when it is whole.
 pub(crate) fn write_atomically(
     path: &Path,
     write: impl FnOnce(&File) -> Result<(), Failure>,
 ) -> Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}.");

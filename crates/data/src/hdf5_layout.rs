@@ -3,13 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
-use hdf5::File;
+use hdf5::{Dataset, File};
 use ndarray::{Array2, ArrayView2, Axis, Ix4, array};
 use speechlens_audio::SIZE;
 
 use crate::audiomnist::parse_stem;
-use crate::corpus::{Recording, Sex, entries};
+use crate::corpus::{Recording, Sex};
+use crate::folder::{self, entries, has_ending};
 use crate::hdf5_file::dataset;
+use crate::left_out::{LeftOut, Reason};
 use crate::{Error, Result};
 
 const PREFIX: &str = "AlexNet_";
@@ -18,31 +20,58 @@ const PREFIX: &str = "AlexNet_";
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let ours = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with(PREFIX) && name.ends_with(".hdf5")
+        name.starts_with(PREFIX) && has_ending(path, "hdf5")
     };
     Ok(entries(folder)?.into_iter().filter(ours).collect())
 }
 
-/// Reads what a file says of its recording, without the spectrogram.
-pub fn recording(path: &Path) -> Result<Recording> {
-    open(path).map(|(recording, _)| recording)
+/// Files, and what they say of their recordings.
+#[derive(Default)]
+pub struct Labelled {
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// The recording of each.
+    pub recordings: Vec<Recording>,
+    /// Files that cannot be used.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Reads what files say of their recordings, without the spectrograms. `progress` hears the number of files read so far.
+///
+/// # Errors
+/// If none can be used; or, if `strict`, one cannot.
+pub fn labelled(files: Vec<PathBuf>, strict: bool, progress: &dyn Fn(usize)) -> Result<Labelled> {
+    let mut labelled = Labelled::default();
+    for (done, file) in (1..).zip(files) {
+        match open(&file) {
+            Ok((recording, _)) => {
+                labelled.recordings.push(recording);
+                labelled.files.push(file);
+            }
+            Err(error) if strict => return Err(error),
+            Err(error) => labelled.left_out.push(LeftOut {
+                id: folder::name(&file),
+                reason: match parse_name(&file) {
+                    Some(_) => Reason::Damaged,
+                    None => Reason::Misnamed,
+                },
+                message: error.to_string(),
+            }),
+        }
+        progress(done);
+    }
+    match labelled.files.is_empty() {
+        true => Err(Error::NothingUsable(labelled.left_out)),
+        false => Ok(labelled),
+    }
 }
 
 /// Reads a recording and its spectrogram, [227, 227] in dB.
 ///
 /// Any width of number is read; the authors' own files hold 64-bit ones.
 pub fn read(path: &Path) -> Result<(Recording, Array2<f32>)> {
-    let (recording, file) = open(path)?;
-    let error = Error::hdf5(path);
-    let data = file.dataset("data").map_err(&error)?;
-    if data.shape() != [1, 1, SIZE, SIZE] {
-        let reason = format!(
-            "`data` is {:?}, expected [1, 1, {SIZE}, {SIZE}]",
-            data.shape()
-        );
-        return Err(Error::malformed(path, reason));
-    }
-    let data = data.read::<f32, Ix4>().map_err(&error)?;
+    let (recording, data) = open(path)?;
+    let data = data.read::<f32, Ix4>().map_err(Error::hdf5(path))?;
     if data.iter().any(|value| !value.is_finite()) {
         return Err(Error::malformed(
             path,
@@ -55,11 +84,17 @@ pub fn read(path: &Path) -> Result<(Recording, Array2<f32>)> {
     ))
 }
 
-/// Opens a file and reads its label.
-fn open(path: &Path) -> Result<(Recording, File)> {
-    let named = path.file_stem().unwrap_or_default().to_string_lossy();
-    let named = named.strip_prefix(PREFIX);
-    let Some((id, (_, speaker, _))) = named.and_then(|id| Some((id, parse_stem(id)?))) else {
+/// The recording's id and its speaker, from the name of a file.
+fn parse_name(path: &Path) -> Option<(String, String)> {
+    let named = folder::stem(path);
+    let id = named.strip_prefix(PREFIX)?;
+    let (_, speaker, _) = parse_stem(id)?;
+    Some((id.to_owned(), speaker.to_owned()))
+}
+
+/// Opens a file, reads its label and finds its spectrogram.
+fn open(path: &Path) -> Result<(Recording, Dataset)> {
+    let Some((id, speaker)) = parse_name(path) else {
         return Err(Error::malformed(
             path,
             "expected the name AlexNet_DIGIT_SPEAKER_REPETITION.hdf5",
@@ -78,13 +113,21 @@ fn open(path: &Path) -> Result<(Recording, File)> {
             return Err(Error::malformed(path, reason));
         }
     };
+    let data = file.dataset("data").map_err(&error)?;
+    if data.shape() != [1, 1, SIZE, SIZE] {
+        let reason = format!(
+            "`data` is {:?}, expected [1, 1, {SIZE}, {SIZE}]",
+            data.shape()
+        );
+        return Err(Error::malformed(path, reason));
+    }
     let recording = Recording {
-        id: id.to_owned(),
-        speaker: speaker.to_owned(),
+        id,
+        speaker,
         sex: Some(sex),
         digit: Some(digit),
     };
-    Ok((recording, file))
+    Ok((recording, data))
 }
 
 /// Writes a spectrogram, [227, 227] in dB, into a folder, and gives the path. The recording's name must be that of a digit,

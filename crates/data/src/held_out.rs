@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::corpus::Recording;
+use crate::left_out::{LeftOut, Reason};
 use crate::split::round_robin;
 use crate::{Error, Result};
 
@@ -33,6 +34,8 @@ pub struct HeldOut {
     pub test: Vec<Stretch>,
     /// Speakers who have no segment to train on, or none to test on; they are left out.
     pub too_short: Vec<String>,
+    /// Recordings of the other speakers that are shorter than a segment.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl HeldOut {
@@ -54,6 +57,7 @@ impl HeldOut {
             train: Vec::new(),
             test: Vec::new(),
             too_short: Vec::new(),
+            left_out: Vec::new(),
         };
         for (speaker, own) in &by_speaker {
             let [mut train, mut test] = match own[..] {
@@ -77,6 +81,9 @@ impl HeldOut {
                 split.speakers.push((*speaker).to_owned());
                 split.train.append(&mut train);
                 split.test.append(&mut test);
+                let short = own.iter().filter(|&&one| frames[one] < segment);
+                let short = short.map(|&one| too_short(&recordings[one], frames[one], segment));
+                split.left_out.extend(short);
             }
         }
         if split.speakers.len() < 2 {
@@ -91,9 +98,27 @@ impl HeldOut {
     }
 }
 
-/// At most so many recordings: the first of each speaker, then the second of each, and so on. In the order of the list.
-pub fn in_turn(recordings: &[Recording], count: usize) -> Vec<usize> {
-    let mut chosen = round_robin(by_speaker(recordings).into_values().collect());
+fn too_short(recording: &Recording, frames: usize, segment: usize) -> LeftOut {
+    let id = recording.id.clone();
+    LeftOut {
+        reason: Reason::TooShort,
+        message: format!("recording {id}: has {frames} frames of 10 ms, and a segment {segment}"),
+        id,
+    }
+}
+
+/// At most so many of the recordings that are wanted: the first of each speaker, then the second of each, and so on. In the order
+/// of the list.
+pub fn in_turn(
+    recordings: &[Recording],
+    count: usize,
+    is_wanted: impl Fn(&Recording) -> bool,
+) -> Vec<usize> {
+    let mut by_speaker: Vec<Vec<usize>> = by_speaker(recordings).into_values().collect();
+    for own in &mut by_speaker {
+        own.retain(|index| is_wanted(&recordings[*index]));
+    }
+    let mut chosen = round_robin(by_speaker);
     chosen.truncate(count);
     chosen.sort_unstable();
     chosen
@@ -131,18 +156,20 @@ mod tests {
 
     #[test]
     fn the_last_recordings_or_the_last_third_are_held_out() {
-        let lengths = [vec![500; 10], vec![900], vec![300, 400], vec![500]];
+        let lengths = [vec![500; 10], vec![900], vec![300, 199, 400], vec![500]];
         let (recordings, frames) = corpus(&lengths);
         let split = HeldOut::split(&recordings, &frames, 200).unwrap();
         assert_eq!(split.speakers, ["00", "01", "02"]);
         // A third of 500 frames is no segment.
         assert_eq!(split.too_short, ["03"]);
+        let ids: Vec<_> = split.left_out.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["2-1"]);
         let stretch = |recording, frames| Stretch { recording, frames };
         let test = [
             stretch(8, 0..500),
             stretch(9, 0..500),
             stretch(10, 600..900),
-            stretch(12, 0..400),
+            stretch(13, 0..400),
         ];
         assert_eq!(split.test, test);
         assert_eq!(
@@ -155,9 +182,9 @@ mod tests {
     #[test]
     fn recordings_are_taken_of_each_speaker_in_turn() {
         let (recordings, _) = corpus(&[vec![1; 3], vec![1], vec![1; 2]]);
-        assert_eq!(in_turn(&recordings, 2), [0, 3]);
-        assert_eq!(in_turn(&recordings, 4), [0, 1, 3, 4]);
-        assert_eq!(in_turn(&recordings, 9), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(in_turn(&recordings, 2, |_| true), [0, 3]);
+        assert_eq!(in_turn(&recordings, 4, |_| true), [0, 1, 3, 4]);
+        assert_eq!(in_turn(&recordings, 9, |_| true), [0, 1, 2, 3, 4, 5]);
     }
 
     #[test]

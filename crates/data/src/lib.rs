@@ -43,27 +43,34 @@
 //! | subject | module |
 //! | --- | --- |
 //! | what a corpus is, and opening one | [`corpus`] |
-//! | AudioMNIST, LibriSpeech, VoxCeleb, synthetic voices | [`audiomnist`], [`librispeech`], [`voxceleb`], [`synthetic`] |
-//! | utterances cut into pieces of a second | [`pieces`] |
+//! | AudioMNIST, LibriSpeech and LibriTTS, VoxCeleb, synthetic voices | [`audiomnist`], [`librispeech`], [`voxceleb`], [`synthetic`] |
+//! | silence taken off; utterances cut into pieces of a second | [`prepared`], [`pieces`] |
+//! | folders and tables as people have them | [`folder`] |
+//! | what cannot be used, and why | [`left_out`] |
 //! | training, validation and test: by speaker, and for each speaker | [`split`], [`held_out`] |
 //! | music and noise behind speech: MUSAN, or synthesized | [`background`] |
 //! | an artifact that gives a class away | [`planted`] |
-//! | spectrograms and filterbanks on disk | [`store`], [`filterbank_store`] |
+//! | spectrograms and filterbanks on disk, and where they are kept | [`store`], [`filterbank_store`], [`cache`] |
 //! | waveforms in memory | [`waveforms()`] |
 //! | AudioMNIST's own preprocessed files | [`hdf5_layout`] |
 
 pub mod audiomnist;
 pub mod background;
+pub mod cache;
 pub mod corpus;
 mod error;
 mod feature_file;
 pub mod filterbank_store;
+pub mod folder;
 mod hdf5_file;
 pub mod hdf5_layout;
 pub mod held_out;
+pub mod left_out;
 pub mod librispeech;
 pub mod pieces;
 pub mod planted;
+pub mod prepared;
+mod ragged;
 mod seed;
 pub mod split;
 pub mod store;
@@ -73,15 +80,18 @@ mod waveforms;
 
 pub use audiomnist::AudioMnist;
 pub use background::{Background, Noisy};
+pub use cache::Cache;
 pub use corpus::{Corpus, Recording, Sex, open, open_utterances};
 pub use error::{Error, Result};
 pub use filterbank_store::FilterbankStore;
 pub use held_out::{HeldOut, Stretch};
+pub use left_out::LeftOut;
 pub use librispeech::LibriSpeech;
 pub use pieces::Pieces;
 pub use planted::{Artifact, Planted};
+pub use prepared::Preparation;
 pub use split::{Sizes, Speakers, Split};
 pub use store::{Parameters, Store};
 pub use synthetic::Synthetic;
 pub use voxceleb::VoxCeleb;
-pub use waveforms::waveforms;
+pub use waveforms::{Computed, waveforms};

@@ -1,48 +1,65 @@
-//! LibriSpeech (Panayotov et al. 2015): read books.
+//! LibriSpeech (Panayotov et al. 2015) and LibriTTS (Zen et al. 2019): read books.
 //!
-//! As its authors publish it: `SPEAKERS.TXT`, with a sex for every speaker, and `SUBSET/SPEAKER/CHAPTER/*.flac`, utterances
-//! of up to 35 s. A recording here is an utterance; [`Pieces`](crate::Pieces) cuts them.
+//! As their authors publish them: `SPEAKERS.TXT` or `speakers.tsv`, with a sex for every speaker, and
+//! `SUBSET/SPEAKER/CHAPTER/*.flac` or `.wav`, utterances of up to 35 s; any format is read. The sex of a speaker who is not in the
+//! table is not known. A recording here is an utterance; [`Pieces`](crate::Pieces) cuts them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use speechlens_audio::Audio;
 
-use crate::corpus::{Corpus, Recording, Sex, entries, file_stamp, folders};
+use crate::corpus::{self, Corpus, Recording, Sex};
+use crate::folder::{self, folders, stem};
 use crate::{Error, Result};
 
-const SPEAKERS: &str = "SPEAKERS.TXT";
+/// The table of LibriSpeech, which lies beside that of LibriTTS too.
+const LIBRISPEECH: &str = "SPEAKERS.TXT";
+/// The table of LibriTTS.
+const LIBRITTS: &str = "speakers.tsv";
 
 /// The corpus in a folder: all subsets, or one.
 pub struct LibriSpeech {
+    name: &'static str,
+    folder: PathBuf,
+    /// Of each recording.
     paths: Vec<PathBuf>,
     recordings: Vec<Recording>,
 }
 
-/// The table of speakers, in the folder itself or, if the folder is a subset, beside it.
-fn table(folder: &Path) -> Option<PathBuf> {
-    [folder.join(SPEAKERS), folder.join("..").join(SPEAKERS)]
-        .into_iter()
-        .find(|table| table.is_file())
+/// The table of speakers, what it is a table of, and whether it lies in the folder itself or, as the folder is a subset, beside
+/// it.
+fn table(folder: &Path) -> Option<(PathBuf, &'static str, bool)> {
+    let places = [(folder.to_owned(), true), (folder.join(".."), false)];
+    places.iter().find_map(|(place, is_whole)| {
+        let of = |table, name| Some((folder::find(place, table)?, name, *is_whole));
+        of(LIBRITTS, "LibriTTS").or_else(|| of(LIBRISPEECH, "LibriSpeech"))
+    })
 }
 
 impl LibriSpeech {
-    /// Whether a folder, or the one that it lies in, looks like LibriSpeech.
+    /// Whether a folder, or the one that it lies in, looks like LibriSpeech or LibriTTS.
     pub fn is_at(folder: &Path) -> bool {
         table(folder).is_some()
     }
 
-    /// Lists the utterances of all subsets in a folder, or of the subset that the folder is. No sound is read yet.
+    /// Lists the utterances of all subsets in a folder, or of the subset that the folder is. No sound is read yet. An utterance
+    /// that is there in several formats is taken once.
+    ///
+    /// # Errors
+    /// If the table cannot be read, or there are no utterances.
     pub fn open(folder: &Path) -> Result<LibriSpeech> {
-        let table = table(folder).ok_or_else(|| {
+        let (table, name, is_whole) = table(folder).ok_or_else(|| {
             Error::malformed(
                 folder,
-                format!("no {SPEAKERS}, here or in the folder above: not LibriSpeech"),
+                format!(
+                    "no {LIBRISPEECH} or {LIBRITTS}, here or in the folder above: not LibriSpeech"
+                ),
             )
         })?;
-        let text = std::fs::read_to_string(&table).map_err(Error::io(&table))?;
-        let sexes = parse_speakers(&text).map_err(|reason| Error::malformed(&table, reason))?;
-        let subsets = match folder.join(SPEAKERS).is_file() {
+        let sexes = parse_speakers(&folder::text(&table)?)
+            .map_err(|reason| Error::malformed(&table, reason))?;
+        let subsets = match is_whole {
             true => folders(folder)?,
             false => vec![folder.to_owned()],
         };
@@ -50,25 +67,19 @@ impl LibriSpeech {
         let (mut paths, mut recordings) = (Vec::new(), Vec::new());
         for subset in subsets {
             for speaker in folders(&subset)? {
-                let name = speaker.file_name().unwrap_or_default().to_string_lossy();
-                let Some(&sex) = sexes.get(&*name) else {
-                    let reason = format!(
-                        "{SPEAKERS} has no speaker {name}; expected SUBSET/SPEAKER/CHAPTER/*.flac"
-                    );
-                    return Err(Error::malformed(&speaker, reason));
-                };
+                let name = folder::name(&speaker);
                 for chapter in folders(&speaker)? {
-                    for path in entries(&chapter)? {
-                        if path.extension().is_some_and(|ending| ending == "flac") {
-                            let id = path.file_stem().unwrap_or_default().to_string_lossy();
-                            recordings.push(Recording {
-                                id: id.into_owned(),
-                                speaker: name.clone().into_owned(),
-                                sex: Some(sex),
-                                digit: None,
-                            });
-                            paths.push(path);
-                        }
+                    let files = folder::recordings(&chapter)?.into_iter();
+                    let utterances: BTreeMap<_, _> =
+                        files.rev().map(|path| (stem(&path), path)).collect();
+                    for (id, path) in utterances {
+                        recordings.push(Recording {
+                            id,
+                            speaker: name.clone(),
+                            sex: sexes.get(&name).copied(),
+                            digit: None,
+                        });
+                        paths.push(path);
                     }
                 }
             }
@@ -76,34 +87,41 @@ impl LibriSpeech {
         if paths.is_empty() {
             return Err(Error::malformed(
                 folder,
-                "no SUBSET/SPEAKER/CHAPTER/*.flac in this folder",
+                "no recordings SUBSET/SPEAKER/CHAPTER/*.flac or .wav in this folder",
             ));
         }
-        Ok(LibriSpeech { paths, recordings })
+        Ok(LibriSpeech {
+            name,
+            folder: folder.to_owned(),
+            paths,
+            recordings,
+        })
     }
 }
 
-/// The sex of every speaker: lines of `ID | SEX | …`, comments after `;`.
+/// The sex of every speaker of whom it is told: lines of `ID | SEX | …`, comments after `;`; in LibriTTS tabs and a line of
+/// titles.
 fn parse_speakers(text: &str) -> Result<HashMap<String, Sex>, String> {
-    text.lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with(';'))
-        .map(|(number, line)| {
-            let mut fields = line.split('|').map(str::trim);
-            let (Some(id), Some(sex)) = (fields.next(), fields.next()) else {
-                return Err(format!("line {}: expected `ID | SEX | …`", number + 1));
-            };
-            let sex = sex
-                .parse()
-                .map_err(|e| format!("line {}: {e}", number + 1))?;
-            Ok((id.to_owned(), sex))
-        })
-        .collect()
+    let mut sexes = HashMap::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with(';') {
+            continue;
+        }
+        let mut fields = line.split(['|', '\t']).map(str::trim);
+        let (Some(id), Some(sex)) = (fields.next(), fields.next()) else {
+            return Err(format!("line {number}: expected `ID | SEX | …`"));
+        };
+        if let Ok(sex) = sex.parse() {
+            sexes.insert(id.to_owned(), sex);
+        }
+    }
+    Ok(sexes)
 }
 
 impl Corpus for LibriSpeech {
     fn name(&self) -> &str {
-        "LibriSpeech"
+        self.name
     }
 
     fn recordings(&self) -> &[Recording] {
@@ -115,7 +133,11 @@ impl Corpus for LibriSpeech {
     }
 
     fn fingerprint(&self, index: usize) -> Result<String> {
-        file_stamp(&self.paths[index])
+        folder::stamp(&self.paths[index])
+    }
+
+    fn origin(&self) -> String {
+        corpus::origin(&self.folder)
     }
 }
 
@@ -125,33 +147,36 @@ mod tests {
 
     #[test]
     fn reads_the_speaker_table() {
-        let text = ";ID |SEX| SUBSET\n14   | F | train-clean-360  | 25.03 | Kristin LeMoine\n\n17|M|x|1|a | b\n";
+        let text = ";ID |SEX| SUBSET\n14   | F | train-clean-360  | 25.03 | Kristin LeMoine\r\n\n17|M|x|1|a | b\n18 | X |\n";
         let sexes = parse_speakers(text).unwrap();
         assert_eq!(sexes.len(), 2);
         assert_eq!((sexes["14"], sexes["17"]), (Sex::Female, Sex::Male));
-        assert!(
-            parse_speakers("; fine\n14 | X |")
-                .unwrap_err()
-                .contains("line 2")
-        );
-        assert!(parse_speakers("14").unwrap_err().contains("line 1"));
+        let error = parse_speakers("; fine\n14 F").unwrap_err();
+        assert!(error.contains("line 2"), "{error}");
+        let tts = "READER\tGENDER\tSUBSET\tNAME\n14\tF\ttrain-clean-360\tKristin LeMoine\n";
+        assert_eq!(parse_speakers(tts).unwrap()["14"], Sex::Female);
     }
 
     #[test]
-    fn a_speaker_without_a_sex_is_an_error_that_names_the_folder() {
+    fn the_sex_of_a_stranger_is_not_known() {
         let root = tempfile::tempdir().unwrap();
-        std::fs::write(root.path().join(SPEAKERS), "1 | F | x | 1 | a\n").unwrap();
-        let open = || LibriSpeech::open(root.path()).err().unwrap().to_string();
-        assert!(open().contains("no SUBSET"));
-        std::fs::create_dir_all(root.path().join("dev/2/3")).unwrap();
-        assert!(open().contains("no speaker 2"));
+        std::fs::write(root.path().join(LIBRISPEECH), "1 | F | x | 1 | a\n").unwrap();
+        let open = || LibriSpeech::open(root.path());
+        assert!(open().err().unwrap().to_string().contains("SUBSET"));
+        for path in ["dev/1/3/1-3-0000.flac", "dev/2/3/2-3-0000.flac"] {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let sexes: Vec<_> = open().unwrap().recordings().iter().map(|r| r.sex).collect();
+        assert_eq!(sexes, [Some(Sex::Female), None]);
     }
 
     #[test]
     fn a_subset_opens_by_itself() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(
-            root.path().join(SPEAKERS),
+            root.path().join(LIBRISPEECH),
             "1 | F | x | 1 | a\n2 | M | y | 1 | b\n",
         )
         .unwrap();

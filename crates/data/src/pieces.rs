@@ -1,6 +1,7 @@
 //! Utterances cut into pieces of at most one second, for networks that read as much.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,16 +11,22 @@ use speechlens_audio::Audio;
 use speechlens_audio::silence::{Cutting, segments};
 
 use crate::corpus::{Corpus, Recording};
+use crate::left_out::{LeftOut, sound, usable};
 use crate::{Error, Result};
 
 /// Decoded utterances that are kept. Neighbouring pieces come from one utterance, and every thread works on another.
 const KEPT: usize = 32;
 
-/// How utterances are cut. Silence is left out either way.
+/// Utterances that are decoded before their errors are looked at.
+const AT_A_TIME: usize = 256;
+
+/// How utterances are cut. Silence between the pieces is left out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cut {
     /// At pauses, and at the quietest moment where there is none for a second: pieces of 0.25 to 1 s.
     Pauses,
+    /// As [`Cut::Pauses`], those that are longer than a second; others stay as they are.
+    Longer,
     /// Into pieces of so many seconds, one after another within what lies between pauses of 0.3 s.
     Fixed(f64),
 }
@@ -27,7 +34,10 @@ pub enum Cut {
 impl Cut {
     fn pieces(self, audio: &Audio) -> Vec<Range<usize>> {
         match self {
-            Cut::Pauses => segments(audio, &Cutting::default()),
+            Cut::Longer if audio.samples.len() <= audio.rate as usize => {
+                iter::once(0..audio.samples.len()).collect()
+            }
+            Cut::Pauses | Cut::Longer => segments(audio, &Cutting::default()),
             Cut::Fixed(seconds) => {
                 let length = ((seconds.min(1.0) * f64::from(audio.rate)) as usize).max(1);
                 let whole = Cutting {
@@ -48,9 +58,11 @@ impl Cut {
     }
 }
 
-/// The pieces of another corpus's recordings. Their ids are `RECORDING:FIRST-END`, the range in samples.
+/// The pieces of another corpus's recordings. Their ids are `RECORDING:FIRST-END`, the range in samples; one that is left whole
+/// keeps its own.
 pub struct Pieces<C> {
     utterances: C,
+    left_out: Vec<LeftOut>,
     /// The utterance and the samples of each recording.
     pieces: Vec<(usize, Range<usize>)>,
     recordings: Vec<Recording>,
@@ -59,31 +71,55 @@ pub struct Pieces<C> {
 
 impl<C: Corpus> Pieces<C> {
     /// Decodes the utterances in parallel and cuts them. `progress` hears the number of utterances done so far.
+    ///
+    /// # Errors
+    /// If an utterance cannot be used, or has no piece, and that is not to be passed over; or if none can be used.
     pub fn cut(utterances: C, cut: Cut, progress: &(dyn Fn(usize) + Sync)) -> Result<Pieces<C>> {
         let done = AtomicUsize::new(0);
-        let cut_one = |utterance: usize| {
-            let pieces = cut.pieces(&utterances.audio(utterance)?);
+        let cut_one = |index: usize| {
+            let utterance = &utterances.recordings()[index];
+            let pieces = sound(&utterances, index).and_then(|audio| match cut.pieces(&audio) {
+                none if none.is_empty() => Err(Error::NoPiece(utterance.id.clone())),
+                pieces => Ok((pieces, audio.samples.len())),
+            });
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-            Ok(pieces)
+            usable(&utterances, utterance, pieces)
         };
-        let cuts = (0..utterances.recordings().len())
-            .into_par_iter()
-            .map(cut_one)
-            .collect::<Result<Vec<_>>>()?;
+        let all: Vec<usize> = (0..utterances.recordings().len()).collect();
+        let mut cuts = Vec::with_capacity(all.len());
+        for some in all.chunks(AT_A_TIME) {
+            let cut: Vec<Result<_>> = some.par_iter().map(|index| cut_one(*index)).collect();
+            // The first error in order, whichever came first.
+            cuts.extend(cut.into_iter().collect::<Result<Vec<_>>>()?);
+        }
 
         let mut pieces = Vec::new();
         let mut recordings = Vec::new();
-        for (number, (utterance, ranges)) in utterances.recordings().iter().zip(cuts).enumerate() {
+        let mut left_out = utterances.left_out().to_vec();
+        for (number, (utterance, pieces_of)) in utterances.recordings().iter().zip(cuts).enumerate()
+        {
+            let (ranges, length) = match pieces_of {
+                Ok(pieces) => pieces,
+                Err(unusable) => {
+                    left_out.push(unusable);
+                    continue;
+                }
+            };
             for range in ranges {
-                recordings.push(Recording {
-                    id: format!("{}:{}-{}", utterance.id, range.start, range.end),
-                    ..utterance.clone()
-                });
+                let mut recording = utterance.clone();
+                if cut != Cut::Longer || range != (0..length) {
+                    recording.id = format!("{}:{}-{}", utterance.id, range.start, range.end);
+                }
+                recordings.push(recording);
                 pieces.push((number, range));
             }
         }
+        if recordings.is_empty() {
+            return Err(Error::NothingUsable(left_out));
+        }
         Ok(Pieces {
             utterances,
+            left_out,
             pieces,
             recordings,
             decoded: Mutex::default(),
@@ -129,6 +165,18 @@ impl<C: Corpus> Corpus for Pieces<C> {
 
     fn fingerprint(&self, index: usize) -> Result<String> {
         self.utterances.fingerprint(self.pieces[index].0)
+    }
+
+    fn origin(&self) -> String {
+        self.utterances.origin() + ", in pieces"
+    }
+
+    fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    fn is_strict(&self) -> bool {
+        self.utterances.is_strict()
     }
 }
 

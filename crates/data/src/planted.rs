@@ -11,6 +11,7 @@ use speechlens_audio::{Audio, resample};
 
 use crate::Result;
 use crate::corpus::{Corpus, Recording};
+use crate::left_out::LeftOut;
 use crate::seed::rng;
 
 /// Of the tone burst, in Hz.
@@ -217,6 +218,18 @@ impl<P: Fn(&Recording) -> bool + Send + Sync> Corpus for Planted<'_, P> {
             true => format!("{sound}; {}, seed {}", self.artifact, self.seed),
             false => sound,
         })
+    }
+
+    fn origin(&self) -> String {
+        format!("{}, with {}", self.corpus.origin(), self.artifact)
+    }
+
+    fn left_out(&self) -> &[LeftOut] {
+        self.corpus.left_out()
+    }
+
+    fn is_strict(&self) -> bool {
+        self.corpus.is_strict()
     }
 }
 

@@ -1,26 +1,36 @@
 //! The feature store: spectrograms of a list of recordings in one HDF5 file.
 //!
-//! `features` (N × 227 × 227, f32, in dB), and N each of `label` (0 male, 1 female, −1 unknown), `digit` (−1 for none), `padding`
-//! (in frames), `offset` (in samples at 8 kHz), `id` and `speaker` (text); attributes `format`, `key`, `crop`, and `seed`, or
-//! `derived`: how the spectrograms were made of another store's.
+//! What is kept is sound, a tenth of the size of the spectrograms that are made of it as they are asked for: `sound` (all samples, f32, at 8 kHz),
+//! and of N recordings `sound_start` and `sound_count` (their samples), `offset` (the sample of its second at which it begins),
+//! `id`, `speaker` (text), `label` (0 male, 1 female, −1 unknown) and `digit` (−1 for none). Of spectrograms that were changed,
+//! `changed_start` and `changed_count`, and for each change `changed_bin` (row · 227 + column) and `changed_level` (dB). Of
+//! recordings that could not be used, `left_out_id`, `left_out_reason` and `left_out_message`. Attributes `format`, `key`,
+//! `origin`, `crop`, and `seed`, or `derived`: how the spectrograms were made of another store's.
 
 use std::path::{Path, PathBuf};
 
-use hdf5::Dataset;
-use ndarray::{Array3, ArrayView3, Axis, Ix2, Ix3, s};
+use hdf5::File;
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 use rand::Rng;
-use speechlens_audio::{Crop, Placement, SIZE, Spectrogram, padding_frames};
+use rayon::prelude::*;
+use speechlens_audio::{
+    Audio, Crop, Placement, RATE, SECOND, SIZE, Seconds, Spectrogram, padding_frames,
+};
 
 use crate::corpus::{Corpus, Recording};
-use crate::feature_file::{self, Job, read_recordings, write_column};
-use crate::hdf5_file::{Failure, attribute, column, dataset, write_attribute};
+use crate::feature_file::{
+    self, Content, Job, Stored, read_left_out, read_recordings, write_column,
+};
+use crate::hdf5_file::{Failure, attribute, dataset, write_attribute};
+use crate::left_out::LeftOut;
+use crate::ragged::{Ragged, Rows, read_ranges, write_ranges};
 use crate::seed::rng;
 use crate::{Error, Result};
 
 /// Changes whenever the file's layout does, or what the audio crate computes.
-const FORMAT: &str = "SpeechLens feature store 1";
+pub(crate) const FORMAT: &str = "SpeechLens feature store 2";
 
-/// Spectrograms in memory at a time: 256 of them take 53 MB.
+/// Recordings in memory at a time: spectrograms of 256 of them take 53 MB.
 const CHUNK: usize = 256;
 
 /// What the spectrograms depend on beside the recordings.
@@ -44,10 +54,19 @@ pub struct Store {
     path: PathBuf,
     key: String,
     crop: Crop,
-    features: Dataset,
+    spectrogram: Spectrogram,
+    sound: Ragged,
+    changes: Option<Changes>,
     recordings: Vec<Recording>,
+    left_out: Vec<LeftOut>,
     padding: Vec<u32>,
     offsets: Vec<u32>,
+}
+
+/// Where the spectrograms of a derived store differ from those of the sound.
+struct Changes {
+    bins: Ragged,
+    levels: Ragged,
 }
 
 impl Store {
@@ -56,8 +75,11 @@ impl Store {
     /// memory at a time, and the file appears whole or not at all. `progress` hears the number of recordings computed so
     /// far; it stays silent if there is nothing to do.
     ///
+    /// Recordings that cannot be used are left out, and [told](Store::left_out).
+    ///
     /// # Errors
-    /// Beside those of reading sound and writing: a file at `path` that is not a store, or is damaged, is not overwritten.
+    /// If nothing can be used; of a [strict](Corpus::is_strict) corpus, if a recording cannot be. If writing fails. A file at `path`
+    /// that is not a store, or is damaged, is not overwritten.
     pub fn open_or_compute(
         path: &Path,
         corpus: &dyn Corpus,
@@ -70,32 +92,75 @@ impl Store {
             indices,
             progress,
         };
-        let key = job.key(
-            FORMAT,
-            &[parameters.crop.to_string(), parameters.seed.to_string()],
-        )?;
-        let compute = || compute(path, &job, parameters, &key);
-        feature_file::open_or_compute(path, &key, Store::open, Store::key, compute)
+        let key = parameters.key(&job);
+        feature_file::open_or_compute(path, &key, |path| compute(path, &job, parameters, &key))
+    }
+
+    /// As [`Store::open_or_compute`], in a folder in which stores of all recordings and parameters are beside each other, called
+    /// `NAME-KEY.h5`. A damaged one is computed again.
+    ///
+    /// # Errors
+    /// As [`Store::open_or_compute`].
+    pub fn cached(
+        folder: &Path,
+        name: &str,
+        corpus: &dyn Corpus,
+        indices: &[usize],
+        parameters: Parameters,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Store> {
+        let job = Job {
+            corpus,
+            indices,
+            progress,
+        };
+        let key = parameters.key(&job);
+        let compute = |path: &Path| compute(path, &job, parameters, &key);
+        feature_file::cached(folder, name, &key, compute)
     }
 
     /// Opens a store whatever it holds.
+    ///
+    /// # Errors
+    /// If there is no file, or it is no whole store.
     pub fn open(path: &Path) -> Result<Store> {
         feature_file::open(path, FORMAT, |file, key| {
-            let features = dataset(file, "features")?;
-            let count = features.shape().first().copied().unwrap_or(0);
-            if features.shape() != [count, SIZE, SIZE] {
-                return Err(format!("`features` is {:?}", features.shape()).into());
+            let offsets = dataset(file, "offset")?.read_raw::<u32>()?;
+            let count = offsets.len();
+            let ranges = read_ranges(file, "sound", count)?;
+            let placed = || offsets.iter().zip(&ranges);
+            let fits = |(offset, samples): (&u32, &std::ops::Range<usize>)| {
+                samples.len().saturating_add(*offset as usize) <= SECOND
+            };
+            if !placed().all(fits) {
+                return Err("a recording reaches past its second".into());
             }
+            let crop = attribute(file, "crop")?.parse();
+            let crop: Crop = crop.map_err(|_| "an unknown crop")?;
+            let padding = |(offset, samples): (&u32, &std::ops::Range<usize>)| {
+                padding_frames(*offset as usize, samples.len(), crop) as u32
+            };
+            let changes = match file.link_exists("changed_start") {
+                false => None,
+                true => {
+                    let ranges = read_ranges(file, "changed", count)?;
+                    Some(Changes {
+                        bins: Ragged::open(file, "changed_bin", &ranges)?,
+                        levels: Ragged::open(file, "changed_level", &ranges)?,
+                    })
+                }
+            };
             Ok(Store {
                 path: path.to_owned(),
                 key,
-                crop: attribute(file, "crop")?
-                    .parse()
-                    .map_err(|_| "an unknown crop")?,
-                features,
+                crop,
+                spectrogram: Spectrogram::new(crop),
+                sound: Ragged::open(file, "sound", &ranges)?,
+                changes,
                 recordings: read_recordings(file, count)?,
-                padding: column(file, "padding", count)?,
-                offsets: column(file, "offset", count)?,
+                left_out: read_left_out(file)?,
+                padding: placed().map(padding).collect(),
+                offsets,
             })
         })
     }
@@ -103,7 +168,7 @@ impl Store {
     /// Opens the store at `path` if it was derived so from this one: it holds the recordings of these places with other
     /// spectrograms, and `how` says, whole and exactly, what they depend on beside this store. If there is none, or if it
     /// holds something else, it is written: `next` gives the spectrograms, [places, 227, 227] in dB, of 256 places at most at a
-    /// time, and the file appears whole or not at all.
+    /// time, and the file appears whole or not at all. Of each, the levels that are not those of the sound are kept.
     ///
     /// # Errors
     /// Beside those of `next` and of writing: spectrograms of another shape, or with values that are not finite; a file at `path`
@@ -118,30 +183,54 @@ impl Store {
         let sources = places.iter().map(ToString::to_string);
         let parts = [FORMAT.to_owned(), self.key.clone(), how.to_owned()];
         let key = feature_file::hash(parts.into_iter().chain(sources));
-        let pick = |column: &[u32]| -> Vec<u32> { places.iter().map(|p| column[*p]).collect() };
-        let compute = || {
-            let recordings: Vec<_> = places.iter().map(|p| &self.recordings[*p]).collect();
-            feature_file::write(path, FORMAT, &key, &recordings, |file| {
+        let origin = format!("{}, augmented", self.path.display());
+        feature_file::open_or_compute(path, &key, |path| {
+            feature_file::write(path, [FORMAT, &key, &origin], |file| {
                 write_attribute(file, "crop", &self.crop.to_string())?;
                 write_attribute(file, "derived", how)?;
-                let shape = (places.len(), SIZE, SIZE);
-                let features = file.new_dataset::<f32>().shape(shape).create("features")?;
-                for (chunk, places) in places.chunks(CHUNK).enumerate() {
+                let mut sound = Rows::<f32>::new(path, 1)?;
+                let mut bins = Rows::<u16>::new(path, 1)?;
+                let mut levels = Rows::<f32>::new(path, 1)?;
+                let (mut of_sound, mut changed) = (Vec::new(), Vec::new());
+                for places in places.chunks(CHUNK) {
                     let values = next(places)?;
-                    if values.dim() != (places.len(), SIZE, SIZE) {
-                        let reason = format!("spectrograms of {:?} were given", values.dim());
-                        return Err(Error::malformed(path, reason).into());
+                    self.check(path, places, values.view())?;
+                    for (values, &place) in values.outer_iter().zip(places) {
+                        let samples = self.sound.read::<f32>(place)?;
+                        let plain = self.plain(samples.clone(), place)?;
+                        let (changed_bins, changed_levels) = differences(plain.view(), values);
+                        of_sound.push(sound.append(&samples)?);
+                        changed.push(bins.append(&changed_bins)?);
+                        levels.append(&changed_levels)?;
                     }
-                    check_finite(path, values.view())?;
-                    let start = chunk * CHUNK;
-                    features.write_slice(&values, s![start..start + places.len(), .., ..])?;
                 }
-                write_column(file, "padding", &pick(&self.padding))?;
-                write_column(file, "offset", &pick(&self.offsets))?;
-                Ok(())
+                sound.write(file, "sound")?;
+                bins.write(file, "changed_bin")?;
+                levels.write(file, "changed_level")?;
+                write_ranges(file, "sound", &of_sound)?;
+                write_ranges(file, "changed", &changed)?;
+                let offsets: Vec<u32> = places.iter().map(|p| self.offsets[*p]).collect();
+                write_column(file, "offset", &offsets)?;
+                Ok(Content {
+                    kept: places.to_vec(),
+                    recordings: places.iter().map(|p| &self.recordings[*p]).collect(),
+                    left_out: Vec::new(),
+                })
             })
-        };
-        feature_file::open_or_compute(path, &key, Store::open, Store::key, compute)
+        })
+    }
+
+    /// Fails unless these are the spectrograms of as many places.
+    fn check(&self, path: &Path, places: &[usize], values: ArrayView3<'_, f32>) -> Result<()> {
+        if values.dim() != (places.len(), SIZE, SIZE) {
+            let reason = format!("spectrograms of {:?} were given", values.dim());
+            return Err(Error::malformed(path, reason));
+        }
+        if !values.iter().all(|value| value.is_finite()) {
+            let reason = "spectrograms with levels that are not finite were given";
+            return Err(Error::malformed(path, reason));
+        }
+        Ok(())
     }
 
     /// How many recordings.
@@ -159,6 +248,11 @@ impl Store {
         &self.key
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Which frames the spectrograms keep.
     pub fn crop(&self) -> Crop {
         self.crop
@@ -167,6 +261,11 @@ impl Store {
     /// The recordings, in the order of the spectrograms.
     pub fn recordings(&self) -> &[Recording] {
         &self.recordings
+    }
+
+    /// What was asked for beside them and cannot be used.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     /// How many of the 227 frames of each spectrogram are centred outside of its recording.
@@ -179,60 +278,116 @@ impl Store {
         &self.offsets
     }
 
-    /// The spectrograms of given places, [places, 227, 227] in dB.
+    /// The spectrograms of given places, [places, 227, 227] in dB, made in parallel.
+    ///
+    /// # Errors
+    /// If there is no such place, or the file cannot be read.
     pub fn read(&self, places: &[usize]) -> Result<Array3<f32>> {
         let mut batch = Array3::zeros((places.len(), SIZE, SIZE));
-        for (mut values, &place) in batch.axis_iter_mut(Axis(0)).zip(places) {
-            let read = self.features.read_slice::<f32, _, Ix2>(s![place, .., ..]);
-            values.assign(&read.map_err(Error::hdf5(&self.path))?);
-        }
-        check_finite(&self.path, batch.view())?;
+        let pairs: Vec<_> = batch.axis_iter_mut(Axis(0)).zip(places).collect();
+        pairs.into_par_iter().try_for_each(|(mut values, &place)| {
+            values.assign(&self.spectrogram(place)?);
+            Ok::<_, Error>(())
+        })?;
         Ok(batch)
     }
 
     /// All spectrograms, [N, 227, 227] in dB: 206 kB each.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
     pub fn read_all(&self) -> Result<Array3<f32>> {
-        self.features
-            .read::<f32, Ix3>()
-            .map_err(Error::hdf5(&self.path))
+        let places: Vec<usize> = (0..self.len()).collect();
+        self.read(&places)
+    }
+
+    fn spectrogram(&self, place: usize) -> Result<Array2<f32>> {
+        let hdf5 = Error::hdf5(&self.path);
+        let samples = self.sound.read(place).map_err(&hdf5)?;
+        let mut values = self.plain(samples, place)?;
+        if let Some(changes) = &self.changes {
+            let bins = changes.bins.read::<u16>(place).map_err(&hdf5)?;
+            let levels = changes.levels.read::<f32>(place).map_err(&hdf5)?;
+            for (bin, level) in bins.into_iter().map(usize::from).zip(levels) {
+                match values.get_mut((bin / SIZE, bin % SIZE)) {
+                    Some(value) if level.is_finite() => *value = level,
+                    _ => return Err(self.damaged("a changed level is not finite, or nowhere")),
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// The spectrogram of samples at the place of a recording.
+    fn plain(&self, samples: Vec<f32>, place: usize) -> Result<Array2<f32>> {
+        let audio = Audio {
+            samples,
+            rate: RATE,
+        };
+        let placement = Placement::At(self.offsets[place] as usize);
+        let placed = self.spectrogram.compute(&audio, placement);
+        Ok(placed.map_err(|error| self.damaged(error))?.values)
+    }
+
+    fn damaged(&self, reason: impl ToString) -> Error {
+        Error::NoStore {
+            path: self.path.clone(),
+            reason: reason.to_string(),
+        }
     }
 }
 
-fn check_finite(path: &Path, values: ArrayView3<'_, f32>) -> Result<()> {
-    if values.iter().all(|value| value.is_finite()) {
-        return Ok(());
+impl Stored for Store {
+    fn open(path: &Path) -> Result<Self> {
+        Store::open(path)
     }
-    let reason = "`features` holds values that are not finite; delete it, and compute it again";
-    Err(Error::malformed(path, reason))
+
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+}
+
+/// The bins in which two spectrograms differ, row · 227 + column, and the levels that the second has there.
+fn differences(one: ArrayView2<'_, f32>, other: ArrayView2<'_, f32>) -> (Vec<u16>, Vec<f32>) {
+    let levels = one.iter().zip(other.iter()).zip(0u16..);
+    let differ = levels.filter(|((one, other), _)| one.to_bits() != other.to_bits());
+    differ.map(|((_, level), bin)| (bin, *level)).unzip()
+}
+
+impl Parameters {
+    fn key(&self, job: &Job<'_>) -> String {
+        job.key(FORMAT, &[self.crop.to_string(), self.seed.to_string()])
+    }
 }
 
 fn compute(path: &Path, job: &Job<'_>, parameters: Parameters, key: &str) -> Result<()> {
-    let spectrogram = Spectrogram::new(parameters.crop);
-    let one = |recording: &Recording, index: usize| {
-        let placement = parameters.placement(&recording.id);
-        let placed = spectrogram.compute(&job.corpus.audio(index)?, placement);
-        placed.map_err(|source| Error::Features {
-            id: recording.id.clone(),
-            source,
-        })
+    let seconds = Seconds::default();
+    let one = |recording: &Recording, audio: &Audio| {
+        seconds.recording(audio, parameters.placement(&recording.id))
     };
-    job.write(path, FORMAT, key, |file| {
+    feature_file::write(path, [FORMAT, key, &job.corpus.origin()], |file: &File| {
         write_attribute(file, "crop", &parameters.crop.to_string())?;
         write_attribute(file, "seed", &parameters.seed.to_string())?;
-        let count = job.indices.len();
-        let shape = (count, SIZE, SIZE);
-        let features = file.new_dataset::<f32>().shape(shape).create("features")?;
-        let mut padding = vec![0u32; count];
-        let mut offsets = vec![0u32; count];
-        job.compute(CHUNK, one, |place, placed| -> Result<(), Failure> {
-            features.write_slice(&placed.values, s![place, .., ..])?;
-            padding[place] = padding_frames(placed.offset, placed.samples, parameters.crop) as u32;
-            offsets[place] = placed.offset as u32;
-            Ok(())
-        })?;
-        write_column(file, "padding", &padding)?;
-        write_column(file, "offset", &offsets)?;
-        Ok(())
+        let mut sound = Rows::<f32>::new(path, 1)?;
+        let mut ranges = vec![0..0; job.indices.len()];
+        let mut offsets = vec![0u32; job.indices.len()];
+        let content = job.compute(
+            CHUNK,
+            one,
+            |place, (samples, offset)| -> Result<(), Failure> {
+                ranges[place] = sound.append(&samples)?;
+                offsets[place] = offset as u32;
+                Ok(())
+            },
+        )?;
+        sound.write(file, "sound")?;
+        write_ranges(file, "sound", &content.of(&ranges))?;
+        write_column(file, "offset", &content.of(&offsets))?;
+        Ok(content)
     })
 }
 
@@ -387,7 +542,7 @@ mod tests {
             std::fs::write(&path, &whole[..length]).unwrap();
             let error = open_error();
             assert!(
-                error.contains("test.h5") && error.contains("delete it"),
+                error.contains("test.h5") && error.contains("another name"),
                 "{length}: {error}"
             );
             assert_eq!(std::fs::read(&path).unwrap().len(), length);

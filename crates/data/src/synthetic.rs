@@ -158,6 +158,10 @@ impl Corpus for Synthetic {
     fn fingerprint(&self, _index: usize) -> Result<String> {
         Ok(format!("synthetic {VERSION}, seed {}", self.seed))
     }
+
+    fn origin(&self) -> String {
+        format!("synthetic, seed {}", self.seed)
+    }
 }
 
 #[cfg(test)]

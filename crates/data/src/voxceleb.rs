@@ -1,7 +1,7 @@
 //! VoxCeleb1 (Nagrani et al. 2017) and VoxCeleb2 (Chung et al. 2018): interviews of celebrities, cut from videos.
 //!
 //! As its authors publish it: `idNNNNN/VIDEO/UTTERANCE.wav` or `.m4a`, in the folders that the archives unpack to (`wav/`, `aac/`,
-//! `dev/aac/`, …); FLAC is read as well. Tables beside them, `vox1_meta.csv` and `vox2_meta.csv`, tell the speakers' sex; that
+//! `dev/aac/`, …); other formats are read as well. Tables beside them, `vox1_meta.csv` and `vox2_meta.csv`, tell the speakers' sex; that
 //! of a speaker who is in none of them is not known.
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use speechlens_audio::Audio;
 
-use crate::corpus::{Corpus, Recording, Sex, entries, file_stamp, folders};
+use crate::corpus::{self, Corpus, Recording, Sex};
+use crate::folder::{self, folders, name, stem};
 use crate::{Error, Result};
 
 /// The tables of speakers.
@@ -18,18 +19,16 @@ const TABLES: [&str; 2] = ["vox1_meta.csv", "vox2_meta.csv"];
 /// Folders between the one given and the speakers', at most: `VoxCeleb2/dev/aac`.
 const DEPTH: usize = 3;
 
-const ENDINGS: [&str; 3] = ["flac", "m4a", "wav"];
-
 /// The corpus in a folder.
 pub struct VoxCeleb {
+    folder: PathBuf,
     paths: Vec<PathBuf>,
     recordings: Vec<Recording>,
 }
 
 /// Whether a folder is named as a speaker is, `idNNNNN`.
 fn is_speaker(folder: &Path) -> bool {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    name.strip_prefix("id").is_some_and(|number| {
+    name(folder).strip_prefix("id").is_some_and(|number| {
         number.len() == 5 && number.bytes().all(|digit| digit.is_ascii_digit())
     })
 }
@@ -69,12 +68,9 @@ impl VoxCeleb {
         let above = (1..=DEPTH).map(|up| (0..up).fold(folder.to_owned(), |at, _| at.join("..")));
         let mut sexes = HashMap::new();
         for folder in searched.into_iter().chain(above) {
-            for table in TABLES.map(|name| folder.join(name)) {
-                if table.is_file() {
-                    let text = std::fs::read_to_string(&table).map_err(Error::io(&table))?;
-                    let read = parse_table(&text);
-                    sexes.extend(read.map_err(|reason| Error::malformed(&table, reason))?);
-                }
+            for table in TABLES.iter().filter_map(|name| folder::find(&folder, name)) {
+                let read = parse_table(&folder::text(&table)?);
+                sexes.extend(read.map_err(|reason| Error::malformed(&table, reason))?);
             }
         }
 
@@ -82,13 +78,9 @@ impl VoxCeleb {
         for folder in speakers {
             let speaker = name(&folder);
             for video in folders(&folder)? {
-                for path in entries(&video)? {
-                    let ending = path.extension().unwrap_or_default().to_string_lossy();
-                    if ENDINGS.contains(&&*ending) {
-                        let utterance = path.file_stem().unwrap_or_default().to_string_lossy();
-                        let id = format!("{speaker}/{}/{utterance}", name(&video));
-                        utterances.entry(id).or_insert((speaker.clone(), path));
-                    }
+                for path in folder::recordings(&video)? {
+                    let id = format!("{speaker}/{}/{}", name(&video), stem(&path));
+                    utterances.entry(id).or_insert((speaker.clone(), path));
                 }
             }
         }
@@ -108,16 +100,15 @@ impl VoxCeleb {
                 (path, recording)
             })
             .unzip();
-        Ok(VoxCeleb { paths, recordings })
+        Ok(VoxCeleb {
+            folder: folder.to_owned(),
+            paths,
+            recordings,
+        })
     }
 }
 
-fn name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
-}
-
-/// The sex of every speaker. The first row names the columns; VoxCeleb1 puts tabs between them, VoxCeleb2 commas.
+/// The sex of every speaker of whom it is told. The first row names the columns; VoxCeleb1 puts tabs between them, VoxCeleb2 commas.
 fn parse_table(text: &str) -> Result<HashMap<String, Sex>, String> {
     let mut lines = text.lines();
     let head = lines.next().unwrap_or_default();
@@ -126,16 +117,12 @@ fn parse_table(text: &str) -> Result<HashMap<String, Sex>, String> {
         .split(separator)
         .position(|title| title.trim().eq_ignore_ascii_case("gender"))
         .ok_or("no column `Gender` in its first line; download it again")?;
-    (2..)
-        .zip(lines)
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(number, line)| {
-            let fields: Vec<&str> = line.split(separator).map(str::trim).collect();
-            let sex = fields.get(column).copied().unwrap_or_default();
-            let sex = sex.parse().map_err(|e| format!("line {number}: {e}"))?;
-            Ok((fields[0].to_owned(), sex))
-        })
-        .collect()
+    let rows = lines.filter_map(|line| {
+        let fields: Vec<&str> = line.split(separator).map(str::trim).collect();
+        let sex = fields.get(column)?.parse().ok()?;
+        Some((fields[0].to_owned(), sex))
+    });
+    Ok(rows.collect())
 }
 
 impl Corpus for VoxCeleb {
@@ -152,7 +139,11 @@ impl Corpus for VoxCeleb {
     }
 
     fn fingerprint(&self, index: usize) -> Result<String> {
-        file_stamp(&self.paths[index])
+        folder::stamp(&self.paths[index])
+    }
+
+    fn origin(&self) -> String {
+        corpus::origin(&self.folder)
     }
 }
 
@@ -195,9 +186,8 @@ mod tests {
                 "id00012/21Uxsk56VDQ/00001.wav",
                 "id00012/2DLq_Kkc1r8/00001.m4a",
                 "id10270/x6uYqmx31kE/00001.m4a",
-                // Not sound, not a speaker.
+                // No sound.
                 "id10270/x6uYqmx31kE/00001.txt",
-                "id10270/x6uYqmx31kE/00002.mp4",
             ] {
                 put(speakers.join(file));
             }
@@ -261,7 +251,8 @@ mod tests {
         fs::write(root.path().join(TABLES[0]), "ID,Sex\nid10001,m").unwrap();
         assert!(open().contains(TABLES[0]) && open().contains("Gender"));
         fs::write(root.path().join(TABLES[0]), "ID,Gender\n\nid10001,x").unwrap();
-        assert!(open().contains("line 3"), "{}", open());
+        let corpus = VoxCeleb::open(root.path()).unwrap();
+        assert_eq!(corpus.recordings()[2].sex, None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use ndarray::{Array, Array2, Array3, Axis, Dimension};
+use rayon::prelude::*;
 use speechlens_audio::SIZE;
 use speechlens_data::{Error, Recording, Store, hdf5_layout};
 use speechlens_nn::train::Samples;
@@ -104,14 +105,16 @@ impl Dataset {
     /// The spectrograms at these places, `[N, frequency, time]` in dB.
     pub fn spectrograms(&self, places: &[usize]) -> Result<Array3<f32>> {
         let mut all = Array3::zeros((places.len(), SIZE, SIZE));
-        for (mut values, place) in all.axis_iter_mut(Axis(0)).zip(places) {
+        let pairs: Vec<_> = all.axis_iter_mut(Axis(0)).zip(places).collect();
+        pairs.into_par_iter().try_for_each(|(mut values, place)| {
             match &self.sources[*place] {
                 Source::Store(store, place) => {
                     values.assign(&store.read(&[*place])?.index_axis(Axis(0), 0));
                 }
                 Source::File(file) => values.assign(&hdf5_layout::read(file)?.1),
             }
-        }
+            Ok::<_, Error>(())
+        })?;
         Ok(all)
     }
 

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use ndarray::{Array2, ArrayView1, Axis};
 use speechlens_audio::SECOND;
-use speechlens_data::{Corpus, Recording, waveforms};
+use speechlens_data::{Corpus, LeftOut, Recording, waveforms};
 use speechlens_nn::train::Samples;
 
 use crate::Result;
@@ -17,6 +17,7 @@ pub struct Waveforms {
     labels: Vec<u32>,
     /// `[N, 8000]`
     values: Array2<f32>,
+    left_out: Vec<LeftOut>,
 }
 
 impl Default for Waveforms {
@@ -26,6 +27,7 @@ impl Default for Waveforms {
             recordings: Vec::new(),
             labels: Vec::new(),
             values: Array2::zeros((0, SECOND)),
+            left_out: Vec::new(),
         }
     }
 }
@@ -34,19 +36,22 @@ impl Waveforms {
     /// The waveforms of some recordings of a corpus; see [`waveforms()`].
     ///
     /// # Errors
-    /// If the sex of a speaker is not known, or a recording cannot be read or has no waveform.
+    /// If the sex of a speaker is not known, or no recording can be used.
     pub fn compute(
         corpus: &dyn Corpus,
         indices: &[usize],
         seed: u64,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Self> {
-        let recordings = indices.iter().map(|index| &corpus.recordings()[*index]);
-        let recordings: Vec<Recording> = recordings.cloned().collect();
+        for index in indices {
+            labels(std::slice::from_ref(&corpus.recordings()[*index]))?;
+        }
+        let computed = waveforms(corpus, indices, seed, progress)?;
         Ok(Waveforms {
-            labels: labels(&recordings)?,
-            values: waveforms(corpus, indices, seed, progress)?,
-            recordings,
+            labels: labels(&computed.recordings)?,
+            values: computed.values,
+            recordings: computed.recordings,
+            left_out: computed.left_out,
         })
     }
 
@@ -54,6 +59,7 @@ impl Waveforms {
     pub fn append(&mut self, mut other: Waveforms) {
         self.recordings.append(&mut other.recordings);
         self.labels.append(&mut other.labels);
+        self.left_out.append(&mut other.left_out);
         self.values
             .append(Axis(0), other.values.view())
             .expect("waveforms are of one length");
@@ -62,6 +68,11 @@ impl Waveforms {
     /// The recordings, in order.
     pub fn recordings(&self) -> &[Recording] {
         &self.recordings
+    }
+
+    /// What was asked for beside them and cannot be used.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     /// The classes of the recordings: 0 male, 1 female.

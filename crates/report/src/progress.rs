@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-pub use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
+pub use indicatif::{DecimalBytes, HumanDuration, ProgressBar};
 
 /// A bar over `total` pieces of work, on standard error; hidden where that is no terminal, or when asked to be quiet.
 pub fn bar(label: &str, total: usize, quiet: bool) -> ProgressBar {

@@ -41,12 +41,17 @@ impl Data {
             part("validation", &split.validation)?,
             part("test", &split.test)?,
         );
+        let mut left_out = [corpus.left_out(), &split.left_out].concat();
+        for part in [&train, &validation, &test] {
+            left_out.extend(part.left_out().iter().cloned());
+        }
         let description = format!(
-            "{}: waveforms of {} recordings for training, {} for validation, {} for test",
+            "{}: waveforms of {} recordings for training, {} for validation, {} for test{}",
             corpus.name(),
             train.len(),
             validation.len(),
-            test.len()
+            test.len(),
+            data::told(arguments, corpus.as_ref(), &left_out)
         );
         Ok(Data {
             train,

@@ -1,7 +1,7 @@
 //! One artifact and one seed: training, what the network learnt, what each method says of it, and mending.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,6 +26,7 @@ use speechlens_report::heatmap::{Panel, limit};
 use speechlens_report::{atomic, progress};
 
 use crate::fit::First;
+use crate::gender::data::of_each_sex;
 use crate::gender::heatmaps::axes;
 use crate::mending::recipes::{Job, RECIPES};
 use crate::methods::list::{mean, of_spectrograms};
@@ -66,10 +67,7 @@ impl Setting {
             Profile::Full => (3000, 500, 20, 10, 50),
         };
         Setting {
-            speakers: match arguments.has_voices_of_librispeech() {
-                true => Speakers::All,
-                false => Speakers::PerSex(12),
-            },
+            speakers: of_each_sex(arguments),
             sizes: Sizes::at_most(train, test, test),
             told_by_voice: 0.5,
             share: f64::from(arguments.share) / 100.0,
@@ -158,7 +156,12 @@ impl<'a> Bench<'a> {
     pub fn open(lab: &'a Lab<'a>, setting: Setting) -> Result<Self> {
         let source = lab.arguments.voices()?;
         Ok(Bench {
-            corpus: speechlens_data::open(&source, lab.arguments.seed, &|_| ())?,
+            corpus: speechlens_data::open(
+                &source,
+                lab.arguments.seed,
+                lab.arguments.preparation(),
+                &|_| (),
+            )?,
             lab,
             setting,
             pictures: RefCell::default(),
@@ -225,8 +228,18 @@ impl<'a> Bench<'a> {
             let planted = test.filter(|r| (r.sex == Some(GIVEN_AWAY)) == is_given_away);
             planted.map(|recording| recording.id.as_str()).collect()
         };
-        let train = dataset("train", &split.train, in_training.collect())?
-            .relabelled(classes.iter().map(|class| class.index() as u32).collect())?;
+        let train = dataset("train", &split.train, in_training.collect())?;
+        let ids = split
+            .train
+            .iter()
+            .map(|index| recordings[*index].id.as_str());
+        let classes: HashMap<&str, u32> = ids
+            .zip(&classes)
+            .map(|(id, class)| (id, class.index() as u32))
+            .collect();
+        let labels = train.recordings().iter().map(|r| classes[r.id.as_str()]);
+        let labels = labels.collect();
+        let train = train.relabelled(labels)?;
         let tests = Tests {
             as_in_training: dataset("test", &split.test, of_sex(true))?,
             removed: dataset("removed", &split.test, HashSet::new())?,

@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow};
 use speechlens_audio::SIZE;
 use speechlens_data::audiomnist::published_split;
-use speechlens_data::{Corpus, Parameters, Sex, Sizes, Speakers, Split, Store};
+use speechlens_data::left_out::summary;
+use speechlens_data::split::check_both;
+use speechlens_data::{
+    Corpus, Error, LeftOut, Parameters, Recording, Sex, Sizes, Speakers, Split, Store,
+};
 use speechlens_eval::Dataset;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
@@ -61,12 +65,7 @@ impl Setting {
             },
             ..thesis.clone()
         };
-        // Twelve speakers of each sex have hours of speech in AudioMNIST, and minutes in LibriSpeech.
-        let of_real_corpus = if arguments.has_voices_of_librispeech() {
-            Speakers::All
-        } else {
-            Speakers::PerSex(12)
-        };
+        let speakers = of_each_sex(arguments);
         match arguments.profile {
             Profile::Smoke => Setting {
                 speakers: Speakers::PerSex(4),
@@ -79,24 +78,19 @@ impl Setting {
                 flipped: 4,
             },
             Profile::Quick if arguments.has_synthetic_voices() => Setting {
-                speakers: Speakers::PerSex(12),
+                speakers,
                 sizes: Sizes::at_most(1200, 200, 300),
                 config: Config { epochs: 4, ..fast },
                 flipped: 100,
             },
             Profile::Quick => Setting {
-                speakers: of_real_corpus,
+                speakers,
                 sizes: Sizes::at_most(2500, 500, 500),
                 config: Config { epochs: 8, ..fast },
                 flipped: 100,
             },
             Profile::Full => Setting {
-                // Twelve speakers of each sex have hours of speech in AudioMNIST, and minutes in LibriSpeech.
-                speakers: if arguments.has_voices_of_librispeech() {
-                    Speakers::All
-                } else {
-                    Speakers::PerSex(12)
-                },
+                speakers,
                 sizes: thesis_sizes(),
                 config: thesis,
                 flipped: Thesis::published().flipping.recordings,
@@ -105,21 +99,64 @@ impl Setting {
     }
 }
 
+/// The speakers who take part: of AudioMNIST and the synthetic voices as many of one sex as of the other, which are twelve of each.
+/// They have hours of speech, and minutes in LibriSpeech, of whom all take part.
+pub fn of_each_sex(arguments: &Arguments) -> Speakers {
+    match arguments.has_voices_of_librispeech() {
+        true => Speakers::All,
+        false => Speakers::PerSex(usize::MAX),
+    }
+}
+
+/// The error with what can be done about recordings that are too long.
+fn explained(arguments: &Arguments, error: Error) -> anyhow::Error {
+    match remedy(arguments, &error.left_out()) {
+        remedy if remedy.is_empty() => error.into(),
+        remedy => anyhow!("{error}{remedy}"),
+    }
+}
+
+fn remedy(arguments: &Arguments, left_out: &[LeftOut]) -> String {
+    let names = arguments.preparation().left_to_try(left_out);
+    let options: Vec<String> = names.iter().map(|name| format!("--{name}")).collect();
+    match options.is_empty() {
+        true => String::new(),
+        false => format!("; {} can make them fit", options.join(" or ")),
+    }
+}
+
+/// What is left out and why, in words that follow the data's description; nothing if all is used. It is told on standard error too.
+pub fn told(arguments: &Arguments, corpus: &dyn Corpus, left_out: &[LeftOut]) -> String {
+    if left_out.is_empty() {
+        return String::new();
+    }
+    let told = format!(
+        "left out are {}{}",
+        summary(left_out),
+        remedy(arguments, left_out)
+    );
+    if !arguments.quiet {
+        eprintln!("{}: {told}", corpus.name());
+    }
+    format!("; {told}")
+}
+
 /// Opens the corpus, and splits it.
 pub fn open(arguments: &Arguments, setting: &Setting) -> Result<(Box<dyn Corpus>, Split)> {
     let source = arguments.voices()?;
     let reading = progress::counter("reading recordings", arguments.quiet);
-    let corpus = speechlens_data::open(&source, arguments.seed, &|done| {
-        reading.set_position(done as u64)
-    })?;
+    let done = |done: usize| reading.set_position(done as u64);
+    let corpus = speechlens_data::open(&source, arguments.seed, arguments.preparation(), &done);
     reading.finish_and_clear();
+    let corpus = corpus.map_err(|error| explained(arguments, error))?;
     let split = match arguments.fold {
         Some(fold) => published_split(
             corpus.recordings(),
             fold.into(),
             setting.sizes,
             arguments.seed,
-        )?,
+        )
+        .with_context(|| format!("--fold {fold} is for AudioMNIST as published; leave it out"))?,
         None => Split::draw(
             corpus.recordings(),
             setting.speakers,
@@ -135,6 +172,7 @@ pub struct Part {
     /// Their spectrograms.
     pub dataset: Dataset,
     padding: Vec<u32>,
+    left_out: Vec<LeftOut>,
 }
 
 impl Part {
@@ -188,15 +226,15 @@ impl Data {
                 seed: arguments.seed,
                 ..Parameters::default()
             };
-            let store =
-                Store::open_or_compute(&path, corpus.as_ref(), indices, parameters, &|done| {
-                    bar.set_position(done as u64);
-                })?;
+            let done = |done: usize| bar.set_position(done as u64);
+            let store = Store::open_or_compute(&path, corpus.as_ref(), indices, parameters, &done);
             bar.finish_and_clear();
-            let padding = store.padding().to_vec();
+            let store = store.map_err(|error| explained(arguments, error))?;
+            check_both(store.recordings(), name)?;
             let places: Vec<usize> = (0..store.len()).collect();
             Ok(Part {
-                padding,
+                padding: store.padding().to_vec(),
+                left_out: store.left_out().to_vec(),
                 dataset: Dataset::of_store(&Arc::new(store), &places)?,
             })
         };
@@ -206,7 +244,10 @@ impl Data {
             test: store("test", &split.test)?,
             description: String::new(),
         };
-        data.description = data.describe(corpus.as_ref());
+        let of_parts = data.parts().map(|part| part.left_out.clone()).concat();
+        let left_out = [corpus.left_out(), &split.left_out, &of_parts].concat();
+        data.description =
+            data.describe(corpus.as_ref()) + &told(arguments, corpus.as_ref(), &left_out);
         Ok(data)
     }
 
@@ -219,8 +260,26 @@ impl Data {
             let (recordings, speakers) = (part.dataset.len(), part.speakers());
             format!("{recordings} recordings of {speakers} speakers")
         });
+        let of_sex = |recordings: &[Recording], sex: Sex| {
+            let of_sex = recordings.iter().filter(|r| r.sex == Some(sex));
+            of_sex
+                .map(|r| r.speaker.clone())
+                .collect::<BTreeSet<_>>()
+                .len()
+        };
+        let parts = self.parts().into_iter();
+        let recordings = parts.map(|part| part.dataset.recordings().to_vec());
+        let used: Vec<Recording> = recordings.flatten().collect();
+        let [men, women] = Sex::ALL.map(|sex| {
+            format!(
+                "{} of {}",
+                of_sex(&used, sex),
+                of_sex(corpus.recordings(), sex)
+            )
+        });
         format!(
-            "{}: {train} for training, {validation} for validation, {test} for test",
+            "{}: {train} for training, {validation} for validation, {test} for test; {men} men and {women} women, and as many \
+             recordings of men as of women",
             corpus.name()
         )
     }

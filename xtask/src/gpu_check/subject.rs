@@ -7,7 +7,8 @@ use candle_core::{DType, Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use speechlens_data::{
-    FilterbankStore, Parameters, Sex, Sizes, Speakers, Split, Store, Stretch, held_out::in_turn,
+    FilterbankStore, Parameters, Preparation, Sex, Sizes, Speakers, Split, Store, Stretch,
+    held_out::in_turn,
 };
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_eval::{Dataset, flip::counts};
@@ -99,7 +100,12 @@ impl Subject {
 pub fn voices(arguments: &Arguments, count: usize) -> Result<Dataset> {
     let reading = progress::counter("reading recordings", arguments.quiet);
     let done = |done: usize| reading.set_position(done as u64);
-    let corpus = speechlens_data::open(&arguments.source()?, arguments.seed, &done)?;
+    let corpus = speechlens_data::open(
+        &arguments.source()?,
+        arguments.seed,
+        Preparation::default(),
+        &done,
+    )?;
     reading.finish_and_clear();
     let sizes = Sizes::at_most(count, 2, 2);
     let split = Split::draw(corpus.recordings(), Speakers::All, sizes, arguments.seed)?;
@@ -118,8 +124,12 @@ pub fn voices(arguments: &Arguments, count: usize) -> Result<Dataset> {
 
 /// So many segments of two seconds, or all if there are fewer, and the number of speakers.
 pub fn segments(arguments: &Arguments, count: usize) -> Result<(Segments, usize)> {
-    let corpus = speechlens_data::open_utterances(&arguments.source()?, arguments.seed)?;
-    let chosen = in_turn(corpus.recordings(), UTTERANCES);
+    let corpus = speechlens_data::open_utterances(
+        &arguments.source()?,
+        arguments.seed,
+        Preparation::default(),
+    )?;
+    let chosen = in_turn(corpus.recordings(), UTTERANCES, |_| true);
     let bar = progress::bar("filterbanks", chosen.len(), arguments.quiet);
     let path = arguments.output.join("features/utterances.h5");
     let done = |done: usize| bar.set_position(done as u64);

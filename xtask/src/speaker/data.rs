@@ -1,12 +1,12 @@
 //! The speakers: which, how many, and their filterbanks, as they are and with noise over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
 use speechlens_data::background::{Background, Kind, Noisy};
-use speechlens_data::{Corpus, FilterbankStore, HeldOut, Recording};
+use speechlens_data::{Corpus, FilterbankStore, HeldOut, Preparation, Recording};
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
@@ -14,6 +14,7 @@ use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::{Config, Samples};
 use speechlens_report::progress;
 
+use crate::gender::data::told;
 use crate::reproduce::{Arguments, Profile};
 
 /// Frames between the segments of training. They overlap: that takes the place of cutting them out at random.
@@ -104,14 +105,19 @@ pub struct Data {
 impl Data {
     /// Opens the corpus, splits it, computes filterbanks or takes them from the run's stores.
     pub fn prepare(arguments: &Arguments, setting: &Setting, folder: &Path) -> Result<Self> {
-        let corpus = speechlens_data::open_utterances(&arguments.speakers()?, arguments.seed)?;
-        let chosen = most_recorded(corpus.recordings(), setting.speakers);
+        let preparation = Preparation {
+            strict: arguments.strict,
+            ..Preparation::default()
+        };
+        let corpus =
+            speechlens_data::open_utterances(&arguments.speakers()?, arguments.seed, preparation)?;
+        let mut chosen = most_recorded(corpus.recordings(), setting.speakers);
         let background = match &arguments.musan {
             Some(folder) => Background::musan(folder, arguments.seed)?,
             None => Background::synthetic(arguments.seed),
         };
         let normalization = Normalization::Segment;
-        let store = |name: &str, corpus: &dyn Corpus| -> Result<Arc<FilterbankStore>> {
+        let store = |name: &str, corpus: &dyn Corpus, chosen: &[usize]| {
             let bar = progress::bar(
                 &format!("filterbanks, {name}"),
                 chosen.len(),
@@ -119,11 +125,14 @@ impl Data {
             );
             let path = folder.join("features").join(format!("{name}.h5"));
             let done = |done: usize| bar.set_position(done as u64);
-            let store = FilterbankStore::open_or_compute(&path, corpus, &chosen, &done)?;
+            let store = FilterbankStore::open_or_compute(&path, corpus, chosen, &done);
             bar.finish_and_clear();
-            Ok(Arc::new(store))
+            Ok::<_, anyhow::Error>(Arc::new(store?))
         };
-        let clean = store("speakers", corpus.as_ref())?;
+        let clean = store("speakers", corpus.as_ref(), &chosen)?;
+        // Whatever is laid over speech, it is laid over what can be used.
+        let used: HashSet<&str> = clean.recordings().iter().map(|r| r.id.as_str()).collect();
+        chosen.retain(|index| used.contains(corpus.recordings()[*index].id.as_str()));
         let split = HeldOut::split(clean.recordings(), &clean.frames(), FRAMES)?;
         let mut training = Segments::new(normalization);
         training.append(&clean, &split.train, TRAINING_HOP, &split.speakers)?;
@@ -137,7 +146,7 @@ impl Data {
                 None => clean.clone(),
                 Some(kind) => {
                     let noisy = Noisy::new(corpus.as_ref(), &background, kind);
-                    store(&format!("speakers-{kind}"), &noisy)?
+                    store(&format!("speakers-{kind}"), &noisy, &chosen)?
                 }
             };
             let mut held_out = Segments::new(normalization);
@@ -155,12 +164,14 @@ impl Data {
             speakers: split.speakers,
             conditions,
         };
+        let left_out = [corpus.left_out(), clean.left_out(), &split.left_out].concat();
         data.description = format!(
-            "{}: {} speakers, {} segments of two seconds for training, {} held out",
+            "{}: {} speakers, {} segments of two seconds for training, {} held out{}",
             corpus.name(),
             data.speakers.len(),
             data.training.len(),
             data.held_out().len(),
+            told(arguments, corpus.as_ref(), &left_out),
         );
         Ok(data)
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use hdf5::types::VarLenUnicode;
-use ndarray::{Array1, Array3};
+use ndarray::Array1;
 use speechlens_models::Model;
 use speechlens_nn::tensor_file;
 
@@ -559,11 +559,8 @@ fn good_store(folder: &Folder, task: &str, data: &[&str], name: &str) {
     ];
     let message = folder.fail(&[&["train", "--task", task], data, &store].concat());
     assert!(message.contains("do not fill one batch"), "{message}");
-    std::fs::rename(
-        folder.path(&format!("good/{name}")),
-        folder.path("good/store.h5"),
-    )
-    .unwrap();
+    let store = folder.stored("good", name);
+    std::fs::rename(store, folder.path("good/store.h5")).unwrap();
 }
 
 /// A copy of a good store, changed.
@@ -587,7 +584,7 @@ fn stores() {
         &folder,
         "gender",
         &["synthetic", "--limit", "24"],
-        "synthetic-train.h5",
+        "synthetic-train",
     );
     let bytes = std::fs::read(folder.path("good/store.h5")).unwrap();
     folder.write("cut.h5", &bytes[..bytes.len() / 2]);
@@ -610,33 +607,65 @@ fn stores() {
         for name in ["label", "digit"] {
             claim::<i8>(file, name, &[many]);
         }
-        for name in ["padding", "offset"] {
-            claim::<u32>(file, name, &[many]);
+        for name in ["sound_start", "sound_count"] {
+            claim::<u64>(file, name, &[many]);
         }
-        claim::<f32>(file, "features", &[many, 227, 227]);
+        claim::<u32>(file, "offset", &[many]);
+        claim::<f32>(file, "sound", &[many]);
     });
     store(&folder, "shape.h5", |file| {
-        claim::<f32>(file, "features", &[24, 227])
+        claim::<f32>(file, "sound", &[24, 8000])
     });
     store(&folder, "type.h5", |file| {
-        claim::<VarLenUnicode>(file, "features", &[24, 227, 227])
+        claim::<VarLenUnicode>(file, "sound", &[1_000_000])
     });
-    store(&folder, "column.h5", |file| file.unlink("padding").unwrap());
+    store(&folder, "column.h5", |file| file.unlink("offset").unwrap());
+    let set = |file: &hdf5::File, name: &str, value: u64| {
+        let values = Array1::from_elem(24, value);
+        file.dataset(name).unwrap().write(&values).unwrap();
+    };
+    store(&folder, "start.h5", |file| {
+        set(file, "sound_start", u64::MAX)
+    });
+    store(&folder, "count.h5", |file| {
+        set(file, "sound_count", u64::MAX)
+    });
+    store(&folder, "long.h5", |file| set(file, "sound_count", 8001));
     store(&folder, "sex.h5", |file| {
         file.dataset("label")
             .unwrap()
             .write(&Array1::from_elem(24, 7i8))
             .unwrap();
     });
+    store(&folder, "reason.h5", |file| {
+        let text = ["of no use".parse::<VarLenUnicode>().unwrap()];
+        for name in ["left_out_id", "left_out_reason", "left_out_message"] {
+            file.unlink(name).unwrap();
+            let builder = file.new_dataset_builder();
+            builder.with_data(&text).create(name).unwrap();
+        }
+    });
     store(&folder, "nan.h5", |file| {
-        let values = Array3::from_elem((24, 227, 227), f32::NAN);
-        file.dataset("features").unwrap().write(&values).unwrap();
+        let sound = file.dataset("sound").unwrap();
+        let values = Array1::from_elem(sound.size(), f32::NAN);
+        sound.write(&values).unwrap();
     });
     store(&folder, "crop.h5", |file| {
         let crop = "square".parse::<VarLenUnicode>().unwrap();
         file.attr("crop").unwrap().write_scalar(&crop).unwrap();
     });
-    let anew: &[&str] = &["feature store", "delete it"];
+    let changed = |file: &hdf5::File, bin: u16, level: f32| {
+        let count = Array1::from_elem(24, 1u64);
+        let starts = Array1::from_elem(24, 0u64);
+        let data = || file.new_dataset_builder();
+        data().with_data(&starts).create("changed_start").unwrap();
+        data().with_data(&count).create("changed_count").unwrap();
+        data().with_data(&[bin]).create("changed_bin").unwrap();
+        data().with_data(&[level]).create("changed_level").unwrap();
+    };
+    store(&folder, "bin.h5", |file| changed(file, 227 * 227, -3.0));
+    store(&folder, "level.h5", |file| changed(file, 0, f32::INFINITY));
+    let anew: &[&str] = &["feature store", "give the recordings"];
     let train = [
         "train",
         "--task",
@@ -662,8 +691,14 @@ fn stores() {
             ("type.h5", anew),
             ("column.h5", anew),
             ("sex.h5", anew),
-            ("nan.h5", &["not finite", "delete it"]),
+            ("start.h5", anew),
+            ("count.h5", anew),
+            ("long.h5", anew),
+            ("reason.h5", anew),
+            ("nan.h5", anew),
             ("crop.h5", anew),
+            ("bin.h5", anew),
+            ("level.h5", anew),
         ],
     );
 }
@@ -672,23 +707,27 @@ fn stores() {
 fn filterbanks() {
     let folder = Folder::new();
     voxceleb(&folder);
-    good_store(&folder, "speaker", &["vox"], "vox-filterbanks.h5");
+    good_store(&folder, "speaker", &["vox"], "voxceleb-filterbanks");
     let set = |file: &hdf5::File, name: &str, value: u64| {
         let values = Array1::from_elem(4, value);
         file.dataset(name).unwrap().write(&values).unwrap();
     };
-    store(&folder, "offset.h5", |file| set(file, "offset", u64::MAX));
-    store(&folder, "frames.h5", |file| set(file, "frames", u64::MAX));
+    store(&folder, "offset.h5", |file| {
+        set(file, "frames_start", u64::MAX)
+    });
+    store(&folder, "frames.h5", |file| {
+        set(file, "frames_count", u64::MAX)
+    });
     store(&folder, "mean.h5", |file| {
         claim::<f32>(file, "mean", &[1 << 40, 64])
     });
     store(&folder, "many.h5", |file| {
-        claim::<u64>(file, "offset", &[1 << 40])
+        claim::<u64>(file, "frames_start", &[1 << 40])
     });
     store(&folder, "long.h5", |file| {
         claim::<f32>(file, "features", &[1 << 40, 64]);
-        set(file, "offset", 0);
-        set(file, "frames", 1 << 40);
+        set(file, "frames_start", 0);
+        set(file, "frames_count", 1 << 40);
     });
     let train = [
         "train",
@@ -698,7 +737,7 @@ fn filterbanks() {
         "-o",
         "new.safetensors",
     ];
-    let anew: &[&str] = &["feature store", "delete it"];
+    let anew: &[&str] = &["feature store", "give the recordings"];
     let names = ["offset.h5", "frames.h5", "mean.h5", "many.h5", "long.h5"];
     expect(&folder, &train, &names.map(|name| (name, anew)));
 }
@@ -735,12 +774,14 @@ fn corpora() {
     folder.write_below("name/01/0_01.wav", "");
     folder.write_below("speakers/SPEAKERS.TXT", "; ID\n14 | F\n16\n");
     folder.write_below("stranger/SPEAKERS.TXT", "14 | F | a\n");
-    folder.write_below("stranger/dev/15/1/15-1-0001.flac", "");
+    folder.write_below("stranger/dev/15/1/15-1-0001.wav", "");
+    folder.tone("stranger/dev/15/1/15-1-0001.wav", 8000, 8000);
     folder.write_below("table/vox1_meta.csv", "ID\tName\nid10001\tm\n");
     folder.write_below("sex/vox1_meta.csv", "ID\tGender\nid10001\tx\n");
     folder.write_below("latin/vox1_meta.csv", b"ID\tGender\nid10001\t\xff\n");
     for name in ["table", "sex", "latin"] {
         folder.write_below(&format!("{name}/id10001/v/1.wav"), "");
+        folder.tone(&format!("{name}/id10001/v/1.wav"), 8000, 8000);
     }
     preprocessed(&folder, "labels", &[1, 1, 227, 227], &[1 << 40, 2]);
     preprocessed(&folder, "label", &[1, 1, 227, 227], &[1, 3]);
@@ -752,18 +793,18 @@ fn corpora() {
         &train,
         &[
             ("json", &["audioMNIST_meta.txt", "JSON"]),
-            ("robot", &["audioMNIST_meta.txt", "speaker 01", "robot"]),
-            ("none", &["audioMNIST_meta.txt", "gender"]),
+            ("robot", &["no recordings"]),
+            ("none", &["no recordings"]),
             ("list", &["audioMNIST_meta.txt", "JSON"]),
-            ("bytes", &["audioMNIST_meta.txt", "UTF-8"]),
+            ("bytes", &["audioMNIST_meta.txt", "JSON"]),
             ("nested", &["audioMNIST_meta.txt", "JSON"]),
             ("escape", &["no recordings"]),
             ("name", &["0_01.wav", "DIGIT_01_REPETITION"]),
             ("speakers", &["SPEAKERS.TXT", "line 3", "expected"]),
-            ("stranger", &["SPEAKERS.TXT", "no speaker 15"]),
+            ("stranger", &["no sex", "(15)", "SPEAKERS.TXT"]),
             ("table", &["vox1_meta.csv", "Gender", "again"]),
-            ("sex", &["vox1_meta.csv", "line 2"]),
-            ("latin", &["vox1_meta.csv", "UTF-8"]),
+            ("sex", &["no sex", "(id10001)", "vox1_meta.csv"]),
+            ("latin", &["no sex", "(id10001)", "vox1_meta.csv"]),
         ],
     );
     let digit: &[&str] = &["AlexNet_0_01_1.hdf5", "label", "expected a digit"];
@@ -793,7 +834,14 @@ fn corpora() {
     for n in 1..=12 {
         folder.write_below(&format!("sound/{n:02}/0_{n:02}_0.wav"), "no sound");
     }
-    expect(&folder, &train, &[("sound", &["_0.wav", "ffmpeg"])]);
+    expect(
+        &folder,
+        &train,
+        &[(
+            "sound",
+            &["none can be used", "cannot be decoded", "_0.wav", "ffmpeg"],
+        )],
+    );
 }
 
 /// Every command says what it could not write, and takes away what it began.
@@ -826,6 +874,18 @@ fn a_full_disk() {
     ]
     .concat();
     let stored = [&train[..], &["-o", "new/m.safetensors", "--store", "new"]].concat();
+    let speakers = [
+        "train",
+        "--task",
+        "speaker",
+        "synthetic",
+        "--limit",
+        "4",
+        "-o",
+        "new/m.safetensors",
+        "--store",
+        "new",
+    ];
     let trained = [&audionet[..], &["-o", "new/m.safetensors"]].concat();
     let checkpoint = [&trained[..], &["--checkpoint-seconds", "0"]].concat();
     let cases: &[(&[&str], &str)] = &[
@@ -847,7 +907,8 @@ fn a_full_disk() {
         (&["explain", model, "good.wav", "-o", "new"], "new/"),
         (&trained, "new/m.safetensors"),
         (&checkpoint, "new/m.checkpoint.safetensors"),
-        (&stored, "new/synthetic-train.h5"),
+        (&stored, "new/synthetic-train-"),
+        (&speakers, "new/synthetic-filterbanks-"),
     ];
     let disk = "size=16k";
     let can_mount = folder.can_mount(disk);

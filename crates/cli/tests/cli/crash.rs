@@ -140,10 +140,10 @@ fn kill_stores(often: usize) {
     let started = Instant::now();
     assert!(folder.fail(&compute("whole")).contains("do not fill"));
     let whole = started.elapsed();
-    let name = "synthetic-train.h5";
+    let name = "synthetic-train";
     // HDF5 writes the time into its files: what is in them is compared.
     let read = |store: &str| {
-        let store = Store::open(&folder.path(store).join(name)).unwrap();
+        let store = Store::open(&folder.stored(store, name)).unwrap();
         let recordings = store.recordings().to_vec();
         let columns = (store.padding().to_vec(), store.offsets().to_vec());
         (
@@ -161,7 +161,7 @@ fn kill_stores(often: usize) {
         let (command, stores) = (folder.command(&compute("killed")), folder.path("killed"));
         kills += usize::from(kill(command, after, &stores, kills % 2 == 1));
         while_writing += usize::from(holds(&stores, ".partial"));
-        if folder.path("killed").join(name).exists() {
+        if holds(&stores, ".h5") {
             assert!(read("killed") == expected, "half a store, or another");
             std::fs::remove_dir_all(folder.path("killed")).unwrap();
         }

@@ -59,6 +59,12 @@ fn every_subcommand_explains_itself() {
                 "Learning rate",
                 "--checkpoint-seconds",
                 "in seconds",
+                "LibriTTS",
+                "audioMNIST_meta.txt",
+                "--trim",
+                "--pieces",
+                "--strict",
+                "speechlens cache",
             ],
         ),
         (
@@ -81,6 +87,17 @@ fn every_subcommand_explains_itself() {
             ],
         ),
         (&["evaluate"], &["flip"]),
+        (
+            &["cache"],
+            &[
+                "list",
+                "clear",
+                "path",
+                "SPEECHLENS_CACHE",
+                "loses nothing but time",
+            ],
+        ),
+        (&["cache", "clear"], &["--older-than", "days"]),
         (
             &["augment"],
             &[

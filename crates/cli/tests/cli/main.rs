@@ -5,6 +5,7 @@
 mod augment;
 mod bad_inputs;
 mod bench;
+mod corpora;
 mod crash;
 mod explain;
 mod features;

@@ -259,11 +259,21 @@ fn data() {
     std::fs::create_dir(folder.path("empty")).unwrap();
     folder.write("file", "no store");
     folder.write("bare.h5", "");
+    folder.write("voice.flac", "fLaC");
+    folder.write_below("books/SPEAKERS.TXT", "1 | F\n");
     let cases: &[(&[&str], &[&str])] = &[
         (&["missing"], &["missing", "synthetic"]),
         (&["empty"], &["empty", "AudioMNIST", "LibriSpeech"]),
-        (&["file"], &["file", "feature store"]),
+        (&["file"], &["file", "feature store", "give the recordings"]),
         (&["bare.h5"], &["bare.h5", "feature store"]),
+        (
+            &["voice.flac"],
+            &["voice.flac", "single recording", "folder"],
+        ),
+        (
+            &["books/SPEAKERS.TXT"],
+            &["SPEAKERS.TXT", "table", "the folder: books"],
+        ),
         (
             &["synthetic", "--limit", "10"],
             &["10 samples", "smaller batch"],

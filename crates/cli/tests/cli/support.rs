@@ -13,12 +13,13 @@ use speechlens_models::{
 };
 use tempfile::TempDir;
 
-/// Where a test works: on a disk, since model files are large.
-pub struct Folder(TempDir);
+/// Where a test works: on a disk, since model files are large. Beside it is a cache of its own.
+pub struct Folder(TempDir, TempDir);
 
 impl Folder {
     pub fn new() -> Folder {
-        Folder(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+        let new = || tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Folder(new(), new())
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -83,7 +84,7 @@ impl Folder {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_speechlens"));
         command.args(arguments).current_dir(self.0.path());
-        command.env_remove("RUST_BACKTRACE");
+        self.in_environment(&mut command);
         command
     }
 
@@ -136,10 +137,21 @@ impl Folder {
         command
             .arg(env!("CARGO_BIN_EXE_speechlens"))
             .args(arguments);
+        command.current_dir(self.0.path());
+        self.in_environment(&mut command);
         command
-            .current_dir(self.0.path())
-            .env_remove("RUST_BACKTRACE");
-        command
+    }
+
+    fn in_environment(&self, command: &mut Command) {
+        command.env_remove("RUST_BACKTRACE");
+        command.env("SPEECHLENS_CACHE", self.1.path());
+    }
+
+    /// The store in a folder that was computed under this name.
+    pub fn stored(&self, folder: &str, name: &str) -> PathBuf {
+        let mut stores = self.list(folder).into_iter();
+        let found = stores.find(|file| file.starts_with(&format!("{name}-")));
+        self.path(folder).join(found.unwrap())
     }
 
     /// The paths of all files in it, in order.

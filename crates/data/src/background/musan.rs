@@ -1,14 +1,14 @@
 //! MUSAN's music and noise, as its authors publish it: `music/` and `noise/` with folders of .wav files, and `speech/`, which
-//! is not used.
+//! is not used; other formats are read as well.
 
 use std::path::{Path, PathBuf};
 
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-use speechlens_audio::Audio;
+use speechlens_audio::{Audio, is_recording};
 
 use super::Kind;
-use crate::corpus::{entries, file_stamp};
+use crate::folder::{self, entries};
 use crate::{Error, Result};
 
 /// The files of each kind, in the order of their names.
@@ -31,11 +31,11 @@ impl Musan {
         for (kind, files) in Kind::ALL.into_iter().zip(&mut files) {
             let of_kind = folder.join(kind.name());
             if of_kind.is_dir() {
-                find_wavs(&of_kind, files)?;
+                find(&of_kind, files)?;
             }
             if files.is_empty() {
                 let reason = format!(
-                    "no {kind}/ with .wav files; expected MUSAN as published, a folder of music/, noise/ and speech/ \
+                    "no {kind}/ with recordings; expected MUSAN as published, a folder of music/, noise/ and speech/ \
                      (https://www.openslr.org/17)"
                 );
                 return Err(Error::malformed(folder, reason));
@@ -53,7 +53,7 @@ impl Musan {
         for path in self.files.iter().flatten() {
             let name = path.strip_prefix(&self.folder).unwrap_or(path);
             // One that is gone is an error when it is drawn.
-            let stamp = file_stamp(path).unwrap_or_default();
+            let stamp = folder::stamp(path).unwrap_or_default();
             hash.update(format!("{} {stamp}\n", name.display()).as_bytes());
         }
         format!("MUSAN {}", hash.finalize().to_hex())
@@ -64,7 +64,7 @@ impl Musan {
         let path = self.files[kind as usize]
             .choose(rng)
             .expect("checked when opened");
-        let audio = speechlens_audio::read(path)?;
+        let audio = speechlens_audio::read(path).map_err(Error::Clip)?;
         if audio.rate == 0 {
             let reason = "has a sampling rate of 0 Hz; download it again";
             return Err(Error::malformed(path, reason));
@@ -78,15 +78,12 @@ impl Musan {
     }
 }
 
-/// Every .wav file in a folder and those below it.
-fn find_wavs(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+/// Every recording in a folder and those below it.
+fn find(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for path in entries(folder)? {
         if path.is_dir() {
-            find_wavs(&path, files)?;
-        } else if path
-            .extension()
-            .is_some_and(|ending| ending.eq_ignore_ascii_case("wav"))
-        {
+            find(&path, files)?;
+        } else if is_recording(&path) {
             files.push(path);
         }
     }

@@ -2,6 +2,7 @@ use speechlens_audio::Audio;
 
 use super::{Background, Kind};
 use crate::corpus::{Corpus, Recording};
+use crate::left_out::LeftOut;
 use crate::{Error, Result};
 
 /// A corpus with music or noise behind every recording.
@@ -56,6 +57,18 @@ impl Corpus for Noisy<'_> {
             self.kind,
             self.background.fingerprint()
         ))
+    }
+
+    fn origin(&self) -> String {
+        format!("{}, with {}", self.corpus.origin(), self.kind)
+    }
+
+    fn left_out(&self) -> &[LeftOut] {
+        self.corpus.left_out()
+    }
+
+    fn is_strict(&self) -> bool {
+        self.corpus.is_strict()
     }
 }
 
