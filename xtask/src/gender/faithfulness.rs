@@ -3,7 +3,6 @@
 use anyhow::{Context, Result};
 use candle_core::IndexOp;
 use speechlens_eval::flip::{Order, counts};
-use speechlens_nn::train::Samples;
 use speechlens_report::curves::Series;
 use speechlens_report::heatmap::{Panel, grid};
 use speechlens_report::page::{Block, Headline, Section};

@@ -6,7 +6,6 @@ use ndarray::Array2;
 use speechlens_audio::{FLOOR_DB, RATE, SIZE, WINDOW, frequencies, times};
 use speechlens_data::{Parameters, Sex};
 use speechlens_eval::flip::{Order, counts, ranking};
-use speechlens_nn::train::Samples;
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::page::{Block, Section};

@@ -126,5 +126,6 @@ pub fn run(lab: &Lab) -> Result<Findings> {
         sections: story::sections(trained, setting, data, heatmaps, &flips, folder)?,
         experiments,
         data: data.description.clone(),
+        ..Findings::default()
     })
 }
