@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use speechlens_report::interrupt;
 
+mod account;
 mod audionet;
 mod bench;
 mod clever_hans;
@@ -37,6 +38,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     Reproduce(reproduce::Arguments),
+    Account(account::Arguments),
     Fetch(fetch::Arguments),
     /// Measure how fast SpeechLens is, beside the peers, and write BENCHMARKS.md.
     Bench(bench::Arguments),
@@ -47,6 +49,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Reproduce(arguments) => reproduce::run(&arguments),
+        Task::Account(arguments) => account::run(&arguments),
         Task::Fetch(arguments) => fetch::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::CudaToolkit(arguments) => cuda_toolkit::run(&arguments),

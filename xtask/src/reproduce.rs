@@ -9,11 +9,12 @@ use candle_core::Device;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use speechlens_data::{Artifact, Preparation};
+use speechlens_report::beside::{claims, stories};
 use speechlens_report::interrupt::Interrupt;
-use speechlens_report::page::{Page, Section};
+use speechlens_report::page::{Block, Opening, Page, Section};
 use speechlens_report::results::{Experiment, Results, Run};
 use speechlens_report::table::Table;
-use speechlens_report::thesis::Thesis;
+use speechlens_report::thesis::{Difference, Thesis};
 
 use crate::{
     audionet, clever_hans, finished, fit, gender, mending, methods, repository, sound, speaker,
@@ -174,9 +175,11 @@ pub fn source<const N: usize>(folders: [&Option<PathBuf>; N]) -> Result<String> 
     }
 }
 
-/// What an experiment gives: its entries for results.json, its section of the page, and its tables for the terminal.
-#[derive(Default, Serialize, Deserialize)]
+/// What an experiment gives: its entries for results.json, its sections of the page, and what it has for the first glance.
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Findings {
+    /// Its part of what is seen first.
+    pub opening: Opening,
     /// One for each table and figure, and for what has no number in the thesis.
     pub experiments: Vec<Experiment>,
     /// Its part of the page.
@@ -192,10 +195,12 @@ impl Findings {
     fn joined(all: Vec<Findings>) -> Findings {
         let mut joined = Findings::default();
         for findings in all {
+            joined.opening.headlines.extend(findings.opening.headlines);
+            joined.opening.blocks.extend(findings.opening.blocks);
             joined.experiments.extend(findings.experiments);
             joined.sections.extend(findings.sections);
             for (total, text, between) in [
-                (&mut joined.lead, findings.lead, " "),
+                (&mut joined.lead, findings.lead, "\n"),
                 (&mut joined.data, findings.data, "; "),
             ] {
                 *total = [std::mem::take(total), text]
@@ -250,15 +255,27 @@ struct Runner {
     run: fn(&Lab) -> Result<Findings>,
 }
 
-/// In the order of the page, which tells them as one story.
-const EXPERIMENTS: [Runner; 7] = [
+/// In the order of the page, which tells them as one story. The first has what is seen at the first glance.
+const EXPERIMENTS: [Runner; 9] = [
     Runner {
         name: "gender",
         run: gender::run,
     },
     Runner {
+        name: "first-percent",
+        run: gender::first_percent::run,
+    },
+    Runner {
         name: "mending",
         run: mending::run,
+    },
+    Runner {
+        name: "speaker",
+        run: speaker::run,
+    },
+    Runner {
+        name: "references",
+        run: gender::references::run,
     },
     Runner {
         name: "sound",
@@ -273,35 +290,17 @@ const EXPERIMENTS: [Runner; 7] = [
         run: audionet::run,
     },
     Runner {
-        name: "speaker",
-        run: speaker::run,
-    },
-    Runner {
         name: "methods",
         run: methods::run,
     },
 ];
 
-/// What the end of a run prints; the page has it all.
-const IN_TERMINAL: [&str; 18] = [
-    "accuracy",
+/// What the end of a run prints beside the headlines; the page has it all.
+const IN_TERMINAL: [&str; 4] = [
     "table-6.1",
-    "references",
-    "references-area",
-    "padding",
     "table-6.2",
-    "mending-marks",
-    "sound",
-    "audionet-accuracy",
-    "audionet-flipping",
     "speaker-accuracy",
-    "speaker-measures",
-    "speaker-bands",
-    "methods-gender",
-    "methods-speaker",
-    "clever-hans",
     "clever-hans-methods",
-    "clever-hans-mended",
 ];
 
 /// Runs the experiments and writes `target/reproduce/<run>/`.
@@ -346,31 +345,33 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         gender: OnceCell::new(),
         speaker: OnceCell::new(),
     };
-    let mut findings = Vec::new();
-    for experiment in &asked {
+    let mut done = Vec::new();
+    for (index, experiment) in asked.iter().enumerate() {
+        if !arguments.quiet {
+            eprintln!("{} of {}: {}", index + 1, asked.len(), experiment.name);
+        }
         let run = || (experiment.run)(&lab);
-        findings.push(finished::once(&folder, experiment.name, run)?);
+        done.push(finished::once(&folder, experiment.name, run)?);
+        let to_come: Vec<&str> = asked[index + 1..].iter().map(|e| e.name).collect();
+        report(&lab, start, Findings::joined(done.clone()), &to_come)?;
+        point_latest_to(&root, &name)?;
+        if !arguments.quiet && index == 0 && !to_come.is_empty() {
+            eprintln!("the page so far: {}", folder.join(PAGE).display());
+        }
     }
-    let findings = Findings::joined(findings);
-    let experiments = account(thesis, findings.experiments.clone());
-
-    let run = Run {
-        seed: arguments.seed,
-        profile: arguments.profile.name().into(),
-        device: speechlens_nn::device_name(&device),
-        git: repository::commit(),
-        data: findings.data.clone(),
-        seconds: (start.elapsed().as_secs_f64() * 10.0).round() / 10.0,
-    };
-    let results = Results { run, experiments };
-    results.write(&folder.join("results.json"))?;
-    page(&results, findings, thesis).write(&folder.join("index.html"))?;
-    point_latest_to(&root, &name)?;
+    let findings = Findings::joined(done);
+    let results = Results::read(&folder.join(RESULTS))?;
     // Only now: until here a run that fails goes on from its trained networks and what it found.
     for suffix in [fit::SUFFIX, finished::SUFFIX] {
         remove(&folder, suffix)?;
     }
 
+    for headline in &findings.opening.headlines {
+        println!(
+            "\n{:>8}  {}\n{:10}({})",
+            headline.value, headline.words, "", headline.beneath
+        );
+    }
     for experiment in results
         .experiments
         .iter()
@@ -379,7 +380,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     {
         println!("\n{}\n{}", experiment.title, Table::from(experiment).text());
     }
-    let page = folder.join("index.html");
+    let page = folder.join(PAGE);
     println!(
         "\n{:.0} s. The page: {}",
         results.run.seconds,
@@ -430,28 +431,102 @@ fn remove_partial(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+const PAGE: &str = "index.html";
+const RESULTS: &str = "results.json";
+
+/// Writes results.json and the page with what is found so far.
+fn report(lab: &Lab, start: Instant, findings: Findings, to_come: &[&str]) -> Result<()> {
+    let thesis = Thesis::published();
+    let mut experiments = account(thesis, findings.experiments.clone(), to_come);
+    let of_text = claims(thesis, &experiments);
+    experiments.extend(of_text);
+    let run = Run {
+        seed: lab.arguments.seed,
+        profile: lab.arguments.profile.name().into(),
+        device: speechlens_nn::device_name(lab.device),
+        git: repository::commit(),
+        data: findings.data.clone(),
+        seconds: (start.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+    };
+    let results = Results { run, experiments };
+    results.write(&lab.folder.join(RESULTS))?;
+    let page = page(&results, findings, thesis, to_come);
+    Ok(page.write(&lab.folder.join(PAGE))?)
+}
+
 /// Every table and figure of the thesis in its order: as measured, or with the reason why not; then what it has no number for.
-fn account(thesis: &Thesis, mut measured: Vec<Experiment>) -> Vec<Experiment> {
+fn account(thesis: &Thesis, mut measured: Vec<Experiment>, to_come: &[&str]) -> Vec<Experiment> {
     let mut all = Vec::new();
     for entry in &thesis.entries {
         let found = measured
             .iter()
             .position(|experiment| experiment.id == entry.id);
+        let of = &entry.experiment;
         all.push(match found {
             Some(index) => measured.remove(index),
-            None => entry.not_run(&format!(
-                "the {} experiment was not asked for",
-                entry.experiment
-            )),
+            None if to_come.contains(&of.as_str()) => {
+                entry.not_run(&format!("the {of} experiment is still to come"))
+            }
+            None => entry.not_run(&format!("the {of} experiment was not asked for")),
         });
     }
     all.extend(measured);
     all
 }
 
-fn page(results: &Results, findings: Findings, thesis: &Thesis) -> Page {
+/// Puts a sentence beside whatever tells another story here than in the thesis.
+fn beside_the_print(sections: &mut [Section], thesis: &Thesis, experiments: &[Experiment]) {
+    for section in sections {
+        let entry = thesis.entries.iter().find(|entry| entry.id == section.id);
+        let of_table = entry.and_then(|entry| {
+            let experiment = experiments.iter().find(|e| e.id == entry.id)?;
+            Some(stories(entry, experiment))
+        });
+        let beside = (thesis.claims.iter())
+            .filter(|claim| claim.beside.as_deref() == Some(section.id.as_str()))
+            .filter_map(|claim| claim.story(experiments));
+        let all: Vec<String> = of_table.into_iter().flatten().chain(beside).collect();
+        if !all.is_empty() {
+            section.blocks.push(Block::Note(
+                "Told otherwise here than in the thesis:".into(),
+            ));
+            section.blocks.push(Block::List(all));
+        }
+    }
+}
+
+/// The numbers of the text, and where this differs from the thesis.
+fn last_sections(thesis: &Thesis, experiments: &[Experiment]) -> [Section; 2] {
+    let of_text = experiments.iter().filter(|e| e.id.starts_with("claims-"));
+    let tables = of_text.map(|e| Block::table(Table::from(e), format!("{}.", e.title)));
+    let difference = |difference: &Difference| {
+        format!(
+            "{}. The thesis: {} Here: {}",
+            difference.of, difference.thesis, difference.here
+        )
+    };
+    [
+        Section {
+            id: "claims".into(),
+            title: "The numbers in the thesis's text".into(),
+            blocks: tables.collect(),
+        },
+        Section {
+            id: "differences".into(),
+            title: "Where this differs from the thesis".into(),
+            blocks: vec![
+                Block::Heading("What it does otherwise".into()),
+                Block::List(thesis.differences.iter().map(difference).collect()),
+                Block::Heading("Where the thesis contradicts itself".into()),
+                Block::List(thesis.slips.clone()),
+            ],
+        },
+    ]
+}
+
+fn page(results: &Results, findings: Findings, thesis: &Thesis, to_come: &[&str]) -> Page {
     let run = &results.run;
-    let facts = [
+    let mut facts = vec![
         ("data", run.data.clone()),
         ("profile", run.profile.clone()),
         ("seed", run.seed.to_string()),
@@ -466,11 +541,32 @@ fn page(results: &Results, findings: Findings, thesis: &Thesis) -> Page {
             ),
         ),
     ];
+    if !to_come.is_empty() {
+        facts.insert(0, ("still to come", to_come.join(", ")));
+    }
+    let mut sections = findings.sections;
+    beside_the_print(&mut sections, thesis, &results.experiments);
+    let also: Vec<String> = findings.lead.lines().map(str::to_owned).collect();
+    if !also.is_empty() {
+        sections.insert(
+            0,
+            Section {
+                id: "also".into(),
+                title: "What else was found".into(),
+                blocks: vec![Block::List(also)],
+            },
+        );
+    }
+    sections.extend(last_sections(thesis, &results.experiments));
     Page {
         title: "What the network listens to".into(),
-        lead: findings.lead,
-        facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
-        sections: findings.sections,
+        lead: String::new(),
+        opening: findings.opening,
+        facts: facts
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        sections,
     }
 }
 

@@ -35,11 +35,6 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// The thesis's: 6000, 3000 and 3000.
-    pub fn thesis() -> Sizes {
-        Sizes::at_most(6000, 3000, 3000)
-    }
-
     /// As many recordings as there are.
     pub fn all() -> Sizes {
         Sizes {
@@ -256,7 +251,13 @@ mod tests {
     #[test]
     fn the_thesis_sizes() {
         let recordings = corpus(&[500; 48], &[500; 12]);
-        let split = Split::draw(&recordings, Speakers::PerSex(12), Sizes::thesis(), 3).unwrap();
+        let split = Split::draw(
+            &recordings,
+            Speakers::PerSex(12),
+            Sizes::at_most(6000, 3000, 3000),
+            3,
+        )
+        .unwrap();
         assert_eq!(parts(&split).map(Vec::len), [6000, 3000, 3000]);
         let speakers = |part: &[usize]| {
             part.iter()

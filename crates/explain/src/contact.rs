@@ -131,6 +131,7 @@ impl Sheet {
                 .into(),
             facts: vec![("model".into(), format!("{model_name} ({})", model.arch))],
             sections,
+            ..Page::default()
         })
     }
 

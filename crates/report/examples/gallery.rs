@@ -141,6 +141,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 ],
             },
         ],
+        ..Page::default()
     };
     page.write(&folder.join("index.html"))?;
     Ok(())

@@ -136,6 +136,22 @@ impl Panel {
         )
     }
 
+    /// The spectrogram in grey, the bins of `mask` in red: they are set to a value, in words, that may be found elsewhere too.
+    ///
+    /// # Errors
+    /// As [`Panel::overlay`].
+    pub fn flipped(
+        axes: Axes,
+        spectrogram: ArrayView2<f32>,
+        unit: &str,
+        mask: ArrayView2<bool>,
+        value: &str,
+    ) -> Result<Self> {
+        let verb = format!("set to {value}");
+        let grey = Colormap::grey();
+        Self::painted(axes, spectrogram, unit, grey, mask, MARKED, &verb)
+    }
+
     /// The spectrogram without the bins of `mask`.
     ///
     /// # Errors

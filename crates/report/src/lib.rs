@@ -13,6 +13,7 @@
 //! | [`table`] | the thesis's numbers beside the measured ones, for a page and for a terminal |
 //! | [`results`] | `results.json` |
 //! | [`thesis`] | what was published, as data |
+//! | [`beside`] | what was measured beside what was published |
 //! | [`page`] | the self-contained HTML report |
 //! | [`exhibit`] | one recording's explanation, to look at, point at and listen to |
 //! | [`colormap`] | colours by value |
@@ -52,6 +53,7 @@
 //!             Block::figure(panel.picture()?, "A heatmap over a spectrogram", "Relevance of a recording."),
 //!         ],
 //!     }],
+//!     ..Page::default()
 //! };
 //! page.write(&folder.path().join("index.html"))?;
 //! # Ok(())
@@ -61,6 +63,7 @@
 pub mod animation;
 pub mod atomic;
 pub mod axes;
+pub mod beside;
 pub mod colormap;
 pub mod curves;
 pub mod exhibit;
@@ -86,7 +89,7 @@ pub use curves::{Chart, Series};
 pub use error::{Error, Result};
 pub use exhibit::{Exhibit, Figure, Fold, Sound};
 pub use heatmap::{Panel, grid, limit};
-pub use page::{Block, Page, Section};
+pub use page::{Block, Headline, Opening, Page, Section};
 pub use picture::Picture;
 pub use results::{Cell, Experiment, Results, Row, Run};
 pub use table::Table;

@@ -17,12 +17,34 @@ use std::sync::LazyLock;
 pub struct Page {
     /// The heading.
     pub title: String,
-    /// A few sentences under it.
+    /// A sentence or two under it.
     pub lead: String,
+    /// What is seen at the first glance: numbers in large type, and what stands under them.
+    pub opening: Opening,
     /// Name and value of what a reader must know to repeat it: seed, profile, device …
     pub facts: Vec<(String, String)>,
     /// The sections, in order.
     pub sections: Vec<Section>,
+}
+
+/// What a page says at the first glance; may be empty.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Opening {
+    /// The numbers, three at best.
+    pub headlines: Vec<Headline>,
+    /// A picture, say.
+    pub blocks: Vec<Block>,
+}
+
+/// A number in large type.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Headline {
+    /// The number with its unit.
+    pub value: String,
+    /// Of what it is.
+    pub words: String,
+    /// Somebody else's of the same kind, in small type.
+    pub beneath: String,
 }
 
 /// One section: an experiment, say.
@@ -133,6 +155,8 @@ impl Page {
         let page = PageView {
             title: &self.title,
             lead: &self.lead,
+            headlines: &self.opening.headlines,
+            opening: views(&self.opening.blocks),
             facts: &self.facts,
             sections: sections.collect(),
         };
@@ -153,6 +177,8 @@ impl Page {
 struct PageView<'a> {
     title: &'a str,
     lead: &'a str,
+    headlines: &'a [Headline],
+    opening: Vec<BlockView<'a>>,
     facts: &'a [(String, String)],
     sections: Vec<SectionView<'a>>,
 }

@@ -1,7 +1,9 @@
 //! The page stands on its own: nothing is fetched, everything is escaped, headings are in order.
 
 use ndarray::Array2;
-use speechlens_report::{Animation, Axes, Block, Page, Panel, Row, Section, Table};
+use speechlens_report::{
+    Animation, Axes, Block, Headline, Opening, Page, Panel, Row, Section, Table,
+};
 
 fn page() -> Page {
     let level = Array2::from_shape_fn((8, 8), |(f, t)| (f * t) as f32);
@@ -15,6 +17,14 @@ fn page() -> Page {
     Page {
         title: "<title>".into(),
         lead: "A `code` & more".into(),
+        opening: Opening {
+            headlines: vec![Headline {
+                value: "12 %".into(),
+                words: "of <b>all</b>".into(),
+                beneath: "`theirs`: 10 %".into(),
+            }],
+            blocks: vec![Block::Note("under way".into())],
+        },
         facts: vec![("seed".into(), "\"1\"".into())],
         sections: vec![
             Section {
@@ -71,6 +81,21 @@ fn text_is_escaped_and_backticks_are_code() {
     assert!(html.contains("<dd>&quot;1&quot;</dd>"));
     assert!(!html.contains("<i>item"));
     assert!(html.contains("a &amp; b"));
+}
+
+#[test]
+fn the_first_glance_comes_before_facts_and_sections() {
+    let html = page().html().expect("rendered");
+    let headline = "<li><strong>12 %</strong><span>of &lt;b&gt;all&lt;&#x2f;b&gt;</span><small><code>theirs</code>: 10 %</small></li>";
+    let places = [headline, "<p class=\"note\">under way</p>", "<dl", "<main>"];
+    let places = places.map(|part| html.find(part).expect(part));
+    assert!(places.is_sorted(), "{places:?}");
+    assert!(
+        !Page::default()
+            .html()
+            .expect("rendered")
+            .contains("<ul class=\"headlines\">")
+    );
 }
 
 #[test]

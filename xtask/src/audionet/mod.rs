@@ -106,5 +106,6 @@ pub fn run(lab: &Lab) -> Result<Findings> {
         sections: vec![trained.section(&config)?, explained.section],
         experiments: vec![trained.experiment(), explained.figure, explained.flipping],
         data: data.description,
+        ..Findings::default()
     })
 }

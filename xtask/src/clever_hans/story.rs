@@ -121,10 +121,9 @@ pub fn tell(lab: &Lab, bench: &Bench, outcomes: &[Outcome]) -> Result<Findings> 
     // Behind the table of the methods.
     section.blocks.splice(4..4, figures);
     Ok(Findings {
-        lead: String::new(),
-        data: String::new(),
         experiments: vec![learnt, methods, mended],
         sections: vec![section],
+        ..Findings::default()
     })
 }
 

@@ -18,22 +18,30 @@ use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::{Config, Samples};
 use speechlens_report::progress;
+use speechlens_report::thesis::Thesis;
 
 use crate::reproduce::{Arguments, Profile};
 
-/// How the thesis trained (4.1).
+/// How the thesis trained (4.3.1).
 pub fn thesis_training(seed: u64) -> Config {
+    let thesis = &Thesis::published().gender;
     Config {
-        epochs: 200,
-        batch: 50,
+        epochs: thesis.epochs,
+        batch: thesis.batch,
         optimizer: Optimizer::Sgd {
-            lr: 1e-4,
-            momentum: 0.9,
+            lr: thesis.learning_rate,
+            momentum: thesis.momentum,
         },
         schedule: Schedule::Constant,
         seed,
         loss: Loss::BinaryCrossEntropy,
     }
+}
+
+/// How many recordings the thesis took (4.1).
+fn thesis_sizes() -> Sizes {
+    let thesis = &Thesis::published().gender;
+    Sizes::at_most(thesis.train, thesis.validation, thesis.test)
 }
 
 /// What a profile decides.
@@ -83,9 +91,9 @@ impl Setting {
             },
             Profile::Full => Setting {
                 speakers,
-                sizes: Sizes::thesis(),
+                sizes: thesis_sizes(),
                 config: thesis,
-                flipped: 3000,
+                flipped: Thesis::published().flipping.recordings,
             },
         }
     }

@@ -1,32 +1,30 @@
-//! What the flipped bins say, for the page: is the explanation true, and what zero means.
-
-use std::path::Path;
+//! Figures 6.3 and 6.4 and table 6.1: is the explanation true?
 
 use anyhow::{Context, Result};
-use speechlens_eval::flip::{Order, Point, counts};
-use speechlens_report::Picture;
-use speechlens_report::axes::{Axes, Axis};
-use speechlens_report::curves::{Chart, Series};
-use speechlens_report::page::{Block, Section};
-use speechlens_report::results::Experiment;
+use candle_core::IndexOp;
+use speechlens_eval::flip::{Order, counts};
+use speechlens_report::curves::Series;
+use speechlens_report::heatmap::{Panel, grid};
+use speechlens_report::page::{Block, Headline, Section};
+use speechlens_report::results::{Experiment, Row};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 
-use super::data::Data;
-use super::flipping::{
-    BINS, COUNTS, FEW, Flips, GONE, ORDERS, PERCENTAGES, VALUES, references_file, short,
-};
+use super::flipping::{self, BINS, Flips, ORDERS, few, percent, shares};
+use super::heatmaps::{axes, mask, matrix};
+use super::{Explainer, Trial, level_name, says};
+use crate::reproduce::Lab;
 
 /// What came out of setting a few bins to a value.
-struct Outcome {
-    most: f64,
-    lot: f64,
-    least: f64,
+pub struct Outcome {
+    pub most: f64,
+    pub lot: f64,
+    pub least: f64,
 }
 
 impl Outcome {
-    fn of(flips: &Flips, reference: f32, value: f32) -> Result<Self> {
-        let at = |order| flips.accuracy(reference, order, value, FEW);
+    pub fn of(flips: &Flips, reference: f32, value: f32) -> Result<Self> {
+        let at = |order| flips.accuracy(reference, order, value, few());
         Ok(Outcome {
             most: at(Order::MostRelevant)?,
             lot: at(Order::Random)?,
@@ -34,12 +32,12 @@ impl Outcome {
         })
     }
 
-    fn numbers(&self) -> String {
+    pub fn numbers(&self) -> String {
         format!("{:.1} / {:.1} / {:.1} %", self.most, self.lot, self.least)
     }
 
     /// What it says of the explanation.
-    fn verdict(&self) -> &'static str {
+    pub fn verdict(&self) -> &'static str {
         if self.most < self.lot && self.lot < self.least {
             "what a true explanation should give"
         } else if self.most > self.lot && self.lot > self.least {
@@ -50,225 +48,202 @@ impl Outcome {
     }
 }
 
-/// What was found, in a sentence or two.
-pub fn lead(flips: &Flips, data: &Data) -> Result<String> {
-    let Outcome { most, lot, least } = Outcome::of(flips, 0.0, 0.0)?;
-    Ok(format!(
-        "A network tells male from female voices. Of {} recordings of {} speakers it never heard, it is right on {:.1} %. With the \
-         {FEW} % of the bins that layer-wise relevance propagation calls most relevant set to full level, it is right on \
-         {most:.1} %; with as many bins by lot, on {lot:.1} %; with the least relevant ones, on {least:.1} %.",
-        flips.recordings,
-        data.test.speakers(),
-        flips.accuracy(0.0, Order::MostRelevant, 0.0, 0.0)?,
-    ))
-}
-
-/// The two sections, and their figures as files.
-pub fn sections(flips: &Flips, data: &Data, folder: &Path) -> Result<[Section; 2]> {
-    let experiments = flips.experiments()?;
-    Ok([
-        faithful(flips, data, &experiments, folder)?,
-        zero(flips, &experiments, folder)?,
+/// What was found: accuracy, and what is left of it with a few bins at 0.
+pub fn headlines(trial: &Trial, flips: &Flips) -> Result<Vec<Headline>> {
+    let thesis = Thesis::published();
+    let printed = thesis.entry("table-6.1")?;
+    let few = few();
+    let cell = |row: &str| printed.cell(row, few).context("table 6.1 has no such cell");
+    let Outcome { most, lot, .. } = Outcome::of(flips, 0.0, 0.0)?;
+    let test = &trial.data.test;
+    Ok(vec![
+        Headline {
+            value: format!("{:.1} %", 100.0 * trial.trained.test.accuracy),
+            words: format!(
+                "of {} recordings of {} speakers it never heard are told right",
+                test.dataset.recordings().len(),
+                test.speakers()
+            ),
+            beneath: format!("thesis: {} %", thesis.gender.accuracy),
+        },
+        Headline {
+            value: format!("{most:.1} %"),
+            words: format!(
+                "once the {few} % of the bins that LRP calls most relevant are set to 0; {lot:.1} % with as many by lot"
+            ),
+            beneath: format!("thesis: {} %; by lot {} %", cell("lrp")?, cell("random")?),
+        },
     ])
 }
 
-fn table(experiments: &[Experiment], id: &str) -> Result<Table> {
-    let found = experiments.iter().find(|experiment| experiment.id == id);
-    Ok(Table::from(
-        found.with_context(|| format!("{id} was not measured"))?,
-    ))
-}
-
-fn faithful(
-    flips: &Flips,
-    data: &Data,
-    experiments: &[Experiment],
-    folder: &Path,
-) -> Result<Section> {
-    let shares = chart(flips, "Bins set to full level".into(), 0.0, 0.0, &X::Share)?;
-    let numbers = chart(flips, "The first few bins".into(), 0.0, 0.0, &X::Count)?;
-    shares.write_png(&folder.join("figure-6.3.png"))?;
-    numbers.write_png(&folder.join("figure-6.5.png"))?;
+/// Figure 6.3 and table 6.1, and the mean probability beside them.
+pub fn curves(trial: &Trial, flips: &Flips, lab: &Lab) -> Result<(Vec<Experiment>, Section)> {
+    let thesis = Thesis::published();
+    let [figure, table] = ["figure-6.3", "table-6.1"].map(|id| thesis.entry(id));
+    let (figure, table) = (figure?, table?);
+    let file = "figure-6.3.png";
+    let all = shares()?;
+    let steps = counts(&all, BINS);
+    let printed = |order: Order| {
+        let name = order.to_string();
+        let cells = |column: &f64| table.cell(&name, *column).map(|cell| (*column, cell));
+        let points = table.columns.iter().filter_map(cells).collect();
+        Series::published(format!("{name}, thesis"), points)
+    };
+    let measured = |order: Order| {
+        Ok(flipping::series(
+            order.to_string(),
+            flips.of_thesis(order)?,
+            flipping::share,
+        ))
+    };
+    let measured = ORDERS
+        .into_iter()
+        .map(measured)
+        .collect::<Result<Vec<_>>>()?;
+    let lines = measured.into_iter().chain(ORDERS.map(printed)).collect();
+    let chart = flipping::chart("Bins set to 0", lines)?;
+    chart.write_png(&lab.folder.join(file))?;
+    let experiments = vec![
+        flips.entry(figure, percent(&all), &steps, &[file])?,
+        flips.entry(table, table.headings(), &counts(&table.columns, BINS), &[])?,
+        probability(flips, &all)?,
+    ];
     let outcome = Outcome::of(flips, 0.0, 0.0)?;
-    Ok(Section {
-        id: "table-6.1".into(),
+    let section = Section {
+        id: table.id.clone(),
         title: "Is the explanation true?".into(),
         blocks: vec![
             Block::text(
                 "If the heatmap is true, the network must fail without the bins it calls most relevant (`lrp`), keep its \
                  answer without as many bins by lot (`random`), and become surer without those that speak against it \
-                 (`lrp_rev`). `loudest` takes the loudest bins first and looks at no network: a control.",
-            ),
-            Block::text(
-                "Relevance is that of the true sex, whatever the network answers: taking away what speaks against it can so put \
-                 a wrong answer right.",
+                 (`lrp_rev`). Relevance is that of the true sex, whatever the network answers: taking away what speaks against it \
+                 can so put a wrong answer right.",
             ),
             Block::text(format!(
-                "Here, with {FEW} % of the bins set to full level, most relevant first / by lot / least relevant first: {}. That \
-                 is {}.",
+                "Here, with {} % of the bins set to 0, most relevant first / by lot / least relevant first: {}. That is {}.",
+                few(),
                 outcome.numbers(),
                 outcome.verdict()
             )),
             Block::figure(
-                shares,
-                "Accuracy as bins are flipped, by order",
-                "Figure 6.3: accuracy as a share of the bins is flipped. Hollow: the two values that the thesis prints for `lrp` \
-                 and that are at hand.",
+                chart,
+                "Accuracy as bins are set to 0, by order",
+                format!(
+                    "{} Hollow: the numbers of the thesis's table 6.1.",
+                    figure.caption()
+                ),
             ),
-            Block::figure(
-                numbers,
-                "Accuracy as single bins are flipped, by order",
-                format!("Figure 6.5: the same for small numbers of the {BINS} bins."),
-            ),
-            Block::table(
-                table(experiments, "table-6.1")?,
-                "Table 6.1: accuracy in percent, by share of flipped bins.",
-            ),
+            says(figure),
+            Block::table(Table::from(&experiments[1]), table.caption()),
+            says(table),
             Block::Note(format!(
                 "{} recordings of {} speakers. The bands are 95 % intervals as if each recording were another voice; as they are \
-                 not, the true ones are wider. Where the thesis's cells are empty: {}",
+                 not, the true ones are wider.",
                 flips.recordings,
-                data.test.speakers(),
-                Thesis::published().missing
+                trial.data.test.speakers(),
             )),
         ],
+    };
+    Ok((experiments, section))
+}
+
+/// The mean probability of the true sex in percent.
+fn probability(flips: &Flips, shares: &[f64]) -> Result<Experiment> {
+    let row = |order: Order| {
+        let points = flips.of_thesis(order)?.points.iter();
+        Ok(Row::measured(
+            order.to_string(),
+            points.map(|point| 100.0 * point.mean_probability()),
+        ))
+    };
+    Ok(Experiment {
+        id: "probability".into(),
+        title: "Mean probability of the true sex in percent, as bins are set to 0".into(),
+        columns: percent(shares),
+        rows: ORDERS.into_iter().map(row).collect::<Result<_>>()?,
+        files: Vec::new(),
     })
 }
 
-fn zero(flips: &Flips, experiments: &[Experiment], folder: &Path) -> Result<Section> {
-    let (mut pictures, mut outcomes) = (Vec::new(), Vec::new());
-    for reference in &flips.references {
-        for value in VALUES {
-            let title = format!(
-                "relevance against {}, set to {}",
-                short(*reference),
-                short(value)
-            );
-            let picture = chart(flips, title.clone(), *reference, value, &X::Share)?;
-            picture.write_png(&folder.join(references_file(*reference, value)))?;
-            let outcome = Outcome::of(flips, *reference, value)?;
-            let fits = if *reference == value {
-                "the value is the reference"
-            } else {
-                "the value is another"
-            };
-            outcomes.push(format!(
-                "{title} ({fits}): {}, {}",
-                outcome.numbers(),
-                outcome.verdict()
-            ));
-            pictures.push((picture, title));
+/// Figure 6.4: a recording that is still classified right with almost all of its bins gone, the least relevant first. A woman's, as in
+/// the thesis, if there is one.
+pub fn almost_gone(
+    lab: &Lab,
+    trial: &Trial,
+    explainer: &Explainer,
+    flips: &Flips,
+) -> Result<(Experiment, Section)> {
+    let entry = Thesis::published().entry("figure-6.4")?;
+    let gone = Thesis::published().flipping.gone;
+    let curve = flips.of_thesis(Order::LeastRelevant)?;
+    let [before, after] = [0.0, gone].map(|percent| flipping::point(curve, percent));
+    let (before, after) = (before?, after?);
+    let pairs = before.right.iter().zip(&after.right);
+    let still: Vec<bool> = pairs.map(|(before, after)| *before && *after).collect();
+    let count = |all: &[bool]| all.iter().filter(|right| **right).count() as f64;
+    let share = 100.0 * count(&still) / count(&before.right);
+    let mut files = Vec::new();
+    let mut blocks = vec![Block::text(format!(
+        "Of the recordings that are classified right, {share:.1} % still are with {gone} % of the bins set to {}, the least \
+         relevant for the true sex first: the {} most relevant bins are left to the network.",
+        level_name(explainer.reference),
+        BINS - counts(&[gone], BINS)[0],
+    ))];
+    let data = &trial.data.test;
+    let places = || (0..still.len()).filter(|place| still[*place]);
+    let is_female =
+        |place: &usize| data.label(*place) as usize == speechlens_data::Sex::Female.index();
+    match places().find(is_female).or_else(|| places().next()) {
+        None => blocks.push(Block::Note(
+            "There is no recording that is still classified right.".into(),
+        )),
+        Some(place) => {
+            let recording = &data.dataset.recordings()[place];
+            let explanation = explainer.explain(data, &[place], lab.device)?;
+            let spectrogram = data.dataset.spectrogram(place)?;
+            let relevance = matrix(&explanation.relevance.i((0, 0))?)?;
+            let count = counts(&[gone], BINS)[0];
+            let mask = mask(Order::LeastRelevant, &spectrogram, &relevance, count);
+            let view = spectrogram.view();
+            let panels = [
+                Panel::spectrogram(axes(), view, "level (dB)")?
+                    .titled(format!("recording {}", recording.id)),
+                Panel::removed(axes(), view, "level (dB)", mask.view())?
+                    .titled("what is left of it"),
+            ];
+            let file = "figure-6.4.png";
+            grid(&panels, 2)?.write_png(&lab.folder.join(file))?;
+            files.push(file.to_owned());
+            blocks.push(Block::Figure {
+                pictures: vec![
+                    (panels[0].picture()?, "A whole spectrogram".into()),
+                    (
+                        panels[1].picture()?,
+                        "The same spectrogram with almost all of its bins gone".into(),
+                    ),
+                ],
+                caption: format!("{} Left: the whole of it.", entry.caption()),
+            });
         }
     }
-    Ok(Section {
-        id: "references".into(),
-        title: "What zero means".into(),
-        blocks: vec![
-            Block::text(
-                "On the decibel scale, 0 is not silence but full level. The thesis's relevance therefore says what a bin does by \
-                 being quieter than full level, and its test raises bins to full level. The rules `gender-silence` ask the other \
-                 question, what a bin does by being louder than silence, and their test is to silence bins.",
-            ),
-            Block::text(
-                "An explanation speaks against a reference. Only a test that sets bins to this reference asks it about what it \
-                 claims; a test with another value asks another question, and may well be answered with the opposite.",
-            ),
-            Block::text(format!(
-                "Accuracy with {FEW} % of the bins changed, most relevant first / by lot / least relevant first:"
-            )),
-            Block::List(outcomes),
-            Block::Figure {
-                pictures,
-                caption: "Both references, each tested with both values.".into(),
-            },
-            Block::table(
-                table(experiments, "references")?,
-                format!("Accuracy in percent with {FEW} % of the bins changed."),
-            ),
-            Block::table(
-                table(experiments, "references-area")?,
-                format!(
-                    "Area under the accuracy from 0 to {GONE} % of the bins: 100 if every answer stays right."
-                ),
-            ),
-            Block::table(
-                table(experiments, "references-probability")?,
-                format!(
-                    "Mean sigmoid of the true sex's logit, in percent, with {FEW} % of the bins changed."
-                ),
-            ),
-        ],
-    })
-}
-
-/// The curves of one reference and one value.
-fn chart(flips: &Flips, title: String, reference: f32, value: f32, axis: &X) -> Result<Picture> {
-    let series = |order: Order| -> Result<Series> {
-        let shown: Vec<&Point> = flips
-            .curve(reference, order, value)?
-            .points
-            .iter()
-            .filter(|p| axis.shows(p))
-            .collect();
-        let band = shown.iter().map(|point| {
-            let (low, high) = point.accuracy_interval();
-            (axis.position(point), 100.0 * low, 100.0 * high)
-        });
-        let band = band.collect();
-        let points = shown
-            .iter()
-            .map(|point| (axis.position(point), 100.0 * point.accuracy()))
-            .collect();
-        Ok(Series::new(order.to_string(), points).with_band(band))
+    blocks.push(says(entry));
+    let experiment = Experiment {
+        id: entry.id.clone(),
+        title: entry.title.clone(),
+        columns: ["accuracy, %", "still right, % of those right before"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: vec![Row::measured(
+            format!("{gone} % gone, {}", Order::LeastRelevant),
+            [100.0 * after.accuracy(), share],
+        )],
+        files,
     };
-    let mut all = ORDERS.into_iter().map(series).collect::<Result<Vec<_>>>()?;
-    if let (X::Share, true) = (axis, reference == 0.0 && value == 0.0) {
-        let facts = Thesis::published();
-        let untouched = facts.fact("gender-accuracy")?.values[0];
-        let flipped = facts.fact("gender-accuracy-flipped")?.values[0];
-        all.push(Series::published(
-            "lrp, thesis",
-            vec![(0.0, untouched), (FEW, flipped)],
-        ));
-    }
-    let y = Axis::linear("accuracy (%)", 0.0, 100.0);
-    let chart = Chart {
-        title,
-        axes: Axes { x: axis.axis(), y },
-        series: all,
+    let section = Section {
+        id: entry.id.clone(),
+        title: format!("{gone} % of the bins gone"),
+        blocks,
     };
-    Ok(chart.picture()?)
-}
-
-/// What the abscissa shows.
-enum X {
-    Share,
-    Count,
-}
-
-impl X {
-    fn axis(&self) -> Axis {
-        match self {
-            X::Share => Axis::log_with_zero("flipped bins (%)", FEW, GONE),
-            X::Count => Axis::log_with_zero(
-                "flipped bins",
-                COUNTS[1] as f64,
-                COUNTS[COUNTS.len() - 1] as f64,
-            ),
-        }
-    }
-
-    fn shows(&self, point: &Point) -> bool {
-        match self {
-            X::Share => counts(&PERCENTAGES, BINS).contains(&point.count),
-            X::Count => COUNTS.contains(&point.count),
-        }
-    }
-
-    fn position(&self, point: &Point) -> f64 {
-        match self {
-            X::Share => 100.0 * point.count as f64 / BINS as f64,
-            X::Count => point.count as f64,
-        }
-    }
+    Ok((experiment, section))
 }

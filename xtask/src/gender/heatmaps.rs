@@ -1,46 +1,24 @@
-//! Figures 6.1, 6.2 and 6.4: what the network listens to, drawn over spectrograms.
-
-use std::path::Path;
+//! Figures 6.1 and 6.2: what the network listens to, drawn over spectrograms, and the bins that matter most.
 
 use anyhow::{Context, Result};
-use candle_core::{Device, IndexOp};
+use candle_core::IndexOp;
 use ndarray::Array2;
-use speechlens_audio::{RATE, SIZE, WINDOW, frequencies, times};
+use speechlens_audio::{FLOOR_DB, RATE, SIZE, WINDOW, frequencies, times};
 use speechlens_data::{Parameters, Sex};
 use speechlens_eval::flip::{Order, counts, ranking};
-use speechlens_nn::train::Samples;
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::page::{Block, Section};
-use speechlens_report::results::{Cell, Experiment, Row};
+use speechlens_report::results::{Experiment, Row};
 use speechlens_report::table::Table;
 use speechlens_report::thesis::Thesis;
 
-use super::data::Data;
-use super::flipping::{Flips, GONE};
-use super::training::Trained;
-use super::{Explainer, level_name};
+use super::flipping::BINS;
+use super::{Explainer, Trial, level_name, says};
+use crate::reproduce::Lab;
 
-/// The share of the bins that figure 6.2 marks.
-const MARKED: f64 = 1.0;
-/// The frequency that parts low from high in the numbers beside figure 6.1: above F0 and the first formants' bulk.
+/// The frequency that parts low from high in the numbers beside heatmaps: above F0 and the first formants' bulk.
 const LOW_HZ: f64 = 1000.0;
-
-/// Figures for the page and for results.json.
-pub struct Heatmaps {
-    pub sections: Vec<Section>,
-    pub experiments: Vec<Experiment>,
-}
-
-/// One explained recording.
-struct Example {
-    sex: Sex,
-    id: String,
-    spectrogram: Array2<f32>,
-    /// By explainer.
-    relevance: Vec<Array2<f32>>,
-    logit: f32,
-}
 
 /// The axes of a spectrogram.
 pub fn axes() -> Axes {
@@ -75,175 +53,241 @@ pub fn mask(
     mask
 }
 
-/// Draws the first test recording of each sex that is classified right, or the first if none is.
-pub fn draw(
-    explainers: &[Explainer],
-    data: &Data,
-    trained: &Trained,
-    folder: &Path,
-    device: &Device,
-) -> Result<Heatmaps> {
-    let recordings = data.test.dataset.recordings();
-    let example = |sex: Sex| -> Result<Example> {
-        let of_sex = || {
-            (0..data.test.dataset.len()).filter(move |place| recordings[*place].sex == Some(sex))
-        };
+/// A recording of the test.
+pub struct Example {
+    pub place: usize,
+    pub sex: Sex,
+    pub id: String,
+    pub spectrogram: Array2<f32>,
+}
+
+impl Example {
+    /// The first test recording of a sex that is classified right, or the first if none is.
+    pub fn of(trial: &Trial, sex: Sex) -> Result<Self> {
+        let data = &trial.data;
+        let recordings = data.test.dataset.recordings();
+        let of_sex = || (0..recordings.len()).filter(|place| recordings[*place].sex == Some(sex));
         let place = of_sex()
-            .find(|place| trained.is_right(data, *place))
+            .find(|place| trial.trained.is_right(data, *place))
             .or_else(|| of_sex().next());
         let place = place.with_context(|| format!("the test has no {sex} recording"))?;
-        let explanations = explainers
-            .iter()
-            .map(|e| e.explain(&data.test, &[place], device))
-            .collect::<Result<Vec<_>>>()?;
         Ok(Example {
+            place,
             sex,
             id: recordings[place].id.clone(),
             spectrogram: data.test.dataset.spectrogram(place)?,
-            relevance: explanations
-                .iter()
-                .map(|e| matrix(&e.relevance.i((0, 0))?))
-                .collect::<Result<_>>()?,
-            logit: explanations[0].logits.i((0, sex.index()))?.to_scalar()?,
         })
-    };
-    let examples = [example(Sex::Female)?, example(Sex::Male)?];
-    let (first, first_section) = overlays(explainers, &examples, folder)?;
-    let (second, second_section) = most_relevant(&explainers[0], &examples, folder)?;
-    Ok(Heatmaps {
-        sections: vec![first_section, second_section],
-        experiments: vec![first, second],
-    })
+    }
+
+    /// A woman's and a man's, in the thesis's order.
+    pub fn of_each_sex(trial: &Trial) -> Result<[Self; 2]> {
+        Ok([Self::of(trial, Sex::Female)?, Self::of(trial, Sex::Male)?])
+    }
+
+    /// Its relevance for the true sex, and that sex's logit.
+    pub fn relevance(
+        &self,
+        lab: &Lab,
+        trial: &Trial,
+        explainer: &Explainer,
+    ) -> Result<(Array2<f32>, f32)> {
+        let explained = explainer.explain(&trial.data.test, &[self.place], lab.device)?;
+        let logit = explained.logits.i((0, self.sex.index()))?.to_scalar()?;
+        Ok((matrix(&explained.relevance.i((0, 0))?)?, logit))
+    }
+
+    /// The heatmap over the spectrogram.
+    pub fn overlay(&self, title: String, relevance: &Array2<f32>) -> Result<Panel> {
+        let (level, relevance) = (self.spectrogram.view(), relevance.view());
+        Ok(Panel::overlay(axes(), level, relevance, limit(relevance))?.titled(title))
+    }
+
+    pub fn title(&self) -> String {
+        format!("{}, recording {}", self.sex, self.id)
+    }
 }
 
-fn overlays(
-    explainers: &[Explainer],
-    examples: &[Example],
-    folder: &Path,
-) -> Result<(Experiment, Section)> {
-    let entry = Thesis::published().entry("figure-6.1")?;
-    let rows_below = frequencies().iter().filter(|hz| **hz < LOW_HZ).count();
-    let mut blocks = vec![Block::text(
-        "Relevance says how much each bin of the spectrogram speaks for the speaker's true sex (red) or against it (blue). It \
-         is carried from the network's answer back to the input, layer by layer.",
-    )];
-    let (mut rows, mut files) = (Vec::new(), Vec::new());
-    for (index, explainer) in explainers.iter().enumerate() {
-        let panel = |example: &Example| -> Result<Panel> {
-            let relevance = example.relevance[index].view();
-            let panel = Panel::overlay(
-                axes(),
-                example.spectrogram.view(),
-                relevance,
-                limit(relevance),
-            )?;
-            Ok(panel.titled(format!("{}, recording {}", example.sex, example.id)))
+/// The bins of a recording that matter most: as many as figure 6.2 marks.
+pub struct Top {
+    mask: Array2<bool>,
+    /// How much of the positive relevance is on them, in percent.
+    pub held: f64,
+    /// How many of them lie low, in percent.
+    pub low: f64,
+    /// Half of them lie below, in Hz.
+    pub median: f64,
+    /// How many of them lie in frames that are silent throughout, in percent: mostly padding.
+    pub silent: f64,
+}
+
+impl Top {
+    pub fn of(spectrogram: &Array2<f32>, relevance: &Array2<f32>) -> Self {
+        let count = counts(&[Thesis::published().flipping.marked], BINS)[0];
+        let mask = mask(Order::MostRelevant, spectrogram, relevance, count);
+        let positive = |kept: bool| {
+            let bins = relevance.iter().zip(&mask);
+            let bins = bins.filter(|(_, marked)| kept || **marked);
+            bins.map(|(r, _)| f64::from(r.max(0.0))).sum::<f64>()
         };
-        let panels = examples.iter().map(panel).collect::<Result<Vec<_>>>()?;
-        let file = format!("figure-6.1-{}.png", explainer.preset);
-        grid(&panels, 2)?.write_png(&folder.join(&file))?;
-        files.push(file);
-        let pictures = panels.iter().zip(examples).map(|(panel, example)| {
-            Ok((
-                panel.picture()?,
-                format!("Heatmap over the spectrogram of a {} speaker", example.sex),
-            ))
-        });
-        blocks.push(Block::Figure {
-            pictures: pictures.collect::<Result<_>>()?,
-            caption: format!(
-                "Rules `{}`: relevance against {}.",
-                explainer.preset,
-                level_name(explainer.reference)
-            ),
-        });
-        for example in examples {
-            let relevance = &example.relevance[index];
-            let positive = |part: ndarray::ArrayView2<f32>| {
-                part.iter().map(|r| f64::from(r.max(0.0))).sum::<f64>()
-            };
-            let low = positive(relevance.slice(ndarray::s![..rows_below, ..]));
-            let cells = [
-                f64::from(example.logit),
-                relevance.iter().map(|r| f64::from(*r)).sum(),
-                100.0 * low / positive(relevance.view()),
-            ];
-            rows.push(Row::measured(
-                format!("{}, {}", example.sex, explainer.preset),
-                cells,
-            ));
+        let marked = || mask.indexed_iter().filter(|(_, marked)| **marked);
+        let percent = |count: usize| 100.0 * count as f64 / marked().count() as f64;
+        let hz = frequencies();
+        let mut heights: Vec<f64> = marked().map(|((row, _), _)| hz[row]).collect();
+        heights.sort_by(f64::total_cmp);
+        let is_silent = |frame: usize| {
+            let mut levels = spectrogram.column(frame).into_iter();
+            levels.all(|level| *level <= FLOOR_DB)
+        };
+        let silent: Vec<bool> = (0..spectrogram.ncols()).map(is_silent).collect();
+        Top {
+            held: 100.0 * positive(false) / positive(true),
+            low: percent(heights.iter().filter(|hz| **hz < LOW_HZ).count()),
+            median: heights[heights.len() / 2],
+            silent: percent(marked().filter(|((_, frame), _)| silent[*frame]).count()),
+            mask,
         }
     }
+
+    /// The spectrogram with these bins set to 0.
+    pub fn panel(&self, spectrogram: &Array2<f32>) -> Result<Panel> {
+        let (level, mask) = (spectrogram.view(), self.mask.view());
+        Ok(Panel::flipped(axes(), level, "level (dB)", mask, "0 dB")?)
+    }
+}
+
+/// The headings of [`Top::cells`].
+pub fn top_columns() -> Vec<String> {
+    [
+        "positive relevance on them, %".to_owned(),
+        format!("below {} kHz, %", LOW_HZ / 1000.0),
+        "median frequency, Hz".to_owned(),
+        "in padding, %".to_owned(),
+    ]
+    .to_vec()
+}
+
+impl Top {
+    pub fn cells(&self) -> [f64; 4] {
+        [self.held, self.low, self.median, self.silent]
+    }
+}
+
+/// The heatmaps of some recordings by one set of rules, as a picture in a file and on the page, and what they add up to.
+pub fn overlays(
+    lab: &Lab,
+    trial: &Trial,
+    explainer: &Explainer,
+    examples: &[Example],
+    id: &str,
+    title: &str,
+) -> Result<(Experiment, Block)> {
+    let rows_below = frequencies().iter().filter(|hz| **hz < LOW_HZ).count();
+    let (mut panels, mut rows, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
+    for example in examples {
+        let (relevance, logit) = example.relevance(lab, trial, explainer)?;
+        let positive = |part: ndarray::ArrayView2<f32>| {
+            part.iter().map(|r| f64::from(r.max(0.0))).sum::<f64>()
+        };
+        let low = positive(relevance.slice(ndarray::s![..rows_below, ..]));
+        let cells = [
+            f64::from(logit),
+            relevance.iter().map(|r| f64::from(*r)).sum(),
+            100.0 * low / positive(relevance.view()),
+        ];
+        rows.push(Row::measured(example.sex.name(), cells));
+        let panel = example.overlay(example.title(), &relevance)?;
+        pictures.push((
+            panel.picture()?,
+            format!("Heatmap over the spectrogram of a {} speaker", example.sex),
+        ));
+        panels.push(panel);
+    }
+    let file = format!("{id}.png");
+    grid(&panels, 2)?.write_png(&lab.folder.join(&file))?;
     let columns = [
         "logit of the true sex",
         "sum of relevance",
         "positive relevance below 1 kHz, %",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    ];
     let experiment = Experiment {
-        id: entry.id.clone(),
-        title: entry.title.clone(),
-        columns,
+        id: id.to_owned(),
+        title: title.to_owned(),
+        columns: columns.map(str::to_owned).to_vec(),
         rows,
-        files,
+        files: vec![file],
     };
-    blocks.push(Block::table(
-        Table::from(&experiment),
-        "What the bins' relevance adds up to. The rest of the logit stays with the biases and with ε.",
-    ));
-    Ok((
-        experiment,
-        Section {
-            id: entry.id.clone(),
-            title: "What the network listens to".into(),
-            blocks,
-        },
-    ))
+    let figure = Block::Figure {
+        pictures,
+        caption: format!(
+            "{title}. Red speaks for the speaker's true sex, blue against it. Rules `{}`: relevance against {}.",
+            explainer.preset,
+            level_name(explainer.reference)
+        ),
+    };
+    Ok((experiment, figure))
 }
 
-fn most_relevant(
+/// Figure 6.1.
+pub fn heatmaps(
+    lab: &Lab,
+    trial: &Trial,
     explainer: &Explainer,
     examples: &[Example],
-    folder: &Path,
+) -> Result<(Experiment, Block, Section)> {
+    let entry = Thesis::published().entry("figure-6.1")?;
+    let (experiment, figure) = overlays(lab, trial, explainer, examples, &entry.id, &entry.title)?;
+    let mut numbered = figure.clone();
+    if let Block::Figure { caption, .. } = &mut numbered {
+        *caption = format!("{}: {caption}", entry.number());
+    }
+    let section = Section {
+        id: entry.id.clone(),
+        title: "What the network listens to".into(),
+        blocks: vec![
+            Block::text(
+                "Relevance says how much each bin of the spectrogram speaks for the speaker's true sex (red) or against it (blue). \
+                 It is carried from the network's answer back to the input, layer by layer.",
+            ),
+            numbered,
+            says(entry),
+            Block::table(
+                Table::from(&experiment),
+                "What the bins' relevance adds up to. The rest of the logit stays with the biases and with ε.",
+            ),
+        ],
+    };
+    Ok((experiment, figure, section))
+}
+
+/// Figure 6.2.
+pub fn most_relevant(
+    lab: &Lab,
+    trial: &Trial,
+    explainer: &Explainer,
+    examples: &[Example],
 ) -> Result<(Experiment, Section)> {
-    let entry = Thesis::published().entry("figure-6.2")?;
-    let count = counts(&[MARKED], SIZE * SIZE)[0];
+    let thesis = Thesis::published();
+    let entry = thesis.entry("figure-6.2")?;
+    let marked = thesis.flipping.marked;
     let (mut panels, mut pictures, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     for example in examples {
-        let relevance = &example.relevance[0];
-        let mask = mask(Order::MostRelevant, &example.spectrogram, relevance, count);
-        let panel = Panel::marked(
-            axes(),
-            example.spectrogram.view(),
-            "level (dB)",
-            mask.view(),
-        )?
-        .titled(format!("{}, recording {}", example.sex, example.id));
-        let positive = |kept: bool| {
-            let bins = relevance
-                .iter()
-                .zip(&mask)
-                .filter(|(_, marked)| kept || **marked);
-            bins.map(|(r, _)| f64::from(r.max(0.0))).sum::<f64>()
-        };
-        rows.push(Row::measured(
-            example.sex.name(),
-            [100.0 * positive(false) / positive(true)],
-        ));
+        let (relevance, _) = example.relevance(lab, trial, explainer)?;
+        let top = Top::of(&example.spectrogram, &relevance);
+        let panel = top.panel(&example.spectrogram)?.titled(example.title());
+        rows.push(Row::measured(example.sex.name(), top.cells()));
         let alt = format!(
-            "The most relevant bins marked in the spectrogram of a {} speaker",
+            "The most relevant bins set to 0 in the spectrogram of a {} speaker",
             example.sex
         );
         pictures.push((panel.picture()?, alt));
         panels.push(panel);
     }
     let file = "figure-6.2.png".to_owned();
-    grid(&panels, 2)?.write_png(&folder.join(&file))?;
+    grid(&panels, 2)?.write_png(&lab.folder.join(&file))?;
     let experiment = Experiment {
         id: entry.id.clone(),
         title: entry.title.clone(),
-        columns: vec!["share of the positive relevance, %".into()],
+        columns: top_columns(),
         rows,
         files: vec![file],
     };
@@ -251,98 +295,22 @@ fn most_relevant(
         Block::Figure {
             pictures,
             caption: format!(
-                "The {MARKED} % most relevant bins ({count} of {}), rules `{}`.",
-                SIZE * SIZE,
+                "{} These are {} of {BINS} bins, by the rules `{}`.",
+                entry.caption(),
+                counts(&[marked], BINS)[0],
                 explainer.preset
             ),
         },
+        says(entry),
         Block::table(
             Table::from(&experiment),
-            "How much of the positive relevance lies on these bins.",
+            "How much of the positive relevance lies on these bins, and where they lie. Padding: frames at −80 dB throughout.",
         ),
     ];
-    Ok((
-        experiment,
-        Section {
-            id: entry.id.clone(),
-            title: format!("The {MARKED} % that matters most"),
-            blocks,
-        },
-    ))
-}
-
-/// Figure 6.4: a recording that is still classified right with 95 % of its bins gone, the least relevant first.
-pub fn almost_gone(
-    explainer: &Explainer,
-    flips: &Flips,
-    data: &Data,
-    folder: &Path,
-    device: &Device,
-) -> Result<(Section, Experiment)> {
-    let entry = Thesis::published().entry("figure-6.4")?;
-    let right = |percent| flips.right(explainer, Order::LeastRelevant, percent);
-    let still: Vec<bool> = right(0.0)?
-        .iter()
-        .zip(right(GONE)?)
-        .map(|(before, after)| *before && *after)
-        .collect();
-    let before = right(0.0)?.iter().filter(|right| **right).count();
-    let share = 100.0 * still.iter().filter(|right| **right).count() as f64 / before as f64;
-    let mut files = Vec::new();
-    let text = format!(
-        "Of the recordings that are classified right, {share:.1} % still are with {GONE} % of the bins set to {}, the least \
-         relevant for the true sex first: the {} most relevant bins are left to the network.",
-        level_name(explainer.reference),
-        SIZE * SIZE - counts(&[GONE], SIZE * SIZE)[0],
-    );
-    let mut blocks = vec![Block::text(text)];
-    match still.iter().position(|right| *right) {
-        None => blocks.push(Block::Note(
-            "There is no recording that is still classified right.".into(),
-        )),
-        Some(place) => {
-            let recording = &data.test.dataset.recordings()[place];
-            let explanation = explainer.explain(&data.test, &[place], device)?;
-            let spectrogram = data.test.dataset.spectrogram(place)?;
-            let relevance = matrix(&explanation.relevance.i((0, 0))?)?;
-            let mask = mask(
-                Order::LeastRelevant,
-                &spectrogram,
-                &relevance,
-                counts(&[GONE], SIZE * SIZE)[0],
-            );
-            let panels = [
-                Panel::spectrogram(axes(), spectrogram.view(), "level (dB)")?
-                    .titled(format!("recording {}", recording.id)),
-                Panel::removed(axes(), spectrogram.view(), "level (dB)", mask.view())?
-                    .titled("what is left of it"),
-            ];
-            let file = "figure-6.4.png".to_owned();
-            grid(&panels, 2)?.write_png(&folder.join(&file))?;
-            files.push(file);
-            blocks.push(Block::Figure {
-                pictures: vec![
-                    (panels[0].picture()?, "A whole spectrogram".into()),
-                    (panels[1].picture()?, "The same spectrogram with almost all of its bins gone".into()),
-                ],
-                caption: "A recording before, and with almost all of its bins gone: still classified right.".into(),
-            });
-        }
-    }
-    let experiment = Experiment {
-        id: entry.id.clone(),
-        title: entry.title.clone(),
-        columns: vec!["still right, % of those right before".into()],
-        rows: vec![Row::measured(
-            format!("{GONE} % gone, lrp_rev"),
-            [Cell::from(share)],
-        )],
-        files,
-    };
     let section = Section {
         id: entry.id.clone(),
-        title: format!("{GONE} % of the bins gone"),
+        title: format!("The {marked} % that matters most"),
         blocks,
     };
-    Ok((section, experiment))
+    Ok((experiment, section))
 }

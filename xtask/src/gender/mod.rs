@@ -3,28 +3,33 @@
 
 pub mod data;
 mod faithfulness;
+pub mod first_percent;
 pub mod flipping;
 pub mod heatmaps;
+pub mod references;
 pub mod training;
 mod video;
 
 use anyhow::Result;
 use candle_core::Device;
 use speechlens_eval::dataset::to_tensor;
+use speechlens_eval::flip::counts;
 use speechlens_lrp::{Composite, Explanation, Lrp};
 use speechlens_nn::Graph;
-use speechlens_report::page::{Block, Section};
+use speechlens_report::page::{Block, Opening, Section};
 use speechlens_report::results::{Experiment, Row};
 use speechlens_report::table::Table;
-use speechlens_report::thesis::Thesis;
+use speechlens_report::thesis::{Entry, Thesis};
 
 use crate::fit;
 use crate::reproduce::{Findings, Lab};
 use data::{Data, Setting};
+use flipping::{BINS, Flips, ORDERS, What, shares};
+use heatmaps::Example;
 use training::Trained;
 
-/// The thesis's rules, against full level; the same rules against silence.
-pub const PRESETS: [&str; 2] = ["thesis-gender", "gender-silence"];
+/// The thesis's rules, against full level.
+pub const PRESET: &str = "thesis-gender";
 
 /// What the two input values are called: 0 dB, the loudest, and −80 dB, the quietest.
 pub fn level_name(decibels: f32) -> String {
@@ -90,92 +95,99 @@ impl Trial {
 
 /// Trains, explains and tests.
 pub fn run(lab: &Lab) -> Result<Findings> {
-    let (arguments, folder, device) = (lab.arguments, lab.folder, lab.device);
+    let trial = lab.gender()?;
     let Trial {
         setting,
         data,
         trained,
-    } = lab.gender()?;
-    let graph = &trained.graph;
-    let explainers = PRESETS
-        .iter()
-        .map(|preset| Explainer::new(graph, preset))
-        .collect::<Result<Vec<_>>>()?;
+    } = trial;
+    let explainer = &Explainer::new(&trained.graph, PRESET)?;
+    fit::chart(&trained.history)?.write_png(&lab.folder.join("training.png"))?;
+    let examples = &Example::of_each_sex(trial)?;
+    let (heatmaps, picture, what) = heatmaps::heatmaps(lab, trial, explainer, examples)?;
+    let (most, most_section) = heatmaps::most_relevant(lab, trial, explainer, examples)?;
 
-    let mut experiments = Vec::new();
-    let mut sections = vec![trained.section(setting, data)?];
-    experiments.extend(trained.experiments(data)?);
-    fit::chart(&trained.history)?.write_png(&folder.join("training.png"))?;
+    let flips = Flips::measure(
+        lab,
+        trial,
+        &What {
+            explainers: std::slice::from_ref(explainer),
+            orders: &ORDERS,
+            values: &[0.0],
+            counts: &counts(&shares()?, BINS),
+            recordings: setting.flipped,
+        },
+    )?;
+    let (curves, faithful) = faithfulness::curves(trial, &flips, lab)?;
+    let (gone, gone_section) = faithfulness::almost_gone(lab, trial, explainer, &flips)?;
+    let (video_section, video) = video::draw(lab, trial, explainer)?;
+    let padding = padding(data);
+    let network = trained.experiments(setting, data, &explainer.lrp);
 
-    let heatmaps = heatmaps::draw(&explainers, data, trained, folder, device)?;
-    sections.extend(heatmaps.sections);
-    experiments.extend(heatmaps.experiments);
-
-    let flips = flipping::measure(arguments, setting, &explainers, graph, data, device)?;
-    let gone = heatmaps::almost_gone(&explainers[0], &flips, data, folder, device)?;
-    let [faithful, references] = faithfulness::sections(&flips, data, folder)?;
-    let video = video::draw(lab, lab.gender()?, &explainers[0])?;
-    sections.extend([
-        faithful,
-        video.0,
-        gone.0,
-        references,
-        padding_section(data)?,
-    ]);
-    experiments.extend(flips.experiments()?);
-    experiments.push(gone.1);
-    experiments.push(video.1);
-    experiments.push(padding(data)?);
-
-    let lead = faithfulness::lead(&flips, data)?;
     Ok(Findings {
-        experiments,
-        sections,
-        lead,
+        opening: Opening {
+            headlines: faithfulness::headlines(trial, &flips)?,
+            blocks: vec![picture],
+        },
+        sections: vec![
+            what,
+            most_section,
+            faithful,
+            video_section,
+            gone_section,
+            padding_section(data, &padding),
+            trained.section(&network)?,
+        ],
+        experiments: [
+            network.to_vec(),
+            vec![heatmaps, most],
+            curves,
+            vec![gone, video, padding],
+        ]
+        .concat(),
+        lead: String::new(),
         data: data.description.clone(),
     })
 }
 
-/// How many frames are padding, by sex.
-fn padding(data: &Data) -> Result<Experiment> {
-    let printed = &Thesis::published().fact("padding-frames")?.values;
-    let rows = data
-        .padding_by_sex()
-        .into_iter()
-        .map(|(sex, frames)| Row::measured(sex, [frames]));
-    let mut rows: Vec<Row> = rows.collect();
-    rows.push(
-        Row::not_measured(
-            "one sex and the other, as printed",
-            "which is which is not recorded here",
-        )
-        .with_thesis(Some(vec![
-            format!("{} and {}", printed[0], printed[1]).into(),
-        ])),
-    );
-    Ok(Experiment {
-        id: "padding".into(),
-        title: "Frames of padding, on average".into(),
-        columns: vec!["frames of 227".into()],
-        rows,
-        files: Vec::new(),
-    })
+/// What the thesis says of a table or figure.
+pub fn says(entry: &Entry) -> Block {
+    Block::text(format!("What the thesis says of its own: {}", entry.says))
 }
 
-fn padding_section(data: &Data) -> Result<Section> {
-    let printed = &Thesis::published().fact("padding-frames")?.values;
+/// How many frames are padding, by sex.
+fn padding(data: &Data) -> Experiment {
+    let thesis = &Thesis::published().gender;
+    let printed = |sex: &str| match sex {
+        "male" => thesis.padding_male,
+        _ => thesis.padding_female,
+    };
+    let rows = data.padding_by_sex().into_iter().map(|(sex, frames)| {
+        Row::measured(sex, [frames]).with_thesis(Some(vec![printed(sex).into()]))
+    });
+    Experiment {
+        id: "padding".into(),
+        title: "Frames of padding, on average".into(),
+        columns: vec![format!("frames of {}", thesis.frames)],
+        rows: rows.collect(),
+        files: Vec::new(),
+    }
+}
+
+fn padding_section(data: &Data, padding: &Experiment) -> Section {
+    let thesis = &Thesis::published().gender;
     let alone = 100.0 * data.accuracy_of_padding_alone();
-    Ok(Section {
+    Section {
         id: "padding".into(),
         title: "Could the network count silence?".into(),
         blocks: vec![
             Block::text(format!(
                 "Each recording lies in one second of zeros. If one sex speaks shorter, the length of the padding gives it \
-                 away. The thesis found {} frames against {} and suspects such a shortcut.",
-                printed[0], printed[1]
+                 away. The thesis found {} frames in men's recordings and {} in women's, and suspects such a shortcut.",
+                thesis.padding_male, thesis.padding_female
             )),
             Block::table(
-                Table::from(&padding(data)?),
+                Table::from(padding),
                 "Frames whose centre lies outside of the recording, all parts together.",
             ),
             Block::text(format!(
@@ -183,5 +195,5 @@ fn padding_section(data: &Data) -> Result<Section> {
                  {alone:.1} % of the test recordings; guessing is right on half of them."
             )),
         ],
-    })
+    }
 }

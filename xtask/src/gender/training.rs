@@ -3,10 +3,11 @@
 use anyhow::Result;
 use candle_core::Tensor;
 use speechlens_data::Sex;
+use speechlens_lrp::Lrp;
 use speechlens_models::{Arch, Model};
-use speechlens_nn::Graph;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::train::{History, Samples, Score, logits};
+use speechlens_nn::{Graph, Kind};
 use speechlens_report::page::{Block, Section};
 use speechlens_report::progress;
 use speechlens_report::results::{Cell, Experiment, Row};
@@ -85,9 +86,9 @@ impl Trained {
         self.predicted[place].0 == data.test.label(place)
     }
 
-    /// Accuracy, and the recordings that were classified wrong.
-    pub fn experiments(&self, data: &Data) -> Result<Vec<Experiment>> {
-        let printed = Thesis::published().fact("gender-accuracy")?.values[0];
+    /// Accuracy, the recordings that were classified wrong, and the setting.
+    pub fn experiments(&self, setting: &Setting, data: &Data, lrp: &Lrp) -> [Experiment; 3] {
+        let printed = Thesis::published().gender.accuracy;
         let percent = |score: &Score| 100.0 * score.accuracy;
         let accuracy = Experiment {
             id: "accuracy".into(),
@@ -131,55 +132,94 @@ impl Trained {
             rows: rows.collect(),
             files: Vec::new(),
         };
-        Ok(vec![accuracy, errors])
+        [accuracy, errors, self.settings(setting, data, lrp)]
     }
 
-    /// The section on training.
-    pub fn section(&self, setting: &Setting, data: &Data) -> Result<Section> {
-        let config = &setting.config;
-        let optimizer = match config.optimizer {
-            Optimizer::Sgd { lr, momentum } => {
-                format!("SGD, learning rate {lr}, momentum {momentum}")
-            }
-            Optimizer::AdamW { lr, weight_decay } => {
-                format!("AdamW, learning rate {lr}, weight decay {weight_decay}")
-            }
+    /// The thesis's setting and this one.
+    fn settings(&self, setting: &Setting, data: &Data, lrp: &Lrp) -> Experiment {
+        let (thesis, printed) = (&Thesis::published().gender, &Thesis::published().flipping);
+        let parts = [&data.train, &data.validation, &data.test];
+        let recordings = parts.map(|part| part.dataset.len());
+        let speakers: usize = parts.iter().map(|part| part.speakers()).sum();
+        let (rate, momentum) = match setting.config.optimizer {
+            Optimizer::Sgd { lr, momentum } => (lr, Cell::from(momentum)),
+            Optimizer::AdamW { lr, .. } => (lr, "none: AdamW".into()),
         };
-        let training = Thesis::published().fact("gender-training")?;
-        let own = format!(
-            "Here: {optimizer}, batches of {}, {} epochs of {} steps.",
-            config.batch, config.epochs, self.per_epoch
-        );
-        let published = format!(
-            "The thesis: SGD, learning rate {}, momentum {}, batches of {}, {} epochs.",
-            training.values[2], training.values[3], training.values[1], training.values[0]
-        );
-        let [accuracy, errors]: [Experiment; 2] = self
-            .experiments(data)?
-            .try_into()
-            .map_err(|_| anyhow::anyhow!("training gives two entries"))?;
+        let rules = |kind: Kind| -> Cell {
+            let mut layers = lrp.assignments().into_iter();
+            let layer = layers.find(|layer| layer.kind == kind);
+            layer.and_then(|layer| layer.rule).into()
+        };
+        let rows: [(&str, Cell, Cell); 11] = [
+            ("speakers", thesis.speakers.into(), speakers.into()),
+            (
+                "recordings, training",
+                thesis.train.into(),
+                recordings[0].into(),
+            ),
+            (
+                "recordings, validation",
+                thesis.validation.into(),
+                recordings[1].into(),
+            ),
+            ("recordings, test", thesis.test.into(), recordings[2].into()),
+            (
+                "epochs",
+                (thesis.epochs as usize).into(),
+                (setting.config.epochs as usize).into(),
+            ),
+            (
+                "recordings a step",
+                thesis.batch.into(),
+                setting.config.batch.into(),
+            ),
+            ("learning rate", thesis.learning_rate.into(), rate.into()),
+            ("momentum", thesis.momentum.into(), momentum),
+            (
+                "recordings whose bins are set to 0",
+                printed.recordings.into(),
+                setting.flipped.into(),
+            ),
+            (
+                "rule of convolutions",
+                format!("ε = {}", thesis.epsilon).into(),
+                rules(Kind::Conv),
+            ),
+            ("rule of dense layers", "LRP-0".into(), rules(Kind::Linear)),
+        ];
+        settings("gender-setting", "How the gender network is trained", rows)
+    }
+
+    /// The section on training, with the entries of [`Trained::experiments`].
+    pub fn section(&self, [accuracy, errors, settings]: &[Experiment; 3]) -> Result<Section> {
         let wrong = errors.rows.len();
         let mut blocks = vec![
             Block::text(
                 "AlexNet reads one second of sound as a spectrogram of 227 frequencies by 227 frames, in decibels below the \
                  recording's loudest bin, and tells the speaker's sex. No speaker of the test was heard in training.",
             ),
-            Block::text(format!("{own} {published}")),
             Block::table(
-                Table::from(&accuracy),
+                Table::from(accuracy),
                 "Accuracy in percent, and the number of recordings it is taken over.",
+            ),
+            Block::table(
+                Table::from(settings),
+                "The thesis's setting and this run's.",
             ),
             Block::figure(
                 chart(&self.history)?,
                 "Loss and accuracy over the steps of training",
-                "Training. The loss is binary cross entropy; validation follows every epoch.",
+                format!(
+                    "Training, {} steps an epoch. The loss is binary cross entropy; validation follows every epoch.",
+                    self.per_epoch
+                ),
             ),
         ];
         if wrong > 0 {
             blocks.push(Block::Fold {
                 summary: format!("The {wrong} test recordings that were classified wrong"),
                 blocks: vec![Block::table(
-                    Table::from(&errors),
+                    Table::from(errors),
                     "The probability is the sigmoid of the logit of the class that was given.",
                 )],
             });
@@ -189,5 +229,23 @@ impl Trained {
             title: "The network and its data".into(),
             blocks,
         })
+    }
+}
+
+/// Numbers of the thesis's setting beside those of this run.
+pub fn settings<const N: usize>(
+    id: &str,
+    title: &str,
+    rows: [(&str, Cell, Cell); N],
+) -> Experiment {
+    let row = |(name, thesis, here): (&str, Cell, Cell)| {
+        Row::measured(name, [here]).with_thesis(Some(vec![thesis]))
+    };
+    Experiment {
+        id: id.into(),
+        title: title.into(),
+        columns: vec!["value".into()],
+        rows: rows.into_iter().map(row).collect(),
+        files: Vec::new(),
     }
 }

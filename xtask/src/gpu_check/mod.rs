@@ -162,5 +162,6 @@ fn page(results: &Results, all: Vec<Found>, device: &Device) -> Page {
         lead: "What a device computes beside the CPU, and how fast.".into(),
         facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
         sections: all.into_iter().map(section).collect(),
+        ..Page::default()
     }
 }

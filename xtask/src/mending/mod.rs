@@ -1,6 +1,7 @@
 //! The mending experiment (thesis 6.2): the gender network is retrained on data without the bins it leans on, and asked again.
 
 mod networks;
+mod others;
 pub mod recipes;
 mod story;
 

@@ -10,11 +10,12 @@ use speechlens_models::{Arch, Model, spectrogram_metadata};
 use speechlens_nn::Graph;
 use speechlens_nn::train::{Config, Samples};
 use speechlens_report::progress;
+use speechlens_report::thesis::Thesis;
 
 use super::recipes::{Job, RECIPES};
 use crate::fit::fit;
-use crate::gender::flipping::{BINS, FEW, PERCENTAGES};
-use crate::gender::{Explainer, Trial};
+use crate::gender::flipping::{BINS, shares};
+use crate::gender::{Explainer, PRESET, Trial};
 use crate::reproduce::{Lab, Profile};
 
 /// What a profile decides.
@@ -29,23 +30,36 @@ pub struct Setting {
 
 impl Setting {
     pub fn new(profile: Profile) -> Self {
+        let thesis = Thesis::published();
         let (epochs, flipped) = match profile {
             Profile::Smoke => (1, 2),
             Profile::Quick => (1, 40),
-            Profile::Full => (100, 3000),
+            Profile::Full => (thesis.mending.epochs, thesis.flipping.recordings),
         };
         Setting {
-            percent: FEW,
+            percent: thesis.mending.percent,
             epochs,
             flipped,
         }
     }
 }
 
-/// The recipes of table 6.2.
-pub const MENDED: [&str; 5] = ["plain", "aug_zero", "aug_mean", "zero_lot", "mixed"];
-/// What the network is called as it was trained.
-pub const AS_TRAINED: &str = "as trained";
+/// The recipes whose networks are trained, and what these are called: two are the thesis's.
+pub const MENDED: [(&str, &str); 5] = [
+    ("aug_zero", AUG_ZERO),
+    ("aug_mean", AUG_MEAN),
+    ("plain", "plain"),
+    ("zero_lot", "zero_lot"),
+    ("mixed", "mixed"),
+];
+/// The network as it was trained.
+pub const ALEXNET: &str = "AlexNet";
+/// Retrained on zeroed bins.
+pub const AUG_ZERO: &str = "AlexNet_aug_zero";
+/// Retrained on neighbourhood means.
+pub const AUG_MEAN: &str = "AlexNet_aug_mean";
+/// The three networks of the thesis.
+pub const OF_THESIS: [&str; 3] = [ALEXNET, AUG_ZERO, AUG_MEAN];
 
 /// A network and how it does as bins are flipped.
 pub struct Network {
@@ -64,11 +78,10 @@ pub struct Network {
 pub fn mend(lab: &Lab, trial: &Trial) -> Result<Vec<Network>> {
     let setting = Setting::new(lab.arguments.profile);
     let start = &trial.trained.graph;
-    let mut graphs = vec![(AS_TRAINED, start.clone())];
-    for recipe in RECIPES
-        .iter()
-        .filter(|recipe| MENDED.contains(&recipe.name))
-    {
+    let mut graphs = vec![(ALEXNET, start.clone())];
+    for (of_recipe, name) in MENDED {
+        let recipe = RECIPES.iter().find(|recipe| recipe.name == of_recipe);
+        let recipe = recipe.with_context(|| format!("there is no recipe {of_recipe}"))?;
         let dataset = &trial.data.train.dataset;
         let label = format!("augmenting, {}", recipe.name);
         let bar = progress::bar(&label, dataset.len(), lab.arguments.quiet);
@@ -100,9 +113,9 @@ pub fn mend(lab: &Lab, trial: &Trial) -> Result<Vec<Network>> {
             metadata: spectrogram_metadata("thesis"),
         };
         model.save(&lab.folder.join(format!("{network}.safetensors")))?;
-        graphs.push((recipe.name, graph));
+        graphs.push((name, graph));
     }
-    let first = Explainer::new(start, "thesis-gender")?;
+    let first = Explainer::new(start, PRESET)?;
     let measured = graphs
         .into_iter()
         .map(|(name, graph)| measure(lab, trial, name, graph, &first));
@@ -116,10 +129,11 @@ fn measure(
     graph: Graph,
     first: &Explainer,
 ) -> Result<Network> {
-    let own = Explainer::new(&graph, "thesis-gender")?;
+    let own = Explainer::new(&graph, PRESET)?;
     let dataset = &trial.data.test.dataset;
+    let steps = counts(&shares()?, BINS);
     let plan = |orders: &[Order]| Plan {
-        counts: counts(&PERCENTAGES, BINS),
+        counts: steps.clone(),
         values: vec![0.0],
         orders: orders.to_vec(),
         seed: lab.arguments.seed,
@@ -199,11 +213,4 @@ fn marked(lab: &Lab, trial: &Trial, graph: &Graph, first: &Explainer, other: boo
         right += answers.iter().zip(&labels).filter(|(a, l)| a == l).count();
     }
     Ok(100.0 * right as f64 / places.len() as f64)
-}
-
-/// A curve's accuracy in percent at a share of flipped bins.
-pub fn accuracy(curve: &Curve, percent: f64) -> Result<f64> {
-    let count = counts(&[percent], BINS)[0];
-    let point = curve.points.iter().find(|point| point.count == count);
-    Ok(100.0 * point.context("a step was not measured")?.accuracy())
 }

@@ -140,5 +140,6 @@ pub fn run(lab: &Lab) -> Result<Findings> {
         )?,
         experiments,
         data: data.description.clone(),
+        ..Findings::default()
     })
 }
