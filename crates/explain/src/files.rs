@@ -75,6 +75,9 @@ pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Va
             "target": model.classes[*target as usize], "target_index": target,
             "relevance_sum": relevance.iter().map(|r| f64::from(*r)).sum::<f64>(),
         });
+        if let Some(score) = explainer.score(answers, window) {
+            item["score"] = json!(score);
+        }
         if input.heard.is_some() {
             let (start, end) = input.span(window);
             item["start"] = json!(start);

@@ -49,10 +49,38 @@ pub struct Figure {
     pub relevance: Array2<f32>,
     /// The relevance at which the colours are full, see [`limit`].
     pub limit: f32,
+    /// How much of the network's answer the relevance adds up to, in words; empty if it is no part of it.
+    pub accounts: String,
+    /// What is asked, where [`Figure::other`] asks something else.
+    pub question: &'static str,
+    /// The same input with another question.
+    pub other: Option<Aside>,
     /// The recording and its parts.
     pub sounds: Vec<Sound>,
     /// What else is known of it.
     pub tables: Vec<Fold>,
+}
+
+/// What the picture of a figure shows instead when the other question is chosen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Aside {
+    question: &'static str,
+    accounts: String,
+    #[serde(serialize_with = "base64")]
+    relevance: Array2<f32>,
+    limit: f32,
+}
+
+impl Aside {
+    /// Relevance of the figure's shape. `question` and `accounts` as in [`Figure`].
+    pub fn new(question: &'static str, relevance: ArrayView2<f32>, accounts: String) -> Self {
+        Aside {
+            question,
+            accounts,
+            limit: limit(relevance),
+            relevance: relevance.to_owned(),
+        }
+    }
 }
 
 /// Something to play.
@@ -106,6 +134,9 @@ impl Figure {
             limit: limit(relevance),
             levels: levels.to_owned(),
             relevance: relevance.to_owned(),
+            accounts: String::new(),
+            question: "",
+            other: None,
             sounds: Vec::new(),
             tables: Vec::new(),
         }
