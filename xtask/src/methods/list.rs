@@ -57,7 +57,11 @@ pub fn rules_of_spectrograms() -> Result<Vec<Named>> {
         ("LRP-0", "lrp-0", None),
         ("LRP ε, z⁺, from 0 dB", "epsilon-plus", None),
         ("LRP ε, z⁺, from silence", "epsilon-plus-silence", None),
-        ("LRP ε, γ = 0.25, from silence", "epsilon-gamma-silence", None),
+        (
+            "LRP ε, γ = 0.25, from silence",
+            "epsilon-gamma-silence",
+            None,
+        ),
         ("LRP ε, γ = 1, from silence", "epsilon-gamma1-silence", None),
         ("LRP ε, z⁺, flat", "epsilon-plus-flat", None),
         ("LRP ε, γ, box", "epsilon-gamma-box", bounds),
