@@ -37,6 +37,16 @@ const speechlens = (() => {
     return size < 1e-3 || size >= 1e5 ? value.toExponential(2) : Number(value.toPrecision(3)).toString();
   };
 
+  /// How much of the answer a picture accounts for, in words.
+  function accounts(account) {
+    if (!account) return '';
+    const { relevance, score, what } = account;
+    const largest = Math.max(Math.abs(relevance), Math.abs(score)) || 1;
+    const decimals = clamp(2 - Math.floor(Math.log10(largest)), 2, 9);
+    const [part, whole] = [relevance, score].map(value => value.toFixed(decimals).replace('-', '−'));
+    return `The picture accounts for ${part} of ${whole}, ${what}.`;
+  }
+
   /// Round steps of about so many parts of a range.
   function ticks(low, high, parts) {
     const rough = (high - low) / Math.max(1, parts);
@@ -63,9 +73,9 @@ const speechlens = (() => {
     }
 
     /// Takes the relevance of one of the questions.
-    answer({ relevance, limit, accounts }) {
+    answer({ relevance, limit, account }) {
       this.relevance = floats(relevance);
-      Object.assign(this, { limit, accounts });
+      Object.assign(this, { limit, account });
       this.sorted = Float32Array.from(this.relevance).sort();
       this.byTime = this.sums(this.columns, index => index % this.columns);
       this.byFrequency = this.sums(this.rows, index => Math.floor(index / this.columns));
@@ -86,8 +96,8 @@ const speechlens = (() => {
       this.head = element('div', { class: 'head' });
       this.readout = element('p', { class: 'readout', 'aria-live': 'polite' }, 'Point at the picture to read its values.');
       this.scale = this.buildScale();
-      this.account = element('p', { class: 'accounts' }, this.accounts);
-      this.box = element('figure', { class: 'exhibit' }, element('h2', {}, this.title), element('div', { class: 'plot' }, this.canvas, this.head), this.scale, this.account, this.readout);
+      this.accounts = element('p', { class: 'accounts' }, accounts(this.account));
+      this.box = element('figure', { class: 'exhibit' }, element('h2', {}, this.title), element('div', { class: 'plot' }, this.canvas, this.head), this.scale, this.accounts, this.readout);
       if (this.other) this.box.firstChild.after(this.buildQuestions());
       if (this.sounds.length) this.box.append(this.listing = this.buildSounds());
       for (const { summary, html } of this.tables) {
@@ -120,7 +130,7 @@ const speechlens = (() => {
         button.addEventListener('click', () => {
           for (const other of buttons) other.setAttribute('aria-pressed', other === button);
           this.answer(asked);
-          this.account.textContent = this.accounts;
+          this.accounts.textContent = accounts(this.account);
           const scale = this.buildScale();
           this.scale.replaceWith(scale);
           this.scale = scale;

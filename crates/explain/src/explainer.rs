@@ -238,8 +238,7 @@ impl Explainer {
     /// # Errors
     /// If the rules do not suit the network.
     pub fn other_question(&self) -> Result<Option<Explainer>> {
-        let (Method::Lrp(composite), Features::Spectrogram) =
-            (&self.method, self.model.features())
+        let (Method::Lrp(composite), Features::Spectrogram) = (&self.method, self.model.features())
         else {
             return Ok(None);
         };

@@ -13,9 +13,9 @@ use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::results::Row;
 use speechlens_report::table::Table;
 use speechlens_report::waveform::{Trace, stack};
-use speechlens_report::{Aside, Exhibit, Figure, Fold, Picture, Sound};
+use speechlens_report::{Account, Aside, Exhibit, Figure, Fold, Picture, Sound};
 
-use crate::{Answers, Error, Explainer, Input, Plane, Question, Result, Sounds};
+use crate::{Answers, Error, Explainer, Input, Plane, Question, Result, Sounds, default_rules};
 
 /// What the samples of a waveform count in.
 const AMPLITUDE: &str = "amplitude (95th percentile = 1)";
@@ -33,7 +33,7 @@ pub struct Explanation<'a> {
 }
 
 impl Explanation<'_> {
-    /// `lrp gender-silence`, `occlusion`, ….
+    /// `lrp epsilon-plus-silence`, `occlusion`, ….
     pub fn name(&self) -> String {
         match self.explainer.method() {
             Method::Lrp(composite) => format!("lrp {}", composite.name()),
@@ -49,29 +49,38 @@ impl Explanation<'_> {
         }
     }
 
-    /// How much of what was asked about the relevance that these windows show adds up to.
-    fn accounts(&self, input: &Input, windows: Range<usize>) -> String {
+    /// How much of what was asked about the relevance that these windows show adds up to, on their mean.
+    fn account(&self, input: &Input, windows: Range<usize>) -> Option<Account> {
         let of = |window: usize| -> Option<[f64; 2]> {
             let relevance = self.answers.relevance.index_axis(Axis(0), window);
             let time = Axis(relevance.ndim() - 1);
             let shown = match &input.heard {
-                Some(heard) => relevance.slice_axis(time, heard.places[window].frames.clone().into()),
+                Some(heard) => {
+                    relevance.slice_axis(time, heard.places[window].frames.clone().into())
+                }
                 None => relevance,
             };
             let sum = shown.iter().map(|r| f64::from(*r)).sum();
             Some([sum, self.explainer.score(self.answers, window)?])
         };
         let count = windows.len();
-        let Some(all) = windows.map(of).collect::<Option<Vec<_>>>() else {
-            return String::new();
-        };
+        let asked = self.asked(windows.start);
+        let all = windows.map(of).collect::<Option<Vec<_>>>()?;
         let mean = |side: usize| all.iter().map(|pair| pair[side]).sum::<f64>() / count as f64;
         let what = match (self.explainer.question(), count) {
             (Question::Contrast(..), _) => "the difference of the logits".to_owned(),
-            (_, 1) => "the logit".to_owned(),
-            _ => format!("the logit, on the mean of {count} windows"),
+            (Question::Predicted, 2..) => "the logit of each window's class".to_owned(),
+            _ => format!("the logit of {asked}"),
         };
-        format!("The picture accounts for {:.2} of {:.2}, {what}.", mean(0), mean(1))
+        let windows = match count {
+            1 => String::new(),
+            _ => format!(", on the mean of {count} windows"),
+        };
+        Some(Account {
+            relevance: mean(0),
+            score: mean(1),
+            what: what + &windows,
+        })
     }
 
     /// What was asked in a window.
@@ -144,13 +153,17 @@ impl Explanation<'_> {
         let relevance = self.answers.relevance.view();
         let other = self.explainer.other_question()?;
         let other = other
-            .map(|other| other.explain(input, &|_| ()).map(|answers| (other, answers)))
+            .map(|other| {
+                other
+                    .explain(input, &|_| ())
+                    .map(|answers| (other, answers))
+            })
             .transpose()?;
         let mut figures = match Plane::joined(input, relevance.view())? {
             Some(plane) => {
                 let title = format!("{}: relevance for {}", self.name(), self.asked_of_all());
                 let mut figure = figure(title, input, &plane);
-                figure.accounts = self.accounts(input, 0..input.len());
+                figure.account = self.account(input, 0..input.len());
                 if let Some((explainer, answers)) = &other
                     && let Some(plane) = Plane::joined(input, answers.relevance.view())?
                 {
@@ -172,7 +185,7 @@ impl Explanation<'_> {
                         false => format!("{title}, input {window}"),
                     };
                     let mut figure = figure(title, input, &plane);
-                    figure.accounts = self.accounts(input, window..window + 1);
+                    figure.account = self.account(input, window..window + 1);
                     if let Some((explainer, answers)) = &other {
                         let plane = Plane::of_window(input, answers.relevance.view(), window)?;
                         let other = Explanation { explainer, answers };
@@ -191,8 +204,8 @@ impl Explanation<'_> {
 
     /// As another explanation's other question.
     fn aside(&self, input: &Input, plane: &Plane, windows: Range<usize>) -> Aside {
-        let accounts = self.accounts(input, windows);
-        Aside::new(self.asks(), plane.relevance.view(), accounts)
+        let account = self.account(input, windows);
+        Aside::new(self.asks(), plane.relevance.view(), account)
     }
 
     fn tables(&self, input: &Input) -> Result<Vec<Fold>> {
@@ -402,8 +415,9 @@ fn warnings(explanations: &[Explanation], input: &Input) -> Vec<String> {
         {
             warnings.push(format!(
                 "{} asks what a bin does by being quieter than {from} dB, and sound cannot show that: what speaks “for” \
-                 are bins that are quiet. Ask against silence to listen, as the rules gender-silence do.",
-                explanation.name()
+                 are bins that are quiet. Ask against silence to listen, as the rules {} do.",
+                explanation.name(),
+                default_rules(Features::Spectrogram)
             ));
         }
     }

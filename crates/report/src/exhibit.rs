@@ -49,8 +49,8 @@ pub struct Figure {
     pub relevance: Array2<f32>,
     /// The relevance at which the colours are full, see [`limit`].
     pub limit: f32,
-    /// How much of the network's answer the relevance adds up to, in words; empty if it is no part of it.
-    pub accounts: String,
+    /// How much of the network's answer the picture accounts for, if its relevance is a part of it.
+    pub account: Option<Account>,
     /// What is asked, where [`Figure::other`] asks something else.
     pub question: &'static str,
     /// The same input with another question.
@@ -61,22 +61,37 @@ pub struct Figure {
     pub tables: Vec<Fold>,
 }
 
+/// How much of what the network answered a picture accounts for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Account {
+    /// What the relevance in the picture adds up to.
+    pub relevance: f64,
+    /// What it is a part of.
+    pub score: f64,
+    /// What that is: `the logit of female`, ….
+    pub what: String,
+}
+
 /// What the picture of a figure shows instead when the other question is chosen.
 #[derive(Clone, Debug, Serialize)]
 pub struct Aside {
     question: &'static str,
-    accounts: String,
+    account: Option<Account>,
     #[serde(serialize_with = "base64")]
     relevance: Array2<f32>,
     limit: f32,
 }
 
 impl Aside {
-    /// Relevance of the figure's shape. `question` and `accounts` as in [`Figure`].
-    pub fn new(question: &'static str, relevance: ArrayView2<f32>, accounts: String) -> Self {
+    /// Relevance of the figure's shape. `question` and `account` as in [`Figure`].
+    pub fn new(
+        question: &'static str,
+        relevance: ArrayView2<f32>,
+        account: Option<Account>,
+    ) -> Self {
         Aside {
             question,
-            accounts,
+            account,
             limit: limit(relevance),
             relevance: relevance.to_owned(),
         }
@@ -134,7 +149,7 @@ impl Figure {
             limit: limit(relevance),
             levels: levels.to_owned(),
             relevance: relevance.to_owned(),
-            accounts: String::new(),
+            account: None,
             question: "",
             other: None,
             sounds: Vec::new(),
