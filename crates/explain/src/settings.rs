@@ -143,8 +143,8 @@ impl Default for Settings {
 }
 
 /// The preset that is used where none is asked for. Of spectrograms it asks what louder than silence speaks for a class, which
-/// sound can show, by the rules that lose least where the answer is known (`cargo xtask reproduce --only clever-hans`); the
-/// thesis's own, `thesis-gender`, asks what being quieter than full level does.
+/// sound can show; the thesis's own, `thesis-gender`, asks what being quieter than full level does. `cargo xtask reproduce --only
+/// clever-hans` says which rules lose least where the answer is known, and whether they are these.
 pub fn default_rules(features: Features) -> &'static str {
     match features {
         Features::Spectrogram => "epsilon-plus-silence",

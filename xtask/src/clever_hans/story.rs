@@ -263,13 +263,14 @@ fn choice(losses: &Losses) -> String {
         .iter()
         .filter_map(|of| Some((of.judged.rules.as_deref()?, of.loss)));
     let of_default = rules.clone().find(|(rules, _)| *rules == default);
+    let over = losses.artifacts.join(", ");
     let words = match (rules.next(), of_default) {
         (Some((least, loss)), _) if least == default => format!(
-            "Of the rules of layer-wise relevance propagation `{least}` lose least over all artifacts, {loss:.1} points: they are what \
+            "Of the rules of layer-wise relevance propagation `{least}` lose least ({over}), {loss:.1} points: they are what \
              `explain` and `serve` take where none are given."
         ),
         (Some((least, loss)), Some((_, of_default))) => format!(
-            "Of the rules of layer-wise relevance propagation `{least}` lose least over all artifacts, {loss:.1} points; `{default}`, \
+            "Of the rules of layer-wise relevance propagation `{least}` lose least ({over}), {loss:.1} points; `{default}`, \
              which `explain` and `serve` take where none are given, lose {of_default:.1}."
         ),
         _ => String::new(),
