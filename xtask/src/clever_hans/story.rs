@@ -197,6 +197,8 @@ fn methods(outcomes: &[Outcome]) -> Result<Experiment> {
 
 /// Every method's rank accuracy on the artifacts that the networks learnt, and what it loses.
 struct Losses<'a> {
+    /// Whether any was learnt; if none was, all are here, and their numbers say nothing.
+    learnt: bool,
     artifacts: Vec<&'a str>,
     /// From the least loss to the largest.
     methods: Vec<Loss<'a>>,
@@ -214,7 +216,8 @@ fn losses(outcomes: &[Outcome]) -> Losses<'_> {
     let learnt = |of: &[&Outcome]| mean(of.iter().map(|o| o.learnt.dependence())) >= LEARNT;
     let mut all = by_artifact(outcomes);
     // At smoke size nothing is learnt, but everything must run.
-    if all.iter().any(|(_, of)| learnt(of)) {
+    let any_learnt = all.iter().any(|(_, of)| learnt(of));
+    if any_learnt {
         all.retain(|(_, of)| learnt(of));
     }
     let ranks = |place: usize| -> Vec<f64> {
@@ -233,6 +236,7 @@ fn losses(outcomes: &[Outcome]) -> Losses<'_> {
     let mut methods: Vec<Loss> = judged.iter().zip(&ranks).map(loss).collect();
     methods.sort_by(|a, b| a.loss.total_cmp(&b.loss));
     Losses {
+        learnt: any_learnt,
         artifacts: all.into_iter().map(|(artifact, _)| artifact).collect(),
         methods,
     }
@@ -257,6 +261,9 @@ fn rules(losses: &Losses) -> Experiment {
 
 /// Which rules lose least, and whether they are the default.
 fn choice(losses: &Losses) -> String {
+    if !losses.learnt {
+        return "No network learnt its artifact, so that what the rules lose says nothing.".into();
+    }
     let default = default_rules(Features::Spectrogram);
     let mut rules = losses
         .methods
