@@ -37,6 +37,16 @@ const speechlens = (() => {
     return size < 1e-3 || size >= 1e5 ? value.toExponential(2) : Number(value.toPrecision(3)).toString();
   };
 
+  /// How much of the answer a picture accounts for, in words.
+  function accounts(account) {
+    if (!account) return '';
+    const { relevance, score, what } = account;
+    const largest = Math.max(Math.abs(relevance), Math.abs(score)) || 1;
+    const decimals = clamp(2 - Math.floor(Math.log10(largest)), 2, 9);
+    const [part, whole] = [relevance, score].map(value => value.toFixed(decimals).replace('-', '−'));
+    return `The picture accounts for ${part} of ${whole}, ${what}.`;
+  }
+
   /// Round steps of about so many parts of a range.
   function ticks(low, high, parts) {
     const rough = (high - low) / Math.max(1, parts);
@@ -53,15 +63,22 @@ const speechlens = (() => {
       Object.assign(this, data);
       this.isWaveform = data.frequencies.length === 0;
       this.levels = floats(data.levels);
-      this.relevance = floats(data.relevance);
       this.rows = Math.max(1, data.frequencies.length);
       this.columns = this.levels.length / this.rows;
-      this.sorted = Float32Array.from(this.relevance).sort();
       this.lowest = Infinity; this.loudest = -Infinity;
       for (const level of this.levels) { this.lowest = Math.min(this.lowest, level); this.loudest = Math.max(this.loudest, level); }
+      this.first = data;
+      this.answer(data);
+      this.build();
+    }
+
+    /// Takes the relevance of one of the questions.
+    answer({ relevance, limit, account }) {
+      this.relevance = floats(relevance);
+      Object.assign(this, { limit, account });
+      this.sorted = Float32Array.from(this.relevance).sort();
       this.byTime = this.sums(this.columns, index => index % this.columns);
       this.byFrequency = this.sums(this.rows, index => Math.floor(index / this.columns));
-      this.build();
     }
 
     /// Positive and negative relevance of each place.
@@ -78,8 +95,11 @@ const speechlens = (() => {
         `${this.title}: relevance over ${this.isWaveform ? 'the waveform' : 'the spectrogram'}, with its sums along the edges. Arrow keys move the pointer.` });
       this.head = element('div', { class: 'head' });
       this.readout = element('p', { class: 'readout', 'aria-live': 'polite' }, 'Point at the picture to read its values.');
-      this.box = element('figure', { class: 'exhibit' }, element('h2', {}, this.title), element('div', { class: 'plot' }, this.canvas, this.head), this.buildScale(), this.readout);
-      if (this.sounds.length) this.box.append(this.buildSounds());
+      this.scale = this.buildScale();
+      this.accounts = element('p', { class: 'accounts' }, accounts(this.account));
+      this.box = element('figure', { class: 'exhibit' }, element('h2', {}, this.title), element('div', { class: 'plot' }, this.canvas, this.head), this.scale, this.accounts, this.readout);
+      if (this.other) this.box.firstChild.after(this.buildQuestions());
+      if (this.sounds.length) this.box.append(this.listing = this.buildSounds());
       for (const { summary, html } of this.tables) {
         const table = element('div');
         // Made and escaped by SpeechLens.
@@ -101,6 +121,27 @@ const speechlens = (() => {
         this.draw();
         this.read();
       });
+    }
+
+    /// The two questions, one of which is answered.
+    buildQuestions() {
+      const buttons = [this.first, this.other].map((asked, place) => {
+        const button = element('button', { type: 'button', 'aria-pressed': place === 0 }, asked.question);
+        button.addEventListener('click', () => {
+          for (const other of buttons) other.setAttribute('aria-pressed', other === button);
+          this.answer(asked);
+          this.accounts.textContent = accounts(this.account);
+          const scale = this.buildScale();
+          this.scale.replaceWith(scale);
+          this.scale = scale;
+          // Sound lets hear what is there; what is missing has none.
+          if (this.listing) this.listing.hidden = place > 0;
+          this.cursor = null;
+          this.redraw();
+        });
+        return button;
+      });
+      return element('div', { class: 'questions', role: 'group', 'aria-label': 'the question' }, ...buttons);
     }
 
     /// What the colours stand for.

@@ -33,9 +33,25 @@ from make_networks import AudioNet, Net, Residual, by_formula, decibels, weights
 
 HERE = Path(__file__).parent
 REFERENCE = -80.0
-CONV = (nn.Conv1d, nn.Conv2d)
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 POOL = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+
+
+class Shifted(nn.Module):
+    """The first convolution against a reference r: it reads x - r, and its bias is the map b + conv(r)."""
+
+    def __init__(self, conv, shape):
+        super().__init__()
+        self.weight = conv.weight
+        self.stride, self.padding = conv.stride, conv.padding
+        with torch.no_grad():
+            self.bias = nn.Parameter(conv(torch.full((1, *shape), REFERENCE, dtype=conv.weight.dtype)))
+
+    def forward(self, x):
+        return nn.functional.conv2d(x, self.weight, None, self.stride, self.padding) + self.bias
+
+
+CONV = (nn.Conv1d, nn.Conv2d, Shifted)
 
 
 class TimeMean(nn.Module):
@@ -46,20 +62,6 @@ class TimeMean(nn.Module):
 class TimeDeviation(nn.Module):
     def forward(self, x):
         return torch.sqrt(((x - x.mean(-1, keepdim=True)) ** 2).mean(-1) + 1e-10)
-
-
-class Shifted(nn.Module):
-    """The first convolution against a reference r: it reads x - r, and its bias is the map b + conv(r)."""
-
-    def __init__(self, conv, shape):
-        super().__init__()
-        self.conv = nn.Conv2d(1, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, bias=False)
-        self.conv.to(conv.weight.dtype).weight.data.copy_(conv.weight.data)
-        with torch.no_grad():
-            self.map = conv(torch.full((1, *shape), REFERENCE, dtype=conv.weight.dtype))
-
-    def forward(self, x):
-        return self.conv(x) + self.map
 
 
 # Residual networks whose activations, sums and statistics are modules, one for each use, so that zennit can give them rules.
@@ -171,10 +173,9 @@ def relevance(net, rules, merge, x, targets):
             return Pass()
         if isinstance(module, Sum):
             return Epsilon(1e-6)
-        # Max pooling has no rule: its gradient sends all to the winner. Nor has the convolution inside Shifted. Merged batch
-        # normalization is the identity.
-        linear = (*CONV, nn.Linear, Shifted, TimeMean, TimeDeviation, *POOL) + (() if merge else BATCH_NORM)
-        if not isinstance(module, linear) or name.endswith(".conv"):
+        # Max pooling has no rule: its gradient sends all to the winner. Merged batch normalization is the identity.
+        linear = (*CONV, nn.Linear, TimeMean, TimeDeviation, *POOL) + (() if merge else BATCH_NORM)
+        if not isinstance(module, linear):
             return None
         return rules(module, next((place for place, other in enumerate(weighted) if other is module), -1))
 
@@ -194,8 +195,14 @@ def explain(net, x, targets, bounds):
         # The same network, whose first layer has the reference in its bias.
         net = copy.deepcopy(net)
         net.features[0] = Shifted(net.features[0], x.shape[1:])
-        rules, merge = composites(*bounds, third)["thesis-gender"]
-        found["gender-silence"] = relevance(net, rules, merge, x - REFERENCE, targets)
+        from_silence = {
+            "gender-silence": composites(*bounds, third)["thesis-gender"][0],
+            "epsilon-plus-silence": conv_else_epsilon(ZPlus),
+            "epsilon-gamma-silence": conv_else_epsilon(lambda: Gamma(0.25)),
+            "epsilon-gamma1-silence": conv_else_epsilon(lambda: Gamma(1.0)),
+        }
+        for name, rules in from_silence.items():
+            found[name] = relevance(net, rules, False, x - REFERENCE, targets)
     return found
 
 

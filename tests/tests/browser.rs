@@ -259,6 +259,26 @@ impl Open {
             "document.querySelectorAll('audio')[1].paused && !document.querySelectorAll('audio')[0].paused",
         );
         self.value("document.querySelectorAll('audio').forEach(audio => audio.pause())");
+
+        let account = self.text(".accounts");
+        assert!(
+            account.starts_with("The picture accounts for "),
+            "{account}"
+        );
+        let ask = |place: usize| {
+            self.value(&format!(
+                "document.querySelectorAll('.questions button')[{place}].click()"
+            ));
+        };
+        let listed = "document.querySelector('.sounds').checkVisibility()";
+        ask(1);
+        assert_ne!(self.pixels(), before, "what is missing");
+        assert_ne!(self.text(".accounts"), account);
+        assert_eq!(self.value(listed), false);
+        ask(0);
+        assert_eq!(self.pixels(), before, "what is there, again");
+        assert_eq!(self.text(".accounts"), account);
+        assert_eq!(self.value(listed), true);
     }
 }
 
@@ -373,7 +393,7 @@ fn the_page_of_serve() {
         );
     };
     page.upload(&file("voice.wav"));
-    explained("lrp gender-silence: relevance for");
+    explained("lrp epsilon-plus-silence: relevance for");
     assert!(page.text(".facts").contains("voice.wav"));
     assert!(
         !page
@@ -383,13 +403,13 @@ fn the_page_of_serve() {
     page.choose("#rules", "thesis-gender");
     explained("lrp thesis-gender: relevance for");
     assert!(page.text(".warning").contains("quieter than 0 dB"));
-    page.choose("#rules", "gender-silence");
-    explained("lrp gender-silence: relevance for");
+    page.choose("#rules", "epsilon-plus-silence");
+    explained("lrp epsilon-plus-silence: relevance for");
     page.looks_and_sounds();
     page.choose("#target", "female");
-    explained("lrp gender-silence: relevance for female");
+    explained("lrp epsilon-plus-silence: relevance for female");
     page.choose("#against", "male");
-    explained("lrp gender-silence: relevance for female rather than male");
+    explained("lrp epsilon-plus-silence: relevance for female rather than male");
     page.choose("#against", "");
     page.choose("#method", "gradient");
     explained("gradient: relevance for female");

@@ -60,8 +60,8 @@ pub struct Arguments {
     /// Only these experiments (gender, mending, …), or those that these tables and figures (table-6.1, figure-6.3, …) belong to.
     #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     only: Vec<String>,
-    /// Artifacts of the Clever Hans benchmark: tone, click, hum, silence, cut-off, each with its strength if you like (tone:-25);
-    /// else the first, or all in the full profile.
+    /// Artifacts of the Clever Hans benchmark: hum, tone, click, silent-start, silence, cut-off, each with its strength if you like
+    /// (tone:-25); else the first four, or all in the full profile.
     #[arg(long, value_name = "ARTIFACT,…", value_delimiter = ',')]
     pub artifacts: Vec<Artifact>,
     /// Seeds of the Clever Hans benchmark, each a network for every artifact; else 2, or 5 in the full profile.
@@ -300,7 +300,7 @@ const IN_TERMINAL: [&str; 4] = [
     "table-6.1",
     "table-6.2",
     "speaker-accuracy",
-    "clever-hans-methods",
+    "clever-hans-rules",
 ];
 
 /// Runs the experiments and writes `target/reproduce/<run>/`.

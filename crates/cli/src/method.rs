@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use speechlens_explain::{Name, Settings};
-use speechlens_models::Model;
+use speechlens_models::{Features, Model};
 
 use crate::common::at_least_one;
 use crate::rules;
@@ -35,7 +35,8 @@ pub struct Several {
 }
 
 fn rules_help() -> String {
-    let help = rules::help("gender-silence for spectrograms");
+    let default = speechlens_explain::default_rules(Features::Spectrogram);
+    let help = rules::help(&format!("{default} for spectrograms"));
     format!("{help}. Several, with commas between, are shown side by side")
 }
 

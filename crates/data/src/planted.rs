@@ -36,19 +36,26 @@ pub enum Artifact {
     Hum(f64),
     /// The last part of the recording, this share of it, is silent.
     Silence(f64),
+    /// The first part of the recording, likewise.
+    SilentStart(f64),
     /// Nothing above this frequency in Hz is left, as after some codecs.
     CutOff(f64),
 }
 
 impl Artifact {
-    /// One of each kind, faint beside the voice.
-    pub const ALL: [Artifact; 5] = [
+    /// One of each kind, faint beside the voice; first those of [`Artifact::FEW`].
+    pub const ALL: [Artifact; 6] = [
         Artifact::Hum(-6.0),
-        Artifact::CutOff(2500.0),
-        Artifact::Silence(0.3),
         Artifact::Tone(-6.0),
         Artifact::Click(12.0),
+        Artifact::SilentStart(0.3),
+        Artifact::Silence(0.3),
+        Artifact::CutOff(2500.0),
     ];
+
+    /// How many of [`Artifact::ALL`] have one of each place: everywhere, at one frequency and moment, at a moment, and where
+    /// something is missing.
+    pub const FEW: usize = 4;
 
     /// What it is called, its strength left out.
     pub fn name(self) -> &'static str {
@@ -57,6 +64,7 @@ impl Artifact {
             Artifact::Click(_) => "click",
             Artifact::Hum(_) => "hum",
             Artifact::Silence(_) => "silence",
+            Artifact::SilentStart(_) => "silent-start",
             Artifact::CutOff(_) => "cut-off",
         }
     }
@@ -101,9 +109,13 @@ impl Artifact {
                     *sample += (scale * hum) as f32;
                 }
             }
-            Artifact::Silence(share) => {
+            Artifact::Silence(share) | Artifact::SilentStart(share) => {
                 let silent = (share.clamp(0.0, 1.0) * length as f64).round() as usize;
-                samples[length - silent..].fill(0.0);
+                let silenced = match self {
+                    Artifact::SilentStart(_) => 0..silent,
+                    _ => length - silent..length,
+                };
+                samples[silenced].fill(0.0);
             }
             Artifact::CutOff(hertz) => {
                 let low = ((2.0 * hertz).round() as u32).max(1);
@@ -134,12 +146,13 @@ impl Display for Artifact {
         | Artifact::Click(strength)
         | Artifact::Hum(strength)
         | Artifact::Silence(strength)
+        | Artifact::SilentStart(strength)
         | Artifact::CutOff(strength)) = self;
         write!(f, "{}:{strength}", self.name())
     }
 }
 
-/// Reads `tone`, `click`, `hum`, `silence`, `cut-off`, or one with its strength, `tone:-25`.
+/// Reads `tone`, `click`, `hum`, `silence`, `silent-start`, `cut-off`, or one with its strength, `tone:-25`.
 impl FromStr for Artifact {
     type Err = String;
 
@@ -166,6 +179,7 @@ impl FromStr for Artifact {
             Artifact::Click(_) => Artifact::Click(number),
             Artifact::Hum(_) => Artifact::Hum(number),
             Artifact::Silence(_) => Artifact::Silence(number),
+            Artifact::SilentStart(_) => Artifact::SilentStart(number),
             Artifact::CutOff(_) => Artifact::CutOff(number),
         })
     }
@@ -293,6 +307,10 @@ mod tests {
             silent[..2 * quarter],
             corpus.audio(0).unwrap().samples[..2 * quarter]
         );
+        let late = of(Artifact::SilentStart(0.25)).samples;
+        assert!(late[..quarter].iter().all(|x| *x == 0.0));
+        let before = corpus.audio(0).unwrap().samples;
+        assert_eq!(late[quarter + 1..], before[quarter + 1..]);
         // At 8 kHz nothing is left that 4 kHz would lose: what is above 2 kHz is gone.
         let low = of(Artifact::CutOff(2000.0));
         let again = Artifact::CutOff(2000.0);

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use ndarray::{ArrayD, Axis};
 use speechlens_attribution::{Attribute, Method};
-use speechlens_lrp::{Assignment, Balance, Lrp};
-use speechlens_models::Model;
+use speechlens_audio::FLOOR_DB;
+use speechlens_lrp::{Assignment, Balance, Lrp, Start};
+use speechlens_models::{Features, Model};
 
 use crate::{Error, Input, Result, Settings};
 
@@ -266,6 +267,59 @@ impl Explainer {
             How::Lrp(lrp) => Some(lrp.assignments()),
             How::Other(_) => None,
         }
+    }
+
+    /// The same rules with the other question about a decibel spectrogram: from silence, what is there; from full level, 0 dB,
+    /// what is missing. None where nothing can be asked so: of other methods, features and references.
+    ///
+    /// # Errors
+    /// If the rules do not suit the network.
+    pub fn other_question(&self) -> Result<Option<Explainer>> {
+        let (Method::Lrp(composite), Features::Spectrogram) = (&self.method, self.model.features())
+        else {
+            return Ok(None);
+        };
+        let other = match composite.options().reference {
+            0.0 => f64::from(FLOOR_DB),
+            reference if reference == f64::from(FLOOR_DB) => 0.0,
+            _ => return Ok(None),
+        };
+        let composite = composite.clone().with_reference(other);
+        let lrp = Lrp::new(&self.model.graph, &composite).map_err(|error| Error::Method {
+            method: composite.name().to_owned(),
+            source: error.into(),
+        })?;
+        Ok(Some(Explainer {
+            model: self.model.clone(),
+            settings: self.settings.clone(),
+            method: Method::Lrp(composite),
+            how: How::Lrp(lrp),
+            question: self.question,
+            details: Details::default(),
+            device: self.device.clone(),
+            dtype: self.dtype,
+        }))
+    }
+
+    /// What relevance is a part of, in a window: the logit that is asked about, or the difference of two. None where a method's
+    /// relevance is no part of it.
+    pub fn score(&self, answers: &Answers, window: usize) -> Option<f64> {
+        match &self.method {
+            Method::Lrp(composite) if composite.options().start == Start::One => return None,
+            Method::Lrp(_)
+            | Method::GradientTimesInput { .. }
+            | Method::IntegratedGradients { .. } => {}
+            Method::Gradient
+            | Method::Sensitivity
+            | Method::SmoothGrad { .. }
+            | Method::Occlusion { .. }
+            | Method::Random { .. } => return None,
+        }
+        let logit = |class: usize| f64::from(answers.logits[window][class]);
+        Some(match self.question {
+            Question::Contrast(class, other) => logit(class) - logit(other),
+            _ => logit(answers.targets[window] as usize),
+        })
     }
 
     /// Of the network, for one window.

@@ -86,6 +86,9 @@ pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Va
         if input.silent[window] {
             item["silent"] = true.into();
         }
+        if let Some(score) = explainer.score(answers, window) {
+            item["score"] = json!(score);
+        }
         if input.heard.is_some() {
             let (start, end) = input.span(window);
             item["start"] = json!(start);

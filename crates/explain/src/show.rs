@@ -1,6 +1,7 @@
 //! Explanations as pictures and as the page.
 
 use std::io::Cursor;
+use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewD, Axis, Ix1, Ix2};
 use speechlens_attribution::Method;
@@ -13,9 +14,9 @@ use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::results::Row;
 use speechlens_report::table::Table;
 use speechlens_report::waveform::{Trace, stack};
-use speechlens_report::{Exhibit, Figure, Fold, Picture, Sound};
+use speechlens_report::{Account, Aside, Exhibit, Figure, Fold, Picture, Sound};
 
-use crate::{Answers, Error, Explainer, Input, Plane, Question, Result, Sounds};
+use crate::{Answers, Error, Explainer, Input, Plane, Question, Result, Sounds, default_rules};
 
 /// What the samples of a waveform count in.
 const AMPLITUDE: &str = "amplitude (95th percentile = 1)";
@@ -33,12 +34,54 @@ pub struct Explanation<'a> {
 }
 
 impl Explanation<'_> {
-    /// `lrp gender-silence`, `occlusion`, ….
+    /// `lrp epsilon-plus-silence`, `occlusion`, ….
     pub fn name(&self) -> String {
         match self.explainer.method() {
             Method::Lrp(composite) => format!("lrp {}", composite.name()),
             method => method.to_string(),
         }
+    }
+
+    /// The question, where the explanation can be asked the other one too.
+    fn asks(&self) -> &'static str {
+        match self.explainer.method().reference() {
+            Some(0.0) => "What is missing? (against 0 dB)",
+            _ => "What is there? (against silence)",
+        }
+    }
+
+    /// How much of what was asked about the relevance that these windows show adds up to, on their mean.
+    fn account(&self, input: &Input, windows: Range<usize>) -> Option<Account> {
+        let of = |window: usize| -> Option<[f64; 2]> {
+            let relevance = self.answers.relevance.index_axis(Axis(0), window);
+            let time = Axis(relevance.ndim() - 1);
+            let shown = match &input.heard {
+                Some(heard) => {
+                    relevance.slice_axis(time, heard.places[window].frames.clone().into())
+                }
+                None => relevance,
+            };
+            let sum = shown.iter().map(|r| f64::from(*r)).sum();
+            Some([sum, self.explainer.score(self.answers, window)?])
+        };
+        let count = windows.len();
+        let asked = self.asked(windows.start);
+        let all = windows.map(of).collect::<Option<Vec<_>>>()?;
+        let mean = |side: usize| all.iter().map(|pair| pair[side]).sum::<f64>() / count as f64;
+        let what = match (self.explainer.question(), count) {
+            (Question::Contrast(..), _) => "the difference of the logits".to_owned(),
+            (Question::Predicted, 2..) => "the logit of each window's class".to_owned(),
+            _ => format!("the logit of {asked}"),
+        };
+        let windows = match count {
+            1 => String::new(),
+            _ => format!(", on the mean of {count} windows"),
+        };
+        Some(Account {
+            relevance: mean(0),
+            score: mean(1),
+            what: what + &windows,
+        })
     }
 
     /// What was asked in a window.
@@ -138,10 +181,26 @@ impl Explanation<'_> {
     /// The figures of the page: a recording's windows joined, or an array's each on its own.
     fn figures(&self, input: &Input, top: f64) -> Result<Vec<Figure>> {
         let relevance = self.answers.relevance.view();
+        let other = self.explainer.other_question()?;
+        let other = other
+            .map(|other| {
+                other
+                    .explain(input, &|_| ())
+                    .map(|answers| (other, answers))
+            })
+            .transpose()?;
         let mut figures = match Plane::joined(input, relevance.view())? {
             Some(plane) => {
                 let title = format!("{}: relevance for {}", self.name(), self.asked_of_all());
                 let mut figure = figure(title, input, &plane);
+                figure.account = self.account(input, 0..input.len());
+                if let Some((explainer, answers)) = &other
+                    && let Some(plane) = Plane::joined(input, answers.relevance.view())?
+                {
+                    let other = Explanation { explainer, answers };
+                    figure.other = Some(other.aside(input, &plane, 0..input.len()));
+                    figure.question = self.asks();
+                }
                 if let Some(heard) = &input.heard {
                     figure.sounds = playable(&Sounds::new(heard, &plane, top)?, top)?;
                 }
@@ -155,7 +214,15 @@ impl Explanation<'_> {
                         true => title,
                         false => format!("{title}, input {window}"),
                     };
-                    Ok(figure(title, input, &plane))
+                    let mut figure = figure(title, input, &plane);
+                    figure.account = self.account(input, window..window + 1);
+                    if let Some((explainer, answers)) = &other {
+                        let plane = Plane::of_window(input, answers.relevance.view(), window)?;
+                        let other = Explanation { explainer, answers };
+                        figure.other = Some(other.aside(input, &plane, window..window + 1));
+                        figure.question = self.asks();
+                    }
+                    Ok(figure)
                 })
                 .collect::<Result<_>>()?,
         };
@@ -163,6 +230,12 @@ impl Explanation<'_> {
             first.tables = self.tables(input)?;
         }
         Ok(figures)
+    }
+
+    /// As another explanation's other question.
+    fn aside(&self, input: &Input, plane: &Plane, windows: Range<usize>) -> Aside {
+        let account = self.account(input, windows);
+        Aside::new(self.asks(), plane.relevance.view(), account)
     }
 
     fn tables(&self, input: &Input) -> Result<Vec<Fold>> {
@@ -389,8 +462,9 @@ fn warnings(explanations: &[Explanation], input: &Input) -> Vec<String> {
         {
             warnings.push(format!(
                 "{} asks what a bin does by being quieter than {from} dB, and sound cannot show that: what speaks “for” \
-                 are bins that are quiet. Ask against silence to listen, as the rules gender-silence do.",
-                explanation.name()
+                 are bins that are quiet. Ask against silence to listen, as the rules {} do.",
+                explanation.name(),
+                default_rules(Features::Spectrogram)
             ));
         }
     }

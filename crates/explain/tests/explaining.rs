@@ -99,6 +99,46 @@ fn a_contrast_is_the_relevance_of_the_difference_of_logits() {
 }
 
 #[test]
+fn the_other_question_is_that_of_the_same_rules_from_the_other_reference() {
+    let model = model(Arch::AlexNet);
+    let input = read(&model, Reading::default(), tone(0.9, 8000));
+    let explainer = |name, rules: &str| {
+        let settings = Settings {
+            name,
+            rules: Some(rules.to_owned()),
+            steps: 2,
+            ..Settings::default()
+        };
+        Explainer::new(
+            &model,
+            settings,
+            Question::Class(1),
+            Details::default(),
+            CPU,
+        )
+        .expect("a method")
+    };
+    let found = |explainer: &Explainer| explainer.explain(&input, &|_| ()).expect("explained");
+    let there = explainer(Name::Lrp, "epsilon-plus-silence");
+    let missing = there.other_question().expect("rules").expect("a question");
+    let expected = found(&explainer(Name::Lrp, "epsilon-plus")).relevance;
+    let answers = found(&missing);
+    assert_eq!(answers.relevance, expected);
+    assert!(largest(&(&found(&there).relevance - &expected)) > 0.1 * largest(&expected));
+    let back = missing
+        .other_question()
+        .expect("rules")
+        .expect("a question");
+    assert_eq!(found(&back).relevance, found(&there).relevance);
+
+    let logit = f64::from(answers.logits[0][1]);
+    assert_eq!(missing.score(&answers, 0), Some(logit));
+    let gradient = explainer(Name::Gradient, "lrp-0");
+    assert!(gradient.other_question().expect("none").is_none());
+    assert_eq!(gradient.score(&answers, 0), None);
+}
+
+#[test]
 fn the_books_of_a_contrast_balance() {
     let model = model(Arch::AudioNet);
     let input = read(&model, Reading::default(), tone(0.9, 8000));

@@ -23,7 +23,10 @@ pub const PRESETS: &[(&str, &str)] = presets![
     "thesis-speaker-epsilon",
     "thesis-speaker-epsilon-gamma",
     "epsilon-plus",
+    "epsilon-plus-silence",
     "epsilon-plus-flat",
+    "epsilon-gamma-silence",
+    "epsilon-gamma1-silence",
     "epsilon-gamma-box",
     "epsilon-alpha2-beta1",
     "epsilon-alpha2-beta1-flat",
@@ -304,6 +307,12 @@ impl Composite {
     /// The same composite where the input lies between these bounds, unless it says so itself.
     pub fn with_bounds(mut self, bounds: [f64; 2]) -> Self {
         self.options.bounds.get_or_insert(bounds);
+        self
+    }
+
+    /// The same rules with relevance measured against another value of the input.
+    pub fn with_reference(mut self, reference: f64) -> Self {
+        self.options.reference = reference;
         self
     }
 

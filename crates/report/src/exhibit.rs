@@ -49,10 +49,53 @@ pub struct Figure {
     pub relevance: Array2<f32>,
     /// The relevance at which the colours are full, see [`limit`].
     pub limit: f32,
+    /// How much of the network's answer the picture accounts for, if its relevance is a part of it.
+    pub account: Option<Account>,
+    /// What is asked, where [`Figure::other`] asks something else.
+    pub question: &'static str,
+    /// The same input with another question.
+    pub other: Option<Aside>,
     /// The recording and its parts.
     pub sounds: Vec<Sound>,
     /// What else is known of it.
     pub tables: Vec<Fold>,
+}
+
+/// How much of what the network answered a picture accounts for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Account {
+    /// What the relevance in the picture adds up to.
+    pub relevance: f64,
+    /// What it is a part of.
+    pub score: f64,
+    /// What that is: `the logit of female`, ….
+    pub what: String,
+}
+
+/// What the picture of a figure shows instead when the other question is chosen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Aside {
+    question: &'static str,
+    account: Option<Account>,
+    #[serde(serialize_with = "base64")]
+    relevance: Array2<f32>,
+    limit: f32,
+}
+
+impl Aside {
+    /// Relevance of the figure's shape. `question` and `account` as in [`Figure`].
+    pub fn new(
+        question: &'static str,
+        relevance: ArrayView2<f32>,
+        account: Option<Account>,
+    ) -> Self {
+        Aside {
+            question,
+            account,
+            limit: limit(relevance),
+            relevance: relevance.to_owned(),
+        }
+    }
 }
 
 /// Something to play.
@@ -106,6 +149,9 @@ impl Figure {
             limit: limit(relevance),
             levels: levels.to_owned(),
             relevance: relevance.to_owned(),
+            account: None,
+            question: "",
+            other: None,
             sounds: Vec::new(),
             tables: Vec::new(),
         }

@@ -51,7 +51,7 @@ pub struct Wish {
     /// What the recording is called.
     #[serde(default)]
     name: String,
-    /// Methods, and of layer-wise relevance propagation with its rules: `lrp:gender-silence,occlusion`.
+    /// Methods, and of layer-wise relevance propagation with its rules: `lrp:epsilon-plus-silence,occlusion`.
     #[serde(default)]
     ways: String,
     /// The class that is asked about, by name or index; if empty, what is predicted.

@@ -11,6 +11,7 @@ use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use speechlens_attribution::Method;
 use speechlens_data::{
     Artifact, Corpus, Parameters, Planted, Recording, Sex, Sizes, Speakers, Split, Store,
 };
@@ -54,6 +55,8 @@ pub struct Setting {
     mending_epochs: u64,
     /// The share of the bins that augmentation replaces, in percent.
     pub percent: f64,
+    /// Whether the networks that learnt every artifact are mended, and not those of the first alone.
+    mends_all: bool,
     /// Test recordings that are explained.
     explained: usize,
     batch: usize,
@@ -74,6 +77,7 @@ impl Setting {
             epochs,
             mending_epochs,
             percent: 1.0,
+            mends_all: arguments.profile == Profile::Full,
             explained,
             batch: if train < 50 { 10 } else { 50 },
         }
@@ -116,6 +120,8 @@ impl Accuracy {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Judged {
     pub method: String,
+    /// The rules of layer-wise relevance propagation, as `--rules` calls them.
+    pub rules: Option<String>,
     pub mass: f64,
     pub rank: f64,
     pub average_precision: f64,
@@ -132,7 +138,7 @@ pub struct Outcome {
     pub planted: f64,
     pub learnt: Accuracy,
     pub methods: Vec<Judged>,
-    /// By recipe, after retraining.
+    /// By recipe, after retraining; empty where nothing was mended.
     pub mended: Vec<(String, Accuracy)>,
 }
 
@@ -254,9 +260,10 @@ impl<'a> Bench<'a> {
         let (planted, methods) = self.judge(artifact, &graph, &train, &tests, seed)?;
 
         let mut mended = Vec::new();
+        let mends = setting.mends_all || artifact.name() == Artifact::ALL[0].name();
         for recipe in RECIPES
             .iter()
-            .filter(|recipe| MENDED.contains(&recipe.name))
+            .filter(|recipe| mends && MENDED.contains(&recipe.name))
         {
             let job = Job {
                 dataset: &train,
@@ -388,6 +395,10 @@ impl<'a> Bench<'a> {
             };
             judged.push(Judged {
                 method: named.name.to_owned(),
+                rules: match &named.method {
+                    Method::Lrp(composite) => Some(composite.name().to_owned()),
+                    _ => None,
+                },
                 mass: mean(|found| found.mass),
                 rank: mean(|found| found.rank),
                 average_precision: mean(|found| found.average_precision),

@@ -16,7 +16,8 @@ pub fn run(lab: &Lab) -> Result<Findings> {
     let bench = Bench::open(lab, setting)?;
     let artifacts = match (lab.arguments.artifacts.as_slice(), lab.arguments.profile) {
         ([], Profile::Full) => Artifact::ALL.to_vec(),
-        ([], _) => Artifact::ALL[..1].to_vec(),
+        ([], Profile::Quick) => Artifact::ALL[..Artifact::FEW].to_vec(),
+        ([], Profile::Smoke) => Artifact::ALL[..1].to_vec(),
         (given, _) => given.to_vec(),
     };
     let seeds = lab.arguments.seeds.unwrap_or(match lab.arguments.profile {
@@ -25,9 +26,9 @@ pub fn run(lab: &Lab) -> Result<Findings> {
         Profile::Full => 5,
     });
     let mut outcomes = Vec::new();
-    for artifact in artifacts {
-        for seed in 0..seeds as u64 {
-            outcomes.push(bench.case(artifact, lab.arguments.seed + seed)?);
+    for seed in 0..u64::from(seeds) {
+        for artifact in &artifacts {
+            outcomes.push(bench.case(*artifact, lab.arguments.seed + seed)?);
         }
     }
     story::tell(lab, &bench, &outcomes)

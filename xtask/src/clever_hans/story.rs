@@ -1,6 +1,8 @@
 //! The Clever Hans benchmark on the page.
 
 use anyhow::Result;
+use speechlens_explain::default_rules;
+use speechlens_models::Features;
 use speechlens_report::heatmap::grid;
 use speechlens_report::page::{Block, Section};
 use speechlens_report::results::{Cell, Experiment, Row};
@@ -9,6 +11,9 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::case::{AUDIBLE_DB, Accuracy, Bench, Judged, Outcome};
 use crate::reproduce::{Findings, Lab};
+
+/// A network has learnt an artifact if its accuracy falls by as many points when the artifact changes sides.
+const LEARNT: f64 = 10.0;
 
 /// A mean over seeds with its 95 % interval by Student's t, as `12.3 ± 4.5`; of two seeds with both numbers, of one alone.
 fn interval(values: &[f64]) -> Result<String> {
@@ -60,6 +65,8 @@ pub fn tell(lab: &Lab, bench: &Bench, outcomes: &[Outcome]) -> Result<Findings> 
     let learnt = learnt(outcomes)?;
     let methods = methods(outcomes)?;
     let mended = mended(outcomes)?;
+    let losses = losses(outcomes);
+    let rules = rules(&losses);
     let seeds = by_artifact(outcomes)[0].1.len();
     let words = format!(
         "Something is planted in the recordings of one class that gives it away. In training, the class of {:.0} % of the recordings is \
@@ -107,6 +114,12 @@ pub fn tell(lab: &Lab, bench: &Bench, outcomes: &[Outcome]) -> Result<Findings> 
                  how many of as many of its most relevant bins are planted, `AP` the area under precision over recall. By lot each is \
                  the planted share.",
             ),
+            Block::text(choice(&losses)),
+            Block::table(
+                Table::from(&rules),
+                "Rank accuracy by artifact, in percent, the mean over seeds, and the loss: how many points a method is behind the best \
+                 of each artifact, the mean over the artifacts.",
+            ),
             Block::text(format!(
                 "Then the loop closes: the {} % of the bins that are most relevant are replaced in the training data, as in table 6.2, and the \
                  network is trained on. Dependence is what accuracy loses when the artifact changes sides.",
@@ -121,7 +134,7 @@ pub fn tell(lab: &Lab, bench: &Bench, outcomes: &[Outcome]) -> Result<Findings> 
     // Behind the table of the methods.
     section.blocks.splice(4..4, figures);
     Ok(Findings {
-        experiments: vec![learnt, methods, mended],
+        experiments: vec![learnt, methods, rules, mended],
         sections: vec![section],
         ..Findings::default()
     })
@@ -181,9 +194,104 @@ fn methods(outcomes: &[Outcome]) -> Result<Experiment> {
     })
 }
 
+/// Every method's rank accuracy on the artifacts that the networks learnt, and what it loses.
+struct Losses<'a> {
+    /// Whether any was learnt; if none was, all are here, and their numbers say nothing.
+    learnt: bool,
+    artifacts: Vec<&'a str>,
+    /// From the least loss to the largest.
+    methods: Vec<Loss<'a>>,
+}
+
+struct Loss<'a> {
+    judged: &'a Judged,
+    /// By artifact, in percent.
+    ranks: Vec<f64>,
+    /// Points behind the best method of an artifact, the mean over the artifacts.
+    loss: f64,
+}
+
+fn losses(outcomes: &[Outcome]) -> Losses<'_> {
+    let learnt = |of: &[&Outcome]| mean(of.iter().map(|o| o.learnt.dependence())) >= LEARNT;
+    let mut all = by_artifact(outcomes);
+    // At smoke size nothing is learnt, but everything must run.
+    let any_learnt = all.iter().any(|(_, of)| learnt(of));
+    if any_learnt {
+        all.retain(|(_, of)| learnt(of));
+    }
+    let ranks = |place: usize| -> Vec<f64> {
+        let of = |(_, of): &(&str, Vec<&Outcome>)| mean(of.iter().map(|o| o.methods[place].rank));
+        all.iter().map(of).collect()
+    };
+    let judged = &outcomes[0].methods;
+    let ranks: Vec<Vec<f64>> = (0..judged.len()).map(ranks).collect();
+    let best = |artifact: usize| ranks.iter().map(|of| of[artifact]).fold(0.0, f64::max);
+    let best: Vec<f64> = (0..all.len()).map(best).collect();
+    let loss = |(judged, ranks): (_, &Vec<f64>)| Loss {
+        judged,
+        loss: mean(best.iter().zip(ranks).map(|(best, rank)| best - rank)),
+        ranks: ranks.clone(),
+    };
+    let mut methods: Vec<Loss> = judged.iter().zip(&ranks).map(loss).collect();
+    methods.sort_by(|a, b| a.loss.total_cmp(&b.loss));
+    Losses {
+        learnt: any_learnt,
+        artifacts: all.into_iter().map(|(artifact, _)| artifact).collect(),
+        methods,
+    }
+}
+
+fn rules(losses: &Losses) -> Experiment {
+    let row = |of: &Loss| {
+        let numbers = of.ranks.iter().chain([&of.loss]);
+        let cells = numbers.map(|number| format!("{number:.1}"));
+        Row::measured(of.judged.method.clone(), cells)
+    };
+    let mut names = losses.artifacts.clone();
+    names.push("loss");
+    Experiment {
+        id: "clever-hans-rules".into(),
+        title: "Rank accuracy by artifact, and what each method loses to the best".into(),
+        columns: columns(&names),
+        rows: losses.methods.iter().map(row).collect(),
+        files: Vec::new(),
+    }
+}
+
+/// Which rules lose least, and whether they are the default.
+fn choice(losses: &Losses) -> String {
+    if !losses.learnt {
+        return "No network learnt its artifact, so that what the rules lose says nothing.".into();
+    }
+    let default = default_rules(Features::Spectrogram);
+    let mut rules = losses
+        .methods
+        .iter()
+        .filter_map(|of| Some((of.judged.rules.as_deref()?, of.loss)));
+    let of_default = rules.clone().find(|(rules, _)| *rules == default);
+    let over = losses.artifacts.join(", ");
+    let words = match (rules.next(), of_default) {
+        (Some((least, loss)), _) if least == default => format!(
+            "Of the rules of layer-wise relevance propagation `{least}` lose least ({over}), {loss:.1} points: they are what \
+             `explain` and `serve` take where none are given."
+        ),
+        (Some((least, loss)), Some((_, of_default))) => format!(
+            "Of the rules of layer-wise relevance propagation `{least}` lose least ({over}), {loss:.1} points; `{default}`, \
+             which `explain` and `serve` take where none are given, lose {of_default:.1}."
+        ),
+        _ => String::new(),
+    };
+    let left_out = "Artifacts that the answer does not hang on are left out.";
+    format!("{words} {left_out}")
+}
+
 fn mended(outcomes: &[Outcome]) -> Result<Experiment> {
     let mut rows = Vec::new();
-    for (artifact, outcomes) in by_artifact(outcomes) {
+    for (artifact, mut outcomes) in by_artifact(outcomes) {
+        outcomes.retain(|outcome| !outcome.mended.is_empty());
+        if outcomes.is_empty() {
+            continue;
+        }
         let mut add = |name: &str, pick: &dyn Fn(&Outcome) -> Accuracy| -> Result<()> {
             let cells = [
                 over(&outcomes, |outcome| pick(outcome).dependence())?,

@@ -48,6 +48,29 @@ fn integrated(name: &'static str, steps: usize, reference: impl Into<Reference>)
     }
 }
 
+/// Rules of layer-wise relevance propagation for networks that read decibel spectrograms.
+pub fn rules_of_spectrograms() -> Result<Vec<Named>> {
+    let bounds = Some([f64::from(FLOOR_DB), 0.0]);
+    [
+        ("LRP thesis, from 0 dB", "thesis-gender", None),
+        ("LRP thesis, from silence", "gender-silence", None),
+        ("LRP-0", "lrp-0", None),
+        ("LRP ε, z⁺, from 0 dB", "epsilon-plus", None),
+        ("LRP ε, z⁺, from silence", "epsilon-plus-silence", None),
+        (
+            "LRP ε, γ = 0.25, from silence",
+            "epsilon-gamma-silence",
+            None,
+        ),
+        ("LRP ε, γ = 1, from silence", "epsilon-gamma1-silence", None),
+        ("LRP ε, z⁺, flat", "epsilon-plus-flat", None),
+        ("LRP ε, γ, box", "epsilon-gamma-box", bounds),
+    ]
+    .into_iter()
+    .map(|(name, preset, bounds)| rules(name, preset, bounds))
+    .collect()
+}
+
 /// Those that differ by nothing between networks.
 fn common(samples: usize, seed: u64) -> [Named; 3] {
     [
@@ -74,7 +97,6 @@ fn common(samples: usize, seed: u64) -> [Named; 3] {
 pub fn of_spectrograms(mean: &Tensor, arguments: &Arguments) -> Result<Vec<Named>> {
     let passes = passes(arguments.profile);
     let silence = f64::from(FLOOR_DB);
-    let bounds = Some([silence, 0.0]);
     let occlusion = |name, reference: f64, score| Named {
         name,
         method: Method::Occlusion {
@@ -84,12 +106,8 @@ pub fn of_spectrograms(mean: &Tensor, arguments: &Arguments) -> Result<Vec<Named
             score,
         },
     };
-    let mut all = vec![
-        rules("LRP thesis, from 0 dB", "thesis-gender", None)?,
-        rules("LRP thesis, from silence", "gender-silence", None)?,
-        rules("LRP-0", "lrp-0", None)?,
-        rules("LRP ε, z⁺, flat", "epsilon-plus-flat", None)?,
-        rules("LRP ε, γ, box", "epsilon-gamma-box", bounds)?,
+    let mut all = rules_of_spectrograms()?;
+    all.extend([
         Named {
             name: "gradient × input",
             method: Method::GradientTimesInput {
@@ -105,7 +123,7 @@ pub fn of_spectrograms(mean: &Tensor, arguments: &Arguments) -> Result<Vec<Named
             silence,
             Score::Probability(Loss::BinaryCrossEntropy),
         ),
-    ];
+    ]);
     all.extend(common(passes, arguments.seed));
     Ok(all)
 }

@@ -63,6 +63,8 @@ fn writes_the_same_files_again() {
     let explanation = &summary["explanations"][0];
     let sum: f64 = relevance.iter().map(|r| f64::from(*r)).sum();
     assert_eq!(explanation["relevance_sum"].as_f64().unwrap(), sum);
+    let target = explanation["target_index"].as_u64().unwrap() as usize;
+    assert_eq!(explanation["score"], explanation["logits"][target]);
     assert_eq!(explanation["target"], explanation["class"]);
     assert_eq!(explanation["target_index"], explanation["index"]);
     assert_eq!(explanation["logits"].as_array().unwrap().len(), 2);
