@@ -61,7 +61,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     only: Vec<String>,
     /// Artifacts of the Clever Hans benchmark: hum, tone, click, silent-start, silence, cut-off, each with its strength if you like
-    /// (tone:-25); else the first four, or all in the full profile.
+    /// (tone:-25); else the first, or all in the full profile.
     #[arg(long, value_name = "ARTIFACT,…", value_delimiter = ',')]
     pub artifacts: Vec<Artifact>,
     /// Seeds of the Clever Hans benchmark, each a network for every artifact; else 2, or 5 in the full profile.

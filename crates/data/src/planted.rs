@@ -43,7 +43,8 @@ pub enum Artifact {
 }
 
 impl Artifact {
-    /// One of each kind, faint beside the voice; first those of [`Artifact::FEW`].
+    /// One of each kind, faint beside the voice; first one of each place: everywhere, at one frequency and moment, at a moment, and where
+    /// something is missing.
     pub const ALL: [Artifact; 6] = [
         Artifact::Hum(-6.0),
         Artifact::Tone(-6.0),
@@ -52,10 +53,6 @@ impl Artifact {
         Artifact::Silence(0.3),
         Artifact::CutOff(2500.0),
     ];
-
-    /// How many of [`Artifact::ALL`] have one of each place: everywhere, at one frequency and moment, at a moment, and where
-    /// something is missing.
-    pub const FEW: usize = 4;
 
     /// What it is called, its strength left out.
     pub fn name(self) -> &'static str {

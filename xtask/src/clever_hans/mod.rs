@@ -16,8 +16,7 @@ pub fn run(lab: &Lab) -> Result<Findings> {
     let bench = Bench::open(lab, setting)?;
     let artifacts = match (lab.arguments.artifacts.as_slice(), lab.arguments.profile) {
         ([], Profile::Full) => Artifact::ALL.to_vec(),
-        ([], Profile::Quick) => Artifact::ALL[..Artifact::FEW].to_vec(),
-        ([], Profile::Smoke) => Artifact::ALL[..1].to_vec(),
+        ([], Profile::Quick | Profile::Smoke) => Artifact::ALL[..1].to_vec(),
         (given, _) => given.to_vec(),
     };
     let seeds = lab.arguments.seeds.unwrap_or(match lab.arguments.profile {

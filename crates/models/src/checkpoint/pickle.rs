@@ -272,7 +272,7 @@ fn text(bytes: &[u8]) -> Result<Object, String> {
 }
 
 fn pairs(values: Vec<Object>) -> Result<Vec<(Object, Object)>, String> {
-    if values.len() % 2 != 0 {
+    if !values.len().is_multiple_of(2) {
         return Err(unreadable());
     }
     let mut values = values.into_iter();
