@@ -8,11 +8,11 @@ use speechlens_audio::{Crop, FLOOR_DB};
 use speechlens_data::hdf5_layout;
 use speechlens_eval::augment::by_lot;
 use speechlens_eval::{Augmentation, Replacement};
-use speechlens_models::Features;
+use speechlens_models::{Features, Model};
 use speechlens_nn::train::Samples;
 use speechlens_report::progress;
 
-use crate::common::{Common, at_least_one, check_writable, load_sound, percentage};
+use crate::common::{Common, at_least_one, check_writable, percentage};
 use crate::{data, method};
 
 /// Make data without the bins that a network leans on, to retrain it on what is left.
@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         output.join("any")
     })?;
     let device = common.device()?;
-    let model = load_sound(&arguments.model, &device)?;
+    let model = Model::load(&arguments.model, &device)?;
     ensure!(
         model.features() == Features::Spectrogram,
         "{}: does not read spectrograms: only these can be augmented",

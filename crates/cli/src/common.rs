@@ -77,22 +77,10 @@ pub fn one_line(error: &anyhow::Error) -> String {
     lines.join(" ")
 }
 
-/// A model of whose weights none makes every answer no number.
-pub fn load_sound(path: &Path, device: &Device) -> Result<Model> {
-    let model = Model::load(path, device)?;
-    match speechlens_explain::fault(&model)? {
-        None => Ok(model),
-        Some(fault) => bail!(
-            "{}: its answers would not be numbers: {fault}",
-            path.display()
-        ),
-    }
-}
-
 /// The error, with the model's name where the network is to blame.
 pub fn of_model(model: &Path, error: speechlens_explain::Error) -> anyhow::Error {
     match &error {
-        speechlens_explain::Error::NotFinite { .. } => {
+        speechlens_explain::Error::NotFinite(_) => {
             anyhow::Error::from(error).context(model.display().to_string())
         }
         _ => error.into(),

@@ -17,7 +17,7 @@ use speechlens_report::results::Row;
 use speechlens_report::table::Table;
 use speechlens_report::{atomic, progress};
 
-use crate::common::{Common, at_least_one, check_writable, load_sound, percentage};
+use crate::common::{Common, at_least_one, check_writable, percentage};
 use crate::data::{self, Part};
 use crate::method;
 
@@ -161,7 +161,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let Measure::Flip(arguments) = &arguments.measure;
     check_writable(&arguments.output.join("flip.json"))?;
     let device = common.device()?;
-    let model = load_sound(&arguments.model, &device)?;
+    let model = Model::load(&arguments.model, &device)?;
     let settings = arguments.method.settings(&model, common.seed);
     let method = settings.method(&model)?;
     let name = title(&method);

@@ -32,13 +32,10 @@ pub enum Error {
         name: String,
     },
     /// Logits that are infinite or not a number.
-    #[error("its answer to {name} is not a finite number: {cause}")]
-    NotFinite {
-        /// The input.
-        name: String,
-        /// What is likely wrong with the network, and what to do.
-        cause: String,
-    },
+    #[error(
+        "its answer to {0} is not a finite number: its weights are, but values outgrow the numbers that it computes in; train or import it again"
+    )]
+    NotFinite(String),
     /// A setting that makes no sense, or that the network does not know.
     #[error("{0}")]
     Setting(String),

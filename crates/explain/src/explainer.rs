@@ -134,44 +134,15 @@ pub fn logits(model: &Model, input: &Input, device: &Device) -> Result<Vec<Vec<f
         let features = to_tensor(features.to_owned(), device)?;
         logits.extend(model.graph.forward(&features)?.to_vec2::<f32>()?);
     }
-    check_finite(model, input, &logits)?;
+    check_finite(input, &logits)?;
     Ok(logits)
 }
 
-fn check_finite(model: &Model, input: &Input, logits: &[Vec<f32>]) -> Result<()> {
+fn check_finite(input: &Input, logits: &[Vec<f32>]) -> Result<()> {
     if logits.iter().flatten().all(|logit| logit.is_finite()) {
         return Ok(());
     }
-    let too_large = || {
-        "its weights are finite, but values outgrow the numbers that it computes in; train or import it again"
-            .to_owned()
-    };
-    Err(Error::NotFinite {
-        name: input.name.clone(),
-        cause: fault(model)?.unwrap_or_else(too_large),
-    })
-}
-
-/// What in a network's weights can give no number for an answer, and what to do about it.
-///
-/// # Errors
-/// If the weights cannot be read.
-pub fn fault(model: &Model) -> Result<Option<String>> {
-    for (name, tensor) in model.graph.weights() {
-        let values = array(&tensor)?;
-        if !values.iter().fold(true, |all, v| all & v.is_finite()) {
-            return Ok(Some(format!(
-                "its `{name}` holds values that are not finite; train it anew with a lower learning rate, or import it again"
-            )));
-        }
-        // batch normalization takes its root
-        if name.ends_with("running_var") && values.iter().any(|v| *v < 0.0) {
-            return Ok(Some(format!(
-                "its `{name}` holds a negative variance; import it again from a file that is not damaged"
-            )));
-        }
-    }
-    Ok(None)
+    Err(Error::NotFinite(input.name.clone()))
 }
 
 /// `[N, …]` as the network's input `[N, 1, …]`.
@@ -349,7 +320,7 @@ impl Explainer {
             let features = to_tensor(features.to_owned(), &self.device)?.to_dtype(self.dtype)?;
             let logits = self.model.graph.forward(&features)?;
             let as_read = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-            check_finite(&self.model, input, &as_read)?;
+            check_finite(input, &as_read)?;
             let windows = features.dim(0)?;
             let of_class = |class: usize| vec![class as u32; windows];
             let (targets, others) = match self.question {

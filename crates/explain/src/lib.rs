@@ -53,7 +53,7 @@ pub mod show;
 mod sound;
 
 pub use error::{Error, Result};
-pub use explainer::{Answers, Details, Explainer, Question, answer, fault, logits};
+pub use explainer::{Answers, Details, Explainer, Question, answer, logits};
 pub use input::{Grid, Heard, Input, Place, Reader, Reading};
 pub use plane::Plane;
 pub use settings::{Name, Settings, composite, default_rules, suiting_rules};

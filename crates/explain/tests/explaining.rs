@@ -322,7 +322,10 @@ fn arrays_have_no_sound_and_no_place() {
     let model = model(Arch::AlexNet);
     let reader = Reader::new(&model, Reading::default()).expect("a reader");
     let input = reader
-        .array("a.npy", ArrayD::zeros(vec![2, 227, 227]))
+        .array(
+            "a.npy",
+            ArrayD::from_shape_fn(vec![2, 227, 227], |at| -(at[2] as f32)),
+        )
         .expect("an input");
     assert!(input.heard.is_none() && !input.single);
     let zeros = ArrayD::zeros(vec![2, 227, 227]);

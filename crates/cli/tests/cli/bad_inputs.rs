@@ -71,7 +71,7 @@ fn wav(tag: u16, channels: u16, rate: u32, bits: u16, claimed: u32, data: &[u8])
 #[test]
 fn recordings() {
     let folder = Folder::new();
-    let data = [1; 8000];
+    let data: [u8; 8000] = std::array::from_fn(|at| (at % 7) as u8);
     let of = |tag, channels, rate, bits| wav(tag, channels, rate, bits, 8000, &data);
     folder.write("zero-rate.wav", of(1, 1, 0, 16));
     folder.write("zero-channels.wav", of(1, 0, 8000, 16));
@@ -353,7 +353,7 @@ fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// A pickled state dict of one tensor, `weight`, at an offset in a storage, of a size and a stride, all as pickled numbers.
+/// A pickled state dict of one tensor, which is called as a layer's is, at an offset in a storage, of a size and a stride, all as pickled numbers.
 fn state_dict(offset: &str, size: &str, stride: &str) -> Vec<u8> {
     let text = |text: &str| {
         [
@@ -371,7 +371,7 @@ fn state_dict(offset: &str, size: &str, stride: &str) -> Vec<u8> {
     };
     [
         b"\x80\x02}(".to_vec(),
-        text("weight"),
+        text("features.0.weight"),
         b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
         text("storage"),
         b"ctorch\nFloatStorage\n".to_vec(),
@@ -458,12 +458,21 @@ fn checkpoints() {
         &[
             ("call.pt", save),
             ("calls.pt", save),
-            ("small.pt", &["weights do not fit", "`weight`"]),
+            ("small.pt", &["weights do not fit", "`features.0.weight`"]),
             ("size.pt", again),
             ("bytes.pt", again),
-            ("offset.pt", &["`weight` reaches beyond", "again"]),
-            ("stride.pt", &["`weight` reaches beyond", "again"]),
-            ("beyond.pt", &["`weight` reaches beyond", "again"]),
+            (
+                "offset.pt",
+                &["`features.0.weight` reaches beyond", "again"],
+            ),
+            (
+                "stride.pt",
+                &["`features.0.weight` reaches beyond", "again"],
+            ),
+            (
+                "beyond.pt",
+                &["`features.0.weight` reaches beyond", "again"],
+            ),
             ("without.pt", &["data/0", "again"]),
             ("short.pt", &["truncated", "again"]),
             ("files.pt", save),

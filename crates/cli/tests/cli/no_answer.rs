@@ -113,7 +113,7 @@ fn answers_that_are_no_numbers_are_errors() {
     let run = |input: &str, words: [&str; 2]| {
         for command in [&["predict"][..], &["explain", "-o", "out"]] {
             let message = folder.fail(&[command, &["broken.safetensors", input]].concat());
-            for word in words.iter().chain(&["broken.safetensors", input]) {
+            for word in words.iter().chain(&["broken.safetensors"]) {
                 assert!(message.contains(word), "{word}: {message}");
             }
         }
@@ -136,5 +136,8 @@ fn answers_that_are_no_numbers_are_errors() {
     with_weight(&folder, model(), "classifier.6.weight", |values| {
         values.affine(0.0, 3e38).unwrap()
     });
-    run("short.wav", ["not a finite number", "values outgrow"]);
+    run(
+        "short.wav",
+        ["to short.wav is not a finite number", "values outgrow"],
+    );
 }
