@@ -3,9 +3,8 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use candle_core::Device;
-use speechlens_models::Model;
 use tracing_subscriber::EnvFilter;
 
 const HEADING: &str = "Options of every subcommand";
