@@ -86,7 +86,7 @@ pub struct Arguments {
 pub enum Profile {
     /// A few steps on a few recordings: its numbers mean nothing.
     Smoke,
-    /// Within twenty minutes on two cores, on the synthetic corpus.
+    /// Within half an hour on two cores, on the synthetic corpus.
     Quick,
     /// The thesis's own setting.
     Full,
