@@ -1,8 +1,5 @@
 //! A server, and a client of it.
 
-// Not every test needs all of it.
-#![allow(dead_code)]
-
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::mpsc;
