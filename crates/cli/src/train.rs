@@ -415,21 +415,20 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         std::fs::remove_file(&path)
             .with_context(|| format!("{}: cannot be removed", path.display()))?;
     }
-    let Some(Best { step, score, .. }) = best else {
-        return Ok(());
-    };
     let output = arguments.output.display();
-    let epoch = format!("epoch {} of {}", step / per_epoch, arguments.epochs);
-    let (right, on) = (100.0 * score.accuracy, &plan.validated_on);
-    if !common.quiet {
-        println!("{output}: {right:.1} % right on {on}, as after {epoch}, which is kept");
-    }
-    if is_at_chance(&score, validation.len()) {
-        let chance = 100.0 * score.chance;
-        tracing::warn!(
-            "{output}: has learned nothing that shows on {on}: {right:.1} % are right, and {chance:.1} % would be if it always \
-             said the most frequent class; give more data or --epochs, or another --lr"
-        );
+    if let Some(Best { step, score, .. }) = best {
+        let epoch = format!("epoch {} of {}", step / per_epoch, arguments.epochs);
+        let (right, on) = (100.0 * score.accuracy, &plan.validated_on);
+        if !common.quiet {
+            println!("{output}: {right:.1} % right on {on}, as after {epoch}, which is kept");
+        }
+        if is_at_chance(&score, validation.len()) {
+            let chance = 100.0 * score.chance;
+            tracing::warn!(
+                "{output}: has learned nothing that shows on {on}: {right:.1} % are right, and {chance:.1} % would be if it \
+                 always said the most frequent class; give more data or --epochs, or another --lr"
+            );
+        }
     }
     for (name, samples) in &plan.tests {
         let bar = progress::bar(&format!("testing, {name}"), samples.len(), common.quiet);
@@ -438,10 +437,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         bar.finish_and_clear();
         if !common.quiet {
             let right = 100.0 * Score::of(plan.loss, &logits, &labels)?.accuracy;
-            println!(
-                "{}: {right:.1} % right on {name}",
-                arguments.output.display()
-            );
+            println!("{output}: {right:.1} % right on {name}");
         }
     }
     Ok(())
