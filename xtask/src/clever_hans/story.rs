@@ -244,8 +244,7 @@ fn losses(outcomes: &[Outcome]) -> Losses<'_> {
 fn rules(losses: &Losses) -> Experiment {
     let row = |of: &Loss| {
         let numbers = of.ranks.iter().chain([&of.loss]);
-        let cells = numbers.map(|number| format!("{number:.1}"));
-        Row::measured(of.judged.method.clone(), cells)
+        Row::measured(of.judged.method.clone(), numbers.copied())
     };
     let mut names = losses.artifacts.clone();
     names.push("loss");
