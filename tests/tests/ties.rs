@@ -1,14 +1,16 @@
-//! A short voice in digital silence: many equal values under the pools, and rounding must not choose among them.
-//! `SPEECHLENS_RECORDING` names another recording.
+//! A short voice in digital silence: many equal values under the pools, and rounding must not choose among them. Of values that
+//! differ by less than f32 resolves it does choose, in any order of summation; what that does to the relevance is printed.
+//! `SPEECHLENS_RECORDING` names another recording, `SPEECHLENS_NETWORKS` how many random networks.
 
 #![allow(clippy::unwrap_used)]
 
 use std::f32::consts::TAU;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, IndexOp, Tensor};
 use speechlens_audio::{Audio, Crop, Placement, SIZE, Spectrogram};
 use speechlens_lrp::{Composite, Lrp};
 use speechlens_models::Arch;
+use speechlens_nn::{Graph, Trace};
 use speechlens_tests::relative_l2;
 
 /// A third of a second of a buzz that rises and falls, at 16 kHz: harmonics of a gliding pitch.
@@ -27,12 +29,71 @@ fn voice() -> Audio {
     }
 }
 
+/// What f32 may be off by after some layers, in parts of a layer's largest value: 8 units of its last place.
+const RESOLUTION: f64 = 8.0 * f32::EPSILON as f64;
+
+/// AlexNet's max pools, of 3 by 3 in steps of 2.
+const POOLS: [&str; 3] = ["features.2", "features.5", "features.12"];
+
+/// Of the windows of every max pool whose winner in f32 is not that of f64, by how much that one leads in f64, in parts of the
+/// layer's largest value.
+fn leads_of_losers(graph: &Graph, input: &Tensor) -> Vec<f64> {
+    let trace = |dtype: DType| -> Trace {
+        let graph = graph.to_dtype(dtype).unwrap();
+        graph.trace(&input.to_dtype(dtype).unwrap()).unwrap()
+    };
+    let (rounded, exact) = (trace(DType::F32), trace(DType::F64));
+    let mut leads = Vec::new();
+    for (_, node) in graph.nodes() {
+        if !POOLS.contains(&&*node.name) {
+            continue;
+        }
+        let channels = |trace: &Trace| -> Vec<Vec<Vec<f64>>> {
+            let values = trace.output(node.inputs[0]).unwrap().i(0).unwrap();
+            values.to_dtype(DType::F64).unwrap().to_vec3().unwrap()
+        };
+        let (rounded, exact) = (channels(&rounded), channels(&exact));
+        let most = exact
+            .iter()
+            .flatten()
+            .flatten()
+            .copied()
+            .fold(0.0, f64::max);
+        for (rounded, exact) in rounded.iter().zip(&exact) {
+            let (height, width) = (exact.len(), exact[0].len());
+            for top in (0..=height - 3).step_by(2) {
+                for left in (0..=width - 3).step_by(2) {
+                    let winner = |values: &[Vec<f64>]| {
+                        let mut best = (top, left);
+                        for y in top..top + 3 {
+                            for x in left..left + 3 {
+                                if values[y][x] > values[best.0][best.1] {
+                                    best = (y, x);
+                                }
+                            }
+                        }
+                        best
+                    };
+                    let (first, other) = (winner(exact), winner(rounded));
+                    if first != other {
+                        leads.push((exact[first.0][first.1] - exact[other.0][other.1]) / most);
+                    }
+                }
+            }
+        }
+    }
+    leads
+}
+
 #[test]
 fn rounding_does_not_choose_among_equal_values() {
-    let audio = match std::env::var_os("SPEECHLENS_RECORDING") {
+    let recording = std::env::var_os("SPEECHLENS_RECORDING");
+    let audio = match &recording {
         Some(path) => speechlens_audio::read(path).unwrap(),
         None => voice(),
     };
+    let networks = std::env::var("SPEECHLENS_NETWORKS");
+    let networks: u64 = networks.map_or(2, |count| count.parse().unwrap());
     let spectrogram = Spectrogram::new(Crop::Thesis);
     let placed = spectrogram.compute(&audio, Placement::At(1000)).unwrap();
     let values: Vec<f32> = placed.values.iter().copied().collect();
@@ -40,9 +101,17 @@ fn rounding_does_not_choose_among_equal_values() {
     let silent = values.iter().filter(|level| **level == silence);
     assert!(silent.count() > SIZE * SIZE / 4);
     let input = Tensor::from_vec(values, (1, 1, SIZE, SIZE), &Device::Cpu).unwrap();
-    for seed in 1..=2 {
+    for seed in 1..=networks {
         let graph = Arch::AlexNet.architecture(2).unwrap();
         let graph = graph.random(seed, &Device::Cpu).unwrap();
+        let leads = leads_of_losers(&graph, &input);
+        for lead in &leads {
+            assert!(
+                *lead > 0.0,
+                "seed {seed}: rounding chose among equal values"
+            );
+            assert!(*lead < RESOLUTION, "seed {seed}: {lead:.1e} was not seen");
+        }
         for preset in ["epsilon-plus", "lrp-0"] {
             let relevance = |dtype: DType| {
                 let graph = graph.to_dtype(dtype).unwrap();
@@ -51,8 +120,11 @@ fn rounding_does_not_choose_among_equal_values() {
                 lrp.explain(&input, &[1]).unwrap().relevance
             };
             let apart = relative_l2(&relevance(DType::F32), &relevance(DType::F64)).unwrap();
-            println!("{preset}, seed {seed}: f32 is {apart:.1e} from f64");
-            assert!(apart < 1e-3, "{preset}, seed {seed}: {apart}");
+            let near = leads.len();
+            println!("{preset}, seed {seed}: f32 is {apart:.1e} from f64, {near} near ties");
+            // Each near tie leads some relevance another way.
+            let bound = if near == 0 { 1e-3 } else { 1e-1 };
+            assert!(apart < bound, "{preset}, seed {seed}: {apart}");
         }
     }
 }
