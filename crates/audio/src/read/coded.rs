@@ -1,41 +1,56 @@
 //! Compressed recordings, by Symphonia.
 
+use std::io::ErrorKind;
+
 use symphonia::core::{
     codecs::audio::{
         AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions, well_known,
     },
     errors::Error as Symphonia,
-    formats::{TrackType, probe::Hint},
+    formats::{TrackType, probe::Hint, well_known::FORMAT_ID_MP3},
     io::{MediaSource, MediaSourceStream},
     packet::Packet,
 };
 
+use super::gapless::{self, Added};
 use super::opus::Opus;
 use super::{Fault, Mono};
 
-/// Decodes a recording, and says which of the file's tracks it is. Opus comes at the rate that its header names, if
-/// `at_named_rate`.
+/// A recording with what its coder added.
+pub(super) struct Decoded {
+    pub mono: Mono,
+    /// Which of the file's tracks it is.
+    pub track: u32,
+    pub added: Added,
+}
+
+/// Decodes a recording. Opus comes at the rate that its header names, if `at_named_rate`.
 pub(super) fn decode(
     file: Box<dyn MediaSource>,
     at_named_rate: bool,
     seconds: f64,
-) -> Result<(Mono, u32), Fault> {
+) -> Result<Decoded, Fault> {
     let stream = MediaSourceStream::new(file, Default::default());
     let mut container = symphonia::default::get_probe()
         .probe(&Hint::new(), stream, Default::default(), Default::default())
-        .map_err(|e| Fault::Format(e.to_string()))?;
+        .map_err(|error| match error {
+            // Before its first sample.
+            Symphonia::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => Fault::Empty,
+            error => Fault::Format(error.to_string()),
+        })?;
     let no_sound = || Fault::Format("it has no sound track".into());
     let track = container
         .default_track(TrackType::Audio)
-        .ok_or_else(no_sound)?;
-    let id = track.id;
+        .ok_or_else(no_sound)?
+        .clone();
     let parameters = track.codec_params.as_ref().and_then(|p| p.audio());
-    let parameters = parameters.ok_or_else(no_sound)?.clone();
-    let mut decoder = Decoder::new(&parameters, at_named_rate)?;
+    let is_mp3 = container.format_info().format == FORMAT_ID_MP3;
+    // Symphonia would cut at the end what it expects MP3 not to have: by an estimate, where no tag tells.
+    let mut decoder = Decoder::new(parameters.ok_or_else(no_sound)?, at_named_rate, !is_mp3)?;
 
     let (mut mono, mut packet_samples) = (None::<Mono>, Vec::<f32>::new());
     while let Some(packet) = container.next_packet().map_err(fault)? {
-        if packet.track_id != id {
+        if packet.track_id != track.id {
             continue;
         }
         let (channels, rate) = decoder.decode(&packet, &mut packet_samples)?;
@@ -50,9 +65,23 @@ pub(super) fn decode(
         }
         mono.extend(&packet_samples)?;
     }
-    let mut mono = mono.ok_or_else(|| Fault::Damaged("nothing in it could be decoded".into()))?;
-    decoder.finish(&mut mono)?;
-    Ok((mono, id))
+    decoder.check()?;
+    let mono = mono.ok_or(match track.num_frames {
+        None | Some(0) => Fault::Empty,
+        Some(_) => Fault::early(),
+    })?;
+    let found = mono.samples.len() as u64;
+    let mut by_itunes = || Added::by_itunes(&gapless::itunes(&mut *container)?, is_mp3, found);
+    let added = match &decoder {
+        Decoder::Opus(opus) => Some(opus.added()),
+        _ if is_mp3 => Added::by_lame(&track, found).or_else(&mut by_itunes),
+        _ => by_itunes(),
+    };
+    Ok(Decoded {
+        mono,
+        track: track.id,
+        added: added.unwrap_or_default(),
+    })
 }
 
 /// What decodes a track.
@@ -62,7 +91,11 @@ enum Decoder {
 }
 
 impl Decoder {
-    fn new(parameters: &AudioCodecParameters, at_named_rate: bool) -> Result<Self, Fault> {
+    fn new(
+        parameters: &AudioCodecParameters,
+        at_named_rate: bool,
+        gapless: bool,
+    ) -> Result<Self, Fault> {
         if parameters.codec == well_known::CODEC_ID_OPUS {
             let head = parameters.extra_data.as_deref().unwrap_or_default();
             return Ok(Decoder::Opus(Opus::new(head, at_named_rate)?));
@@ -70,8 +103,8 @@ impl Decoder {
         if is_high_efficiency(parameters) {
             return Err(Fault::Unread("HE-AAC".into()));
         }
-        let decoder = symphonia::default::get_codecs()
-            .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true));
+        let options = AudioDecoderOptions::default().verify(true).gapless(gapless);
+        let decoder = symphonia::default::get_codecs().make_audio_decoder(parameters, &options);
         match decoder {
             Ok(decoder) => Ok(Decoder::Symphonia(decoder)),
             Err(_) if name(parameters.codec).is_some() => Err(Fault::Unread(
@@ -93,19 +126,16 @@ impl Decoder {
         }
     }
 
-    /// Holds the sound against its checksum, and cuts what the encoder added.
-    fn finish(&mut self, mono: &mut Mono) -> Result<(), Fault> {
-        match self {
-            Decoder::Symphonia(decoder) => match decoder.finalize().verify_ok {
-                Some(false) => Err(Fault::Damaged(
-                    "its checksum does not match its sound".into(),
-                )),
-                _ => Ok(()),
-            },
-            Decoder::Opus(opus) => {
-                opus.cut(mono);
-                Ok(())
-            }
+    /// Holds the sound against its checksum, if it has one.
+    fn check(&mut self) -> Result<(), Fault> {
+        let Decoder::Symphonia(decoder) = self else {
+            return Ok(());
+        };
+        match decoder.finalize().verify_ok {
+            Some(false) => Err(Fault::Damaged(
+                "its checksum does not match its sound".into(),
+            )),
+            _ => Ok(()),
         }
     }
 }

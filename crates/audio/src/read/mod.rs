@@ -6,6 +6,7 @@ mod bytes;
 mod caf;
 mod coded;
 mod edits;
+mod gapless;
 mod opus;
 mod pcm;
 mod riff;
@@ -102,6 +103,7 @@ fn read_source(path: &Path, seconds: f64, open: Open) -> Result<Audio> {
             path: path.into(),
             reason,
         },
+        Fault::Empty => Error::Empty { path: path.into() },
         Fault::TooLong => Error::TooLongFile {
             path: path.into(),
             seconds,
@@ -164,8 +166,7 @@ fn decode(
     match opened {
         Opened::Pcm(pcm) => pcm.read(file, seconds),
         Opened::Rewritten(bytes) => {
-            let (mono, _) = coded::decode(Box::new(Cursor::new(bytes)), false, seconds)?;
-            Ok(mono)
+            Ok(coded::decode(Box::new(Cursor::new(bytes)), false, seconds)?.mono)
         }
         Opened::Coded => {
             let again = || open().map_err(Fault::io);
@@ -179,17 +180,20 @@ fn decode(
             };
             let untagged = Box::new(untagged::Untagged::new(file).map_err(Fault::io)?);
             let decoded = coded::decode(untagged, at(0, b"OggS"), seconds);
-            if !CODED.iter().any(|(offset, m)| at(*offset, m)) {
-                // An MP3 may begin anyhow; what is none must not be called a damaged one.
-                let decoded = decoded.map(|(mono, _)| mono);
-                return decoded.map_err(|fault| match fault {
-                    Fault::TooLong => fault,
-                    _ => Fault::Format("it is of no format that is read".into()),
-                });
-            }
-            let (mut mono, track) = decoded?;
-            if let Some(edits) = edits {
-                edits.apply(track, &mut mono);
+            let is_known = CODED.iter().any(|(offset, m)| at(*offset, m));
+            // An MP3 may begin anyhow; what is none must not be called a damaged one.
+            let decoded = decoded.map_err(|fault| match fault {
+                Fault::TooLong => fault,
+                _ if is_known => fault,
+                _ => Fault::Format("it is of no format that is read".into()),
+            });
+            let coded::Decoded {
+                mut mono,
+                track,
+                added,
+            } = decoded?;
+            if !edits.is_some_and(|edits| edits.apply(track, &mut mono)) {
+                added.cut(&mut mono);
             }
             let kept = mono.samples.len() as f64 - (padding * f64::from(mono.rate)).round();
             mono.samples.truncate(kept as usize);
@@ -316,6 +320,8 @@ enum Fault {
     /// It is of a format that is known and not read.
     Unread(String),
     Damaged(String),
+    /// It has no samples.
+    Empty,
     TooLong,
 }
 

@@ -1,0 +1,80 @@
+//! Compressed recordings against ffmpeg and others (`tests/goldens/make_compressed.py`): the length of every file, and its samples.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use speechlens_audio::read;
+
+/// How far samples may be from those expected, in decibels below these, by a file's coding. Coders' transforms in 32-bit float round at
+/// about −140 dB of full scale; Symphonia's and ffmpeg's decoders of MP3 sum up to −113 dB, of AAC and Vorbis to −132 dB. libsndfile gives Opus
+/// in steps of 16 bits where ours is in float.
+const BELOW: [(&str, f64); 7] = [
+    ("mp3", 105.0),
+    ("aac", 125.0),
+    ("vorbis", 125.0),
+    ("opus", 60.0),
+    ("alac", 140.0),
+    ("flac", 140.0),
+    ("pcm", 140.0),
+];
+/// Of what holds noise that each decoder makes up for itself, the level alone: to so much of it.
+const NOISE: f64 = 0.05;
+
+/// What is wrong with how a file is read, if something is.
+fn fault(folder: &Path, name: &str, expected: &Value) -> Option<String> {
+    let audio = match read(folder.join(name)) {
+        Ok(audio) => audio,
+        Err(error) => return Some(error.to_string()),
+    };
+    let number = |key: &str| expected[key].as_u64().unwrap();
+    let (rate, samples) = (u64::from(audio.rate), audio.samples.len() as u64);
+    if (rate, samples) != (number("rate"), number("samples")) {
+        return Some(format!(
+            "{samples} samples at {rate} Hz for {} at {}",
+            expected["samples"], expected["rate"]
+        ));
+    }
+    let values = expected["values"].as_array().unwrap();
+    let found = audio.samples.iter().step_by(number("every") as usize);
+    let power = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+    let pairs = || {
+        let found = found.clone().map(|sample| f64::from(*sample));
+        found.zip(values.iter().map(|value| value.as_f64().unwrap()))
+    };
+    let signal = power(&mut pairs().map(|(_, value)| value));
+    let coding = name.split('-').next();
+    let Some((_, bound)) = BELOW.iter().find(|(known, _)| Some(*known) == coding) else {
+        let level = (power(&mut pairs().map(|(found, _)| found)) / signal).sqrt();
+        return ((level - 1.0).abs() > NOISE).then(|| format!("its level is {level} times"));
+    };
+    let below = 10.0 * (signal / power(&mut pairs().map(|(found, value)| found - value))).log10();
+    (below < *bound).then(|| format!("{below:.1} dB below, not {bound}"))
+}
+
+/// How many files there are, and what is wrong with which.
+fn compare(folder: &Path) -> (usize, Vec<String>) {
+    let expected = std::fs::read_to_string(folder.join("expected.json")).unwrap();
+    let expected: serde_json::Map<String, Value> = serde_json::from_str(&expected).unwrap();
+    let faults = expected.iter().filter_map(|(name, expected)| {
+        fault(folder, name, expected).map(|fault| format!("{name}: {fault}"))
+    });
+    (expected.len(), faults.collect())
+}
+
+#[test]
+fn committed_recordings_are_decoded_as_by_others() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/compressed");
+    let (files, wrong) = compare(&folder);
+    assert!(files > 20 && wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+#[ignore = "reads the folder that `make_compressed.py --full` makes, named in SPEECHLENS_COMPRESSED"]
+fn all_recordings_are_decoded_as_by_others() {
+    let folder = std::env::var_os("SPEECHLENS_COMPRESSED").map(PathBuf::from);
+    let (files, wrong) = compare(&folder.expect("SPEECHLENS_COMPRESSED names a folder"));
+    println!("{files} files, {} wrong", wrong.len());
+    assert!(files > 300 && wrong.is_empty(), "{wrong:#?}");
+}
