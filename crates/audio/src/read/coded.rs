@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use symphonia::core::{
     codecs::audio::{
-        AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions, well_known,
+        AudioCodecParameters, AudioDecoder, AudioDecoderOptions, CODEC_ID_NULL_AUDIO, well_known,
     },
     errors::Error as Symphonia,
     formats::{TrackType, probe::Hint, well_known::FORMAT_ID_MP3},
@@ -41,6 +41,7 @@ pub(super) fn decode(
     let no_sound = || Fault::Format("it has no sound track".into());
     let track = container
         .default_track(TrackType::Audio)
+        .or_else(|| container.first_track(TrackType::Audio))
         .ok_or_else(no_sound)?
         .clone();
     let parameters = track.codec_params.as_ref().and_then(|p| p.audio());
@@ -100,18 +101,14 @@ impl Decoder {
             let head = parameters.extra_data.as_deref().unwrap_or_default();
             return Ok(Decoder::Opus(Opus::new(head, at_named_rate)?));
         }
-        if is_high_efficiency(parameters) {
-            return Err(Fault::Unread("HE-AAC".into()));
+        if let Some(name) = unread(parameters) {
+            return Err(Fault::Unread(name));
         }
         let options = AudioDecoderOptions::default().verify(true).gapless(gapless);
-        let decoder = symphonia::default::get_codecs().make_audio_decoder(parameters, &options);
-        match decoder {
-            Ok(decoder) => Ok(Decoder::Symphonia(decoder)),
-            Err(_) if name(parameters.codec).is_some() => Err(Fault::Unread(
-                name(parameters.codec).unwrap_or_default().to_owned(),
-            )),
-            Err(error) => Err(Fault::Format(error.to_string())),
-        }
+        symphonia::default::get_codecs()
+            .make_audio_decoder(parameters, &options)
+            .map(Decoder::Symphonia)
+            .map_err(|error| Fault::Format(error.to_string()))
     }
 
     /// The channels and the rate of a packet, and its samples, channel beside channel.
@@ -140,23 +137,26 @@ impl Decoder {
     }
 }
 
-/// What codecs are called that Symphonia finds in containers and does not decode.
-fn name(codec: AudioCodecId) -> Option<&'static str> {
+/// What a coding is called that Symphonia finds in containers and does not decode, or not rightly.
+fn unread(parameters: &AudioCodecParameters) -> Option<String> {
     use well_known::*;
-    let names = [
-        (CODEC_ID_AC3, "AC-3"),
-        (CODEC_ID_EAC3, "E-AC-3"),
-        (CODEC_ID_SPEEX, "Speex"),
-        (CODEC_ID_MUSEPACK, "Musepack"),
-        (CODEC_ID_WAVPACK, "WavPack"),
-        (CODEC_ID_WMA, "Windows Media Audio"),
-        (CODEC_ID_DCA, "DTS"),
-        (CODEC_ID_AC4, "AC-4"),
-    ];
-    names
-        .into_iter()
-        .find(|(id, _)| *id == codec)
-        .map(|(_, name)| name)
+    let channels = parameters.channels.as_ref().map_or(0, |c| c.count());
+    Some(match parameters.codec {
+        CODEC_ID_AAC if is_high_efficiency(parameters) => "HE-AAC".into(),
+        CODEC_ID_AAC if channels > 2 => format!("AAC of {channels} channels"),
+        // Symphonia undoes the coupling of channels in the order in which it was done: only a single pair comes out right.
+        CODEC_ID_VORBIS if channels > 2 => format!("Vorbis of {channels} channels"),
+        CODEC_ID_NULL_AUDIO => "a container of a coding that is not known".into(),
+        CODEC_ID_AC3 => "AC-3".into(),
+        CODEC_ID_EAC3 => "E-AC-3".into(),
+        CODEC_ID_SPEEX => "Speex".into(),
+        CODEC_ID_MUSEPACK => "Musepack".into(),
+        CODEC_ID_WAVPACK => "WavPack".into(),
+        CODEC_ID_WMA => "Windows Media Audio".into(),
+        CODEC_ID_DCA => "DTS".into(),
+        CODEC_ID_AC4 => "AC-4".into(),
+        _ => return None,
+    })
 }
 
 /// Whether AAC has its upper half coded by replication (ISO/IEC 14496-3: object type 5 or 29, or the extension 0x2B7 behind
@@ -165,7 +165,7 @@ fn is_high_efficiency(parameters: &AudioCodecParameters) -> bool {
     let Some(config) = parameters.extra_data.as_deref() else {
         return false;
     };
-    if parameters.codec != well_known::CODEC_ID_AAC || config.is_empty() {
+    if config.is_empty() {
         return false;
     }
     let bits = |from: usize, count: usize| {
