@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use speechlens_audio::{Error, read};
+use speechlens_audio::{Error, read, read_bytes};
 
 /// How far samples may be from those expected, in decibels below these, by a file's coding. Coders' transforms in 32-bit float round at
 /// about −140 dB of full scale; Symphonia's and ffmpeg's decoders of MP3 sum up to −113 dB, of AAC and Vorbis to −132 dB. libsndfile gives Opus
@@ -70,6 +70,19 @@ fn committed_recordings_are_decoded_as_by_others() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/compressed");
     let (files, wrong) = compare(&folder);
     assert!(files > 20 && wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A code of Vorbis 33 bits long: the decoder's panic is no end of ours.
+#[test]
+fn a_panic_of_a_decoder_is_an_error() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/compressed");
+    let mut bytes = std::fs::read(folder.join("vorbis-16000-1ch-q0-webm.webm")).unwrap();
+    let name = b"\x05vorbis";
+    let setup = bytes.windows(7).position(|window| window == name).unwrap();
+    // Lengths in order from 32 bits on, none of that and 8 of the next.
+    bytes[setup + 16..setup + 19].copy_from_slice(&[0x3F, 0x20, 0x08]);
+    let error = read_bytes("broken.webm", &bytes, 10.0).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Compressed recordings, by Symphonia.
 
 use std::io::ErrorKind;
+use std::panic::{self, AssertUnwindSafe};
 
 use symphonia::core::{
     codecs::audio::{
@@ -26,6 +27,18 @@ pub(super) struct Decoded {
 
 /// Decodes a recording. Opus comes at the rate that its header names, if `at_named_rate`.
 pub(super) fn decode(
+    file: Box<dyn MediaSource>,
+    at_named_rate: bool,
+    seconds: f64,
+) -> Result<Decoded, Fault> {
+    // Symphonia panics at some damage, as at codes of Vorbis longer than 32 bits: one file must not end the reading of many.
+    let decoded = panic::catch_unwind(AssertUnwindSafe(|| {
+        decode_or_panic(file, at_named_rate, seconds)
+    }));
+    decoded.unwrap_or_else(|_| Err(Fault::Damaged("its decoder failed".into())))
+}
+
+fn decode_or_panic(
     file: Box<dyn MediaSource>,
     at_named_rate: bool,
     seconds: f64,
