@@ -853,7 +853,7 @@ fn musan_is_where_its_reader_looks() {
         ("noise/free-sound/noise-free-sound-0000.wav", b""),
     ];
     fetch_instead(DataSet::Musan, &files, folder.path()).unwrap();
-    assert!(Background::musan(&folder.path().join("musan"), 1).is_ok());
+    assert!(Background::musan(&folder.path().join("musan"), 1, false).is_ok());
 }
 
 #[test]
