@@ -581,7 +581,9 @@ mod tests {
         );
 
         spoil("music/rfm/music-rfm-0000.wav");
-        let error = mix(&open(false), &ids[0]).unwrap_err().to_string();
+        let none = open(false);
+        let error = mix(&none, &ids[0]).unwrap_err().to_string();
+        assert_eq!(mix(&none, &ids[1]).unwrap_err().to_string(), error);
         let start = format!(
             "{}: none of the 2 recordings",
             folder.path().join("music").display()

@@ -105,10 +105,12 @@ impl Musan {
 
     /// Any recording of a kind that can be read.
     pub fn draw(&self, kind: Kind, rng: &mut ChaCha8Rng) -> Result<Clip> {
-        let files = &self.files[kind as usize];
         loop {
-            let path = files.choose(rng).expect("checked when opened");
+            let path = self.files[kind as usize]
+                .choose(rng)
+                .expect("checked when opened");
             if self.unreadable().contains_key(path) {
+                self.has_others(kind)?;
                 continue;
             }
             let name = path.strip_prefix(&self.folder).unwrap_or(path);
@@ -117,27 +119,22 @@ impl Musan {
             match speechlens_audio::read(path) {
                 Ok(audio) => return Ok(Clip { name, audio }),
                 Err(error) if self.strict => return Err(Error::Clip(error)),
-                Err(error) => self.pass_over(path, name, &error, kind)?,
+                Err(error) => {
+                    let left_out = LeftOut {
+                        id: name,
+                        reason: Reason::of(&error),
+                        message: error.to_string(),
+                    };
+                    self.unreadable().insert(path.clone(), left_out);
+                }
             }
         }
     }
 
-    /// Leaves a file out, unless no other of its kind is left.
-    fn pass_over(
-        &self,
-        path: &Path,
-        id: String,
-        error: &speechlens_audio::Error,
-        kind: Kind,
-    ) -> Result<()> {
+    /// Fails if all of a kind were drawn and could not be read.
+    fn has_others(&self, kind: Kind) -> Result<()> {
         let files = &self.files[kind as usize];
-        let mut unreadable = self.unreadable();
-        let left_out = LeftOut {
-            id,
-            reason: Reason::of(error),
-            message: error.to_string(),
-        };
-        unreadable.insert(path.to_owned(), left_out);
+        let unreadable = self.unreadable();
         let of_kind = files.iter().filter_map(|path| unreadable.get(path));
         let of_kind: Vec<LeftOut> = of_kind.cloned().collect();
         match of_kind.len() == files.len() {
