@@ -289,6 +289,10 @@ fn mended(outcomes: &[Outcome]) -> Result<Experiment> {
     for (artifact, mut outcomes) in by_artifact(outcomes) {
         outcomes.retain(|outcome| !outcome.mended.is_empty());
         if outcomes.is_empty() {
+            rows.push(Row::not_measured(
+                artifact,
+                "mended in the full profile only; else the first artifact is",
+            ));
             continue;
         }
         let mut add = |name: &str, pick: &dyn Fn(&Outcome) -> Accuracy| -> Result<()> {
