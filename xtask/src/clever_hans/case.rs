@@ -67,7 +67,7 @@ impl Setting {
     pub fn new(arguments: &Arguments) -> Self {
         let (train, test, epochs, mending_epochs, explained) = match arguments.profile {
             Profile::Smoke => (20, 8, 1, 1, 1),
-            Profile::Quick => (400, 100, 8, 2, 8),
+            Profile::Quick => (400, 100, 5, 2, 8),
             Profile::Full => (3000, 500, 20, 10, 50),
         };
         Setting {
