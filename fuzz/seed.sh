@@ -15,4 +15,5 @@ for array in "'<f4' (2,)" "'>f8' (1, 1)" "'<f8' ()"; do
     printf "\\223NUMPY\1\0\\$(printf %o ${#text})\0%s\0\0\0\0\0\0\0\0" "$text" > "corpus/npy/${#text}"
 done
 cp ../crates/audio/tests/data/* ../tests/goldens/recordings/* corpus/recording
+cp ../tests/goldens/compressed/* corpus/recording
 rm corpus/recording/expected.json

@@ -70,6 +70,10 @@ pub struct Arguments {
     /// How many of the class's training recordings have the artifact of the Clever Hans benchmark, in percent.
     #[arg(long, value_name = "P", default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub share: u8,
+    /// How many recordings of the Clever Hans benchmark have the speaker's sex as their class in training, in percent; that of
+    /// the others is drawn by lot. The less the voice tells, the sooner a network learns the artifact.
+    #[arg(long, value_name = "P", default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub by_voice: u8,
     /// Where to compute: auto, cpu or cuda:N.
     #[arg(long, default_value = "auto")]
     pub device: String,

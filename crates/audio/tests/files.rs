@@ -242,6 +242,50 @@ fn bad_files_are_told_apart() {
     assert!(matches!(read(path), Err(Error::NonFinite { index: 2, .. })));
 }
 
+/// Coders that write whole blocks write none.
+#[test]
+fn recordings_of_nothing_are_empty() {
+    let words = |words: &[u16]| {
+        words
+            .iter()
+            .flat_map(|w| w.to_le_bytes())
+            .collect::<Vec<_>>()
+    };
+    let chunk =
+        |name: &[u8], body: &[u8]| [name, &(body.len() as u32).to_le_bytes(), body].concat();
+    // Tag, channels, rate, bytes a second, bytes a block, bits, and what is the coding's own.
+    let ima = words(&[0x11, 1, 16000, 0, 8110, 0, 256, 4, 2, 505]);
+    let microsoft = words(&[
+        2, 1, 16000, 0, 8192, 0, 256, 4, 32, 500, 7, 256, 0, 512, 0xFF00, 0, 0, 192, 64, 240, 0,
+        460, 0xFF30, 392, 0xFF18,
+    ]);
+    for format in [ima, microsoft] {
+        let chunks = [
+            chunk(b"fmt ", &format),
+            chunk(b"fact", &[0; 4]),
+            chunk(b"data", &[]),
+        ];
+        let wav = chunk(b"RIFF", &[b"WAVE", &chunks.concat()[..]].concat());
+        assert!(
+            matches!(error(&wav), Error::Empty { .. }),
+            "{}",
+            error(&wav)
+        );
+    }
+    // STREAMINFO (RFC 9639): blocks of 4096, 16000 Hz, one channel of 16 bits.
+    let info = [
+        &[0x10, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 3, 0xE8, 0, 0xF0][..],
+        &[0; 20],
+    ]
+    .concat();
+    let flac = [b"fLaC\x80\0\0\x22", &info[..]].concat();
+    assert!(
+        matches!(error(&flac), Error::Empty { .. }),
+        "{}",
+        error(&flac)
+    );
+}
+
 #[test]
 fn a_flac_file_that_ends_early_or_is_altered_is_damaged() {
     let mut bytes = fs::read(data("tone.flac")).unwrap();

@@ -36,10 +36,10 @@ pub(super) fn read(file: impl Read) -> Option<Edits> {
 }
 
 impl Edits {
-    /// Keeps what is to be heard of a track.
-    pub fn apply(&self, track: u32, mono: &mut Mono) {
+    /// Keeps what is to be heard of a track; false if no edit tells.
+    pub fn apply(&self, track: u32, mono: &mut Mono) -> bool {
         let Some(edit) = self.0.iter().find(|edit| edit.track == track) else {
-            return;
+            return false;
         };
         let samples = |seconds: f64| (seconds * f64::from(mono.rate)).round() as usize;
         let (start, length) = (samples(edit.start), samples(edit.length));
@@ -47,5 +47,6 @@ impl Edits {
         if length > 0 {
             mono.samples.truncate(length);
         }
+        true
     }
 }

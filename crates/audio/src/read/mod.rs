@@ -6,6 +6,7 @@ mod bytes;
 mod caf;
 mod coded;
 mod edits;
+mod gapless;
 mod opus;
 mod pcm;
 mod riff;
@@ -24,9 +25,9 @@ use crate::{Audio, Error, Result};
 pub const LONGEST: f64 = 7200.0;
 
 /// How the names of files that [`read()`] takes end, in small letters: what to look for in folders.
-pub const ENDINGS: [&str; 24] = [
+pub const ENDINGS: [&str; 26] = [
     "wav", "wave", "rf64", "bw64", "w64", "aif", "aiff", "aifc", "au", "snd", "sph", "nist", "wv1",
-    "caf", "flac", "mp3", "m4a", "m4b", "mp4", "mov", "ogg", "oga", "opus", "webm",
+    "caf", "flac", "mp3", "m4a", "m4b", "mp4", "mov", "aac", "ogg", "oga", "opus", "webm", "mka",
 ];
 
 /// Whether the name of a file ends in one of [`ENDINGS`], in letters of any case.
@@ -38,9 +39,10 @@ pub fn is_recording(path: &Path) -> bool {
 /// Reads a recording of at most [`LONGEST`] and mixes it down to mono by the mean of its channels.
 ///
 /// WAV in all its forms (RIFF, RF64, BW64, Wave64, RIFX; integers of 8 to 32 bits, 32 and 64-bit float, µ-law, A-law, ADPCM), AIFF
-/// and AIFF-C, AU, CAF, NIST SPHERE, FLAC, MP3, AAC and ALAC in MP4 or MOV, Vorbis, Opus and FLAC in Ogg, and WebM are told apart by
+/// and AIFF-C, AU, CAF, NIST SPHERE, FLAC, MP3, AAC in MP4, MOV or by itself (ADTS), ALAC in MP4, Vorbis, Opus and FLAC in Ogg, and WebM are told apart by
 /// content, not by name. Sizes that a program could not know, since it wrote to a pipe, are those of the file. What an encoder
-/// adds at either end is cut, as edit lists and headers tell it. FLAC is checked against its own checksum. Opus in Ogg comes at the
+/// adds at either end is cut, as edit lists, headers, and the tags of LAME and iTunes tell it; where nothing tells, as in MP3 without a
+/// tag and in ADTS, all that is decoded stays, the coder's delay before it: LAME's 1105 samples, 1024 or more of AAC. FLAC is checked against its own checksum. Opus in Ogg comes at the
 /// rate that its header names, if that is one of libopus's, else at 48 kHz.
 ///
 /// # Errors
@@ -102,6 +104,7 @@ fn read_source(path: &Path, seconds: f64, open: Open) -> Result<Audio> {
             path: path.into(),
             reason,
         },
+        Fault::Empty => Error::Empty { path: path.into() },
         Fault::TooLong => Error::TooLongFile {
             path: path.into(),
             seconds,
@@ -164,8 +167,7 @@ fn decode(
     match opened {
         Opened::Pcm(pcm) => pcm.read(file, seconds),
         Opened::Rewritten(bytes) => {
-            let (mono, _) = coded::decode(Box::new(Cursor::new(bytes)), false, seconds)?;
-            Ok(mono)
+            Ok(coded::decode(Box::new(Cursor::new(bytes)), false, seconds)?.mono)
         }
         Opened::Coded => {
             let again = || open().map_err(Fault::io);
@@ -179,17 +181,20 @@ fn decode(
             };
             let untagged = Box::new(untagged::Untagged::new(file).map_err(Fault::io)?);
             let decoded = coded::decode(untagged, at(0, b"OggS"), seconds);
-            if !CODED.iter().any(|(offset, m)| at(*offset, m)) {
-                // An MP3 may begin anyhow; what is none must not be called a damaged one.
-                let decoded = decoded.map(|(mono, _)| mono);
-                return decoded.map_err(|fault| match fault {
-                    Fault::TooLong => fault,
-                    _ => Fault::Format("it is of no format that is read".into()),
-                });
-            }
-            let (mut mono, track) = decoded?;
-            if let Some(edits) = edits {
-                edits.apply(track, &mut mono);
+            let is_known = CODED.iter().any(|(offset, m)| at(*offset, m));
+            // An MP3 may begin anyhow; what is none must not be called a damaged one.
+            let decoded = decoded.map_err(|fault| match fault {
+                Fault::TooLong => fault,
+                _ if is_known => fault,
+                _ => Fault::Format("it is of no format that is read".into()),
+            });
+            let coded::Decoded {
+                mut mono,
+                track,
+                added,
+            } = decoded?;
+            if !edits.is_some_and(|edits| edits.apply(track, &mut mono)) {
+                added.cut(&mut mono);
             }
             let kept = mono.samples.len() as f64 - (padding * f64::from(mono.rate)).round();
             mono.samples.truncate(kept as usize);
@@ -202,7 +207,7 @@ fn decode(
 const EBML: &[u8] = b"\x1A\x45\xDF\xA3";
 
 /// How files begin that Symphonia decodes, and where.
-const CODED: [(usize, &[u8]); 14] = [
+const CODED: [(usize, &[u8]); 19] = [
     (0, b"RIFF"),
     (0, b"fLaC"),
     (0, b"OggS"),
@@ -215,8 +220,13 @@ const CODED: [(usize, &[u8]); 14] = [
     (0, b"\xFF\xFB"),
     (0, b"\xFF\xFA"),
     (0, b"\xFF\xF3"),
+    (0, b"\xFF\xF2"),
+    (0, b"\xFF\xE3"),
+    (0, b"\xFF\xE2"),
     (0, b"\xFF\xF1"),
     (0, b"\xFF\xF9"),
+    (0, b"\xFF\xF0"),
+    (0, b"\xFF\xF8"),
 ];
 
 /// How files begin that are sound but not read.
@@ -316,6 +326,8 @@ enum Fault {
     /// It is of a format that is known and not read.
     Unread(String),
     Damaged(String),
+    /// It has no samples.
+    Empty,
     TooLong,
 }
 

@@ -3,7 +3,8 @@
 use opusic_c::{Channels, Decoder, SampleRate};
 use symphonia::core::packet::Packet;
 
-use super::{Fault, Mono};
+use super::Fault;
+use super::gapless::Added;
 
 /// The rate of time stamps and of the header's numbers, whatever sound is decoded at.
 const CLOCK: u32 = 48_000;
@@ -20,16 +21,24 @@ pub(super) struct Opus {
 }
 
 impl Opus {
-    /// From an identification header (RFC 7845, section 5.1).
+    /// From an identification header (RFC 7845, section 5.1; in MP4 that of the encapsulation of Opus in ISO media, section 4.3.2).
     pub fn new(head: &[u8], at_named_rate: bool) -> Result<Self, Fault> {
         let broken = || Fault::Damaged("its Opus header is broken".into());
         let field = |range: std::ops::Range<usize>| head.get(range).ok_or_else(broken);
+        // MP4 has another version of it, the bytes of its numbers in another order.
+        let is_mp4 = field(8..9)? == [0];
+        let number = |range: std::ops::Range<usize>| {
+            let bytes = field(range)?.iter();
+            let place = |number: u32, byte: &u8| number << 8 | u32::from(*byte);
+            Ok(match is_mp4 {
+                true => bytes.fold(0, place),
+                false => bytes.rev().fold(0, place),
+            })
+        };
         let channels = usize::from(field(9..10)?[0]);
-        let delay = field(10..12)?;
-        let named = field(12..16)?;
-        let gain = field(16..18)?;
-        let gain = i16::from_le_bytes([gain[0], gain[1]]);
-        let named = u32::from_le_bytes([named[0], named[1], named[2], named[3]]);
+        let delay = number(10..12)?;
+        let named = number(12..16)?;
+        let gain = number(16..18)? as u16 as i16;
         let rate = match named {
             8_000 => SampleRate::Hz8000,
             12_000 => SampleRate::Hz12000,
@@ -54,7 +63,7 @@ impl Opus {
             decoder,
             channels,
             rate: rate as u32,
-            added: [u16::from_le_bytes([delay[0], delay[1]]).into(), 0],
+            added: [delay.into(), 0],
         })
     }
 
@@ -75,12 +84,10 @@ impl Opus {
         Ok((self.channels, self.rate))
     }
 
-    /// Cuts what the encoder added.
-    pub fn cut(&self, mono: &mut Mono) {
-        let own = |samples: u64| (samples * u64::from(self.rate) / u64::from(CLOCK)) as usize;
+    /// What the encoder added.
+    pub fn added(&self) -> Added {
+        let own = |samples: u64| samples * u64::from(self.rate) / u64::from(CLOCK);
         let [start, end] = self.added.map(own);
-        let samples = &mut mono.samples;
-        samples.truncate(samples.len().saturating_sub(end));
-        samples.drain(..start.min(samples.len()));
+        Added { start, end }
     }
 }
