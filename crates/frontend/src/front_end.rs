@@ -2,9 +2,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use ndarray::{ArrayD, Axis, stack};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use speechlens_audio::silence::pieces;
 use speechlens_audio::{Audio, Placement, Resampler};
 
 use crate::stages::{self, Planned};
@@ -34,8 +33,17 @@ pub const NAMED: &[(&str, &str)] = &[
         include_str!("../named/whisper-log-mel.toml"),
     ),
     ("librosa-mel", include_str!("../named/librosa-mel.toml")),
+    ("fbank", include_str!("../named/fbank.toml")),
     ("samples", include_str!("../named/samples.toml")),
 ];
+
+/// What each of [`NAMED`] is: the words that its file begins with.
+pub fn about() -> impl Iterator<Item = (&'static str, String)> {
+    NAMED.iter().map(|(name, text)| {
+        let words = text.lines().map_while(|line| line.strip_prefix("# "));
+        (*name, words.collect::<Vec<_>>().join(" "))
+    })
+}
 
 /// A front end as it stands in TOML.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,15 +75,19 @@ pub struct FrontEnd {
 pub struct Reading {
     /// Where a recording that is shorter than the front end's length lies among zeros, in samples at its rate.
     pub placement: Placement,
+    /// Whether a recording that may have some length at most is cut at its pauses into pieces of 0.25 to 1 s, which begin at the
+    /// beginning, as training on long recordings does.
+    pub pieces: bool,
     /// From one window to the next, in frames of the features; else windows follow each other.
     pub hop: Option<usize>,
 }
 
 impl Default for Reading {
-    /// From the first sample on; windows that follow each other.
+    /// Whole, from the first sample on; windows that follow each other.
     fn default() -> Self {
         Reading {
             placement: Placement::At(0),
+            pieces: false,
             hop: None,
         }
     }
@@ -133,8 +145,27 @@ impl FrontEnd {
     /// # Errors
     /// If a stage is not there or cannot follow the one before; it is named.
     pub fn parse(text: &str) -> Result<Self> {
-        let description: Description =
+        let described =
             toml::from_str(text).map_err(|error| Error::Toml(error.message().to_owned()))?;
+        FrontEnd::new(described)
+    }
+
+    /// It without its stages of a name.
+    ///
+    /// # Errors
+    /// If it has none, or others cannot do without.
+    pub fn without(&self, op: &str) -> Result<Self> {
+        let mut description = self.description.clone();
+        let is_other =
+            |stage: &toml::Table| stage.get("op").and_then(toml::Value::as_str) != Some(op);
+        description.stage.retain(is_other);
+        match description.stage.len() == self.description.stage.len() {
+            true => Err(Error::Setting(format!("has no stage `{op}` to leave out"))),
+            false => FrontEnd::new(description),
+        }
+    }
+
+    fn new(description: Description) -> Result<Self> {
         if description.rate == 0 {
             return Err(Error::Setting("a rate of 0 Hz: give the network's".into()));
         }
@@ -230,6 +261,7 @@ impl FrontEnd {
         let samples = self.resampler.of(audio, self.rate());
         match self.description.length {
             Length::Any => self.whole(samples),
+            Length::AtMost(_) if reading.pieces => self.pieced(audio, samples),
             Length::AtMost(seconds) => self.placed(audio, samples, seconds, reading.placement),
             Length::Exactly(_) => self.cut(samples, reading.hop),
             Length::Frames(frames) => self.slid(samples, frames, reading.hop),
@@ -282,25 +314,15 @@ impl FrontEnd {
         seconds: f64,
         placement: Placement,
     ) -> Result<Heard> {
-        let length = self.axes_of_samples();
+        let length = self.samples();
         if audio.seconds() > seconds || recording.len() > length {
-            return Err(Error::Recording(format!(
-                "lasts {:.3} s, and the network reads {seconds} s at most: cut it",
-                audio.seconds()
-            )));
+            let error = speechlens_audio::Error::TooLong {
+                seconds: audio.seconds(),
+                most: seconds,
+            };
+            return Err(error.into());
         }
-        let last = length - recording.len();
-        let start = match placement {
-            Placement::At(start) if start > last => {
-                return Err(Error::Recording(format!(
-                    "of {} samples at {} Hz cannot start at {start}: {last} is the last start",
-                    recording.len(),
-                    self.rate()
-                )));
-            }
-            Placement::At(start) => start,
-            Placement::Random(seed) => ChaCha8Rng::seed_from_u64(seed).random_range(0..=last),
-        };
+        let start = placement.offset(recording.len(), length, self.rate())?;
         let place = Place {
             start: 0,
             samples: start..start + recording.len(),
@@ -311,14 +333,38 @@ impl FrontEnd {
         self.heard(vec![window], vec![place], samples)
     }
 
+    /// Windows of a recording's pieces.
+    fn pieced(&self, audio: &Audio, samples: Vec<f32>) -> Result<Heard> {
+        let ranges = pieces(audio);
+        if ranges.is_empty() {
+            let problem = "holds no sound of at least 0.05 s; record it again";
+            return Err(Error::Recording(problem.into()));
+        }
+        let (mut windows, mut places) = (Vec::new(), Vec::new());
+        for range in ranges {
+            let at = |sample: usize| sample as f64 / f64::from(audio.rate);
+            let start = at(range.start);
+            let first = (start * f64::from(self.rate())).round() as usize;
+            let mut piece = self.resampler.of(&audio.slice(range), self.rate());
+            piece.truncate(self.samples());
+            places.push(Place {
+                start: (start / self.axes.step).round() as usize,
+                samples: first..first + piece.len(),
+            });
+            piece.resize(self.samples(), 0.0);
+            windows.push(self.through(piece)?);
+        }
+        self.heard(windows, places, samples)
+    }
+
     /// How many samples an input is made of, where that is fixed.
-    fn axes_of_samples(&self) -> usize {
+    fn samples(&self) -> usize {
         let length = self.description.length;
         length.samples(self.rate()).unwrap_or_default()
     }
 
     fn cut(&self, mut samples: Vec<f32>, hop: Option<usize>) -> Result<Heard> {
-        let (recorded, length) = (samples.len(), self.axes_of_samples());
+        let (recorded, length) = (samples.len(), self.samples());
         // Windows begin with frames.
         let frame = (self.axes.step * f64::from(self.rate())).round().max(1.0) as usize;
         let hop = hop.map_or(length, |frames| (frames * frame).clamp(1, length));

@@ -46,7 +46,7 @@ mod stages;
 
 pub use axes::Axes;
 pub use error::{Error, Result};
-pub use front_end::{FrontEnd, Heard, NAMED, Place, Reading};
+pub use front_end::{FrontEnd, Heard, NAMED, Place, Reading, about};
 pub use length::Length;
 pub use signal::Signal;
 pub use stages::{Planned, Stage};

@@ -43,7 +43,7 @@ fn spectrograms() {
                 let before = Spectrogram::new(crop).compute(&audio, placement).unwrap();
                 let reading = Reading {
                     placement,
-                    hop: None,
+                    ..Reading::default()
                 };
                 let now = front_end.compute(&audio, &reading).unwrap();
                 assert_eq!(now.windows.index_axis(Axis(0), 0), before.values.into_dyn());
@@ -63,7 +63,7 @@ fn waveforms() {
         let before = Waveform::default().compute(&audio, Placement::Random(3));
         let reading = Reading {
             placement: Placement::Random(3),
-            hop: None,
+            ..Reading::default()
         };
         let now = front_end.compute(&audio, &reading).unwrap();
         assert_eq!(
