@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use speechlens_report::beside::Found;
 use speechlens_report::results::{Cell, Results};
 use speechlens_report::thesis::Thesis;
 
@@ -66,19 +65,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         "\n| claim | in results.json | printed | measured | tells the same |\n| --- | --- | --- | --- | --- |"
     );
     for claim in &thesis.claims {
-        let found: Found = claim.measured(&results.experiments);
-        let (measured, same) = match found {
-            Ok(value) => (
-                text(&Cell::Number(value)),
-                if claim.agrees(value) { "yes" } else { "no" },
-            ),
-            Err(reason) => (reason, "–"),
+        let (measured, same) = match thesis.told(claim, &results.experiments) {
+            Ok((value, verdict)) => (text(&Cell::Number(value)), verdict.to_string()),
+            Err(reason) => (reason, "–".into()),
         };
         println!(
             "| {}: {} | {} | {} | {measured} | {same} |",
             claim.section,
             claim.name(),
-            claim.place(),
+            claim.measure.place(),
             text(&claim.printed),
         );
     }

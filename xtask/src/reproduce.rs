@@ -486,15 +486,22 @@ fn beside_the_print(sections: &mut [Section], thesis: &Thesis, experiments: &[Ex
             let experiment = experiments.iter().find(|e| e.id == entry.id)?;
             Some(stories(entry, experiment))
         });
-        let beside = (thesis.claims.iter())
-            .filter(|claim| claim.beside.as_deref() == Some(section.id.as_str()))
-            .filter_map(|claim| claim.story(experiments));
-        let all: Vec<String> = of_table.into_iter().flatten().chain(beside).collect();
-        if !all.is_empty() {
-            section.blocks.push(Block::Note(
-                "Told otherwise here than in the thesis:".into(),
-            ));
-            section.blocks.push(Block::List(all));
+        let beside = thesis.beside(&section.id, experiments);
+        let otherwise = of_table.into_iter().flatten().chain(beside.otherwise);
+        for (note, all) in [
+            (
+                "Told otherwise here than in the thesis:",
+                otherwise.collect(),
+            ),
+            (
+                "What the thesis says of this can be told neither true nor false here:",
+                beside.untold,
+            ),
+        ] {
+            if !all.is_empty() {
+                section.blocks.push(Block::Note(note.into()));
+                section.blocks.push(Block::List(all));
+            }
         }
     }
 }
@@ -503,6 +510,10 @@ fn beside_the_print(sections: &mut [Section], thesis: &Thesis, experiments: &[Ex
 fn last_sections(thesis: &Thesis, experiments: &[Experiment]) -> [Section; 2] {
     let of_text = experiments.iter().filter(|e| e.id.starts_with("claims-"));
     let tables = of_text.map(|e| Block::table(Table::from(e), format!("{}.", e.title)));
+    let bounds = Block::Fold {
+        summary: "What counts as the same".into(),
+        blocks: vec![Block::List(thesis.bounds.clone())],
+    };
     let difference = |difference: &Difference| {
         format!(
             "{}. The thesis: {} Here: {}",
@@ -513,7 +524,7 @@ fn last_sections(thesis: &Thesis, experiments: &[Experiment]) -> [Section; 2] {
         Section {
             id: "claims".into(),
             title: "The numbers in the thesis's text".into(),
-            blocks: tables.collect(),
+            blocks: tables.chain([bounds]).collect(),
         },
         Section {
             id: "differences".into(),

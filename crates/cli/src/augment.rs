@@ -84,7 +84,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         "{}: does not read spectrograms: only these can be augmented",
         arguments.model.display()
     );
-    data::check_sexes(&arguments.model, &model)?;
+    let classes = data::classes_of_sexes(&arguments.model, &model)?;
     let crop = model.metadata.get("crop").map(|crop| crop.parse::<Crop>());
     let crop = crop.transpose()?.unwrap_or_default();
     ensure!(
@@ -108,6 +108,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         },
     };
     let dataset = arguments.data.read_whole(crop, common)?;
+    let dataset = dataset.classified(classes)?;
     let targets = match arguments.class {
         Class::True => dataset.labels().to_vec(),
         Class::Lot => by_lot(dataset.len(), model.classes.len(), common.seed),

@@ -130,7 +130,8 @@ impl Arguments {
             .map(|(name, _)| name)
     }
 
-    fn preparation(&self) -> Preparation {
+    /// How the recordings are made ready.
+    pub fn preparation(&self) -> Preparation {
         Preparation {
             trim: self.trim,
             pieces: self.pieces,
@@ -451,17 +452,18 @@ impl Arguments {
     }
 }
 
-/// Fails if a network does not tell the classes that the data are labelled with, in their order.
-pub fn check_sexes(path: &Path, model: &Model) -> Result<()> {
+/// The classes that a network has for men and for women, by their names; an error if it tells anything else.
+pub fn classes_of_sexes(path: &Path, model: &Model) -> Result<[u32; 2]> {
     let known = Sex::ALL.map(Sex::name);
-    if model.classes == known {
-        return Ok(());
+    let place = |name: &str| model.classes.iter().position(|class| class == name);
+    if let ([Some(male), Some(female)], 2) = (known.map(place), model.classes.len()) {
+        return Ok([male as u32, female as u32]);
     }
     let first: Vec<&str> = model.classes.iter().map(String::as_str).take(3).collect();
     let more = if model.classes.len() > 3 { ", …" } else { "" };
     let remedy = match model.classes.len() {
         2 => {
-            "if its first is male and its second female, import it again with --classes male,female"
+            "if these are other names for them, import it again with --classes male,female, or female,male"
         }
         _ => "give a network that was trained on them",
     };
@@ -497,7 +499,7 @@ fn tell_of_store<E>(bar: &ProgressBar, label: &str, store: Result<(usize, &Path)
 }
 
 /// Says what of the data is left out and why.
-fn tell_left_out(data: &str, left_out: &[LeftOut], remedy: &str) {
+pub fn tell_left_out(data: &str, left_out: &[LeftOut], remedy: &str) {
     if !left_out.is_empty() {
         tracing::warn!("{data}: left out are {}{remedy}", summary(left_out));
     }

@@ -105,20 +105,20 @@ fn finite(text: &str) -> Result<f32, String> {
 fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<Box<dyn Samples>> {
     match model.features() {
         Features::Spectrogram => {
-            data::check_sexes(&arguments.model, model)?;
+            let classes = data::classes_of_sexes(&arguments.model, model)?;
             let crop = model.metadata.get("crop").map(|crop| crop.parse());
             let crop = crop.transpose()?.unwrap_or_default();
             let read = arguments.data.read(&[arguments.part], crop, common)?;
             let dataset = read.into_iter().next().context("there are no data")?;
             warn_of_heard_speakers(model, dataset.recordings());
-            Ok(Box::new(dataset))
+            Ok(Box::new(dataset.classified(classes)?))
         }
         Features::Waveform => {
-            data::check_sexes(&arguments.model, model)?;
+            let classes = data::classes_of_sexes(&arguments.model, model)?;
             let read = arguments.data.waveforms(&[arguments.part], common)?;
             let waveforms = read.into_iter().next().context("there are no data")?;
             warn_of_heard_speakers(model, waveforms.recordings());
-            Ok(Box::new(waveforms))
+            Ok(Box::new(waveforms.classified(classes)?))
         }
         Features::Filterbank => {
             let normalization = model.metadata.get("normalization").map(|n| n.parse());

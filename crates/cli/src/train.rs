@@ -1,5 +1,6 @@
 //! `speechlens train`
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use clap::ValueEnum;
 use serde_json::json;
 use speechlens_audio::Crop;
 use speechlens_data::background::{Background, Kind};
-use speechlens_data::{Recording, Sex};
+use speechlens_data::{LeftOut, Recording, Sex};
 use speechlens_eval::NoisySegments;
 use speechlens_eval::noisy_segments::Sounds;
 use speechlens_eval::segments::Normalization;
@@ -28,7 +29,7 @@ use speechlens_report::interrupt::Interrupt;
 use speechlens_report::progress;
 
 use crate::common::{Common, at_least_one, check_writable};
-use crate::data::{self, Part, SpeakerData};
+use crate::data::{self, Part, SpeakerData, tell_left_out};
 
 /// Train a network on recordings.
 ///
@@ -124,10 +125,35 @@ struct Plan {
     validated_on: String,
     /// What else it is tested on at the end, with what each is.
     tests: Vec<(String, NoisySegments)>,
+    /// What both hear behind the speech.
+    clips: Clips,
     loss: Loss,
     batch: usize,
     lr: f64,
     schedule: Course,
+}
+
+/// The recordings of music and noise, of which those that cannot be used are known when they are drawn.
+#[derive(Default)]
+struct Clips {
+    folder: PathBuf,
+    backgrounds: Vec<Arc<Background>>,
+    /// How many were told.
+    told: Cell<usize>,
+}
+
+impl Clips {
+    /// Says which were left out, if there are more than were told.
+    fn tell(&self) {
+        let of = self
+            .backgrounds
+            .iter()
+            .map(|background| background.left_out());
+        let left_out: Vec<LeftOut> = of.flatten().collect();
+        if self.told.replace(left_out.len()) < left_out.len() {
+            tell_left_out(&self.folder.display().to_string(), &left_out, "");
+        }
+    }
 }
 
 fn gender(arguments: &Arguments, common: &Common) -> Result<Plan> {
@@ -149,6 +175,7 @@ fn gender(arguments: &Arguments, common: &Common) -> Result<Plan> {
         validation: Box::new(validation),
         validated_on: "validation speakers".to_owned(),
         tests: Vec::new(),
+        clips: Clips::default(),
         loss: Loss::BinaryCrossEntropy,
         batch: 50,
         lr: 1e-4,
@@ -174,6 +201,7 @@ fn gender_by_waveform(arguments: &Arguments, common: &Common) -> Result<Plan> {
         validation: Box::new(validation),
         validated_on: "validation speakers".to_owned(),
         tests: Vec::new(),
+        clips: Clips::default(),
         loss: Loss::CrossEntropy,
         batch: 50,
         lr: 1e-4,
@@ -195,7 +223,9 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
     let normalization = arguments.normalization;
     // What is not MUSAN is told before an hour of filterbanks.
     let background = match &arguments.musan {
-        Some(folder) => Background::musan(folder, common.seed)?,
+        Some(folder) => {
+            Background::musan(folder, common.seed, arguments.data.preparation().strict)?
+        }
         None => Background::synthetic(common.seed),
     };
     let SpeakerData {
@@ -219,6 +249,7 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
         validated_on: format!("{} held-out segments", held_out.len()),
         validation: Box::new(held_out.clone()),
         tests: Vec::new(),
+        clips: Clips::default(),
         loss: Loss::CrossEntropy,
         batch: 32,
         lr: 2e-3,
@@ -241,6 +272,11 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
             (format!("the same with {kind}"), segments)
         };
         plan.tests = arguments.augment.iter().map(test).collect();
+        plan.clips = Clips {
+            folder: arguments.musan.clone().unwrap_or_default(),
+            backgrounds: vec![to_train, to_test],
+            told: Cell::default(),
+        };
     }
     Ok(plan)
 }
@@ -387,6 +423,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             if !common.quiet {
                 bar.suspend(|| println!("{line}"));
             }
+            bar.suspend(|| plan.clips.tell());
         }
         let stop = interrupt.is_asked();
         if stop || saved.elapsed() >= Duration::from_secs(arguments.checkpoint_seconds) {
@@ -440,6 +477,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             println!("{output}: {right:.1} % right on {name}");
         }
     }
+    plan.clips.tell();
     Ok(())
 }
 

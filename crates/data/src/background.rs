@@ -8,7 +8,7 @@
 //! ```
 //! use speechlens_data::background::{Background, Kind};
 //! # let speech = speechlens_audio::Audio { samples: (0..16000).map(|n| (n as f32 * 0.1).sin()).collect(), rate: 16000 };
-//! let background = Background::synthetic(1); // or Background::musan("data/musan".as_ref(), 1)?
+//! let background = Background::synthetic(1); // or Background::musan("data/musan".as_ref(), 1, false)?
 //! let mixed = background.mix(&speech, Kind::Music, "84-121123-0000")?;
 //! assert!((5.0..=15.0).contains(&mixed.snr_db));
 //! assert_eq!(mixed.audio.samples.len(), speech.samples.len());
@@ -30,6 +30,7 @@ use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use speechlens_audio::{Audio, resample};
 
+use crate::left_out::LeftOut;
 use crate::seed::rng;
 use crate::{Error, Result};
 
@@ -107,12 +108,13 @@ pub struct Mixed {
 }
 
 impl Background {
-    /// The music and noise of MUSAN's folder.
+    /// The music and noise of MUSAN's folder. A file that is drawn and cannot be read is passed over
+    /// ([`left_out`](Background::left_out)), or, if `strict`, an error.
     ///
     /// # Errors
     /// If the folder has no `music/` or no `noise/` with recordings in it or in folders below it.
-    pub fn musan(folder: &Path, seed: u64) -> Result<Background> {
-        let source = Source::Musan(Musan::open(folder)?);
+    pub fn musan(folder: &Path, seed: u64, strict: bool) -> Result<Background> {
+        let source = Source::Musan(Musan::open(folder, strict)?);
         Ok(Background { source, seed })
     }
 
@@ -148,6 +150,14 @@ impl Background {
         }
     }
 
+    /// The files that were drawn so far and passed over, as they cannot be read.
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        match &self.source {
+            Source::Musan(musan) => musan.left_out(),
+            Source::Synthetic => Vec::new(),
+        }
+    }
+
     /// A text that changes when what it gives may: the seed, and MUSAN's files by their names and sizes.
     pub fn fingerprint(&self) -> String {
         let source = match &self.source {
@@ -168,7 +178,7 @@ impl Background {
     /// whatever else was mixed before. Silent speech stays silent.
     ///
     /// # Errors
-    /// If the speech has no samples or no rate, a clip cannot be read, or the clips are silent.
+    /// If the speech has no samples or no rate, no clip can be read, or the clips are silent.
     pub fn mix(&self, speech: &Audio, kind: Kind, id: &str) -> Result<Mixed> {
         self.mix_part(speech, 0..speech.samples.len(), kind, id)
     }
@@ -331,7 +341,7 @@ mod tests {
         let folder = musan(5000);
         let speech = speech(RATE, 8000);
         for background in [
-            Background::musan(folder.path(), 3).unwrap(),
+            Background::musan(folder.path(), 3, false).unwrap(),
             Background::synthetic(3),
         ] {
             for kind in Kind::ALL {
@@ -356,7 +366,7 @@ mod tests {
         let speech = speech(RATE, 8000);
         let open = |seed| {
             [
-                Background::musan(folder.path(), seed).unwrap(),
+                Background::musan(folder.path(), seed, false).unwrap(),
                 Background::synthetic(seed),
             ]
         };
@@ -404,7 +414,7 @@ mod tests {
             let mixed = ids.flat_map(|id| Kind::ALL.map(|kind| background.mix(&speech, kind, &id)));
             mixed.map(|mixed| mixed.unwrap().clip).collect()
         };
-        let open = || Background::musan(folder.path(), 1).unwrap();
+        let open = || Background::musan(folder.path(), 1, false).unwrap();
         let [training, test] = open().split().unwrap();
         assert_eq!((clips(&training).len(), clips(&test).len()), (2, 2));
         assert!(clips(&training).is_disjoint(&clips(&test)));
@@ -436,7 +446,7 @@ mod tests {
     fn a_short_clip_repeats_and_a_long_one_starts_anywhere() {
         let short = musan(3000);
         let speech = speech(RATE, 8000);
-        let background = Background::musan(short.path(), 1).unwrap();
+        let background = Background::musan(short.path(), 1, false).unwrap();
         let mixed = background.mix(&speech, Kind::Noise, "a").unwrap();
         let noise = added(&mixed, &speech);
         assert!((3000..8000).all(|n| (noise[n] - noise[n - 3000]).abs() < 1e-6));
@@ -447,7 +457,7 @@ mod tests {
         }
 
         let long = musan(40_000);
-        let background = Background::musan(long.path(), 1).unwrap();
+        let background = Background::musan(long.path(), 1, false).unwrap();
         let starts = |id: &str| {
             let mixed = background.mix(&speech, Kind::Noise, id).unwrap();
             let noise = added(&mixed, &speech);
@@ -483,7 +493,7 @@ mod tests {
             };
             write_wav(root.path().join(kind.name()).join("tone.WAV"), &clip).unwrap();
         }
-        let background = Background::musan(root.path(), 1).unwrap();
+        let background = Background::musan(root.path(), 1, false).unwrap();
         let speech = speech(16_000, 10_007);
         let mixed = background.mix(&speech, Kind::Music, "a").unwrap();
         assert_eq!(
@@ -499,10 +509,15 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_musan_is_an_error_that_says_what_is_expected() {
-        let error = |folder: &Path| Background::musan(folder, 1).err().unwrap().to_string();
+        let error = |folder: &Path| {
+            Background::musan(folder, 1, false)
+                .err()
+                .unwrap()
+                .to_string()
+        };
         let root = musan(1000);
         std::fs::remove_dir_all(root.path().join("noise/free-sound")).unwrap();
-        assert!(Background::musan(root.path(), 1).is_ok());
+        assert!(Background::musan(root.path(), 1, false).is_ok());
         std::fs::remove_file(
             root.path()
                 .join("noise/sound-bible/noise-sound-bible-0000.wav"),
@@ -525,6 +540,60 @@ mod tests {
     }
 
     #[test]
+    fn clips_that_cannot_be_read_are_passed_over_and_told() {
+        let folder = musan(3000);
+        let speech = speech(RATE, 2000);
+        let spoil = |path: &str| {
+            let path = folder.path().join(path);
+            let whole = std::fs::read(&path).unwrap();
+            std::fs::write(path, &whole[..whole.len() / 2]).unwrap();
+        };
+        let open = |strict| Background::musan(folder.path(), 1, strict).unwrap();
+        let ids: Vec<String> = (0..20).map(|id| id.to_string()).collect();
+        let mix = |background: &Background, id: &String| background.mix(&speech, Kind::Music, id);
+        let whole = open(false);
+        let before: Vec<Mixed> = ids.iter().map(|id| mix(&whole, id).unwrap()).collect();
+        assert_eq!(whole.left_out(), []);
+        let lost = "music/fma/music-fma-0000.wav";
+        assert!(before.iter().any(|mixed| mixed.clip == lost));
+
+        spoil(lost);
+        let damaged = open(false);
+        let after: Vec<Mixed> = ids.iter().map(|id| mix(&damaged, id).unwrap()).collect();
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!(after.clip, "music/rfm/music-rfm-0000.wav");
+            // What did not draw it is as it was.
+            assert!(before.clip == lost || before == after);
+        }
+        // Whatever was mixed before.
+        for (id, after) in ids.iter().zip(&after).rev() {
+            assert_eq!(mix(&open(false), id).unwrap(), *after);
+        }
+        let left_out = damaged.left_out();
+        assert_eq!(left_out.len(), 1);
+        assert_eq!(left_out[0].id, lost);
+        assert!(left_out[0].message.contains("music-fma-0000.wav"));
+        let strict = open(true);
+        let failed = ids.iter().find_map(|id| mix(&strict, id).err()).unwrap();
+        assert!(
+            failed.to_string().contains("music-fma-0000.wav"),
+            "{failed}"
+        );
+
+        spoil("music/rfm/music-rfm-0000.wav");
+        let none = open(false);
+        let error = mix(&none, &ids[0]).unwrap_err().to_string();
+        assert_eq!(mix(&none, &ids[1]).unwrap_err().to_string(), error);
+        let start = format!(
+            "{}: none of the 2 recordings",
+            folder.path().join("music").display()
+        );
+        assert!(error.starts_with(&start), "{error}");
+        assert!(error.contains("2 truncated or damaged"), "{error}");
+        assert!(open(false).mix(&speech, Kind::Noise, "a").is_ok());
+    }
+
+    #[test]
     fn silence_is_neither_drawn_nor_made() {
         let folder = musan(1000);
         let clip = |path: &str, samples: Vec<f32>| {
@@ -535,7 +604,7 @@ mod tests {
             write_wav(folder.path().join(path), &audio).unwrap();
         };
         clip("music/fma/music-fma-0000.wav", vec![0.0; 1000]);
-        let background = Background::musan(folder.path(), 1).unwrap();
+        let background = Background::musan(folder.path(), 1, false).unwrap();
         let speech = speech(RATE, 2000);
         for id in ["a", "b", "c", "d", "e", "f"] {
             let mixed = background.mix(&speech, Kind::Music, id).unwrap();

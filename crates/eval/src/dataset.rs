@@ -32,6 +32,12 @@ pub(crate) fn labels(recordings: &[Recording]) -> Result<Vec<u32>> {
     Ok(recordings.iter().map(label).collect::<Result<_, _>>()?)
 }
 
+/// The same, of a network that has other classes for men and women than the sexes' own.
+pub(crate) fn classes(recordings: &[Recording], of_sexes: [u32; 2]) -> Result<Vec<u32>> {
+    let class = |sex: u32| of_sexes[sex as usize];
+    Ok(labels(recordings)?.into_iter().map(class).collect())
+}
+
 #[derive(Clone)]
 enum Source {
     /// This place of a feature store.
@@ -85,6 +91,15 @@ impl Dataset {
         Ok(Dataset { labels, ..self })
     }
 
+    /// The same recordings in the classes that a network has for men and for women.
+    ///
+    /// # Errors
+    /// If the sex of a speaker is not known.
+    pub fn classified(self, of_sexes: [u32; 2]) -> Result<Self> {
+        let labels = classes(&self.recordings, of_sexes)?;
+        Ok(Dataset { labels, ..self })
+    }
+
     /// Puts another data set's recordings behind these.
     pub fn append(&mut self, mut other: Dataset) {
         self.recordings.append(&mut other.recordings);
@@ -97,7 +112,7 @@ impl Dataset {
         &self.recordings
     }
 
-    /// The classes of the recordings: 0 male, 1 female.
+    /// The classes of the recordings: 0 male, 1 female, unless they were given others.
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }

@@ -7,7 +7,7 @@ use speechlens_data::{Corpus, LeftOut, Recording, waveforms};
 use speechlens_nn::train::Samples;
 
 use crate::Result;
-use crate::dataset::{labels, to_tensor};
+use crate::dataset::{classes, labels, to_tensor};
 
 /// Waveforms, [8000] each, with what is known of their recordings; the label is the speaker's sex. They are kept in memory, 32 kB
 /// each.
@@ -55,6 +55,15 @@ impl Waveforms {
         })
     }
 
+    /// The same recordings in the classes that a network has for men and for women.
+    ///
+    /// # Errors
+    /// If the sex of a speaker is not known.
+    pub fn classified(self, of_sexes: [u32; 2]) -> Result<Self> {
+        let labels = classes(&self.recordings, of_sexes)?;
+        Ok(Waveforms { labels, ..self })
+    }
+
     /// Puts another set's recordings behind these.
     pub fn append(&mut self, mut other: Waveforms) {
         self.recordings.append(&mut other.recordings);
@@ -75,7 +84,7 @@ impl Waveforms {
         &self.left_out
     }
 
-    /// The classes of the recordings: 0 male, 1 female.
+    /// The classes of the recordings: 0 male, 1 female, unless they were given others.
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }

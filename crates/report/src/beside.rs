@@ -1,9 +1,11 @@
 //! Measured numbers beside the printed ones: the claims of the thesis's text as entries of `results.json`, and a sentence
 //! wherever the two tell different stories.
 
+use std::fmt;
+
 use crate::number::significant;
 use crate::results::{Cell, Experiment, Row};
-use crate::thesis::{Claim, Entry, Line, Measure, Place, Thesis};
+use crate::thesis::{Bounds, Claim, Condition, Entry, Line, Measure, Place, Thesis};
 
 /// Points of accuracy within which two curves tell the same: seeds, voices and small samples move them by as much.
 const POINTS: f64 = 10.0;
@@ -13,10 +15,31 @@ const DIGITS: usize = 4;
 /// What was measured of a claim, or why nothing was.
 pub type Found = std::result::Result<f64, String>;
 
-impl Claim {
+/// Whether a measured number tells what the thesis does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The same.
+    Same,
+    /// Something else.
+    Otherwise,
+    /// Neither, and why: the run does not meet what the claim requires.
+    Untold(String),
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Verdict::Same => write!(f, "yes"),
+            Verdict::Otherwise => write!(f, "no"),
+            Verdict::Untold(why) => write!(f, "cannot be told: {why}"),
+        }
+    }
+}
+
+impl Measure {
     /// Its number in these experiments.
     pub fn measured(&self, experiments: &[Experiment]) -> Found {
-        match &self.measure {
+        match self {
             Measure::Cells { at, minus } => {
                 let whole = cell(experiments, at)?;
                 match minus {
@@ -32,7 +55,7 @@ impl Claim {
     /// Where `results.json` has it, in words: id, row, column.
     pub fn place(&self) -> String {
         let words = |place: &Place| format!("{}, {}, {}", place.entry, place.row, place.column);
-        match &self.measure {
+        match self {
             Measure::Cells { at, minus: None } => words(at),
             Measure::Cells {
                 at,
@@ -44,52 +67,110 @@ impl Claim {
             Measure::Nowhere { .. } => "–".into(),
         }
     }
+}
 
-    /// Whether a measured value tells the same story.
-    pub fn agrees(&self, measured: f64) -> bool {
-        let [low, high] = self.same;
-        low.is_none_or(|low| low <= measured) && high.is_none_or(|high| measured <= high)
+impl Condition {
+    /// Why it is not met, if it is not.
+    fn missed(&self, experiments: &[Experiment]) -> Option<String> {
+        match self.measure.measured(experiments) {
+            Ok(number) if lies_within(self.within, number) => None,
+            Ok(number) => {
+                let number = significant(number, DIGITS);
+                let number = format!("{number} {}", self.unit);
+                Some(format!("{} ({})", self.otherwise, number.trim_end()))
+            }
+            Err(reason) => Some(reason),
+        }
     }
+}
 
-    /// What the claim is of, with its unit.
+fn lies_within([low, high]: Bounds, number: f64) -> bool {
+    low.is_none_or(|low| low <= number) && high.is_none_or(|high| number <= high)
+}
+
+impl Claim {
+    /// What it is of, with its unit.
     pub fn name(&self) -> String {
         match self.unit.as_str() {
             "" => self.says.clone(),
             unit => format!("{} ({unit})", self.says),
         }
     }
+}
 
-    /// A sentence, if what was measured tells another story than what was printed.
-    pub fn story(&self, experiments: &[Experiment]) -> Option<String> {
-        let measured = self.measured(experiments).ok()?;
-        let sentence = || {
-            format!(
-                "{}: {} in the thesis, {} here.",
-                capital(&self.name()),
-                text(&self.printed),
-                significant(measured, DIGITS)
-            )
+impl Thesis {
+    /// What was measured of a claim, and whether it tells the same.
+    ///
+    /// # Errors
+    /// Why nothing was measured.
+    pub fn told(
+        &self,
+        claim: &Claim,
+        experiments: &[Experiment],
+    ) -> std::result::Result<(f64, Verdict), String> {
+        let measured = claim.measure.measured(experiments)?;
+        let missed = self
+            .conditions_of(claim)
+            .find_map(|condition| condition.missed(experiments));
+        let verdict = match missed {
+            Some(why) => Verdict::Untold(why),
+            None if lies_within(claim.same, measured) => Verdict::Same,
+            None => Verdict::Otherwise,
         };
-        (!self.agrees(measured)).then(sentence)
+        Ok((measured, verdict))
     }
+
+    /// What a section of the page says of the claims that stand beside it: those that tell another story than what was printed,
+    /// and why others tell none.
+    pub fn beside(&self, section: &str, experiments: &[Experiment]) -> Beside {
+        let mut beside = Beside::default();
+        let here = |claim: &&Claim| claim.beside.as_deref() == Some(section);
+        for claim in self.claims.iter().filter(here) {
+            match self.told(claim, experiments) {
+                Ok((measured, Verdict::Otherwise)) => beside.otherwise.push(format!(
+                    "{}: {} in the thesis, {} here.",
+                    capital(&claim.name()),
+                    text(&claim.printed),
+                    significant(measured, DIGITS)
+                )),
+                Ok((_, Verdict::Untold(why))) if !beside.untold.contains(&why) => {
+                    beside.untold.push(why);
+                }
+                _ => {}
+            }
+        }
+        beside
+    }
+}
+
+/// What is said beside a section.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// A sentence for each claim that is told otherwise.
+    pub otherwise: Vec<String>,
+    /// Why others cannot be told, each reason once.
+    pub untold: Vec<String>,
 }
 
 /// The claims of each section of the text, printed and measured, as entries of `results.json`.
 pub fn claims(thesis: &Thesis, experiments: &[Experiment]) -> Vec<Experiment> {
     let mut entries: Vec<Experiment> = Vec::new();
     for claim in &thesis.claims {
-        let row = match claim.measured(experiments) {
-            Ok(measured) => Row::measured(claim.name(), [measured]),
+        let row = match thesis.told(claim, experiments) {
+            Ok((measured, verdict)) => Row::measured(
+                claim.name(),
+                [Cell::from(measured), verdict.to_string().into()],
+            ),
             Err(reason) => Row::not_measured(claim.name(), reason),
         };
-        let row = row.with_thesis(Some(vec![claim.printed.clone()]));
+        let row = row.with_thesis(Some(vec![claim.printed.clone(), Cell::Missing]));
         let id = format!("claims-{}", claim.section);
         match entries.iter_mut().find(|entry| entry.id == id) {
             Some(entry) => entry.rows.push(row),
             None => entries.push(Experiment {
                 id,
                 title: format!("The numbers in the text of section {}", claim.section),
-                columns: vec!["value".into()],
+                columns: ["value", "tells the same"].map(str::to_owned).to_vec(),
                 rows: vec![row],
                 files: Vec::new(),
             }),
@@ -281,6 +362,222 @@ mod tests {
         assert_eq!(stories(entry, &table(vec![row])), Vec::<String>::new());
     }
 
+    /// A run whose cells have these values, by entry, row and column, wherever a claim or a condition looks.
+    fn run(value: impl Fn(&str, &str, &str) -> f64) -> Vec<Experiment> {
+        let thesis = Thesis::published();
+        let conditions = thesis.conditions.iter().map(|c| &c.measure);
+        let measures = (thesis.claims.iter().map(|c| &c.measure)).chain(conditions);
+        let mut places: Vec<[String; 3]> = Vec::new();
+        for measure in measures {
+            let columns = match measure {
+                Measure::Cells { at, minus } => {
+                    let all = [Some(at), minus.as_ref()].into_iter().flatten();
+                    all.map(|place| [&place.entry, &place.row, &place.column].map(String::clone))
+                        .collect()
+                }
+                Measure::Falls { falls, .. } => [0, 30, 65, 140, 515]
+                    .map(|bins| {
+                        [
+                            falls.entry.clone(),
+                            falls.row.clone(),
+                            format!("{bins} bins"),
+                        ]
+                    })
+                    .to_vec(),
+                Measure::Nowhere { .. } => Vec::new(),
+            };
+            places.extend(columns);
+        }
+        let mut all: Vec<Experiment> = Vec::new();
+        for [entry, row, column] in places {
+            let found = all.iter().position(|experiment| experiment.id == entry);
+            let experiment = match found {
+                Some(place) => &mut all[place],
+                None => {
+                    all.push(Experiment {
+                        id: entry.clone(),
+                        columns: Vec::new(),
+                        ..table(Vec::new())
+                    });
+                    all.last_mut().unwrap()
+                }
+            };
+            if !experiment.columns.contains(&column) {
+                experiment.columns.push(column);
+            }
+            if !experiment.rows.iter().any(|other| other.name == row) {
+                experiment.rows.push(Row::measured(row, [0.0; 0]));
+            }
+        }
+        for experiment in &mut all {
+            for row in &mut experiment.rows {
+                let cells = experiment.columns.iter();
+                let cells = cells.map(|column| value(&experiment.id, &row.name, column).into());
+                row.measured = Some(cells.collect());
+            }
+        }
+        all
+    }
+
+    /// What the thesis printed, or saw.
+    fn printed(entry: &str, row: &str, column: &str) -> f64 {
+        let bins = || column.split_once(' ').unwrap().0.parse::<f64>().unwrap();
+        let (table, of) = match (entry, row) {
+            ("figure-6.3", _) => ("table-6.1", row),
+            ("figure-6.6", "lrp") => ("table-6.2", "AlexNet_aug_zero"),
+            _ => (entry, row),
+        };
+        let entry_of = Thesis::published().entry(table).ok();
+        let cell = || entry_of?.cell(of, column.strip_suffix(" %")?.parse().ok()?);
+        match (entry, row, column) {
+            ("accuracy", _, "accuracy") => 97.83,
+            ("accuracy" | "speaker-accuracy", _, "recordings" | "segments") => 3000.0,
+            ("padding", "male", _) => 75.0,
+            ("padding", "female", _) => 52.0,
+            ("figure-6.3", "lrp_rev", "95 %") => 97.86,
+            ("figure-6.5", ..) => 97.83 - 0.74 * bins(),
+            ("figure-6.6", "random", _) => 46.67,
+            ("figure-6.7", "AlexNet_aug_zero", "median frequency, Hz") => 1500.0,
+            ("figure-6.7", _, "median frequency, Hz") => 400.0,
+            (_, _, "below 1 kHz, %") => 90.0,
+            (_, _, "in padding, %") => 40.0,
+            ("speaker-accuracy" | "figure-6.11", _, "accuracy" | "0 %") => 96.0,
+            ("figure-6.11", ..) => 1.0,
+            (_, "LRP-0", "gap") => 1.0,
+            (_, "LRP-0", "area, lrp" | "area, lrp_rev") => 40.0,
+            (_, _, "area, random") => 46.0,
+            (_, "LRP-0", "checkerboard") => 6.0,
+            (_, "ε", "area, lrp") => 30.0,
+            (_, "ε", "area, lrp_rev") => 45.0,
+            (_, "ε and γ", "area, lrp") => 35.0,
+            (_, "ε and γ", "area, lrp_rev") => 60.0,
+            (_, "ε", "checkerboard") => 3.0,
+            _ => cell().unwrap_or(f64::NAN),
+        }
+    }
+
+    /// The claims that tell the same, less those of what no network has a part in.
+    fn same(experiments: &[Experiment]) -> Vec<&'static str> {
+        let thesis = Thesis::published();
+        let claims = thesis.claims.iter();
+        let claims = claims.filter(|claim| !claim.says.starts_with("padding"));
+        let same = |claim: &&Claim| {
+            let told = thesis.told(claim, experiments);
+            told.is_ok_and(|(_, verdict)| verdict == Verdict::Same)
+        };
+        claims.filter(same).map(|c| c.says.as_str()).collect()
+    }
+
+    #[test]
+    fn the_thesis_tells_the_same_as_itself() {
+        let thesis = Thesis::published();
+        let run = run(printed);
+        for claim in &thesis.claims {
+            let told = thesis.told(claim, &run).map(|(_, verdict)| verdict);
+            let unmeasured = matches!(claim.measure, Measure::Nowhere { .. });
+            assert_eq!(
+                told == Ok(Verdict::Same),
+                !unmeasured,
+                "{}: {told:?}",
+                claim.says
+            );
+        }
+    }
+
+    #[test]
+    fn of_networks_at_chance_nothing_is_told() {
+        let accuracies = |entry: &str| !entry.contains("measures") && !entry.contains("6.2");
+        let chance = run(|entry, row, column| match (entry, column) {
+            ("table-6.2", _) => 50.0,
+            ("accuracy" | "speaker-accuracy", "recordings" | "segments") => 3000.0,
+            _ if accuracies(entry) && column != "median frequency, Hz" => 50.0,
+            _ => printed(entry, row, column),
+        });
+        assert_eq!(same(&chance), Vec::<&str>::new());
+        let beside = Thesis::published().beside("table-6.1", &chance);
+        assert_eq!(
+            beside.untold,
+            ["the network is not well above chance (50 %)"]
+        );
+        assert_eq!(beside.otherwise, Vec::<String>::new());
+    }
+
+    /// Bins that are not set to 0 after all: every curve stays as it begins, and every area is the same.
+    #[test]
+    fn where_nothing_is_removed_nothing_of_it_is_told() {
+        let network = |entry: &str, row: &str| match (entry, row) {
+            ("figure-6.6", _) | (_, "AlexNet_aug_zero") => 46.67,
+            (_, "AlexNet_aug_mean") => 98.80,
+            ("figure-6.11", _) => 96.0,
+            _ => 97.83,
+        };
+        let untouched = run(|entry, row, column| match entry {
+            "table-6.1" | "figure-6.3" | "figure-6.5" | "figure-6.6" | "table-6.2"
+            | "figure-6.11" => network(entry, row),
+            "speaker-measures-training" if column == "gap" => 0.0,
+            "speaker-measures-training" if column != "checkerboard" => 96.0,
+            _ => printed(entry, row, column),
+        });
+        assert_eq!(
+            same(&untouched),
+            [
+                "accuracy of the gender network",
+                "the 1 % that matters most that lies below 1 kHz, woman",
+                "the 1 % that matters most that lies in padding, man",
+                "accuracy of the network retrained on zeroed bins",
+                "the 1 % that matters most to it, in frequency over that of the first network",
+                "the 1 % that matters most to the network retrained on neighbourhood means, below 1 kHz",
+                "accuracy of the network retrained on neighbourhood means over that of the first",
+                "accuracy of the speaker network",
+                "checkerboard in heatmaps of LRP-0 over that of ε",
+            ]
+        );
+    }
+
+    /// An explanation no better than lots: every order falls as the one by lot does, and what is marked lies anywhere.
+    #[test]
+    fn an_explanation_by_lot_tells_none_of_what_an_explanation_does() {
+        let lots = run(|entry, row, column| match (entry, column) {
+            ("table-6.1" | "figure-6.3", "95 %") => 50.0,
+            ("table-6.1" | "figure-6.3", _) => printed("table-6.1", "random", column),
+            ("figure-6.5", _) => 97.83,
+            ("table-6.2", _) if row != "AlexNet_aug_zero" => printed("table-6.1", "random", column),
+            (_, "below 1 kHz, %") => 25.0,
+            (_, "in padding, %") => 33.0,
+            (_, "median frequency, Hz") => 2000.0,
+            ("speaker-measures-training", "gap") => 0.0,
+            ("speaker-measures-training", "checkerboard") => 6.25,
+            ("speaker-measures-training", _) => 46.0,
+            _ => printed(entry, row, column),
+        });
+        assert_eq!(
+            same(&lots),
+            [
+                "accuracy of the gender network",
+                "accuracy of the network retrained on zeroed bins",
+                "accuracy of the speaker network",
+                // As in the thesis, whose LRP-0 does not part the two orders either.
+                "area under `lrp_rev` over that under `lrp`, LRP-0",
+            ]
+        );
+    }
+
+    #[test]
+    fn few_recordings_tell_nothing() {
+        let few = run(|entry, row, column| match column {
+            "recordings" | "segments" => 8.0,
+            _ => printed(entry, row, column),
+        });
+        let thesis = Thesis::published();
+        let claim = &thesis.claims[0];
+        let (accuracy, verdict) = thesis.told(claim, &few).unwrap();
+        assert_eq!(accuracy, 97.83);
+        assert_eq!(
+            verdict.to_string(),
+            "cannot be told: too few recordings were asked (8)"
+        );
+    }
+
     #[test]
     fn claims_are_cells_differences_and_crossings() {
         let thesis = Thesis::published();
@@ -296,23 +593,23 @@ mod tests {
             ]),
             curve,
         ];
-        let claim = |says: &str| {
+        let measured = |says: &str| {
             let mut claims = thesis.claims.iter();
-            claims.find(|claim| claim.says.starts_with(says)).unwrap()
+            let claim = claims.find(|claim| claim.says.starts_with(says)).unwrap();
+            claim.measure.measured(&all)
         };
-        let few = claim("accuracy with the most relevant 0.5 %");
-        assert_eq!(few.measured(&all), Ok(63.25));
+        assert_eq!(measured("accuracy with the most relevant 0.5 %"), Ok(63.25));
         assert_eq!(
-            few.story(&all).unwrap(),
-            "Accuracy with the most relevant 0.5 % of the bins at 0 (%): 10.8 in the thesis, 63.25 here."
+            measured("change of accuracy with the least relevant 0.5 %"),
+            Ok(0.5)
         );
-        let change = claim("change of accuracy with the least relevant 0.5 %");
-        assert_eq!(change.measured(&all), Ok(0.5));
-        assert_eq!(change.story(&all), None);
-        assert_eq!(claim("bins at 0 that bring").measured(&all), Ok(5.0));
-        let one = claim("accuracy with the most relevant 1 %");
+        assert_eq!(measured("bins at 0 that bring"), Ok(5.0));
         assert_eq!(
-            one.measured(&all),
+            thesis.beside("figure-6.5", &all).otherwise,
+            ["Bins at 0 that bring accuracy down to 50 % (bins): 60 to 70 in the thesis, 5 here."]
+        );
+        assert_eq!(
+            measured("accuracy with the most relevant 1 %"),
             Err("table-6.1 has no column 1 %".to_owned())
         );
         let entries = claims(thesis, &all);
@@ -334,7 +631,10 @@ mod tests {
         let all: Vec<Experiment> = (thesis.entries.iter())
             .map(|entry| entry.not_run("still to come"))
             .collect();
-        let found = thesis.claims.iter().map(|claim| claim.measured(&all));
+        let found = thesis
+            .claims
+            .iter()
+            .map(|claim| claim.measure.measured(&all));
         let reasons: Vec<String> = found.filter_map(Result::err).collect();
         assert_eq!(reasons.len(), thesis.claims.len());
         assert!(reasons.iter().filter(|why| *why == "still to come").count() > 10);

@@ -27,6 +27,10 @@ pub struct Thesis {
     pub speaker: Speaker,
     /// The tables and figures, in order of their experiments.
     pub entries: Vec<Entry>,
+    /// What a run must have shown before it can tell claims true or false.
+    pub conditions: Vec<Condition>,
+    /// How the bounds of claims were chosen, in words.
+    pub bounds: Vec<String>,
     /// The numbers in the text of chapter 6.
     pub claims: Vec<Claim>,
     /// Where its numbers or words contradict each other.
@@ -161,6 +165,25 @@ pub struct Printed {
     pub misprinted: Vec<f64>,
 }
 
+/// What a claim requires: without it a broken result could tell the same as the thesis, or anything.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Condition {
+    /// What claims call it.
+    pub name: String,
+    /// Where `results.json` has the number that decides.
+    #[serde(flatten)]
+    pub measure: Measure,
+    /// Where that number must lie; no bound where it is none.
+    pub within: Bounds,
+    /// What is so where it does not.
+    pub otherwise: String,
+    /// Its unit.
+    pub unit: String,
+}
+
+/// The least and the largest value; no bound where it is none.
+pub type Bounds = [Option<f64>; 2];
+
 /// A number in the text, or a word for one.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Claim {
@@ -175,8 +198,11 @@ pub struct Claim {
     /// Where `results.json` has it.
     #[serde(flatten)]
     pub measure: Measure,
-    /// The measured values that tell the same story; no bound where it is none.
-    pub same: [Option<f64>; 2],
+    /// The measured values that tell the same story.
+    pub same: Bounds,
+    /// The names of the conditions without which nothing is told.
+    #[serde(default)]
+    pub requires: Vec<String>,
     /// The section of the page that shows what it is about.
     #[serde(default)]
     pub beside: Option<String>,
@@ -259,6 +285,12 @@ impl Thesis {
     pub fn entry(&self, id: &str) -> Result<&Entry> {
         let found = self.entries.iter().find(|entry| entry.id == id);
         found.ok_or_else(|| Error::NoSuchEntry(id.into()))
+    }
+
+    /// The conditions of a claim.
+    pub fn conditions_of(&self, claim: &Claim) -> impl Iterator<Item = &Condition> {
+        let named = |condition: &&Condition| claim.requires.contains(&condition.name);
+        self.conditions.iter().filter(named)
     }
 }
 
@@ -433,6 +465,29 @@ mod tests {
             }
             let unmeasured = matches!(claim.measure, Measure::Nowhere { .. });
             assert_eq!(unmeasured, claim.same == [None, None], "{}", claim.says);
+            // Conditions have sections of their own: a run may have one experiment and not the other.
+            for name in &claim.requires {
+                assert!(name.starts_with(&claim.section), "{}", claim.says);
+                assert!(thesis.conditions.iter().any(|c| c.name == *name), "{name}");
+            }
+        }
+        let required = |name: &String| thesis.claims.iter().any(|c| c.requires.contains(name));
+        assert!(thesis.conditions.iter().all(|c| required(&c.name)));
+    }
+
+    #[test]
+    fn bounds_are_no_wider_than_ten_points_about_the_print() {
+        for claim in &Thesis::published().claims {
+            if let (Cell::Number(printed), "%" | "points", [Some(low), Some(high)]) =
+                (&claim.printed, claim.unit.as_str(), claim.same)
+            {
+                let about = 10.0 + 1e-9;
+                assert!(
+                    printed - low <= about && high - printed <= about,
+                    "{}",
+                    claim.says
+                );
+            }
         }
     }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use speechlens_data::background::{Background, Kind};
-use speechlens_data::{FilterbankStore, HeldOut, Preparation, Recording};
+use speechlens_data::left_out::summary;
+use speechlens_data::{FilterbankStore, HeldOut, LeftOut, Preparation, Recording};
 use speechlens_eval::NoisySegments;
 use speechlens_eval::noisy_segments::Sounds;
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
@@ -103,8 +104,8 @@ pub struct Data {
     pub flipped_of_training: NoisySegments,
     /// What the data are, in words.
     pub description: String,
-    /// Where music and noise come from.
-    pub background: &'static str,
+    /// Where music and noise come from: to train with, and to test with.
+    backgrounds: [Arc<Background>; 2],
 }
 
 impl Data {
@@ -118,11 +119,11 @@ impl Data {
             speechlens_data::open_utterances(&arguments.speakers()?, arguments.seed, preparation)?;
         let chosen = most_recorded(corpus.recordings(), setting.speakers);
         let background = match &arguments.musan {
-            Some(folder) => Background::musan(folder, arguments.seed)?,
+            Some(folder) => Background::musan(folder, arguments.seed, arguments.strict)?,
             None => Background::synthetic(arguments.seed),
         };
-        let background_name = background.name();
-        let [to_train, to_test] = background.split()?.map(Arc::new);
+        let backgrounds = background.split()?.map(Arc::new);
+        let [to_train, to_test] = &backgrounds;
         let bar = progress::bar("filterbanks", chosen.len(), arguments.quiet);
         let path = folder.join("features").join("speakers.h5");
         let done = |done: usize| bar.set_position(done as u64);
@@ -146,13 +147,13 @@ impl Data {
         let with = |segments: &Segments, background, kinds: &[Option<Kind>]| {
             NoisySegments::new(segments.clone(), &sounds, background, kinds)
         };
-        let training = with(&training, &to_train, &all);
+        let training = with(&training, to_train, &all);
         let conditions = ["as recorded", "with music", "with noise"]
             .into_iter()
             .zip(&all)
             .map(|(name, kind)| Condition {
                 name,
-                held_out: with(&held_out, &to_test, &[*kind]),
+                held_out: with(&held_out, to_test, &[*kind]),
             });
         Ok(Data {
             description: format!(
@@ -161,13 +162,25 @@ impl Data {
                 training.len(),
                 held_out.len(),
             ),
-            flipped: with(&held_out, &to_test, &all).sample(setting.flipped, arguments.seed),
+            flipped: with(&held_out, to_test, &all).sample(setting.flipped, arguments.seed),
             flipped_of_training: training.sample(setting.flipped, arguments.seed),
             training,
             conditions: conditions.collect(),
-            background: background_name,
+            backgrounds,
             speakers: split.speakers,
         })
+    }
+
+    /// Where music and noise come from, and which of it was drawn so far and could not be used.
+    pub fn background(&self) -> String {
+        let name = self.backgrounds[0].name();
+        let left_out: Vec<LeftOut> = (self.backgrounds.iter())
+            .flat_map(|background| background.left_out())
+            .collect();
+        match left_out.is_empty() {
+            true => name.to_owned(),
+            false => format!("{name}; left out are {}", summary(&left_out)),
+        }
     }
 
     /// Held-out segments as they were recorded.

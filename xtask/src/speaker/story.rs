@@ -128,7 +128,7 @@ fn network(trained: &Trained, setting: &Setting, data: &Data) -> Result<Section>
                 format!(
                     "With music 5 to 15 dB, with noise 0 to 15 dB below the speech, drawn for each segment from what training did not \
                      hear. Music and noise: {}.",
-                    data.background
+                    data.background()
                 ),
             ),
             Block::figure(

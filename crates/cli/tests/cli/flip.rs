@@ -1,6 +1,9 @@
+use candle_core::{Device, Tensor};
 use serde_json::Value;
+use speechlens_models::Model;
+use speechlens_nn::tensor_file;
 
-use crate::support::{Folder, digit_model, model};
+use crate::support::{Folder, digit_model, model, waveform_model};
 
 fn flip(folder: &Folder, output: &str, options: &[&str]) -> String {
     let fixed = [
@@ -134,4 +137,35 @@ fn networks_of_other_classes_are_refused() {
     folder.run(&[&["import"], &two[..]].concat());
     let message = folder.fail(&[&["evaluate", "flip", "two.safetensors"], &data[..]].concat());
     assert!(message.contains("--classes male,female"), "{message}");
+}
+
+/// A network whose first class is female has the curves of the same network with its outputs the other way round.
+#[test]
+fn the_classes_of_a_network_may_stand_in_either_order() {
+    let folder = Folder::new();
+    for (model, weight, bias) in [
+        (model(), "classifier.6.weight", "classifier.6.bias"),
+        (waveform_model(), "classifier.6.weight", "classifier.6.bias"),
+    ] {
+        let mut turned = Model::load(model.as_ref(), &Device::Cpu).unwrap();
+        let (mut tensors, mut metadata) = tensor_file::read(model.as_ref(), &Device::Cpu).unwrap();
+        for name in [weight, bias] {
+            let order = Tensor::new(&[1u32, 0], &Device::Cpu).unwrap();
+            let values = tensors[name].index_select(&order, 0).unwrap();
+            tensors.insert(name.to_owned(), values);
+        }
+        turned.classes.reverse();
+        metadata.insert(
+            "classes".into(),
+            serde_json::to_string(&turned.classes).unwrap(),
+        );
+        let file = folder.path("turned.safetensors");
+        tensor_file::write(&file, &tensors, &metadata).unwrap();
+        let flip = |model: &str, output: &str| {
+            let options = ["synthetic", "--limit", "8", "--percentages", "0,1,50", "-o"];
+            folder.run(&[&["evaluate", "flip", model], &options[..], &[output]].concat());
+            folder.json(&format!("{output}/flip.json"))["curves"].clone()
+        };
+        assert_eq!(flip("turned.safetensors", "turned"), flip(model, "out"));
+    }
 }

@@ -32,19 +32,11 @@ fn silence_gets_no_class() {
 #[test]
 fn channels_that_cancel_get_no_class() {
     let folder = Folder::new();
-    let spec = hound::WavSpec {
-        channels: 2,
-        sample_rate: 8000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut writer = hound::WavWriter::create(folder.path("against.wav"), spec).unwrap();
-    for n in 0..4000 {
+    let against = (0..4000).flat_map(|n| {
         let sample = (9000.0 * (f64::from(n) * 0.3).sin()) as i16;
-        writer.write_sample(sample).unwrap();
-        writer.write_sample(-sample).unwrap();
-    }
-    writer.finalize().unwrap();
+        [sample, -sample]
+    });
+    folder.recording("against.wav", 2, 8000, against);
     let message = folder.fail(&["predict", model(), "against.wav"]);
     assert!(message.contains("cancel"), "{message}");
 }
@@ -60,17 +52,7 @@ fn silent_windows_are_told_apart() {
         .map(Result::unwrap)
         .collect();
     samples.resize(6 * 16000 + 240, 0);
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: 16000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut writer = hound::WavWriter::create(folder.path("part.wav"), spec).unwrap();
-    samples
-        .iter()
-        .for_each(|sample| writer.write_sample(*sample).unwrap());
-    writer.finalize().unwrap();
+    folder.recording("part.wav", 1, 16000, samples);
 
     let said = folder.run(&["predict", speaker_model(), "part.wav"]);
     let lines: Vec<&str> = said.lines().collect();

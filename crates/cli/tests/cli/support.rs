@@ -65,19 +65,31 @@ impl Folder {
     }
 
     fn wav(&self, name: &str, rate: u32, samples: u32, amplitude: f64) {
+        let sample = |n: u32| {
+            let t = f64::from(n) / f64::from(rate);
+            let phase = std::f64::consts::TAU * (900.0 * t - 300.0 * t * t);
+            (amplitude * phase.sin()) as i16
+        };
+        self.recording(name, 1, rate, (0..samples).map(sample));
+    }
+
+    /// A 16-bit WAV of these samples, those of a frame behind each other.
+    pub fn recording(
+        &self,
+        name: &str,
+        channels: u16,
+        rate: u32,
+        samples: impl IntoIterator<Item = i16>,
+    ) {
         let spec = hound::WavSpec {
-            channels: 1,
+            channels,
             sample_rate: rate,
             bits_per_sample: 16,
             sample_format: hound::SampleFormat::Int,
         };
         let mut writer = hound::WavWriter::create(self.path(name), spec).unwrap();
-        for n in 0..samples {
-            let t = f64::from(n) / f64::from(rate);
-            let phase = std::f64::consts::TAU * (900.0 * t - 300.0 * t * t);
-            writer
-                .write_sample((amplitude * phase.sin()) as i16)
-                .unwrap();
+        for sample in samples {
+            writer.write_sample(sample).unwrap();
         }
         writer.finalize().unwrap();
     }

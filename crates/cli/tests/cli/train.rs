@@ -272,6 +272,49 @@ fn the_best_epoch_is_kept_and_chance_is_told() {
     assert!(kept == after_two);
 }
 
+/// Of MUSAN's files one cannot be read, then none of music.
+#[test]
+fn music_and_noise_that_cannot_be_read_are_passed_over() {
+    let folder = Folder::new();
+    voxceleb(&folder);
+    // The last of few is held out.
+    for kind in ["music", "noise"] {
+        folder.write_below(
+            &format!("musan/{kind}/c.txt"),
+            "not a recording by its name",
+        );
+        for name in ["a", "b", "c"] {
+            folder.tone(&format!("musan/{kind}/{name}.wav"), 16000, 30000);
+        }
+    }
+    let spoil = |name: &str| {
+        let whole = read(&folder, name);
+        folder.write(name, &whole[..whole.len() / 2]);
+    };
+    let options = ["--augment", "music,noise", "--musan", "musan", "-o"];
+    let train = |output| [&SPEAKERS[..], &options, &[output]].concat();
+    spoil("musan/music/b.wav");
+    let output = folder.command(&train("one.safetensors")).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    let told = "musan: left out are 1 recording: 1 truncated or damaged (music/b.wav)";
+    assert_eq!(errors.matches(told).count(), 1, "{errors}");
+    assert!(folder.path("one.safetensors").exists());
+    let strict = [&train("two.safetensors")[..], &["--strict"]].concat();
+    let message = folder.fail(&strict);
+    assert!(message.contains("musan/music/b.wav"), "{message}");
+
+    spoil("musan/music/a.wav");
+    let message = folder.fail(&train("two.safetensors"));
+    for words in [
+        "musan/music: none of the 2 recordings",
+        "2 truncated or damaged",
+    ] {
+        assert!(message.contains(words), "{message}");
+    }
+    assert!(!folder.path("two.safetensors").exists());
+}
+
 #[test]
 fn speakers_are_trained_with_music_and_noise_behind_them() {
     let folder = Folder::new();

@@ -1,7 +1,9 @@
 //! MUSAN's music and noise, as its authors publish it: `music/` and `noise/` with folders of .wav files, and `speech/`, which
 //! is not used; other formats are read as well.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -9,12 +11,17 @@ use speechlens_audio::{Audio, is_recording};
 
 use super::Kind;
 use crate::folder::{self, entries};
+use crate::left_out::{LeftOut, Reason, reasons};
 use crate::{Error, Result};
 
 /// The files of each kind, in the order of their names.
 pub struct Musan {
     folder: PathBuf,
     files: [Vec<PathBuf>; 2],
+    /// Whether a file that cannot be read is an error.
+    strict: bool,
+    /// The files that were drawn and could not be read: what is drawn does not depend on them being known.
+    unreadable: Mutex<BTreeMap<PathBuf, LeftOut>>,
 }
 
 /// A recording.
@@ -26,7 +33,7 @@ pub struct Clip {
 }
 
 impl Musan {
-    pub fn open(folder: &Path) -> Result<Musan> {
+    pub fn open(folder: &Path, strict: bool) -> Result<Musan> {
         let mut files = [Vec::new(), Vec::new()];
         for (kind, files) in Kind::ALL.into_iter().zip(&mut files) {
             let of_kind = folder.join(kind.name());
@@ -44,7 +51,19 @@ impl Musan {
         Ok(Musan {
             folder: folder.to_owned(),
             files,
+            strict,
+            unreadable: Mutex::default(),
         })
+    }
+
+    /// The files that were drawn and passed over, as they cannot be read.
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        self.unreadable().values().cloned().collect()
+    }
+
+    fn unreadable(&self) -> MutexGuard<'_, BTreeMap<PathBuf, LeftOut>> {
+        let lock = self.unreadable.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The files of each kind in two: every fifth, or the last of fewer, is of the second.
@@ -52,6 +71,8 @@ impl Musan {
         let mut parts = [(); 2].map(|()| Musan {
             folder: self.folder.clone(),
             files: Default::default(),
+            strict: self.strict,
+            unreadable: Mutex::default(),
         });
         for (kind, files) in Kind::ALL.into_iter().zip(self.files) {
             let count = files.len();
@@ -75,29 +96,58 @@ impl Musan {
         let mut hash = blake3::Hasher::new();
         for path in self.files.iter().flatten() {
             let name = path.strip_prefix(&self.folder).unwrap_or(path);
-            // One that is gone is an error when it is drawn.
+            // One that is gone is passed over when it is drawn.
             let stamp = folder::stamp(path).unwrap_or_default();
             hash.update(format!("{} {stamp}\n", name.display()).as_bytes());
         }
         format!("MUSAN {}", hash.finalize().to_hex())
     }
 
-    /// Any recording of a kind.
+    /// Any recording of a kind that can be read.
     pub fn draw(&self, kind: Kind, rng: &mut ChaCha8Rng) -> Result<Clip> {
-        let path = self.files[kind as usize]
-            .choose(rng)
-            .expect("checked when opened");
-        let audio = speechlens_audio::read(path).map_err(Error::Clip)?;
-        if audio.rate == 0 {
-            let reason = "has a sampling rate of 0 Hz; download it again";
-            return Err(Error::malformed(path, reason));
+        loop {
+            let path = self.files[kind as usize]
+                .choose(rng)
+                .expect("checked when opened");
+            if self.unreadable().contains_key(path) {
+                self.has_others(kind)?;
+                continue;
+            }
+            let name = path.strip_prefix(&self.folder).unwrap_or(path);
+            let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
+            let name = parts.join("/");
+            match speechlens_audio::read(path) {
+                Ok(audio) => return Ok(Clip { name, audio }),
+                Err(error) if self.strict => return Err(Error::Clip(error)),
+                Err(error) => {
+                    let left_out = LeftOut {
+                        id: name,
+                        reason: Reason::of(&error),
+                        message: error.to_string(),
+                    };
+                    self.unreadable().insert(path.clone(), left_out);
+                }
+            }
         }
-        let name = path.strip_prefix(&self.folder).unwrap_or(path);
-        let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
-        Ok(Clip {
-            name: parts.join("/"),
-            audio,
-        })
+    }
+
+    /// Fails if all of a kind were drawn and could not be read.
+    fn has_others(&self, kind: Kind) -> Result<()> {
+        let files = &self.files[kind as usize];
+        let unreadable = self.unreadable();
+        let of_kind = files.iter().filter_map(|path| unreadable.get(path));
+        let of_kind: Vec<LeftOut> = of_kind.cloned().collect();
+        match of_kind.len() == files.len() {
+            true => Err(Error::malformed(
+                &self.folder.join(kind.name()),
+                format!(
+                    "none of the {} recordings to draw from can be used: {}; give all of MUSAN (https://www.openslr.org/17)",
+                    files.len(),
+                    reasons(&of_kind)
+                ),
+            )),
+            false => Ok(()),
+        }
     }
 }
 
