@@ -18,7 +18,10 @@ impl Audio {
     }
 
     /// Fails unless it has a rate, and samples that are all finite.
-    pub(crate) fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Says which of these it is.
+    pub fn check(&self) -> Result<()> {
         if self.rate == 0 {
             return Err(Error::NoRate);
         }

@@ -4,7 +4,7 @@ use multiversion::multiversion;
 
 /// `librosa.power_to_db(ref=np.max)` in place, with no power below `smallest`: levels between `floor` and 0.
 #[multiversion(targets("x86_64+avx2"))]
-pub(crate) fn decibel(powers: &mut [f32], smallest: f32, floor: f32) {
+pub fn decibel(powers: &mut [f32], smallest: f32, floor: f32) {
     // In lanes, since a maximum of floats is not the compiler's to reorder.
     let mut lanes = [smallest; 32];
     let (blocks, rest) = powers.as_chunks::<32>();

@@ -90,19 +90,27 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The recording does not fit the one second that a spectrogram or a waveform shows.
-    #[error("the recording lasts {seconds:.3} s, but one second is the most; cut it")]
+    /// The recording is longer than what is made of one.
+    #[error("the recording lasts {seconds:.3} s, but {most} s is the most; cut it")]
     TooLong {
         /// Its length in seconds.
         seconds: f64,
+        /// The longest, in seconds.
+        most: f64,
     },
-    /// The recording would reach past the end of the second.
-    #[error("a recording of {samples} samples at 8 kHz cannot start at {offset}; {} is the last start", 8000 - samples)]
+    /// The recording would reach past the end.
+    #[error(
+        "a recording of {samples} samples at {rate} Hz cannot start at {offset}; {last} is the last start"
+    )]
     Offset {
-        /// The start that was asked for, in samples at 8 kHz.
+        /// The start that was asked for, in samples.
         offset: usize,
-        /// The recording's length, in samples at 8 kHz.
+        /// The recording's length, in samples.
         samples: usize,
+        /// Samples a second.
+        rate: u32,
+        /// The last start at which it fits.
+        last: usize,
     },
     /// The recording does not fill a frame of a filterbank.
     #[error("the recording lasts {seconds:.3} s, but a frame takes 0.025 s; use a longer one")]

@@ -14,7 +14,7 @@ use realfft::{RealFftPlanner, RealToComplex};
 use crate::resample::{self, Resampler};
 use crate::{Audio, Error, Result};
 
-/// Rows of a filterbank.
+/// Rows of the speaker network's filterbank.
 pub const BANDS: usize = 64;
 /// Samples a second after resampling.
 pub const RATE: u32 = 16_000;
@@ -25,8 +25,6 @@ pub const HOP: usize = 160;
 
 /// Points of the transform: a frame, and zeros.
 const POINTS: usize = 512;
-/// Where the lowest band begins, in Hz. The highest ends at half the rate.
-const LOWEST: f64 = 20.0;
 /// The part of a sample that is taken from the next one.
 const PREEMPHASIS: f64 = 0.97;
 /// Full scale: features are those of 16-bit integers.
@@ -46,9 +44,48 @@ pub struct Filterbank {
     resampler: Resampler,
     window: Vec<f64>,
     fft: Arc<dyn RealToComplex<f64>>,
+    bands: Bands,
     triangles: Vec<Triangle>,
     /// As many as threads were at work at a time.
     idle: Mutex<Vec<Workspace>>,
+}
+
+/// Bands that are equally wide on the mel scale.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bands {
+    /// How many there are.
+    pub count: usize,
+    /// Where the lowest begins, in Hz.
+    pub lowest: f64,
+    /// Where the highest ends, in Hz.
+    pub highest: f64,
+}
+
+impl Default for Bands {
+    /// Those of the speaker network.
+    fn default() -> Self {
+        Bands {
+            count: BANDS,
+            lowest: 20.0,
+            highest: f64::from(RATE) / 2.0,
+        }
+    }
+}
+
+impl Bands {
+    /// Where band `number` begins, in mel; it has its centre where the next begins, and ends where the one after that does.
+    fn edge(&self, number: usize) -> f64 {
+        let [lowest, highest] = [self.lowest, self.highest].map(mel);
+        lowest + (highest - lowest) * number as f64 / (self.count + 1) as f64
+    }
+
+    /// The frequency on which each band is centred, in Hz.
+    pub fn frequencies(&self) -> Vec<f64> {
+        let hertz = |mel: f64| 700.0 * ((mel / 1127.0).exp() - 1.0);
+        (1..=self.count)
+            .map(|number| hertz(self.edge(number)))
+            .collect()
+    }
 }
 
 /// A band's weights for the points of the transform, from the first one that has any.
@@ -75,19 +112,27 @@ impl Default for Filterbank {
 }
 
 impl Filterbank {
-    /// An extractor.
+    /// An extractor of the speaker network's bands.
     pub fn new() -> Self {
+        Filterbank::with(Bands::default())
+    }
+
+    /// An extractor of other bands.
+    pub fn with(bands: Bands) -> Self {
         let hann = |n| 0.5 - 0.5 * (TAU * n as f64 / (FRAME - 1) as f64).cos();
         Filterbank {
             resampler: Resampler::default(),
             window: (0..FRAME).map(|n| hann(n).powf(0.85)).collect(),
             fft: RealFftPlanner::new().plan_fft_forward(POINTS),
-            triangles: (0..BANDS).map(Triangle::new).collect(),
+            triangles: (0..bands.count)
+                .map(|band| Triangle::new(&bands, band))
+                .collect(),
+            bands,
             idle: Mutex::default(),
         }
     }
 
-    /// The filterbank of a recording: f32 [[`BANDS`], [`frames`]], natural logarithms of power, in standard layout. Row 0
+    /// The filterbank of a recording: f32 [bands, [`frames`]], natural logarithms of power, in standard layout. Row 0
     /// is the lowest band. No mean is taken off, see [`subtract_mean`].
     ///
     /// # Errors
@@ -116,7 +161,7 @@ impl Filterbank {
         w.scratch
             .resize(self.fft.get_scratch_len(), Complex::default());
         w.power.resize(POINTS / 2, 0.0);
-        let mut features = Array2::zeros((BANDS, frames));
+        let mut features = Array2::zeros((self.bands.count, frames));
         let bands = features.as_slice_mut().expect("in standard layout");
         for t in 0..frames {
             let samples = &w.recording[t * HOP..][..FRAME];
@@ -160,8 +205,8 @@ fn prepare(samples: &[f32], window: &[f64], frame: &mut [f64]) {
 }
 
 impl Triangle {
-    fn new(band: usize) -> Self {
-        let [left, right] = [band, band + 2].map(edge);
+    fn new(bands: &Bands, band: usize) -> Self {
+        let [left, right] = [band, band + 2].map(|number| bands.edge(number));
         let weight = |point: usize| {
             let m = mel(point as f64 * f64::from(RATE) / POINTS as f64);
             // Rising and falling sides alike; below 0 outside of the triangle.
@@ -186,12 +231,6 @@ fn mel(hertz: f64) -> f64 {
     1127.0 * (1.0 + hertz / 700.0).ln()
 }
 
-/// Where band `number` begins, in mel; it has its centre where the next begins, and ends where the one after that does.
-fn edge(number: usize) -> f64 {
-    let [lowest, highest] = [LOWEST, f64::from(RATE) / 2.0].map(mel);
-    lowest + (highest - lowest) * number as f64 / (BANDS + 1) as f64
-}
-
 /// How many frames a recording of `samples` samples at 16 kHz has: whole ones only.
 pub fn frames(samples: usize) -> usize {
     match samples.checked_sub(FRAME) {
@@ -200,10 +239,9 @@ pub fn frames(samples: usize) -> usize {
     }
 }
 
-/// The frequency on which each band is centred, in Hz.
+/// The frequency on which each of the speaker network's bands is centred, in Hz.
 pub fn frequencies() -> Vec<f64> {
-    let hertz = |mel: f64| 700.0 * ((mel / 1127.0).exp() - 1.0);
-    (1..=BANDS).map(|number| hertz(edge(number))).collect()
+    Bands::default().frequencies()
 }
 
 /// The time on which each of so many frames is centred, in seconds.

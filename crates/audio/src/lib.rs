@@ -45,6 +45,7 @@ mod error;
 pub mod filterbank;
 mod fourier;
 mod masking;
+pub mod mel;
 mod read;
 mod resample;
 mod second;
@@ -55,15 +56,16 @@ mod waveform;
 mod write;
 
 pub use audio::Audio;
+pub use decibel::decibel;
 pub use error::{Error, Result};
 pub use filterbank::Filterbank;
 pub use masking::{Mask, masked};
 pub use read::{ENDINGS, LONGEST, is_recording, read, read_at_most, read_bytes};
-pub use resample::resample;
+pub use resample::{Resampler, resample};
 pub use second::{Placement, RATE, SECOND, Seconds};
 pub use spectrogram::{
     Crop, FLOOR_DB, HOP, Placed, SIZE, Spectrogram, WINDOW, frequencies, padding_frames, times,
 };
-pub use stft::{Complex, Stft};
+pub use stft::{Complex, Conventions, Edges, Stft, hann};
 pub use waveform::Waveform;
 pub use write::{to_writer, write_wav};

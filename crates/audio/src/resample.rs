@@ -2,6 +2,7 @@
 
 use realfft::num_complex::Complex;
 
+use crate::Audio;
 use crate::fourier::{self, Fourier};
 
 /// Resamples by cutting or extending the spectrum, with `ceil(len · to / from)` samples out.
@@ -19,9 +20,9 @@ pub fn resample(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
     out
 }
 
-/// Resamples many recordings.
+/// Resamples many recordings, as [`resample`] does: it makes plans once, and serves any number of threads.
 #[derive(Default)]
-pub(crate) struct Resampler {
+pub struct Resampler {
     fourier: Fourier,
 }
 
@@ -34,8 +35,18 @@ pub(crate) struct Workspace {
 }
 
 impl Resampler {
+    /// The samples of a recording at another rate, in Hz.
+    ///
+    /// # Panics
+    /// If a rate is 0.
+    pub fn of(&self, audio: &Audio, rate: u32) -> Vec<f32> {
+        let (mut out, mut workspace) = (Vec::new(), Workspace::default());
+        self.resample(&audio.samples, (audio.rate, rate), &mut workspace, &mut out);
+        out
+    }
+
     /// As [`resample`], into `out`.
-    pub fn resample(
+    pub(crate) fn resample(
         &self,
         samples: &[f32],
         (from, to): (u32, u32),

@@ -13,25 +13,31 @@ pub const RATE: u32 = 8000;
 /// Samples that a spectrogram or a waveform covers: one second.
 pub const SECOND: usize = RATE as usize;
 
-/// Where a recording shorter than a second starts in its second of zeros.
+/// Where a recording that is shorter than what is made of it starts among zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// At this sample at 8 kHz.
+    /// At this sample, at the rate to which it is resampled.
     At(usize),
     /// At a sample drawn with this seed, each that fits as likely as any other.
     Random(u64),
 }
 
 impl Placement {
-    fn offset(self, samples: usize) -> Result<usize> {
+    /// Where a recording of `samples` samples starts among `most` of them, at `rate` Hz; no more than there are.
+    ///
+    /// # Errors
+    /// If it would reach past the end.
+    pub fn offset(self, samples: usize, most: usize, rate: u32) -> Result<usize> {
+        let last = most.saturating_sub(samples);
         match self {
-            Placement::At(offset) if offset > SECOND - samples => {
-                Err(Error::Offset { offset, samples })
-            }
+            Placement::At(offset) if offset > last => Err(Error::Offset {
+                offset,
+                samples,
+                rate,
+                last,
+            }),
             Placement::At(offset) => Ok(offset),
-            Placement::Random(seed) => {
-                Ok(ChaCha8Rng::seed_from_u64(seed).random_range(0..=SECOND - samples))
-            }
+            Placement::Random(seed) => Ok(ChaCha8Rng::seed_from_u64(seed).random_range(0..=last)),
         }
     }
 }
@@ -75,12 +81,13 @@ impl Seconds {
         if audio.samples.len() > audio.rate as usize {
             return Err(Error::TooLong {
                 seconds: audio.seconds(),
+                most: 1.0,
             });
         }
         let rates = (audio.rate, RATE);
         self.resampler
             .resample(&audio.samples, rates, &mut w.resampling, &mut w.recording);
-        let offset = placement.offset(w.recording.len())?;
+        let offset = placement.offset(w.recording.len(), SECOND, RATE)?;
         let range = offset..offset + w.recording.len();
         w.second.clear();
         w.second.resize(SECOND, 0.0);

@@ -8,16 +8,43 @@ pub use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner};
 use rustfft::{Fft, FftPlanner};
 
-/// A short-time Fourier transform with the conventions of `scipy.signal.stft`.
+/// A short-time Fourier transform: [`Stft::new`] has the conventions of `scipy.signal.stft`, [`Stft::with`] any others.
 ///
-/// A periodic Hann window, edges padded with half a window of zeros, the end padded to a whole frame, values scaled by
-/// 1/Σwindow. Frame `t` is centred on sample `t · hop`. (scipy shortens the window for a signal shorter than it; this does
-/// not.) Plans are made once; one instance serves any number of threads.
+/// Plans are made once; one instance serves any number of threads.
 pub struct Stft {
     window: Vec<f64>,
     hop: usize,
+    conventions: Conventions,
     forward: Arc<dyn Fft<f64>>,
     inverse: Arc<dyn ComplexToReal<f64>>,
+}
+
+/// In what transforms differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conventions {
+    /// What lies before the signal and behind it.
+    pub edges: Edges,
+    /// Whether the end is padded with zeros to a whole frame; else what fills none is left out.
+    pub whole: bool,
+    /// Whether values are scaled by 1/Σwindow.
+    pub scaled: bool,
+}
+
+/// What lies before a signal and behind it, for half a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edges {
+    /// Nothing: the first frame begins with the signal.
+    None,
+    /// Zeros: frame `t` is centred on sample `t · hop`.
+    Zeros,
+    /// The signal mirrored at its ends, which are not repeated: likewise centred.
+    Mirrored,
+}
+
+/// A window of `length` samples. As spectra want it, it is periodic: one sample longer, it would be symmetric.
+pub fn hann(length: usize) -> Vec<f64> {
+    let value = |n| 0.5 - 0.5 * (TAU * n as f64 / length as f64).cos();
+    (0..length).map(value).collect()
 }
 
 /// Buffers of an [`Stft`] for one thread.
@@ -30,22 +57,36 @@ pub(crate) struct Workspace {
 }
 
 impl Stft {
-    /// A transform with a window, and an FFT, of `window` samples, every `hop` samples.
+    /// A transform with the conventions of `scipy.signal.stft`: a periodic Hann window of `window` samples every `hop` samples,
+    /// edges padded with half a window of zeros, the end padded to a whole frame, values scaled by 1/Σwindow. (scipy shortens
+    /// the window for a signal shorter than it; this does not.)
     ///
     /// # Panics
     /// Unless 0 < `hop` ≤ `window`.
     pub fn new(window: usize, hop: usize) -> Self {
+        let conventions = Conventions {
+            edges: Edges::Zeros,
+            whole: true,
+            scaled: true,
+        };
+        Stft::with(hann(window), hop, conventions)
+    }
+
+    /// A transform with this window, and an FFT of its length, every `hop` samples.
+    ///
+    /// # Panics
+    /// Unless 0 < `hop` ≤ the window's length.
+    pub fn with(window: Vec<f64>, hop: usize, conventions: Conventions) -> Self {
         assert!(
-            0 < hop && hop <= window,
+            0 < hop && hop <= window.len(),
             "the hop must be positive and at most the window"
         );
         Stft {
-            window: (0..window)
-                .map(|n| 0.5 - 0.5 * (TAU * n as f64 / window as f64).cos())
-                .collect(),
             hop,
-            forward: FftPlanner::new().plan_fft_forward(window),
-            inverse: RealFftPlanner::new().plan_fft_inverse(window),
+            conventions,
+            forward: FftPlanner::new().plan_fft_forward(window.len()),
+            inverse: RealFftPlanner::new().plan_fft_inverse(window.len()),
+            window,
         }
     }
 
@@ -57,11 +98,30 @@ impl Stft {
     /// How many frames a signal of `samples` samples has.
     pub fn frames(&self, samples: usize) -> usize {
         let padded = samples + 2 * self.edge();
-        1 + padded.saturating_sub(self.window.len()).div_ceil(self.hop)
+        match (
+            padded.checked_sub(self.window.len()),
+            self.conventions.whole,
+        ) {
+            (Some(rest), true) => 1 + rest.div_ceil(self.hop),
+            (Some(rest), false) => 1 + rest / self.hop,
+            (None, whole) => usize::from(whole),
+        }
     }
 
-    fn edge(&self) -> usize {
-        self.window.len() / 2
+    /// How many samples lie before the signal, and behind it.
+    pub fn edge(&self) -> usize {
+        match self.conventions.edges {
+            Edges::None => 0,
+            Edges::Zeros | Edges::Mirrored => self.window.len() / 2,
+        }
+    }
+
+    /// What values are divided by.
+    fn divisor(&self) -> f64 {
+        match self.conventions.scaled {
+            true => self.window.iter().sum::<f64>(),
+            false => 1.0,
+        }
     }
 
     /// Transforms a signal; [bins, frames].
@@ -120,7 +180,7 @@ impl Stft {
     ) {
         let length = self.window.len();
         let bins = self.bins();
-        let scale = 0.5 / self.window.iter().sum::<f64>();
+        let scale = 0.5 / self.divisor();
         let Workspace {
             padded,
             pair,
@@ -130,6 +190,20 @@ impl Stft {
         padded.clear();
         padded.resize(self.edge(), 0.0);
         padded.extend(signal.iter().map(|&s| f64::from(s) * scale));
+        if self.conventions.edges == Edges::Mirrored && !signal.is_empty() {
+            let (edge, last) = (self.edge(), signal.len() - 1);
+            // Back and forth, where the signal is shorter than the edge.
+            let place = |n: usize| match n % (2 * last).max(1) {
+                n if n > last => 2 * last - n,
+                n => n.min(last),
+            };
+            for n in 1..=edge {
+                padded[edge - n] = padded[edge + place(n)];
+            }
+            for n in 1..=edge {
+                padded.push(padded[edge + place(last + n)]);
+            }
+        }
         // Room for the frame that makes an odd number of them even.
         padded.resize(padded.len().max(frames.end * self.hop + length), 0.0);
         let first = padded.iter().position(|&s| s != 0.0);
@@ -168,7 +242,7 @@ impl Stft {
         let covered = (spectrum.ncols() * self.hop + length).max(samples + self.edge());
         let (mut sum, mut weight) = (vec![0.0; covered], vec![0.0; covered]);
         // The scale of `forward` undone, and the FFT's own.
-        let scale = self.window.iter().sum::<f64>() / length as f64;
+        let scale = self.divisor() / length as f64;
         let mut frame = self.inverse.make_input_vec();
         let mut time = self.inverse.make_output_vec();
         let mut scratch = self.inverse.make_scratch_vec();

@@ -139,7 +139,8 @@ fn what_does_not_fit_is_refused_with_a_remedy() {
         spectrogram.compute(&second, Placement::At(1)),
         Err(Error::Offset {
             offset: 1,
-            samples: 8000
+            samples: 8000,
+            ..
         })
     ));
     let bad = |samples, rate| {

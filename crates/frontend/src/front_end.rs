@@ -1,0 +1,417 @@
+use std::ops::Range;
+use std::path::Path;
+
+use ndarray::{ArrayD, Axis, stack};
+use serde::{Deserialize, Serialize};
+use speechlens_audio::silence::pieces;
+use speechlens_audio::{Audio, Placement, Resampler};
+
+use crate::stages::{self, Planned};
+use crate::{Axes, Error, Length, Result, Signal};
+
+/// The front ends of known networks, by name.
+pub const NAMED: &[(&str, &str)] = &[
+    (
+        "thesis-spectrogram",
+        include_str!("../named/thesis-spectrogram.toml"),
+    ),
+    (
+        "audiomnist-spectrogram",
+        include_str!("../named/audiomnist-spectrogram.toml"),
+    ),
+    (
+        "thesis-waveform",
+        include_str!("../named/thesis-waveform.toml"),
+    ),
+    ("thesis-fbank", include_str!("../named/thesis-fbank.toml")),
+    (
+        "kaldi-fbank-80",
+        include_str!("../named/kaldi-fbank-80.toml"),
+    ),
+    (
+        "whisper-log-mel",
+        include_str!("../named/whisper-log-mel.toml"),
+    ),
+    ("librosa-mel", include_str!("../named/librosa-mel.toml")),
+    ("fbank", include_str!("../named/fbank.toml")),
+    ("samples", include_str!("../named/samples.toml")),
+];
+
+/// What each of [`NAMED`] is: the words that its file begins with.
+pub fn about() -> impl Iterator<Item = (&'static str, String)> {
+    NAMED.iter().map(|(name, text)| {
+        let words = text.lines().map_while(|line| line.strip_prefix("# "));
+        (*name, words.collect::<Vec<_>>().join(" "))
+    })
+}
+
+/// A front end as it stands in TOML.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    rate: u32,
+    length: Length,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silence: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bounds: Option<[f64; 2]>,
+    #[serde(default)]
+    stage: Vec<toml::Table>,
+}
+
+/// From a recording to what a network reads.
+pub struct FrontEnd {
+    description: Description,
+    /// What is done to a whole recording, or to each piece of a given length.
+    before: Vec<(String, Planned)>,
+    /// What is done to each window.
+    after: Vec<(String, Planned)>,
+    axes: Axes,
+    resampler: Resampler,
+}
+
+/// How a recording is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// Where a recording that is shorter than the front end's length lies among zeros, in samples at its rate.
+    pub placement: Placement,
+    /// Whether a recording that may have some length at most is cut at its pauses into pieces of 0.25 to 1 s, which begin at the
+    /// beginning, as training on long recordings does.
+    pub pieces: bool,
+    /// From one window to the next, in frames of the features; else windows follow each other.
+    pub hop: Option<usize>,
+}
+
+impl Default for Reading {
+    /// Whole, from the first sample on; windows that follow each other.
+    fn default() -> Self {
+        Reading {
+            placement: Placement::At(0),
+            pieces: false,
+            hop: None,
+        }
+    }
+}
+
+/// What a network gets of a recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heard {
+    /// The features, `[N, rows, frames]`, or samples, `[N, samples]`.
+    pub windows: ArrayD<f32>,
+    /// Where each window lies.
+    pub places: Vec<Place>,
+    /// The sound that they stand for, with its zeros, at the front end's rate.
+    pub sound: Audio,
+}
+
+/// Where a window lies in the sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The sound's frame, or sample, with which the window begins.
+    pub start: usize,
+    /// The samples of the sound that the recording itself is among those of the window; the others are zeros.
+    pub samples: Range<usize>,
+}
+
+impl FrontEnd {
+    /// One of [`NAMED`], or of a TOML file.
+    ///
+    /// # Errors
+    /// If there is neither, or the file is no front end; it is named.
+    pub fn load(name: &str) -> Result<Self> {
+        if let Some((_, text)) = NAMED.iter().find(|(known, _)| *known == name) {
+            return FrontEnd::parse(text);
+        }
+        let path = Path::new(name);
+        if !path.exists() && path.extension().is_none() {
+            return Err(Error::Unknown {
+                name: name.to_owned(),
+                known: NAMED.iter().map(|(name, _)| *name).collect(),
+            });
+        }
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Open {
+            path: path.to_owned(),
+            source,
+        })?;
+        FrontEnd::parse(&text).map_err(|source| Error::File {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    /// Of TOML: `rate` in Hz; [`length`](Length); `[[stage]]`s in order, each with its name, `op`, and its parameters; and if they
+    /// are known the value that stands for `silence`, and the `bounds` of all values.
+    ///
+    /// # Errors
+    /// If a stage is not there or cannot follow the one before; it is named.
+    pub fn parse(text: &str) -> Result<Self> {
+        let described =
+            toml::from_str(text).map_err(|error| Error::Toml(error.message().to_owned()))?;
+        FrontEnd::new(described)
+    }
+
+    /// It without its stages of a name.
+    ///
+    /// # Errors
+    /// If it has none, or others cannot do without.
+    pub fn without(&self, op: &str) -> Result<Self> {
+        let mut description = self.description.clone();
+        let is_other =
+            |stage: &toml::Table| stage.get("op").and_then(toml::Value::as_str) != Some(op);
+        description.stage.retain(is_other);
+        match description.stage.len() == self.description.stage.len() {
+            true => Err(Error::Setting(format!("has no stage `{op}` to leave out"))),
+            false => FrontEnd::new(description),
+        }
+    }
+
+    fn new(description: Description) -> Result<Self> {
+        if description.rate == 0 {
+            return Err(Error::Setting("a rate of 0 Hz: give the network's".into()));
+        }
+        if let Some(problem) = description.length.problem(description.rate) {
+            return Err(Error::Setting(problem.into()));
+        }
+        let samples = description.length.samples(description.rate);
+        let mut axes = Axes::samples(description.rate, samples);
+        let (mut before, mut after) = (Vec::new(), Vec::<(String, Planned)>::new());
+        for (index, stage) in description.stage.iter().enumerate() {
+            let mut parameters = stage.clone();
+            let op = parameters.remove("op");
+            let op = op
+                .as_ref()
+                .and_then(toml::Value::as_str)
+                .unwrap_or_default();
+            let at = |problem: String| Error::Stage {
+                number: index + 1,
+                op: op.to_owned(),
+                problem,
+            };
+            let stage = stages::make(op, parameters).map_err(at)?;
+            let planned = stage.plan(&axes).map_err(at)?;
+            axes = planned.axes.clone();
+            match (planned.of_window, after.is_empty()) {
+                (true, _) => after.push((op.to_owned(), planned)),
+                (false, true) => before.push((op.to_owned(), planned)),
+                (false, false) => {
+                    return Err(at(
+                        "stands behind a stage of windows: put it before them".into()
+                    ));
+                }
+            }
+        }
+        if let Length::Frames(frames) = description.length {
+            axes.frames = Some(frames);
+        }
+        Ok(FrontEnd {
+            description,
+            before,
+            after,
+            axes,
+            resampler: Resampler::default(),
+        })
+    }
+
+    /// It as TOML, which [`FrontEnd::parse`] reads.
+    ///
+    /// # Errors
+    /// Never of what was parsed.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(&self.description).map_err(|error| Error::Toml(error.to_string()))
+    }
+
+    /// Samples a second that it works on, in Hz.
+    pub fn rate(&self) -> u32 {
+        self.description.rate
+    }
+
+    /// How much of a recording one input is.
+    pub fn length(&self) -> Length {
+        self.description.length
+    }
+
+    /// What rows, columns and values are.
+    pub fn axes(&self) -> &Axes {
+        &self.axes
+    }
+
+    /// The value that stands for silence, if there is one.
+    pub fn silence(&self) -> Option<f64> {
+        self.description.silence
+    }
+
+    /// Between which all values lie, if that is known.
+    pub fn bounds(&self) -> Option<[f64; 2]> {
+        self.description.bounds
+    }
+
+    /// The shape of one input: rows (if it has any) and frames, or samples; none where it is the recording's.
+    pub fn shape(&self) -> Vec<Option<usize>> {
+        let rows = self.axes.frequencies.len();
+        let rows = (rows > 0).then_some(Some(rows));
+        rows.into_iter().chain([self.axes.frames]).collect()
+    }
+
+    /// The features of a recording.
+    ///
+    /// # Errors
+    /// If it is empty or not finite, or too short or too long for the front end.
+    pub fn compute(&self, audio: &Audio, reading: &Reading) -> Result<Heard> {
+        audio.check()?;
+        let samples = self.resampler.of(audio, self.rate());
+        match self.description.length {
+            Length::Any => self.whole(samples),
+            Length::AtMost(_) if reading.pieces => self.pieced(audio, samples),
+            Length::AtMost(seconds) => self.placed(audio, samples, seconds, reading.placement),
+            Length::Exactly(_) => self.cut(samples, reading.hop),
+            Length::Frames(frames) => self.slid(samples, frames, reading.hop),
+        }
+    }
+
+    fn run(stages: &[(String, Planned)], signal: Signal) -> Result<Signal> {
+        stages
+            .iter()
+            .try_fold(signal, |signal, (_, stage)| (stage.run)(signal))
+    }
+
+    fn through(&self, samples: Vec<f32>) -> Result<ArrayD<f32>> {
+        let signal = Self::run(&self.before, Signal::Samples(samples))?;
+        Ok(Self::run(&self.after, signal)?.into_array())
+    }
+
+    fn heard(
+        &self,
+        windows: Vec<ArrayD<f32>>,
+        places: Vec<Place>,
+        samples: Vec<f32>,
+    ) -> Result<Heard> {
+        let views: Vec<_> = windows.iter().map(|window| window.view()).collect();
+        let windows =
+            stack(Axis(0), &views).map_err(|error| Error::Recording(error.to_string()))?;
+        Ok(Heard {
+            windows,
+            places,
+            sound: Audio {
+                samples,
+                rate: self.rate(),
+            },
+        })
+    }
+
+    fn whole(&self, samples: Vec<f32>) -> Result<Heard> {
+        let place = Place {
+            start: 0,
+            samples: 0..samples.len(),
+        };
+        let window = self.through(samples.clone())?;
+        self.heard(vec![window], vec![place], samples)
+    }
+
+    fn placed(
+        &self,
+        audio: &Audio,
+        recording: Vec<f32>,
+        seconds: f64,
+        placement: Placement,
+    ) -> Result<Heard> {
+        let length = self.samples();
+        if audio.seconds() > seconds || recording.len() > length {
+            let error = speechlens_audio::Error::TooLong {
+                seconds: audio.seconds(),
+                most: seconds,
+            };
+            return Err(error.into());
+        }
+        let start = placement.offset(recording.len(), length, self.rate())?;
+        let place = Place {
+            start: 0,
+            samples: start..start + recording.len(),
+        };
+        let mut samples = vec![0.0; length];
+        samples[place.samples.clone()].copy_from_slice(&recording);
+        let window = self.through(samples.clone())?;
+        self.heard(vec![window], vec![place], samples)
+    }
+
+    /// Windows of a recording's pieces.
+    fn pieced(&self, audio: &Audio, samples: Vec<f32>) -> Result<Heard> {
+        let ranges = pieces(audio);
+        if ranges.is_empty() {
+            let problem = "holds no sound of at least 0.05 s; record it again";
+            return Err(Error::Recording(problem.into()));
+        }
+        let (mut windows, mut places) = (Vec::new(), Vec::new());
+        for range in ranges {
+            let at = |sample: usize| sample as f64 / f64::from(audio.rate);
+            let start = at(range.start);
+            let first = (start * f64::from(self.rate())).round() as usize;
+            let mut piece = self.resampler.of(&audio.slice(range), self.rate());
+            piece.truncate(self.samples());
+            places.push(Place {
+                start: (start / self.axes.step).round() as usize,
+                samples: first..first + piece.len(),
+            });
+            piece.resize(self.samples(), 0.0);
+            windows.push(self.through(piece)?);
+        }
+        self.heard(windows, places, samples)
+    }
+
+    /// How many samples an input is made of, where that is fixed.
+    fn samples(&self) -> usize {
+        let length = self.description.length;
+        length.samples(self.rate()).unwrap_or_default()
+    }
+
+    fn cut(&self, mut samples: Vec<f32>, hop: Option<usize>) -> Result<Heard> {
+        let (recorded, length) = (samples.len(), self.samples());
+        // Windows begin with frames.
+        let frame = (self.axes.step * f64::from(self.rate())).round().max(1.0) as usize;
+        let hop = hop.map_or(length, |frames| (frames * frame).clamp(1, length));
+        let windows = recorded.saturating_sub(length).div_ceil(hop) + 1;
+        samples.resize((windows - 1) * hop + length, 0.0);
+        let starts = (0..windows).map(|window| window * hop);
+        let places = starts.clone().map(|start| Place {
+            start: start / frame,
+            samples: start..recorded.min(start + length),
+        });
+        let all = starts.map(|start| self.through(samples[start..start + length].to_vec()));
+        let all = all.collect::<Result<_>>()?;
+        self.heard(all, places.collect(), samples)
+    }
+
+    fn slid(&self, samples: Vec<f32>, frames: usize, hop: Option<usize>) -> Result<Heard> {
+        let signal = Self::run(&self.before, Signal::Samples(samples.clone()))?;
+        let all = signal.frames();
+        let Some(last) = all.checked_sub(frames) else {
+            return Err(Error::Recording(format!(
+                "has {all} frames of {:.4} s, and the network reads {frames} at a time: give a longer one",
+                self.axes.step
+            )));
+        };
+        let hop = hop.unwrap_or(frames).max(1);
+        let mut starts: Vec<usize> = (0..last).step_by(hop).collect();
+        starts.push(last);
+        let window = |start: &usize| {
+            let window = signal.cut(*start..*start + frames);
+            Ok(Self::run(&self.after, window)?.into_array())
+        };
+        let windows = starts.iter().map(window).collect::<Result<_>>()?;
+        let sample = |frame: usize| {
+            let seconds = frame as f64 * self.axes.step;
+            ((seconds * f64::from(self.rate())).round() as usize).min(samples.len())
+        };
+        let place = |start: &usize| Place {
+            start: *start,
+            samples: sample(*start)..sample(*start + frames),
+        };
+        let places = starts.iter().map(place).collect();
+        self.heard(windows, places, samples)
+    }
+}
+
+impl std::fmt::Debug for FrontEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.description.fmt(f)
+    }
+}
