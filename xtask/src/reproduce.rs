@@ -90,7 +90,7 @@ pub struct Arguments {
 pub enum Profile {
     /// A few steps on a few recordings: its numbers mean nothing.
     Smoke,
-    /// Within half an hour on two cores, on the synthetic corpus.
+    /// Within an hour on two cores, on the synthetic corpus.
     Quick,
     /// The thesis's own setting.
     Full,
