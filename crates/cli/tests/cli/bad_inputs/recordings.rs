@@ -66,6 +66,8 @@ fn recordings() {
     folder.write("zipped.wav", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03");
     let ffmpeg: &[&str] = &["can be decoded", "ffmpeg"];
     let again: &[&str] = &["damaged", "again"];
+    // They end before their first sample.
+    let empty: &[&str] = &["holds no sound", "again"];
     let cases: &[Case] = &[
         ("zero-rate.wav", &["0 Hz", "ffmpeg"]),
         ("zero-channels.wav", ffmpeg),
@@ -81,12 +83,12 @@ fn recordings() {
         ),
         ("hours.wav", &["lasts longer than 120 minutes", "cut it"]),
         ("slow.wav", &["1 s is the most", "--trim"]),
-        ("header.flac", ffmpeg),
+        ("header.flac", empty),
         ("damaged.flac", again),
-        ("tag.mp3", ffmpeg),
+        ("tag.mp3", empty),
         ("cut.m4a", ffmpeg),
         ("atom.m4a", ffmpeg),
-        ("head.ogg", ffmpeg),
+        ("head.ogg", empty),
         ("picture.wav", ffmpeg),
         ("page.wav", ffmpeg),
         ("zipped.wav", ffmpeg),
