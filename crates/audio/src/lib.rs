@@ -67,5 +67,5 @@ pub use spectrogram::{
     Crop, FLOOR_DB, HOP, Placed, SIZE, Spectrogram, WINDOW, frequencies, padding_frames, times,
 };
 pub use stft::{Complex, Conventions, Edges, Stft, hann};
-pub use waveform::Waveform;
+pub use waveform::{Waveform, quantile};
 pub use write::{to_writer, write_wav};

@@ -46,7 +46,10 @@ impl Waveform {
 }
 
 /// The quantile by straight lines between the sorted values, numpy's default.
-fn quantile(values: &[f32], share: f64) -> f64 {
+///
+/// # Panics
+/// If there are no values, or `share` is not between 0 and 1.
+pub fn quantile(values: &[f32], share: f64) -> f64 {
     let place = share * (values.len() - 1) as f64;
     let mut values = values.to_vec();
     let (_, below, rest) = values.select_nth_unstable_by(place as usize, f32::total_cmp);

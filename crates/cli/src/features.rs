@@ -19,7 +19,7 @@ A TOML file has a rate, a length and stages:
   silence = 0.0                 # the value that stands for silence, if there is one
 
   [[stage]]
-  op = \"fbank\"                  # affine, clip, crop, decibel, fbank, log, mel, normalize, power, quantile, stft
+  op = \"fbank\"                  # or another of the stages below
   bands = 80
 
   [[stage]]
@@ -30,7 +30,11 @@ A TOML file has a rate, a length and stages:
 fn help() -> String {
     let named = speechlens_frontend::about().map(|(name, about)| format!("{name}: {about}\n"));
     let named: String = named.collect();
-    format!("Front ends (spectrogram and waveform stand for thesis-…):\n{named}\n{FILE}")
+    let stages: Vec<&str> = speechlens_frontend::stages().collect();
+    let stages = stages.join(", ");
+    format!(
+        "Front ends (spectrogram and waveform stand for thesis-…):\n{named}\n{FILE}\n\nStages: {stages}"
+    )
 }
 
 /// Turn recordings into what networks read.

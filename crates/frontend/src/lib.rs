@@ -49,4 +49,4 @@ pub use error::{Error, Result};
 pub use front_end::{FrontEnd, Heard, NAMED, Place, Reading, about};
 pub use length::Length;
 pub use signal::Signal;
-pub use stages::{Planned, Stage};
+pub use stages::{Planned, Stage, stages};

@@ -88,6 +88,11 @@ const STAGES: &[(&str, Make)] = &[
     ("stft", of::<stft::Stft>),
 ];
 
+/// What the stages are called.
+pub fn stages() -> impl Iterator<Item = &'static str> {
+    STAGES.iter().map(|(name, _)| *name)
+}
+
 /// A stage by its name.
 pub(crate) fn make(
     op: &str,
@@ -95,7 +100,7 @@ pub(crate) fn make(
 ) -> std::result::Result<Box<dyn Stage>, String> {
     let known = STAGES.iter().find(|(name, _)| *name == op);
     let (_, make) = known.ok_or_else(|| {
-        let names: Vec<&str> = STAGES.iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = stages().collect();
         format!("there is no such stage; there are {}", names.join(", "))
     })?;
     make(parameters).map_err(|error| error.message().to_owned())
