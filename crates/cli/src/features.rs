@@ -19,7 +19,7 @@ A TOML file has a rate, a length and stages:
   silence = 0.0                 # the value that stands for silence, if there is one
 
   [[stage]]
-  op = \"fbank\"                  # or another of the stages below
+  op = \"fbank\"                  # affine, clip, crop, decibel, fbank, log, mel, normalize, power, quantile, stft
   bands = 80
 
   [[stage]]
@@ -30,11 +30,7 @@ A TOML file has a rate, a length and stages:
 fn help() -> String {
     let named = speechlens_frontend::about().map(|(name, about)| format!("{name}: {about}\n"));
     let named: String = named.collect();
-    let stages: Vec<&str> = speechlens_frontend::stages().collect();
-    let stages = stages.join(", ");
-    format!(
-        "Front ends (spectrogram and waveform stand for thesis-…):\n{named}\n{FILE}\n\nStages: {stages}"
-    )
+    format!("Front ends (spectrogram and waveform stand for thesis-…):\n{named}\n{FILE}")
 }
 
 /// Turn recordings into what networks read.
