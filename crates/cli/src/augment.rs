@@ -95,7 +95,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     );
     let method = arguments
         .method
-        .settings(&model, common.seed)
+        .settings(&model, common.seed)?
         .method(&model)?;
     let augmentation = Augmentation {
         percent: arguments.percent,

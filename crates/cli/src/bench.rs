@@ -8,6 +8,7 @@ use serde_json::json;
 use speechlens_attribution::Method;
 use speechlens_eval::flip::relevance_by;
 use speechlens_eval::throughput::Load;
+use speechlens_frontend::FrontEnd;
 use speechlens_models::Arch;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
@@ -63,7 +64,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let (name, per_second) = match arguments.what {
         What::Forward => ("forward", load.forward()?),
         What::Lrp => {
-            let composite = arguments.rules.composite(arguments.arch.features())?;
+            let composite = arguments
+                .rules
+                .composite(&FrontEnd::load(arguments.arch.features().front_end())?)?;
             let lrp = Method::Lrp(composite).of(&graph)?;
             ("lrp", load.explanation(relevance_by(lrp.as_ref()))?)
         }

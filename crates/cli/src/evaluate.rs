@@ -162,7 +162,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     check_writable(&arguments.output.join("flip.json"))?;
     let device = common.device()?;
     let model = Model::load(&arguments.model, &device)?;
-    let settings = arguments.method.settings(&model, common.seed);
+    let settings = arguments.method.settings(&model, common.seed)?;
     let method = settings.method(&model)?;
     let name = title(&method);
     let explainer = method.of(&model.graph).with_context(|| name.clone())?;

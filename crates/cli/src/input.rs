@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use speechlens_audio::{ENDINGS, filterbank, is_recording};
+use speechlens_audio::{ENDINGS, is_recording};
 use speechlens_data::LeftOut;
 use speechlens_data::folder::entries;
 use speechlens_data::left_out::{Reason, reasons};
 use speechlens_explain::{Error, Input, Reader, Reading};
-use speechlens_models::{Features, Model};
+use speechlens_frontend::Length;
+use speechlens_models::Model;
 
 use crate::common::one_line;
 
@@ -211,11 +212,13 @@ fn reason(error: &anyhow::Error) -> Reason {
             return Some(Reason::Silent);
         }
         // An error that is shown as its source is, is passed by where sources are walked.
-        let audio = match cause.downcast_ref() {
-            Some(Error::Audio(audio)) => Some(audio),
-            _ => cause.downcast_ref(),
-        };
-        audio.map(Reason::of)
+        if let Some(Error::Audio(audio)) = cause.downcast_ref() {
+            return Some(Reason::of(audio));
+        }
+        if let Some(speechlens_frontend::Error::Audio(audio)) = cause.downcast_ref() {
+            return Some(Reason::of(audio));
+        }
+        cause.downcast_ref().map(Reason::of)
     };
     error.chain().find_map(of).unwrap_or(Reason::Misfit)
 }
@@ -237,15 +240,20 @@ impl Arguments {
                 );
             }
         }
-        let whole = model.features() == Features::Filterbank;
-        let reads = match whole {
-            true => "two seconds at a time of whole recordings",
-            false => "one second",
+        let front_end = model.front_end()?;
+        let (is_placed, is_cut, reads) = match front_end.length() {
+            Length::Any => (false, false, "whole recordings".to_owned()),
+            Length::AtMost(seconds) => (true, false, format!("{seconds} s at most")),
+            Length::Exactly(seconds) => (false, true, format!("{seconds} s at a time")),
+            Length::Frames(frames) => {
+                let seconds = frames as f64 * front_end.axes().step;
+                (false, true, format!("{seconds} s at a time"))
+            }
         };
         let not_for_it = [
-            ("offset", self.offset.is_some() && whole),
-            ("pieces", self.pieces && whole),
-            ("hop", self.hop.is_some() && !whole),
+            ("offset", self.offset.is_some() && !is_placed),
+            ("pieces", self.pieces && !is_placed),
+            ("hop", self.hop.is_some() && !is_cut),
         ];
         for (option, given) in not_for_it {
             ensure!(
@@ -258,14 +266,14 @@ impl Arguments {
             "--offset: pieces start at the start of their second; leave it or --pieces out"
         );
         let default = Reading::default();
-        let frames = |seconds| seconds * f64::from(filterbank::RATE) / filterbank::HOP as f64;
         let reading = Reading {
             offset: self.offset.unwrap_or(default.offset),
             trim: self.trim,
             pieces: self.pieces,
-            hop: self
-                .hop
-                .map_or(default.hop, |hop| frames(hop).round() as usize),
+            hop: self.hop.map(|seconds| {
+                let frames = (seconds / front_end.axes().step).round();
+                (frames as usize).max(1)
+            }),
             ..default
         };
         Ok(Reader::new(model, reading)?)
@@ -274,7 +282,10 @@ impl Arguments {
     /// Reads a file; says what of these arguments can help if that fails.
     pub fn read(&self, reader: &Reader, path: &Path) -> Result<Input> {
         reader.read(path).map_err(|error| match &error {
-            Error::Recording { source, .. } => {
+            Error::Recording {
+                source: speechlens_frontend::Error::Audio(source),
+                ..
+            } => {
                 let pieces = self.offset.is_none().then_some(self.pieces);
                 let message = format!("{error}{}", remedy(source, Some(self.trim), pieces));
                 anyhow::Error::from(error).context(message)

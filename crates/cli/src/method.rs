@@ -1,9 +1,10 @@
 //! The methods of explanation: one, as `evaluate` and `augment` take them, or several, as `explain` does.
 
+use anyhow::Result;
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use speechlens_explain::{Name, Settings};
-use speechlens_models::{Features, Model};
+use speechlens_explain::{Name, RULES_OF_LEVELS, Settings};
+use speechlens_models::Model;
 
 use crate::common::at_least_one;
 use crate::rules;
@@ -35,8 +36,7 @@ pub struct Several {
 }
 
 fn rules_help() -> String {
-    let default = speechlens_explain::default_rules(Features::Spectrogram);
-    let help = rules::help(&format!("{default} for spectrograms"));
+    let help = rules::help(&format!("{RULES_OF_LEVELS} for spectrograms"));
     format!("{help}. Several, with commas between, are shown side by side")
 }
 
@@ -110,10 +110,10 @@ impl Tuning {
 
 impl One {
     /// The method with its settings, for a model; the seed decides its random choices.
-    pub fn settings(&self, model: &Model, seed: u64) -> Settings {
-        let rules = self.rules.name(model.features()).to_owned();
+    pub fn settings(&self, model: &Model, seed: u64) -> Result<Settings> {
+        let rules = self.rules.name(&model.front_end()?).to_owned();
         let rest = (&self.rules.bounds, seed);
-        self.tuning.settings(self.method, Some(rules), rest)
+        Ok(self.tuning.settings(self.method, Some(rules), rest))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The rules of layer-wise relevance propagation, as `evaluate`, `augment` and `bench` take them.
 
 use anyhow::Result;
+use speechlens_audio::FLOOR_DB;
 use speechlens_explain::composite;
+use speechlens_frontend::FrontEnd;
 use speechlens_lrp::{Composite, PRESETS};
-use speechlens_models::Features;
 
 /// Which rules.
 #[derive(clap::Args)]
@@ -42,23 +43,21 @@ fn bounds(text: &str) -> Result<[f64; 2], String> {
 }
 
 impl Arguments {
-    /// What the rules are called, for a network that reads such features: the thesis's where none are given.
-    pub fn name(&self, features: Features) -> &str {
-        let default = match features {
-            Features::Spectrogram => "thesis-gender",
-            Features::Waveform | Features::Filterbank => {
-                speechlens_explain::default_rules(features)
-            }
+    /// What the rules are called, for a network with this front end: the thesis's where none are given.
+    pub fn name(&self, front_end: &FrontEnd) -> &str {
+        let default = match front_end.silence() {
+            Some(silence) if silence == f64::from(FLOOR_DB) => "thesis-gender",
+            _ => speechlens_explain::default_rules(front_end),
         };
         self.rules.as_deref().unwrap_or(default)
     }
 
     /// The rules.
-    pub fn composite(&self, features: Features) -> Result<Composite> {
+    pub fn composite(&self, front_end: &FrontEnd) -> Result<Composite> {
         Ok(composite(
-            Some(self.name(features)),
+            Some(self.name(front_end)),
             self.bounds.bounds,
-            features,
+            front_end,
         )?)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ndarray::ArrayD;
-use speechlens_models::{Features, Model};
+use speechlens_models::Model;
 use speechlens_report::page::Thumbnail;
 use speechlens_report::{Block, Page, Section};
 
@@ -104,10 +104,8 @@ impl Sheet {
     /// If a value is not finite.
     pub fn page(self, model: &Model, model_name: &str, inputs: &[Input]) -> Result<Page> {
         let mut sections = Vec::new();
-        let mean = match (model.features(), inputs.first()) {
-            (Features::Spectrogram | Features::Filterbank, Some(input)) => {
-                self.means(model, input)?
-            }
+        let mean = match inputs.first() {
+            Some(input) if !input.axes.are_samples() => self.means(model, input)?,
             // Waveforms that are added up cancel each other.
             _ => Vec::new(),
         };

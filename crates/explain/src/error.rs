@@ -20,8 +20,11 @@ pub enum Error {
         /// The file.
         name: String,
         /// What is wrong and what to do.
-        source: speechlens_audio::Error,
+        source: speechlens_frontend::Error,
     },
+    /// What the network reads.
+    #[error(transparent)]
+    Model(#[from] speechlens_models::Error),
     /// An input without sound, of which a network has nothing to say.
     #[error(
         "{name}: is silent: all its values are the same, and what a network answers to that means nothing; give a recording \
@@ -65,14 +68,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// A recording of which no features can be made.
-    pub(crate) fn recording(name: &str, source: speechlens_audio::Error) -> Self {
-        Error::Recording {
-            name: name.to_owned(),
-            source,
-        }
-    }
-
     /// A problem with an input.
     pub(crate) fn input(name: &str, problem: impl ToString) -> Self {
         Error::Input {

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use ndarray::{ArrayD, Axis};
 use speechlens_attribution::{Attribute, Method};
-use speechlens_audio::FLOOR_DB;
 use speechlens_lrp::{Assignment, Balance, Lrp, Start};
-use speechlens_models::{Features, Model};
+use speechlens_models::Model;
 
 use crate::{Error, Input, Result, Settings};
 
@@ -240,19 +239,21 @@ impl Explainer {
         }
     }
 
-    /// The same rules with the other question about a decibel spectrogram: from silence, what is there; from full level, 0 dB,
-    /// what is missing. None where nothing can be asked so: of other methods, features and references.
+    /// The same rules with the other question, where silence is the least of all values, as in a decibel spectrogram: from silence,
+    /// what is there; from the largest, 0 dB, what is missing. None where nothing can be asked so: of other methods, features and
+    /// references.
     ///
     /// # Errors
     /// If the rules do not suit the network.
     pub fn other_question(&self) -> Result<Option<Explainer>> {
-        let (Method::Lrp(composite), Features::Spectrogram) = (&self.method, self.model.features())
-        else {
+        let Method::Lrp(composite) = &self.method else {
             return Ok(None);
         };
-        let other = match composite.options().reference {
-            0.0 => f64::from(FLOOR_DB),
-            reference if reference == f64::from(FLOOR_DB) => 0.0,
+        let front_end = self.model.front_end()?;
+        let ends = front_end.silence().zip(front_end.bounds());
+        let other = match (composite.options().reference, ends) {
+            (now, Some((silence, [low, high]))) if silence == low && now == high => silence,
+            (now, Some((silence, [low, high]))) if silence == low && now == silence => high,
             _ => return Ok(None),
         };
         let composite = composite.clone().with_reference(other);

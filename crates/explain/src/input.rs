@@ -1,16 +1,12 @@
 //! What networks are asked about: recordings, and arrays of features.
 
-use std::ops::Range;
 use std::path::Path;
 
-use ndarray::{Array2, ArrayD, ArrayViewD, Axis, s, stack};
-use speechlens_audio::silence::{TRIM_DB, is_silent, pieces, trim};
-use speechlens_audio::{
-    Audio, Crop, Filterbank, HOP, Placement, RATE, SECOND, SIZE, Spectrogram, Waveform, filterbank,
-    frequencies, read_at_most, resample, times,
-};
-use speechlens_models::resnet34::{BANDS, FRAMES};
-use speechlens_models::{Features, Model};
+use ndarray::{ArrayD, ArrayViewD, Axis};
+use speechlens_audio::silence::{TRIM_DB, is_silent, trim};
+use speechlens_audio::{Audio, Placement, read_at_most};
+use speechlens_frontend::{Axes, FrontEnd, Length, Place};
+use speechlens_models::Model;
 use speechlens_report::npy;
 
 use crate::{Error, Result};
@@ -18,28 +14,28 @@ use crate::{Error, Result};
 /// How recordings are read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
-    /// Where a recording of at most a second starts in its second of zeros, in samples at 8 kHz; spectrograms and waveforms
-    /// only. Pieces start at 0.
+    /// Where a recording that is shorter than the front end's length starts among zeros, in samples at its rate. Pieces start at 0.
     pub offset: usize,
     /// Whether silence is taken off both ends: what is 40 dB below the loudest.
     pub trim: bool,
-    /// Whether a recording is cut at its pauses into pieces of 0.25 to 1 s, as training on long recordings does; spectrograms
-    /// and waveforms only.
+    /// Whether a recording is cut at its pauses into pieces of 0.25 to 1 s, as training on long recordings does; for front ends of
+    /// at most a second.
     pub pieces: bool,
-    /// Frames of 10 ms from the start of one window to the next; filterbanks only.
-    pub hop: usize,
+    /// Frames from the start of one window to the next; else windows follow each other. For front ends that cut recordings into
+    /// windows.
+    pub hop: Option<usize>,
     /// The longest recording, in seconds.
     pub longest: f64,
 }
 
 impl Default for Reading {
-    /// Whole recordings from the start of their second; windows of a filterbank that follow each other; at most five minutes.
+    /// Whole recordings from the start; windows that follow each other; at most five minutes.
     fn default() -> Self {
         Reading {
             offset: 0,
             trim: false,
             pieces: false,
-            hop: FRAMES,
+            hop: None,
             longest: 300.0,
         }
     }
@@ -53,112 +49,41 @@ pub struct Input {
     pub features: ArrayD<f32>,
     /// Which of the N are silent: what the network answers to them means nothing. Never all of them.
     pub silent: Vec<bool>,
-    /// Whether the input itself was one of the N, or a recording of a second.
+    /// Whether the input itself was one of the N, or a recording that is not cut.
     pub single: bool,
     /// Of a recording: what the network heard, and where the windows lie in it.
     pub heard: Option<Heard>,
-    /// What a frame and a row are.
-    pub grid: Grid,
+    /// What rows, columns and values are.
+    pub axes: Axes,
 }
 
 /// A recording as the network heard it.
 pub struct Heard {
-    /// The sound at the network's sampling rate; of a recording of a second, that second with its zeros.
+    /// The sound at the network's sampling rate, with the zeros that were put around it.
     pub audio: Audio,
     /// A window's place in it, one for each.
     pub places: Vec<Place>,
 }
 
-/// Where a window lies in a recording.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The recording's frame at which `frames` begin.
-    pub start: usize,
-    /// Those of the window that hold the recording; the others are padding.
-    pub frames: Range<usize>,
-}
-
-/// The axes of features.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Grid {
-    /// The time of the first frame, in seconds.
-    pub first: f64,
-    /// From one frame to the next, in seconds.
-    pub step: f64,
-    /// The frequency of each row, in Hz; none for a waveform.
-    pub frequencies: Vec<f64>,
-}
-
-impl Grid {
-    /// The time of a frame, in seconds.
-    pub fn time(&self, frame: usize) -> f64 {
-        self.first + self.step * frame as f64
-    }
-}
-
 /// Reads inputs for a network.
 pub struct Reader {
-    features: Kind,
+    front_end: FrontEnd,
+    /// The shape of an input of the network, its one channel left out.
+    shape: Vec<usize>,
     reading: Reading,
-    grid: Grid,
-}
-
-enum Kind {
-    Spectrogram(Box<Spectrogram>),
-    Waveform(Box<Waveform>),
-    Filterbank {
-        filterbank: Box<Filterbank>,
-        /// Whether the mean of each band is 0 over the recording, and not over each segment.
-        whole: bool,
-    },
 }
 
 impl Reader {
     /// A reader for what the model reads.
     ///
     /// # Errors
-    /// If the model's metadata name no crop there is.
+    /// If the model's metadata name no front end there is.
     pub fn new(model: &Model, reading: Reading) -> Result<Reader> {
-        let seconds = |samples: usize, rate: u32| samples as f64 / f64::from(rate);
-        let (features, grid) = match model.features() {
-            Features::Spectrogram => {
-                let crop: Crop = match model.metadata.get("crop") {
-                    Some(crop) => crop.parse()?,
-                    None => Crop::default(),
-                };
-                let grid = Grid {
-                    first: times(crop)[0],
-                    step: seconds(HOP, RATE),
-                    frequencies: frequencies(),
-                };
-                (Kind::Spectrogram(Box::new(Spectrogram::new(crop))), grid)
-            }
-            Features::Waveform => {
-                let grid = Grid {
-                    first: 0.0,
-                    step: seconds(1, RATE),
-                    frequencies: Vec::new(),
-                };
-                (Kind::Waveform(Box::default()), grid)
-            }
-            Features::Filterbank => {
-                let normalization = model.metadata.get("normalization");
-                let features = Kind::Filterbank {
-                    filterbank: Box::new(Filterbank::new()),
-                    whole: normalization.is_some_and(|over| over == "utterance"),
-                };
-                let grid = Grid {
-                    first: filterbank::times(1)[0],
-                    step: seconds(filterbank::HOP, filterbank::RATE),
-                    frequencies: filterbank::frequencies(),
-                };
-                (features, grid)
-            }
-        };
+        let shape = model.graph.architecture().input_shape();
         Ok(Reader {
-            features,
+            front_end: model.front_end()?,
+            shape: shape.strip_prefix(&[1]).unwrap_or(shape).to_vec(),
             reading,
-            grid,
         })
     }
 
@@ -182,39 +107,32 @@ impl Reader {
     /// # Errors
     /// If they are not of the network's input's shape `[H, W]`, or many such, or all values are the same.
     pub fn array(&self, name: &str, array: ArrayD<f32>) -> Result<Input> {
-        let (expected, remedy): (&[usize], _) = match self.features {
-            Kind::Spectrogram(_) => (
-                &[SIZE, SIZE],
-                "make one with `speechlens features spectrogram`",
-            ),
-            Kind::Waveform(_) => (&[SECOND], "make one with `speechlens features waveform`"),
-            Kind::Filterbank { .. } => (
-                &[BANDS, FRAMES],
-                "cut it into segments, or give the recording itself",
-            ),
-        };
-        let single = array.ndim() == expected.len();
+        let single = array.ndim() == self.shape.len();
         let shape = array.shape().to_vec();
         let features = match single {
             true => array.insert_axis(Axis(0)),
             false => array,
         };
         match features.shape() {
-            [count, one @ ..] if *count > 0 && one == expected => Input {
+            [count, one @ ..] if *count > 0 && one == self.shape => Input {
                 name: name.to_owned(),
                 silent: features.outer_iter().map(is_constant).collect(),
                 features,
                 single,
                 heard: None,
-                grid: self.grid.clone(),
+                axes: self.front_end.axes().clone(),
             }
             .with_sound(),
             _ => {
-                let sizes: Vec<String> = expected.iter().map(ToString::to_string).collect();
+                let sizes: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
                 let sizes = sizes.join(", ");
+                let front_end = self.front_end.name().unwrap_or("FRONTEND.toml");
                 Err(Error::input(
                     name,
-                    format!("the network reads [{sizes}] or [N, {sizes}], not {shape:?}; {remedy}"),
+                    format!(
+                        "the network reads [{sizes}] or [N, {sizes}], not {shape:?}; make it with `speechlens features {front_end}`, or \
+                         give the recording itself"
+                    ),
                 ))
             }
         }
@@ -234,164 +152,36 @@ impl Reader {
             true => trim(&audio, TRIM_DB),
             false => audio,
         };
-        let input = match &self.features {
-            Kind::Filterbank { filterbank, whole } => {
-                self.segments(name.to_owned(), &audio, filterbank, *whole)
-            }
-            _ if self.reading.pieces => self.pieces(name.to_owned(), &audio),
-            _ => self.second(name.to_owned(), &audio),
+        let reading = speechlens_frontend::Reading {
+            placement: Placement::At(self.reading.offset),
+            pieces: self.reading.pieces,
+            hop: self.reading.hop,
         };
-        input.map_err(|mut error| {
-            if let (true, Error::Input { name, .. } | Error::Recording { name, .. }) =
-                (self.reading.trim, &mut error)
-            {
-                name.push_str(", without its silent ends");
+        let heard = self.front_end.compute(&audio, &reading).map_err(|source| {
+            let ends = match self.reading.trim {
+                true => ", without its silent ends",
+                false => "",
+            };
+            Error::Recording {
+                name: format!("{name}{ends}"),
+                source,
             }
-            error
-        })
-    }
-
-    /// The features of at most a second.
-    fn of_a_second(&self, name: &str, audio: &Audio, placement: Placement) -> Result<ArrayD<f32>> {
-        let features = match &self.features {
-            Kind::Spectrogram(spectrogram) => spectrogram
-                .compute(audio, placement)
-                .map(|placed| placed.values.into_dyn()),
-            Kind::Waveform(waveform) => waveform
-                .compute(audio, placement)
-                .map(|waveform| waveform.into_dyn()),
-            Kind::Filterbank { filterbank, .. } => filterbank
-                .compute(audio)
-                .map(|features| features.into_dyn()),
-        };
-        features.map_err(|error| Error::recording(name, error))
-    }
-
-    fn second(&self, name: String, audio: &Audio) -> Result<Input> {
-        let offset = self.reading.offset;
-        let features = self.of_a_second(&name, audio, Placement::At(offset))?;
-        let frames = features.shape()[features.ndim() - 1];
-        let mut samples = vec![0.0; offset];
-        samples.extend(resample(&audio.samples, audio.rate, RATE));
-        samples.resize(SECOND, 0.0);
-        Ok(Input {
-            name,
-            features: features.insert_axis(Axis(0)),
-            silent: vec![false],
-            single: true,
-            heard: Some(Heard {
-                audio: Audio {
-                    samples,
-                    rate: RATE,
-                },
-                places: vec![Place {
-                    start: 0,
-                    frames: 0..frames,
-                }],
-            }),
-            grid: self.grid.clone(),
-        })
-    }
-
-    fn pieces(&self, name: String, audio: &Audio) -> Result<Input> {
-        let ranges = pieces(audio);
-        if ranges.is_empty() {
-            let problem = "holds no sound of at least 0.05 s; record it again";
-            return Err(Error::input(&name, problem));
-        }
-        let mut features = Vec::with_capacity(ranges.len());
-        let mut places = Vec::with_capacity(ranges.len());
-        for range in ranges {
-            let seconds = |sample: usize| sample as f64 / f64::from(audio.rate);
-            let start = seconds(range.start);
-            let length = seconds(range.len());
-            let window = self.of_a_second(&name, &audio.slice(range), Placement::At(0))?;
-            let all = window.shape()[window.ndim() - 1];
-            // The frames that are centred on the piece.
-            let end = ((length - self.grid.first) / self.grid.step)
-                .ceil()
-                .max(1.0);
-            places.push(Place {
-                start: (start / self.grid.step).round() as usize,
-                frames: 0..(end as usize).min(all),
-            });
-            features.push(window);
-        }
-        let views: Vec<_> = features.iter().map(|window| window.view()).collect();
-        let features = stack(Axis(0), &views).map_err(|error| Error::input(&name, error))?;
-        Ok(Input {
-            silent: vec![false; features.len_of(Axis(0))],
-            features,
-            single: false,
-            heard: Some(Heard {
-                audio: Audio {
-                    samples: resample(&audio.samples, audio.rate, RATE),
-                    rate: RATE,
-                },
-                places,
-            }),
-            grid: self.grid.clone(),
-            name,
-        })
-    }
-
-    /// Windows of two seconds that begin every hop. The last one ends with the recording.
-    fn segments(
-        &self,
-        name: String,
-        audio: &Audio,
-        filterbank: &Filterbank,
-        whole: bool,
-    ) -> Result<Input> {
-        let features = filterbank.compute(audio);
-        let mut features: Array2<f32> = features.map_err(|error| Error::recording(&name, error))?;
-        let frames = features.ncols();
-        if frames < FRAMES {
-            let needed = (FRAMES - 1) * filterbank::HOP + filterbank::FRAME;
-            let problem = format!(
-                "has {frames} frames of 10 ms, and the network reads {FRAMES} at a time: give at least {:.3} s",
-                needed as f64 / f64::from(filterbank::RATE)
+        })?;
+        let is_cut = self.reading.pieces
+            || matches!(
+                self.front_end.length(),
+                Length::Exactly(_) | Length::Frames(_)
             );
-            return Err(Error::input(&name, problem));
-        }
-        if whole {
-            filterbank::subtract_mean(features.view_mut());
-        }
-        let last = frames - FRAMES;
-        let mut starts: Vec<usize> = (0..last).step_by(self.reading.hop.max(1)).collect();
-        starts.push(last);
-        let mut all = ndarray::Array3::zeros((starts.len(), features.nrows(), FRAMES));
-        for (mut segment, start) in all.outer_iter_mut().zip(&starts) {
-            segment.assign(&features.slice(s![.., *start..start + FRAMES]));
-            if !whole {
-                filterbank::subtract_mean(segment);
-            }
-        }
-        let place = |start| Place {
-            start,
-            frames: 0..FRAMES,
-        };
-        let sample = |frame: usize| {
-            let seconds = (frame * filterbank::HOP) as f64 / f64::from(filterbank::RATE);
-            (seconds * f64::from(audio.rate)).round() as usize
-        };
-        let heard = |start: &usize| {
-            let end = sample(start + FRAMES).min(audio.samples.len());
-            &audio.samples[sample(*start).min(end)..end]
-        };
         Input {
-            name,
-            features: all.into_dyn(),
-            silent: starts.iter().map(|start| is_silent(heard(start))).collect(),
-            single: false,
+            name: name.to_owned(),
+            features: heard.windows,
+            silent: heard.silent,
+            single: !is_cut,
             heard: Some(Heard {
-                audio: Audio {
-                    samples: resample(&audio.samples, audio.rate, filterbank::RATE),
-                    rate: filterbank::RATE,
-                },
-                places: starts.into_iter().map(place).collect(),
+                audio: heard.sound,
+                places: heard.places,
             }),
-            grid: self.grid.clone(),
+            axes: self.front_end.axes().clone(),
         }
         .with_sound()
     }
@@ -432,12 +222,12 @@ impl Input {
         match &self.heard {
             Some(heard) => {
                 let place = &heard.places[window];
-                let start = place.start as f64 * self.grid.step;
-                (start, start + place.frames.len() as f64 * self.grid.step)
+                let start = place.start as f64 * self.axes.step;
+                (start, start + place.frames.len() as f64 * self.axes.step)
             }
             None => {
                 let frames = self.features.shape()[self.features.ndim() - 1];
-                (0.0, frames as f64 * self.grid.step)
+                (0.0, frames as f64 * self.axes.step)
             }
         }
     }

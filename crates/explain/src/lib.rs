@@ -54,8 +54,8 @@ mod sound;
 
 pub use error::{Error, Result};
 pub use explainer::{Answers, Details, Explainer, Question, answer, logits};
-pub use input::{Grid, Heard, Input, Place, Reader, Reading};
+pub use input::{Heard, Input, Reader, Reading};
 pub use plane::Plane;
-pub use settings::{Name, Settings, composite, default_rules, suiting_rules};
+pub use settings::{Name, RULES_OF_LEVELS, Settings, composite, default_rules, suiting_rules};
 pub use show::Explanation;
 pub use sound::{Sounds, TOP};

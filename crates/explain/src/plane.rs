@@ -29,12 +29,12 @@ impl Plane {
         let Some(heard) = &input.heard else {
             return Ok(None);
         };
-        let end = |place: &crate::input::Place| place.start + place.frames.len();
+        let end = |place: &speechlens_frontend::Place| place.start + place.frames.len();
         let frames = heard.places.iter().map(end).max().unwrap_or(0);
-        let rows = input.grid.frequencies.len().max(1);
+        let rows = input.axes.frequencies.len().max(1);
         let mut plane = Plane {
-            times: (0..frames).map(|frame| input.grid.time(frame)).collect(),
-            frequencies: input.grid.frequencies.clone(),
+            times: (0..frames).map(|frame| input.axes.time(frame)).collect(),
+            frequencies: input.axes.frequencies.clone(),
             levels: Array2::zeros((rows, frames)),
             relevance: Array2::zeros((rows, frames)),
         };
@@ -79,9 +79,9 @@ impl Plane {
         let found = rows_of(input, relevance.index_axis(Axis(0), window))?;
         Ok(Plane {
             times: (0..levels.ncols())
-                .map(|frame| input.grid.time(frame))
+                .map(|frame| input.axes.time(frame))
                 .collect(),
-            frequencies: input.grid.frequencies.clone(),
+            frequencies: input.axes.frequencies.clone(),
             levels: levels.to_owned(),
             relevance: found.to_owned(),
         })

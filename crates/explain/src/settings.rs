@@ -8,8 +8,9 @@ use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 use speechlens_attribution::{Method, Reference, Score};
 use speechlens_audio::FLOOR_DB;
+use speechlens_frontend::FrontEnd;
 use speechlens_lrp::{BatchNormalization, Composite, Lrp, PRESETS};
-use speechlens_models::{Features, Model};
+use speechlens_models::Model;
 use speechlens_nn::Kind;
 use speechlens_report::npy;
 
@@ -143,26 +144,33 @@ impl Default for Settings {
     }
 }
 
-/// The preset that is used where none is asked for. Of spectrograms it asks what louder than silence speaks for a class, which
+/// The preset that is used for levels in dB where none is asked for. It asks what louder than silence speaks for a class, which
 /// sound can show; the thesis's own, `thesis-gender`, asks what being quieter than full level does. `cargo xtask reproduce --only
 /// clever-hans` says which rules lose least where the answer is known, and whether they are these.
-pub fn default_rules(features: Features) -> &'static str {
-    match features {
-        Features::Spectrogram => "epsilon-plus-silence",
-        Features::Waveform => "lrp-0",
-        Features::Filterbank => "thesis-speaker-epsilon",
+pub const RULES_OF_LEVELS: &str = "epsilon-plus-silence";
+
+/// The preset that is used where none is asked for.
+pub fn default_rules(front_end: &FrontEnd) -> &'static str {
+    match front_end.silence() {
+        _ if front_end.axes().are_samples() => "lrp-0",
+        Some(silence) if silence == f64::from(FLOOR_DB) => RULES_OF_LEVELS,
+        _ => "thesis-speaker-epsilon",
     }
 }
 
 /// The presets that can be used on a model: those that give each of its layers a rule it can have, and whose reference is a value
 /// that its input can take: 0, or of spectrograms a level.
-pub fn suiting_rules(model: &Model) -> Vec<&'static str> {
-    let references = match model.features() {
-        Features::Spectrogram => f64::from(FLOOR_DB)..=0.0,
-        Features::Waveform | Features::Filterbank => 0.0..=0.0,
+///
+/// # Errors
+/// If the model's metadata name no front end there is.
+pub fn suiting_rules(model: &Model) -> Result<Vec<&'static str>> {
+    let front_end = model.front_end()?;
+    let references = match (front_end.bounds(), front_end.axes().are_samples()) {
+        (Some([low, high]), false) => low..=high,
+        _ => 0.0..=0.0,
     };
     let suits = |preset: &str| {
-        composite(Some(preset), None, model.features()).is_ok_and(|composite| {
+        composite(Some(preset), None, &front_end).is_ok_and(|composite| {
             let options = composite.options();
             let has_batchnorm = model
                 .graph
@@ -174,7 +182,7 @@ pub fn suiting_rules(model: &Model) -> Vec<&'static str> {
         })
     };
     let presets = PRESETS.iter().map(|(name, _)| *name);
-    presets.filter(|preset| suits(preset)).collect()
+    Ok(presets.filter(|preset| suits(preset)).collect())
 }
 
 /// Rules by preset or file for a network that reads such features; `bounds` as in [`Settings`].
@@ -184,14 +192,10 @@ pub fn suiting_rules(model: &Model) -> Vec<&'static str> {
 pub fn composite(
     rules: Option<&str>,
     bounds: Option<[f64; 2]>,
-    features: Features,
+    front_end: &FrontEnd,
 ) -> Result<Composite> {
-    let composite = Composite::load(rules.unwrap_or(default_rules(features)))?;
-    let of_features = match features {
-        Features::Spectrogram => Some([f64::from(FLOOR_DB), 0.0]),
-        Features::Waveform | Features::Filterbank => None,
-    };
-    Ok(match bounds.or(of_features) {
+    let composite = Composite::load(rules.unwrap_or(default_rules(front_end)))?;
+    Ok(match bounds.or(front_end.bounds()) {
         Some(bounds) => composite.with_bounds(bounds),
         None => composite,
     })
@@ -212,7 +216,7 @@ impl Settings {
             Name::Lrp => Method::Lrp(composite(
                 self.rules.as_deref(),
                 self.bounds,
-                model.features(),
+                &model.front_end()?,
             )?),
             Name::Gradient => Method::Gradient,
             Name::Sensitivity => Method::Sensitivity,
@@ -254,10 +258,8 @@ impl Settings {
 
     fn reference(&self, model: &Model) -> Result<Reference> {
         let Some(given) = &self.reference else {
-            return Ok(Reference::from(match model.features() {
-                Features::Spectrogram => f64::from(FLOOR_DB),
-                Features::Waveform | Features::Filterbank => 0.0,
-            }));
+            let silence = model.front_end()?.silence();
+            return Ok(Reference::from(silence.unwrap_or(0.0)));
         };
         if let Ok(value) = given.parse::<f64>() {
             return match value.is_finite() {

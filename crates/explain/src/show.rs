@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewD, Axis, Ix1, Ix2};
 use speechlens_attribution::Method;
-use speechlens_audio::{Audio, FLOOR_DB, RATE, SECOND, SIZE, WINDOW, filterbank, to_writer};
+use speechlens_audio::{Audio, to_writer};
 use speechlens_lrp::{Assignment, Balance};
-use speechlens_models::{Features, Model};
+use speechlens_models::Model;
 use speechlens_nn::loss::Loss;
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
@@ -18,8 +18,6 @@ use speechlens_report::{Account, Aside, Exhibit, Figure, Fold, Picture, Sound};
 
 use crate::{Answers, Error, Explainer, Input, Plane, Question, Result, Sounds, default_rules};
 
-/// What the samples of a waveform count in.
-const AMPLITUDE: &str = "amplitude (95th percentile = 1)";
 /// Pictures of an array's windows on one page or in one file.
 const PANELS: usize = 12;
 /// Classes in the list of the likeliest.
@@ -136,11 +134,9 @@ impl Explanation<'_> {
     /// # Errors
     /// If a value is not finite.
     pub fn picture_of(&self, input: &Input, window: usize) -> Result<Picture> {
-        match self.explainer.model().features() {
-            Features::Waveform => Ok(stack(&[self.trace(input, window)?])?),
-            Features::Spectrogram | Features::Filterbank => {
-                Ok(self.panel(input, window)?.picture()?)
-            }
+        match input.axes.are_samples() {
+            true => Ok(stack(&[self.trace(input, window)?])?),
+            false => Ok(self.panel(input, window)?.picture()?),
         }
     }
 
@@ -150,7 +146,7 @@ impl Explanation<'_> {
     /// If a value is not finite.
     pub fn picture(&self, input: &Input) -> Result<Picture> {
         let windows = 0..input.len().min(PANELS);
-        if self.explainer.model().features() == Features::Waveform {
+        if input.axes.are_samples() {
             let traces = windows.map(|window| self.trace(input, window));
             return Ok(stack(&traces.collect::<Result<Vec<_>>>()?)?);
         }
@@ -172,9 +168,9 @@ impl Explanation<'_> {
             values.map_err(|error| Error::input(&input.name, error))
         });
         let (waveform, relevance) = (waveform?, relevance?);
-        let seconds = SECOND as f64 / f64::from(RATE);
+        let seconds = waveform.len() as f64 * input.axes.step;
         let limit = limit(relevance);
-        let trace = Trace::new(seconds, AMPLITUDE, waveform, relevance, limit)?;
+        let trace = Trace::new(seconds, &input.axes.value, waveform, relevance, limit)?;
         Ok(trace.titled(format!("relevance for {}", self.asked(window))))
     }
 
@@ -324,26 +320,22 @@ pub fn panel(
 }
 
 fn axes(input: &Input, start: f64, features: ArrayView2<f32>) -> Axes {
-    if features.nrows() == SIZE {
-        let seconds = input.grid.time(features.ncols() - 1);
-        return Axes::spectrogram(seconds, SIZE as f64 * f64::from(RATE) / WINDOW as f64);
+    let frequencies = &input.axes.frequencies;
+    if let ([_, step, ..], true) = (frequencies.as_slice(), input.axes.are_linear()) {
+        let seconds = input.axes.time(features.ncols() - 1);
+        return Axes::spectrogram(seconds, frequencies.len() as f64 * step);
     }
-    let end = start + features.ncols() as f64 * input.grid.step;
-    Axes::filterbank(start, end, &filterbank::frequencies())
+    let end = start + features.ncols() as f64 * input.axes.step;
+    Axes::filterbank(start, end, frequencies)
 }
 
 fn figure(title: String, input: &Input, plane: &Plane) -> Figure {
-    let unit = match plane.frequencies.len() {
-        0 => AMPLITUDE,
-        SIZE => "level (dB)",
-        _ => "log power",
-    };
-    let grid = &input.grid;
+    let axes = &input.axes;
     Figure::new(
         title,
-        [grid.time(0), grid.step],
+        [axes.time(0), axes.step],
         plane.frequencies.clone(),
-        unit,
+        axes.value.clone(),
         plane.levels.view(),
         plane.relevance.view(),
     )
@@ -455,16 +447,17 @@ fn warnings(explanations: &[Explanation], input: &Input) -> Vec<String> {
     }
     for explanation in explanations {
         let reference = explanation.explainer.method().reference();
-        let from = reference.filter(|reference| *reference != f64::from(FLOOR_DB));
-        let model = explanation.explainer.model();
-        if let (Features::Spectrogram, Some(from), true) =
-            (model.features(), from, input.heard.is_some())
-        {
+        let Ok(front_end) = explanation.explainer.model().front_end() else {
+            continue;
+        };
+        let from = reference.filter(|reference| Some(*reference) != front_end.silence());
+        let is_of_levels = front_end.silence().is_some_and(|silence| silence < 0.0);
+        if let (true, Some(from), true) = (is_of_levels, from, input.heard.is_some()) {
             warnings.push(format!(
                 "{} asks what a bin does by being quieter than {from} dB, and sound cannot show that: what speaks “for” \
                  are bins that are quiet. Ask against silence to listen, as the rules {} do.",
                 explanation.name(),
-                default_rules(Features::Spectrogram)
+                default_rules(&front_end)
             ));
         }
     }

@@ -4,8 +4,7 @@ use candle_core::{DType, Device};
 use ndarray::{Array2, Array3, ArrayD, Axis};
 use speechlens_audio::Audio;
 use speechlens_explain::{
-    Details, Explainer, Grid, Heard, Input, Name, Plane, Question, Reader, Reading, Settings,
-    Sounds,
+    Details, Explainer, Heard, Input, Name, Plane, Question, Reader, Reading, Settings, Sounds,
 };
 use speechlens_models::{
     Arch, Model, filterbank_metadata, spectrogram_metadata, waveform_metadata,
@@ -167,7 +166,7 @@ fn the_books_of_a_contrast_balance() {
 fn windows_slide_and_join() {
     let model = model(Arch::ResNet34);
     let reading = Reading {
-        hop: 50,
+        hop: Some(50),
         ..Reading::default()
     };
     let input = read(&model, reading, tone(3.1, 16000));
@@ -222,7 +221,7 @@ fn pieces_lie_where_they_were_cut() {
     let plane = Plane::joined(&input, ones.view())
         .expect("joined")
         .expect("a recording");
-    let at = |seconds: f64| (seconds / input.grid.step) as usize;
+    let at = |seconds: f64| (seconds / input.axes.step) as usize;
     // Between pieces there is nothing.
     assert_eq!(plane.relevance[[10, at(0.3)]], 1.0);
     assert_eq!(plane.relevance[[10, at(0.8)]], 0.0);
@@ -334,14 +333,8 @@ fn arrays_have_no_sound_and_no_place() {
             .expect("no error")
             .is_none()
     );
-    assert_eq!(
-        input.grid,
-        Grid {
-            first: 0.0,
-            step: 35.0 / 8000.0,
-            frequencies: speechlens_audio::frequencies()
-        }
-    );
+    assert_eq!((input.axes.first, input.axes.step), (0.0, 35.0 / 8000.0));
+    assert_eq!(input.axes.frequencies, speechlens_audio::frequencies());
     let error = reader
         .array("b.npy", ArrayD::zeros(vec![3, 227]))
         .err()

@@ -36,6 +36,15 @@ impl Axes {
         self.frequencies.is_empty()
     }
 
+    /// Whether frequencies are equally far apart, from 0 Hz on: those of a spectrum.
+    pub fn are_linear(&self) -> bool {
+        let Some([zero, step]) = self.frequencies.first_chunk() else {
+            return false;
+        };
+        let mut all = self.frequencies.iter().enumerate();
+        *zero == 0.0 && all.all(|(row, hertz)| (hertz - row as f64 * step).abs() < 1e-6 * step)
+    }
+
     /// The time of a frame, in seconds.
     pub fn time(&self, frame: usize) -> f64 {
         self.first + self.step * frame as f64

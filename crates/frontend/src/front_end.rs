@@ -3,7 +3,7 @@ use std::path::Path;
 
 use ndarray::{ArrayD, Axis, stack};
 use serde::{Deserialize, Serialize};
-use speechlens_audio::silence::pieces;
+use speechlens_audio::silence::{is_silent, pieces};
 use speechlens_audio::{Audio, Placement, Resampler};
 
 use crate::stages::{self, Planned};
@@ -33,6 +33,10 @@ pub const NAMED: &[(&str, &str)] = &[
         include_str!("../named/whisper-log-mel.toml"),
     ),
     ("librosa-mel", include_str!("../named/librosa-mel.toml")),
+    (
+        "thesis-fbank-recording",
+        include_str!("../named/thesis-fbank-recording.toml"),
+    ),
     ("fbank", include_str!("../named/fbank.toml")),
     ("samples", include_str!("../named/samples.toml")),
 ];
@@ -100,6 +104,8 @@ pub struct Heard {
     pub windows: ArrayD<f32>,
     /// Where each window lies.
     pub places: Vec<Place>,
+    /// Which windows are of a part of the recording without sound: all its samples are the same.
+    pub silent: Vec<bool>,
     /// The sound that they stand for, with its zeros, at the front end's rate.
     pub sound: Audio,
 }
@@ -109,6 +115,8 @@ pub struct Heard {
 pub struct Place {
     /// The sound's frame, or sample, with which the window begins.
     pub start: usize,
+    /// The frames, or samples, of the window that are of the sound; the others are padding which the sound does not have.
+    pub frames: Range<usize>,
     /// The samples of the sound that the recording itself is among those of the window; the others are zeros.
     pub samples: Range<usize>,
 }
@@ -220,6 +228,15 @@ impl FrontEnd {
         toml::to_string(&self.description).map_err(|error| Error::Toml(error.to_string()))
     }
 
+    /// What it is called, if it is one of [`NAMED`].
+    pub fn name(&self) -> Option<&'static str> {
+        let is_it = |text: &str| {
+            toml::from_str(text).is_ok_and(|known: Description| known == self.description)
+        };
+        let named = NAMED.iter().find(|(_, text)| is_it(text));
+        named.map(|(name, _)| *name)
+    }
+
     /// Samples a second that it works on, in Hz.
     pub fn rate(&self) -> u32 {
         self.description.rate
@@ -260,11 +277,11 @@ impl FrontEnd {
         audio.check()?;
         let samples = self.resampler.of(audio, self.rate());
         match self.description.length {
-            Length::Any => self.whole(samples),
+            Length::Any => self.whole(audio, samples),
             Length::AtMost(_) if reading.pieces => self.pieced(audio, samples),
             Length::AtMost(seconds) => self.placed(audio, samples, seconds, reading.placement),
-            Length::Exactly(_) => self.cut(samples, reading.hop),
-            Length::Frames(frames) => self.slid(samples, frames, reading.hop),
+            Length::Exactly(_) => self.cut(audio, samples, reading.hop),
+            Length::Frames(frames) => self.slid(audio, samples, frames, reading.hop),
         }
     }
 
@@ -281,16 +298,35 @@ impl FrontEnd {
 
     fn heard(
         &self,
+        audio: &Audio,
         windows: Vec<ArrayD<f32>>,
         places: Vec<Place>,
         samples: Vec<f32>,
     ) -> Result<Heard> {
+        // Resampling rings into silence: it is told by the recording's own samples.
+        let at = |sample: usize, before: usize| {
+            let seconds = sample.saturating_sub(before) as f64 / f64::from(self.rate());
+            ((seconds * f64::from(audio.rate)).round() as usize).min(audio.samples.len())
+        };
+        let before = match self.description.length {
+            Length::AtMost(_) if places.len() == 1 => places[0].samples.start,
+            _ => 0,
+        };
+        let silent = places.iter().map(|place| {
+            let (start, end) = (
+                at(place.samples.start, before),
+                at(place.samples.end, before),
+            );
+            is_silent(&audio.samples[start.min(end)..end])
+        });
+        let silent = silent.collect();
         let views: Vec<_> = windows.iter().map(|window| window.view()).collect();
         let windows =
             stack(Axis(0), &views).map_err(|error| Error::Recording(error.to_string()))?;
         Ok(Heard {
             windows,
             places,
+            silent,
             sound: Audio {
                 samples,
                 rate: self.rate(),
@@ -298,13 +334,14 @@ impl FrontEnd {
         })
     }
 
-    fn whole(&self, samples: Vec<f32>) -> Result<Heard> {
+    fn whole(&self, audio: &Audio, samples: Vec<f32>) -> Result<Heard> {
+        let window = self.through(samples.clone())?;
         let place = Place {
             start: 0,
+            frames: 0..frames(&window),
             samples: 0..samples.len(),
         };
-        let window = self.through(samples.clone())?;
-        self.heard(vec![window], vec![place], samples)
+        self.heard(audio, vec![window], vec![place], samples)
     }
 
     fn placed(
@@ -323,14 +360,16 @@ impl FrontEnd {
             return Err(error.into());
         }
         let start = placement.offset(recording.len(), length, self.rate())?;
+        let range = start..start + recording.len();
+        let mut samples = vec![0.0; length];
+        samples[range.clone()].copy_from_slice(&recording);
+        let window = self.through(samples.clone())?;
         let place = Place {
             start: 0,
-            samples: start..start + recording.len(),
+            frames: 0..frames(&window),
+            samples: range,
         };
-        let mut samples = vec![0.0; length];
-        samples[place.samples.clone()].copy_from_slice(&recording);
-        let window = self.through(samples.clone())?;
-        self.heard(vec![window], vec![place], samples)
+        self.heard(audio, vec![window], vec![place], samples)
     }
 
     /// Windows of a recording's pieces.
@@ -345,16 +384,23 @@ impl FrontEnd {
             let at = |sample: usize| sample as f64 / f64::from(audio.rate);
             let start = at(range.start);
             let first = (start * f64::from(self.rate())).round() as usize;
+            let length = at(range.len());
             let mut piece = self.resampler.of(&audio.slice(range), self.rate());
-            piece.truncate(self.samples());
+            let last = (first + piece.len()).min(samples.len());
+            piece.resize(self.samples(), 0.0);
+            let window = self.through(piece)?;
+            // The frames that are centred on the piece.
+            let centred = ((length - self.axes.first) / self.axes.step)
+                .ceil()
+                .max(1.0) as usize;
             places.push(Place {
                 start: (start / self.axes.step).round() as usize,
-                samples: first..first + piece.len(),
+                frames: 0..centred.min(frames(&window)),
+                samples: first..last,
             });
-            piece.resize(self.samples(), 0.0);
-            windows.push(self.through(piece)?);
+            windows.push(window);
         }
-        self.heard(windows, places, samples)
+        self.heard(audio, windows, places, samples)
     }
 
     /// How many samples an input is made of, where that is fixed.
@@ -363,7 +409,7 @@ impl FrontEnd {
         length.samples(self.rate()).unwrap_or_default()
     }
 
-    fn cut(&self, mut samples: Vec<f32>, hop: Option<usize>) -> Result<Heard> {
+    fn cut(&self, audio: &Audio, mut samples: Vec<f32>, hop: Option<usize>) -> Result<Heard> {
         let (recorded, length) = (samples.len(), self.samples());
         // Windows begin with frames.
         let frame = (self.axes.step * f64::from(self.rate())).round().max(1.0) as usize;
@@ -371,22 +417,33 @@ impl FrontEnd {
         let windows = recorded.saturating_sub(length).div_ceil(hop) + 1;
         samples.resize((windows - 1) * hop + length, 0.0);
         let starts = (0..windows).map(|window| window * hop);
-        let places = starts.clone().map(|start| Place {
+        let all = starts
+            .clone()
+            .map(|start| self.through(samples[start..start + length].to_vec()));
+        let all = all.collect::<Result<Vec<_>>>()?;
+        let places = starts.zip(&all).map(|(start, window)| Place {
             start: start / frame,
+            frames: 0..frames(window),
             samples: start..recorded.min(start + length),
         });
-        let all = starts.map(|start| self.through(samples[start..start + length].to_vec()));
-        let all = all.collect::<Result<_>>()?;
-        self.heard(all, places.collect(), samples)
+        let places = places.collect();
+        self.heard(audio, all, places, samples)
     }
 
-    fn slid(&self, samples: Vec<f32>, frames: usize, hop: Option<usize>) -> Result<Heard> {
+    fn slid(
+        &self,
+        audio: &Audio,
+        samples: Vec<f32>,
+        frames: usize,
+        hop: Option<usize>,
+    ) -> Result<Heard> {
         let signal = Self::run(&self.before, Signal::Samples(samples.clone()))?;
         let all = signal.frames();
         let Some(last) = all.checked_sub(frames) else {
+            let needed = (frames - 1) as f64 * self.axes.step + 2.0 * self.axes.first;
             return Err(Error::Recording(format!(
-                "has {all} frames of {:.4} s, and the network reads {frames} at a time: give a longer one",
-                self.axes.step
+                "has {all} frames of {} ms, and the network reads {frames} at a time: give at least {needed:.3} s",
+                (self.axes.step * 1e6).round() / 1e3
             )));
         };
         let hop = hop.unwrap_or(frames).max(1);
@@ -403,11 +460,17 @@ impl FrontEnd {
         };
         let place = |start: &usize| Place {
             start: *start,
+            frames: 0..frames,
             samples: sample(*start)..sample(*start + frames),
         };
         let places = starts.iter().map(place).collect();
-        self.heard(windows, places, samples)
+        self.heard(audio, windows, places, samples)
     }
+}
+
+/// How many frames, or samples, a window has.
+fn frames(window: &ArrayD<f32>) -> usize {
+    window.shape().last().copied().unwrap_or(0)
 }
 
 impl std::fmt::Debug for FrontEnd {

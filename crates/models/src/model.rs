@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
+use speechlens_frontend::FrontEnd;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::tensor_file::{self, Metadata};
 use speechlens_nn::{Architecture, Graph};
@@ -18,6 +19,9 @@ pub enum Error {
     /// The graph, or the file's tensors.
     #[error(transparent)]
     Network(#[from] speechlens_nn::Error),
+    /// What the network reads.
+    #[error(transparent)]
+    FrontEnd(#[from] speechlens_frontend::Error),
     /// A file that is no SpeechLens model, or no checkpoint.
     #[error("{path}: {problem}", path = path.display())]
     Model {
@@ -113,6 +117,17 @@ pub enum Features {
     Filterbank,
 }
 
+impl Features {
+    /// The front end that makes them, by its name.
+    pub fn front_end(self) -> &'static str {
+        match self {
+            Features::Spectrogram => "thesis-spectrogram",
+            Features::Waveform => "thesis-waveform",
+            Features::Filterbank => "thesis-fbank",
+        }
+    }
+}
+
 impl FromStr for Features {
     type Err = String;
 
@@ -133,6 +148,7 @@ const CLASSES: &str = "classes";
 const FEATURES: &str = "features";
 const CROP: &str = "crop";
 const NORMALIZATION: &str = "normalization";
+const FRONT_END: &str = "frontend";
 /// The key of the metadata under which stands how the network was trained, as JSON: by which `loss`, ….
 pub const TRAINING: &str = "training";
 const LOSS: &str = "loss";
@@ -163,6 +179,23 @@ impl Model {
         let told = self.metadata.get(FEATURES);
         told.and_then(|text| text.parse().ok())
             .unwrap_or(self.arch.features())
+    }
+
+    /// From a recording to what the network reads: the `frontend` of the metadata, in TOML, or what its features stand for.
+    ///
+    /// # Errors
+    /// If it is no front end.
+    pub fn front_end(&self) -> Result<FrontEnd> {
+        if let Some(text) = self.metadata.get(FRONT_END) {
+            return Ok(FrontEnd::parse(text)?);
+        }
+        let says =
+            |key: &str, value: &str| self.metadata.get(key).is_some_and(|told| told == value);
+        Ok(FrontEnd::load(match self.features() {
+            Features::Spectrogram if says(CROP, "audiomnist") => "audiomnist-spectrogram",
+            Features::Filterbank if says(NORMALIZATION, "utterance") => "thesis-fbank-recording",
+            features => features.front_end(),
+        })?)
     }
 
     /// What the network was trained by; if the metadata does not say, what such networks are trained by.
@@ -300,6 +333,9 @@ impl Model {
         {
             let problem = format!("says that {arch} reads {features}, which it cannot: {remedy}");
             return Err(wrong(problem));
+        }
+        if let Some(text) = metadata.get(FRONT_END) {
+            FrontEnd::parse(text).map_err(|error| wrong(format!("its front end {error}")))?;
         }
         for (key, known) in [
             (CROP, ["thesis", "audiomnist"]),

@@ -40,7 +40,7 @@ pub struct Figure {
     /// The frequency of each row, in Hz, rising; none for a waveform.
     pub frequencies: Vec<f64>,
     /// What the levels count in.
-    pub unit: &'static str,
+    pub unit: String,
     /// The input, [frequency, time].
     #[serde(serialize_with = "base64")]
     pub levels: Array2<f32>,
@@ -137,7 +137,7 @@ impl Figure {
         title: impl Into<String>,
         times: [f64; 2],
         frequencies: Vec<f64>,
-        unit: &'static str,
+        unit: impl Into<String>,
         levels: ArrayView2<f32>,
         relevance: ArrayView2<f32>,
     ) -> Self {
@@ -145,7 +145,7 @@ impl Figure {
             title: title.into(),
             times,
             frequencies,
-            unit,
+            unit: unit.into(),
             limit: limit(relevance),
             levels: levels.to_owned(),
             relevance: relevance.to_owned(),

@@ -13,9 +13,8 @@ use speechlens_audio::read_bytes;
 use speechlens_explain::show::exhibit;
 use speechlens_explain::{
     Answers, Details, Explainer, Explanation, Name, Question, Reader, Reading, Settings, TOP,
-    default_rules,
 };
-use speechlens_models::Features;
+use speechlens_frontend::Length;
 
 use crate::upload::{self, Refusal};
 use crate::{Service, Shared};
@@ -39,7 +38,7 @@ pub async fn model(State(shared): State<Arc<Shared>>) -> Response {
     json_text(
         json!({
             "name": name, "arch": model.arch.to_string(), "classes": model.classes, "methods": methods, "rules": shared.rules,
-            "default_rules": default_rules(model.features()), "seconds": limits.seconds, "bytes": limits.bytes,
+            "default_rules": shared.default_rules, "seconds": limits.seconds, "bytes": limits.bytes,
         })
         .to_string(),
     )
@@ -156,8 +155,11 @@ fn make(shared: &Shared, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal> {
         name
     };
     let audio = read_bytes(&name, bytes, limits.seconds).map_err(|error| wrong(&error))?;
+    let front_end = model.front_end().map_err(|error| wrong(&error))?;
+    let is_too_long =
+        matches!(front_end.length(), Length::AtMost(seconds) if audio.seconds() > seconds);
     let reading = Reading {
-        pieces: model.features() != Features::Filterbank && audio.seconds() > 1.0,
+        pieces: is_too_long,
         ..Reading::default()
     };
     let reader = Reader::new(model, reading).map_err(|error| wrong(&error))?;

@@ -38,7 +38,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{get, post};
 use candle_core::Device;
-use speechlens_explain::suiting_rules;
+use speechlens_explain::{default_rules, suiting_rules};
 use speechlens_models::Model;
 use tokio::sync::Semaphore;
 
@@ -102,6 +102,8 @@ struct Shared {
     service: Service,
     /// The presets that suit the network.
     rules: Vec<&'static str>,
+    /// The preset where none is asked for.
+    default_rules: Option<&'static str>,
     /// Requests that are worked on or wait.
     queue: Arc<Semaphore>,
     /// The one that is worked on.
@@ -145,8 +147,11 @@ pub fn serve(
 
 fn router(service: Service, address: SocketAddr) -> Router {
     let queue = Arc::new(Semaphore::new(service.limits.queue.max(1)));
+    // A model that was read from a file has one.
+    let front_end = service.model.front_end().ok();
     let shared = Arc::new(Shared {
-        rules: suiting_rules(&service.model),
+        rules: suiting_rules(&service.model).unwrap_or_default(),
+        default_rules: front_end.as_ref().map(default_rules),
         service,
         queue,
         work: Arc::new(Semaphore::new(1)),

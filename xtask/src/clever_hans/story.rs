@@ -1,8 +1,7 @@
 //! The Clever Hans benchmark on the page.
 
 use anyhow::Result;
-use speechlens_explain::default_rules;
-use speechlens_models::Features;
+use speechlens_explain::RULES_OF_LEVELS;
 use speechlens_report::heatmap::grid;
 use speechlens_report::page::{Block, Section};
 use speechlens_report::results::{Cell, Experiment, Row};
@@ -262,7 +261,7 @@ fn choice(losses: &Losses) -> String {
     if !losses.learnt {
         return "No network learnt its artifact, so that what the rules lose says nothing.".into();
     }
-    let default = default_rules(Features::Spectrogram);
+    let default = RULES_OF_LEVELS;
     let mut rules = losses
         .methods
         .iter()

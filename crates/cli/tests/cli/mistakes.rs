@@ -111,10 +111,10 @@ fn arrays() {
         ("nan.npy", &["not finite", "give"]),
         (
             "small.npy",
-            &["[227, 227]", "[227, 226]", "features spectrogram"],
+            &["[227, 227]", "[227, 226]", "features thesis-spectrogram"],
         ),
         ("none.npy", &["[0, 227, 227]"]),
-        ("flat.npy", &["[51529]", "features spectrogram"]),
+        ("flat.npy", &["[51529]", "features thesis-spectrogram"]),
         ("int.npy", &["f32", "give"]),
         ("cut.npy", &["give"]),
         ("text.npy", &["give"]),

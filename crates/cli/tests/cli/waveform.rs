@@ -160,7 +160,11 @@ fn mistakes_are_told_in_a_line() {
         ("long.wav", &["long.wav", "--trim"][..]),
         (
             "short.npy",
-            &["[8000] or [N, 8000]", "[1, 7999]", "features waveform"],
+            &[
+                "[8000] or [N, 8000]",
+                "[1, 7999]",
+                "features thesis-waveform",
+            ],
         ),
         ("none.npy", &["[0, 8000]"]),
         ("square.npy", &["[227, 227]"]),

@@ -65,13 +65,12 @@ impl Stage for Normalize {
         wants_real(axes)?;
         let per_row = self.per == Per::Row && !axes.are_samples();
         let deviation = self.deviation.then_some(self.epsilon);
-        let value = match deviation {
-            Some(_) => format!("{}, standardized", axes.value),
-            None => format!("{}, without its mean", axes.value),
-        };
-        let axes = Axes {
-            value,
-            ..axes.clone()
+        let axes = match deviation {
+            Some(_) => Axes {
+                value: format!("{}, standardized", axes.value),
+                ..axes.clone()
+            },
+            None => axes.clone(),
         };
         let planned = match (per_row, deviation) {
             (true, None) => Planned {

@@ -25,7 +25,7 @@ impl Stage for Quantile {
             return Err("wants `quantile` between 0 and 1, and `largest` above 0".into());
         }
         let axes = Axes {
-            value: format!("{}, scaled", axes.value),
+            value: format!("{} ({}th percentile = 1)", axes.value, 100.0 * quantile),
             ..axes.clone()
         };
         Ok(Planned::of_values(axes, move |values| {

@@ -44,7 +44,7 @@ fn arrays() {
     folder.write("header.npy", header);
     folder.write("braces.npy", npy(&"{".repeat(1000), &[]));
     folder.write("archive.npy", b"PK\x03\x04\x14\x00\x00\x00");
-    let shape: &[&str] = &["[8000]", "speechlens features waveform"];
+    let shape: &[&str] = &["[8000]", "speechlens features thesis-waveform"];
     let whole: &[&str] = &["not a whole .npy file", "numpy.save"];
     let numbers: &[&str] = &["neither f32 nor f64", "numpy.save"];
     expect(
