@@ -5,32 +5,41 @@
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
-use speechlens_attribution::{Attribution, Method, Score};
+use speechlens_attribution::methods::{self, Score};
+use speechlens_attribution::{Attribution, Method};
 use speechlens_models::Arch;
 use speechlens_nn::Graph;
 use speechlens_nn::loss::Loss;
 use speechlens_tests::{Tensors, golden, peer, relative_l2};
 
 /// The script's methods, and how its patches lie.
-fn methods(patch: [usize; 2], stride: [usize; 2], steps: usize) -> Vec<(&'static str, Method)> {
-    let occlusion = |score| Method::Occlusion {
-        patch: patch.to_vec(),
-        stride: stride.to_vec(),
-        reference: (-20.0).into(),
-        score,
+fn methods(
+    patch: [usize; 2],
+    stride: [usize; 2],
+    steps: usize,
+) -> Vec<(&'static str, Box<dyn Method>)> {
+    let occlusion = |score| {
+        Box::new(methods::Occlusion {
+            patch: patch.to_vec(),
+            stride: stride.to_vec(),
+            reference: (-20.0).into(),
+            score,
+        })
     };
-    let integrated = |reference: f64| Method::IntegratedGradients {
-        steps,
-        reference: reference.into(),
+    let integrated = |reference: f64| {
+        Box::new(methods::IntegratedGradients {
+            steps,
+            reference: reference.into(),
+        })
     };
     vec![
-        ("gradient", Method::Gradient),
-        ("sensitivity", Method::Sensitivity),
+        ("gradient", Box::new(methods::Gradient)),
+        ("sensitivity", Box::new(methods::Sensitivity)),
         (
             "gradient-times-input",
-            Method::GradientTimesInput {
+            Box::new(methods::GradientTimesInput {
                 reference: 0.0.into(),
-            },
+            }),
         ),
         ("occlusion", occlusion(Score::Logit)),
         (
@@ -64,16 +73,16 @@ impl<'a> Peer<'a> {
         }
     }
 
-    fn attribution(&self, method: &Method, dtype: DType) -> Attribution {
+    fn attribution(&self, method: &dyn Method, dtype: DType) -> Attribution {
         let method = method.of(&self.graph.to_dtype(dtype).unwrap()).unwrap();
         let input = self.input.to_dtype(dtype).unwrap();
         method.attribute(&input, &self.targets, &|_| ()).unwrap()
     }
 
     /// To 1e-5: Captum averages over patches, and we take probabilities, in f32.
-    fn agrees(&self, methods: &[(&str, Method)]) {
+    fn agrees(&self, methods: &[(&str, Box<dyn Method>)]) {
         for (name, method) in methods {
-            let found = self.attribution(method, DType::F64);
+            let found = self.attribution(method.as_ref(), DType::F64);
             let apart = relative_l2(&found.relevance, &self.captum[*name]).unwrap();
             println!("{name}: {apart:.1e} apart");
             assert!(apart < 1e-5, "{name}: {apart}");
@@ -129,9 +138,12 @@ fn full_size_networks_are_explained_as_by_captum() {
         let methods = methods(patch, patch, 8);
         peer.agrees(&methods);
         for (name, method) in &methods {
-            let single = peer.attribution(method, DType::F32).relevance;
-            let ours =
-                relative_l2(&single, &peer.attribution(method, DType::F64).relevance).unwrap();
+            let single = peer.attribution(method.as_ref(), DType::F32).relevance;
+            let ours = relative_l2(
+                &single,
+                &peer.attribution(method.as_ref(), DType::F64).relevance,
+            )
+            .unwrap();
             let theirs = captum[&format!("apart-f32/{name}")]
                 .to_scalar::<f64>()
                 .unwrap();

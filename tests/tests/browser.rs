@@ -14,7 +14,7 @@ use headless_chrome::protocol::cdp::{Emulation, Page};
 use headless_chrome::{Browser, LaunchOptions, Tab};
 use speechlens_audio::{Audio, write_wav};
 use speechlens_explain::{
-    Details, Explainer, Explanation, Name, Question, Reader, Reading, Settings, files,
+    Details, Explainer, Explanation, Question, Reader, Reading, Settings, files,
 };
 use speechlens_models::{Arch, Model, spectrogram_metadata};
 use speechlens_serve::{Limits, Service, serve};
@@ -299,11 +299,8 @@ fn the_page_of_explain() {
     let input = reader
         .audio("<b>voice & co</b>.wav", voice(2.5))
         .expect("an input");
-    let ways = [Name::Lrp, Name::Gradient].map(|name| {
-        let settings = Settings {
-            name,
-            ..Settings::default()
-        };
+    let ways = ["lrp", "gradient"].map(|name| {
+        let settings = Settings::new(name, serde_json::json!({})).expect("a method");
         let place = (&Device::Cpu, DType::F32);
         Explainer::new(
             model,
@@ -320,9 +317,9 @@ fn the_page_of_explain() {
     let explanations: Vec<Explanation> = ways
         .iter()
         .zip(&answers)
-        .map(|(explainer, answers)| Explanation { explainer, answers })
+        .map(|(explainer, answers)| Explanation::new(explainer, answers, 5.0))
         .collect();
-    files::write_page(folder.path(), "model", &input, &explanations, 5.0).expect("written");
+    files::write_page(folder.path(), "model", &input, &explanations).expect("written");
 
     let url = format!("file://{}", folder.path().join("index.html").display());
     let page = Open::at(&browser, &url);

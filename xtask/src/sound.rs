@@ -5,11 +5,12 @@ use std::io::Cursor;
 
 use anyhow::Result;
 use candle_core::DType;
+use serde_json::json;
 use speechlens_audio::{Audio, read_bytes, to_writer};
 use speechlens_data::Sex;
 use speechlens_explain::{
-    Answers, Details, Explainer, Explanation, Name, Question, Reader, Reading, Settings, TOP,
-    answer, logits,
+    Answers, Details, Explainer, Explanation, Question, Reader, Reading, Settings, TOP, answer,
+    logits,
 };
 use speechlens_models::{Arch, Model, spectrogram_metadata};
 use speechlens_report::page::{Block, Section};
@@ -29,18 +30,9 @@ fn recordings(profile: Profile) -> usize {
 }
 
 /// What is compared: against silence, against full level, and by lot.
-fn ways(seed: u64) -> [(&'static str, Settings); 4] {
-    let rules = |rules: &str| Settings {
-        rules: Some(rules.into()),
-        ..Settings::default()
-    };
-    let named = |name| Settings {
-        name,
-        steps: 16,
-        seed,
-        ..Settings::default()
-    };
-    [
+fn ways(seed: u64) -> Result<[(&'static str, Settings); 4]> {
+    let rules = |rules: &str| Settings::default().with("rules", rules);
+    Ok([
         (
             "LRP, thesis's rules from silence (gender-silence)",
             rules("gender-silence"),
@@ -51,10 +43,13 @@ fn ways(seed: u64) -> [(&'static str, Settings); 4] {
         ),
         (
             "integrated gradients from silence",
-            named(Name::IntegratedGradients),
+            Settings::new("integrated-gradients", json!({ "steps": 16 }))?,
         ),
-        ("relevance by lot", named(Name::Random)),
-    ]
+        (
+            "relevance by lot",
+            Settings::new("random", json!({ "seed": seed }))?,
+        ),
+    ])
 }
 
 /// Explains test recordings, makes sound of it, and classifies that again.
@@ -82,7 +77,7 @@ pub fn run(lab: &Lab) -> Result<Findings> {
         })
         .collect::<Result<Vec<_>>>()?;
 
-    let ways = ways(lab.arguments.seed);
+    let ways = ways(lab.arguments.seed)?;
     let bar = progress::bar("sound", ways.len() * inputs.len(), lab.arguments.quiet);
     let mut rows = Vec::new();
     for (name, settings) in ways {
@@ -97,11 +92,8 @@ pub fn run(lab: &Lab) -> Result<Findings> {
         let mut kept = [0usize; 4];
         for input in &inputs {
             let answers: Answers = explainer.explain(input, &|_| ())?;
-            let explanation = Explanation {
-                explainer: &explainer,
-                answers: &answers,
-            };
-            let sounds = explanation.sounds(input, TOP)?;
+            let explanation = Explanation::new(&explainer, &answers, TOP);
+            let sounds = explanation.sounds(input)?;
             let parts = sounds.iter().flat_map(|sounds| {
                 [
                     &sounds.supporting,

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
-use speechlens_attribution::{Attribution, Method, Reference, Score};
+use speechlens_attribution::methods::{self, Score};
+use speechlens_attribution::{Attribution, Method, Reference};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::ops::{Flatten, Linear, Relu};
 use speechlens_nn::{Architecture, Graph};
@@ -36,7 +37,7 @@ fn batch(inputs: &[Vec<f64>]) -> Tensor {
     Tensor::from_vec(inputs.concat(), (inputs.len(), c, h, w), &Device::Cpu).unwrap()
 }
 
-fn explain(method: &Method, graph: &Graph, input: &Tensor, targets: &[u32]) -> Attribution {
+fn explain(method: &dyn Method, graph: &Graph, input: &Tensor, targets: &[u32]) -> Attribution {
     method
         .of(graph)
         .unwrap()
@@ -84,24 +85,24 @@ proptest! {
         let input = batch(&inputs);
         let reference_input = batch(std::slice::from_ref(&reference)).squeeze(0).unwrap();
         let from = || Reference::Input(reference_input.clone());
-        let single = |score| Method::Occlusion { patch: vec![1, 1], stride: vec![1, 1], reference: from(), score };
-        let gradients = [Method::Gradient, Method::SmoothGrad { samples: 3, noise: 0.2, seed: 1 }];
+        let single = |score| methods::Occlusion { patch: vec![1, 1], stride: vec![1, 1], reference: from(), score };
+        let gradients: [&dyn Method; 2] = [&methods::Gradient, &methods::SmoothGrad { samples: 3, noise: 0.2, seed: 1 }];
         // The loss of the target's own logit: w (x − r).
-        let products = [
-            Method::GradientTimesInput { reference: from() },
-            Method::IntegratedGradients { steps: 3, reference: from() },
-            single(Score::Logit),
+        let products: [&dyn Method; 3] = [
+            &methods::GradientTimesInput { reference: from() },
+            &methods::IntegratedGradients { steps: 3, reference: from() },
+            &single(Score::Logit),
         ];
-        let of = |method: &Method| explain(method, &graph, &input, &targets);
+        let of = |method: &dyn Method| explain(method, &graph, &input, &targets);
         for (place, (x, target)) in inputs.iter().zip(&targets).enumerate() {
             let w = &weights[*target as usize * VALUES..][..VALUES];
             let product: Vec<f64> = (0..VALUES).map(|j| w[j] * (x[j] - reference[j])).collect();
             let absolute: Vec<f64> = w.iter().map(|w| w.abs()).collect();
-            for method in &gradients {
+            for method in gradients {
                 all_near(&rows(&of(method).relevance)[place], w);
             }
-            all_near(&rows(&of(&Method::Sensitivity).relevance)[place], &absolute);
-            for method in &products {
+            all_near(&rows(&of(&methods::Sensitivity).relevance)[place], &absolute);
+            for method in products {
                 let found = of(method);
                 all_near(&rows(&found.relevance)[place], &product);
                 if let Some(gaps) = found.completeness_gap {
@@ -128,7 +129,7 @@ proptest! {
         stride in (1usize..=3, 1usize..=4),
     ) {
         let graph = linear(&weights, [0.0, 0.0]);
-        let method = Method::Occlusion {
+        let method = methods::Occlusion {
             patch: vec![patch.0, patch.1],
             stride: vec![stride.0, stride.1],
             reference: 1.5.into(),
@@ -181,7 +182,7 @@ fn integrated_gradients_are_complete_where_the_path_bends() {
     let input = by_lot(4, 2.0, 3);
     let gap = |steps| {
         let reference = (-3.0).into();
-        let method = Method::IntegratedGradients { steps, reference };
+        let method = methods::IntegratedGradients { steps, reference };
         let gaps = explain(&method, &graph, &input, &[0, 1, 1, 0]).completeness_gap;
         gaps.unwrap()
             .into_iter()
@@ -200,7 +201,7 @@ fn lots_depend_on_the_input_and_the_seed_alone() {
     let input = by_lot(3, 1.0, 2);
     let random = |seed, input: &Tensor| {
         let targets = vec![0; input.dim(0).unwrap()];
-        rows(&explain(&Method::Random { seed }, &graph, input, &targets).relevance)
+        rows(&explain(&methods::Random { seed }, &graph, input, &targets).relevance)
     };
     let all = random(1, &input);
     assert_eq!(random(1, &input.narrow(0, 1, 2).unwrap()), all[1..]);
@@ -223,7 +224,7 @@ fn smoothgrad_has_the_noise_asked_for() {
         .unwrap();
     // The range is 2, σ is 0.5: Φ(2) and Φ(−2).
     let input = Tensor::new(&[[1.0, -1.0]], &Device::Cpu).unwrap();
-    let method = Method::SmoothGrad {
+    let method = methods::SmoothGrad {
         samples: 4000,
         noise: 0.25,
         seed: 7,
@@ -238,8 +239,8 @@ fn smoothgrad_has_the_noise_asked_for() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     let graph = linear(&[0.5; 2 * VALUES], [0.0, 0.0]);
-    let refused = |method: Method| method.of(&graph).err().unwrap().to_string();
-    let occlusion = |patch: &[usize], stride: &[usize]| Method::Occlusion {
+    let refused = |method: &dyn Method| method.of(&graph).err().unwrap().to_string();
+    let occlusion = |patch: &[usize], stride: &[usize]| methods::Occlusion {
         patch: patch.to_vec(),
         stride: stride.to_vec(),
         reference: 0.0.into(),
@@ -253,17 +254,17 @@ fn what_makes_no_sense_is_refused() {
         (&[], &[]),
         (&[1, 1, 1, 1], &[1, 1, 1, 1]),
     ] {
-        assert!(refused(occlusion(patch, stride)).contains("do not fit an input of [1, 3, 4]"));
+        assert!(refused(&occlusion(patch, stride)).contains("do not fit an input of [1, 3, 4]"));
     }
     assert!(
-        refused(Method::IntegratedGradients {
+        refused(&methods::IntegratedGradients {
             steps: 0,
             reference: 0.0.into()
         })
         .contains("step")
     );
     assert!(
-        refused(Method::SmoothGrad {
+        refused(&methods::SmoothGrad {
             samples: 0,
             noise: 0.1,
             seed: 1
@@ -271,11 +272,12 @@ fn what_makes_no_sense_is_refused() {
         .contains("sample")
     );
     let input = Tensor::zeros((2, 1, 3, 4), DType::F64, &Device::Cpu).unwrap();
-    for method in [
-        Method::Gradient,
-        occlusion(&[1, 1], &[1, 1]),
-        Method::Random { seed: 1 },
-    ] {
+    let methods: [&dyn Method; 3] = [
+        &methods::Gradient,
+        &occlusion(&[1, 1], &[1, 1]),
+        &methods::Random { seed: 1 },
+    ];
+    for method in methods {
         let method = method.of(&graph).unwrap();
         let error = method.attribute(&input, &[0], &|_| ()).unwrap_err();
         assert!(error.to_string().contains("1 targets for 2 inputs"));

@@ -124,7 +124,14 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         }
         let (graph, batch) = (&model.graph, arguments.batch);
         augmentation.store(
-            &dataset, &targets, graph, &method, output, batch, &device, &progress,
+            &dataset,
+            &targets,
+            graph,
+            method.as_ref(),
+            output,
+            batch,
+            &device,
+            &progress,
         )?;
     } else {
         let explainer = method.of(&model.graph)?;

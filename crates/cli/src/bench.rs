@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::json;
-use speechlens_attribution::Method;
+use speechlens_attribution::{Method, methods};
 use speechlens_eval::flip::relevance_by;
 use speechlens_eval::throughput::Load;
 use speechlens_frontend::FrontEnd;
@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             let composite = arguments
                 .rules
                 .composite(&FrontEnd::load(arguments.arch.features().front_end())?)?;
-            let lrp = Method::Lrp(composite).of(&graph)?;
+            let lrp = methods::Lrp(composite).of(&graph)?;
             ("lrp", load.explanation(relevance_by(lrp.as_ref()))?)
         }
         What::Train => {

@@ -141,10 +141,10 @@ fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<
 }
 
 /// A method, and its rules if it has some.
-fn title(method: &Method) -> String {
-    match method {
-        Method::Lrp(composite) => format!("rules {}", composite.name()),
-        method => method.to_string(),
+fn title(method: &dyn Method) -> String {
+    match method.rules() {
+        Some(composite) => format!("rules {}", composite.name()),
+        None => method.to_string(),
     }
 }
 
@@ -164,7 +164,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let model = Model::load(&arguments.model, &device)?;
     let settings = arguments.method.settings(&model, common.seed)?;
     let method = settings.method(&model)?;
-    let name = title(&method);
+    let name = title(method.as_ref());
     let explainer = method.of(&model.graph).with_context(|| name.clone())?;
     let reference = method.reference();
     let value = arguments
@@ -204,11 +204,11 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let recordings = dataset.len().min(arguments.recordings);
     let mut summary = json!({
         "model": arguments.model.display().to_string(), "method": method.to_string(),
-        "settings": settings.summary(&method), "reference": reference, "value": value, "recordings": recordings, "bins": bins,
+        "settings": settings.summary(method.as_ref()), "reference": reference, "value": value, "recordings": recordings, "bins": bins,
         "percentages": percentages, "counts": plan.counts,
         "curves": curves.iter().map(curve).collect::<Vec<_>>(),
     });
-    if let Method::Lrp(composite) = &method {
+    if let Some(composite) = method.rules() {
         summary["rules"] = composite.name().into();
     }
     atomic::write(

@@ -2,13 +2,13 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::thread::ScopedJoinHandle;
 
 use anyhow::{Result, bail};
 use candle_core::DType;
 use clap::ValueEnum;
 use speechlens_explain::{
-    Answers, Details, Explainer, Explanation, Input, Name, Question, Settings, TOP, contact, files,
-    show,
+    Answers, Details, Explainer, Explanation, Input, Question, Settings, TOP, contact, files, show,
 };
 use speechlens_models::Model;
 use speechlens_report::progress;
@@ -94,10 +94,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         conservation: arguments.conservation,
     };
     let explainer = |settings: Settings| {
-        if arguments.explain_rules && settings.name != Name::Lrp {
+        if arguments.explain_rules && !settings.method.has("rules") {
             bail!(
                 "--explain-rules, --conservation and --layer are for the method lrp, not {}: leave them out",
-                settings.name
+                settings.method.name
             );
         }
         let place = (&device, dtype);
@@ -109,7 +109,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             place,
         )?)
     };
-    let settings = arguments.method.settings(common.seed);
+    let settings = arguments.method.settings(common.seed)?;
     let explainers: Vec<Explainer> = settings.into_iter().map(explainer).collect::<Result<_>>()?;
     if arguments.explain_rules {
         for explainer in &explainers {
@@ -129,39 +129,50 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let mut sheet = contact::Sheet::default();
     let mut given = arguments.strictness.inputs(found.len());
     let mut inputs = Vec::new();
-    for (Found { path, .. }, folder) in found.iter().zip(&folders) {
-        let read = arguments.reading.read(&reader, path);
-        let Some(input) = given.take(path, read)? else {
-            continue;
-        };
-        let answers = explain(&explainers, &input, &arguments.model, common)?;
-        let explanations: Vec<Explanation> = explainers
-            .iter()
-            .zip(&answers)
-            .map(|(explainer, answers)| Explanation { explainer, answers })
-            .collect();
-        let model_name = arguments.model.display().to_string();
-        for (explanation, way) in explanations.iter().zip(&ways) {
-            let folder = match explanations.len() {
-                1 => folder.clone(),
-                _ => folder.join(way),
-            };
-            files::write(&folder, &model_name, &input, explanation, arguments.top)?;
+    let to = Writing {
+        model: &arguments.model,
+        explainers: &explainers,
+        ways: &ways,
+        top: arguments.top,
+    };
+    // An input's files are written while the next one is explained.
+    std::thread::scope(|scope| {
+        let mut finish = |written: Written| -> Result<()> {
+            let (input, answers, folder) = written;
             if arguments.conservation {
-                let table = show::conservation(&explanation.answers.conservation);
-                writeln!(std::io::stdout(), "{}", table.text())?;
+                for answers in &answers {
+                    let table = show::conservation(&answers.conservation);
+                    writeln!(std::io::stdout(), "{}", table.text())?;
+                }
             }
+            if found.len() > 1 {
+                let below = folder.strip_prefix(output).unwrap_or(folder);
+                sheet.add(&input, &to.explanations(&answers), below, &ways)?;
+            }
+            if !common.quiet {
+                say(&model, &input, &answers[0], folder)?;
+            }
+            inputs.push(input);
+            Ok(())
+        };
+        let mut writing = None;
+        for (Found { path, .. }, folder) in found.iter().zip(&folders) {
+            let read = arguments.reading.read(&reader, path);
+            let Some(input) = given.take(path, read)? else {
+                continue;
+            };
+            let answers = explain(&explainers, &input, &arguments.model, common)?;
+            if let Some(before) = writing.take() {
+                finish(join(before)?)?;
+            }
+            let to = &to;
+            writing = Some(scope.spawn(move || to.write(input, answers, folder)));
         }
-        files::write_page(folder, &model_name, &input, &explanations, arguments.top)?;
-        if found.len() > 1 {
-            let below = folder.strip_prefix(output).unwrap_or(folder);
-            sheet.add(&input, &explanations, below, &ways)?;
+        match writing {
+            Some(last) => finish(join(last)?),
+            None => Ok(()),
         }
-        if !common.quiet {
-            say(&model, &input, &answers[0], folder)?;
-        }
-        inputs.push(input);
-    }
+    })?;
     if found.len() > 1 && !inputs.is_empty() {
         let model_name = arguments.model.display().to_string();
         let page = sheet.page(&model, &model_name, &inputs)?;
@@ -174,6 +185,52 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     given.end()
 }
 
+/// Where the files of inputs go, and how they are explained.
+struct Writing<'a> {
+    model: &'a Path,
+    explainers: &'a [Explainer],
+    ways: &'a [String],
+    top: f64,
+}
+
+/// An input, what each way found of it, and the folder that tells.
+type Written<'a> = (Input, Vec<Answers>, &'a Path);
+
+impl Writing<'_> {
+    fn explanations<'a>(&'a self, answers: &'a [Answers]) -> Vec<Explanation<'a>> {
+        let ways = self.explainers.iter().zip(answers);
+        ways.map(|(explainer, answers)| Explanation::new(explainer, answers, self.top))
+            .collect()
+    }
+
+    fn write<'f>(
+        &self,
+        input: Input,
+        answers: Vec<Answers>,
+        folder: &'f Path,
+    ) -> Result<Written<'f>> {
+        let model_name = self.model.display().to_string();
+        let explanations = self.explanations(&answers);
+        for (explanation, way) in explanations.iter().zip(self.ways) {
+            let folder = match explanations.len() {
+                1 => folder.to_owned(),
+                _ => folder.join(way),
+            };
+            files::write(&folder, &model_name, &input, explanation)?;
+        }
+        files::write_page(folder, &model_name, &input, &explanations)?;
+        drop(explanations);
+        Ok((input, answers, folder))
+    }
+}
+
+fn join<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    match thread.join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
 fn named(model: &Path, error: speechlens_explain::Error) -> anyhow::Error {
     anyhow::Error::msg(error.to_string().replace(
         "class of the model",
@@ -183,9 +240,10 @@ fn named(model: &Path, error: speechlens_explain::Error) -> anyhow::Error {
 
 /// The rules, or the method that has none.
 fn name(explainer: &Explainer) -> String {
-    match explainer.method() {
-        speechlens_attribution::Method::Lrp(composite) => composite.name().to_owned(),
-        method => method.to_string(),
+    let method = explainer.method();
+    match method.rules() {
+        Some(composite) => composite.name().to_owned(),
+        None => method.to_string(),
     }
 }
 

@@ -3,7 +3,10 @@
 use anyhow::Result;
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use speechlens_explain::{Name, RULES_OF_LEVELS, Settings};
+use serde::Serialize;
+use serde_json::json;
+use speechlens_attribution::methods::{Entry, IntegratedGradients, METHODS, SmoothGrad, named};
+use speechlens_explain::{RULES_OF_LEVELS, Settings};
 use speechlens_models::Model;
 
 use crate::common::at_least_one;
@@ -14,7 +17,7 @@ use crate::rules;
 pub struct One {
     /// How to explain.
     #[arg(long, default_value = "lrp", value_parser = names())]
-    method: Name,
+    method: &'static Entry,
     #[command(flatten)]
     rules: rules::Arguments,
     #[command(flatten)]
@@ -26,7 +29,7 @@ pub struct One {
 pub struct Several {
     /// How to explain; several ways, with commas between, are shown side by side.
     #[arg(long, default_value = "lrp", value_delimiter = ',', value_parser = names())]
-    method: Vec<Name>,
+    method: Vec<&'static Entry>,
     #[arg(long, value_name = "PRESET|FILE.toml", value_delimiter = ',', help = rules_help())]
     rules: Vec<String>,
     #[command(flatten)]
@@ -41,7 +44,7 @@ fn rules_help() -> String {
 }
 
 /// The settings of methods other than layer-wise relevance propagation.
-#[derive(clap::Args)]
+#[derive(clap::Args, Serialize)]
 struct Tuning {
     /// What counts as "nothing here" for gradient-times-input, integrated-gradients and occlusion: a value, or an .npy file of
     /// one input's shape, such as the mean of your data. Else silence, −80, for spectrograms, and 0 for others. (That of LRP
@@ -49,13 +52,13 @@ struct Tuning {
     #[arg(long, value_name = "X|FILE.npy", allow_hyphen_values = true)]
     reference: Option<String>,
     /// Steps of integrated-gradients from the reference to the input.
-    #[arg(long, default_value_t = 50, value_parser = at_least_one, value_name = "N")]
+    #[arg(long, default_value_t = IntegratedGradients::default().steps, value_parser = at_least_one, value_name = "N")]
     steps: usize,
     /// Noisy copies of the input that smoothgrad takes the mean over.
-    #[arg(long, default_value_t = 25, value_parser = at_least_one, value_name = "N")]
+    #[arg(long, default_value_t = SmoothGrad::default().samples, value_parser = at_least_one, value_name = "N")]
     samples: usize,
     /// The standard deviation of smoothgrad's noise, as a share of each input's range.
-    #[arg(long, default_value_t = 0.1, value_parser = not_negative, value_name = "X")]
+    #[arg(long, default_value_t = SmoothGrad::default().noise, value_parser = not_negative, value_name = "X")]
     noise: f64,
     /// The sides of occlusion's patches along the input's last axes: bands and frames, or samples. Else about a 14th of each
     /// axis.
@@ -69,7 +72,8 @@ struct Tuning {
     score: Watched,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 enum Watched {
     /// The class's logit.
     Logit,
@@ -77,9 +81,11 @@ enum Watched {
     Probability,
 }
 
-fn names() -> impl TypedValueParser<Value = Name> {
-    let names = Name::ALL.map(|name| PossibleValue::new(name.as_str()).help(name.summary()));
-    PossibleValuesParser::new(names).try_map(|name| name.parse())
+fn names() -> impl TypedValueParser<Value = &'static Entry> {
+    let names = METHODS
+        .iter()
+        .map(|entry| PossibleValue::new(entry.name).help(entry.summary));
+    PossibleValuesParser::new(names).try_map(|name| named(&name))
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
@@ -90,48 +96,47 @@ fn not_negative(text: &str) -> Result<f64, String> {
 }
 
 impl Tuning {
-    fn settings(&self, name: Name, rules: Option<String>, rest: (&rules::Bounds, u64)) -> Settings {
-        let (bounds, seed) = rest;
-        Settings {
-            name,
-            rules,
-            bounds: bounds.bounds,
-            reference: self.reference.clone(),
-            steps: self.steps,
-            samples: self.samples,
-            noise: self.noise,
-            patch: self.patch.clone(),
-            stride: self.stride.clone(),
-            by_probability: self.score == Watched::Probability,
-            seed,
+    fn settings(
+        &self,
+        method: &'static Entry,
+        rules: Option<&str>,
+        (bounds, seed): (&rules::Bounds, u64),
+    ) -> Result<Settings> {
+        let mut settings = Settings::new(method.name, json!(self))?
+            .with("bounds", json!(bounds.bounds))
+            .with("seed", seed);
+        if let Some(rules) = rules {
+            settings = settings.with("rules", rules);
         }
+        Ok(settings)
     }
 }
 
 impl One {
     /// The method with its settings, for a model; the seed decides its random choices.
     pub fn settings(&self, model: &Model, seed: u64) -> Result<Settings> {
-        let rules = self.rules.name(&model.front_end()?).to_owned();
+        let front_end = model.front_end()?;
+        let rules = self.rules.name(&front_end);
         let rest = (&self.rules.bounds, seed);
-        Ok(self.tuning.settings(self.method, Some(rules), rest))
+        self.tuning.settings(self.method, Some(rules), rest)
     }
 }
 
 impl Several {
     /// Every method with its settings; layer-wise relevance propagation once by each of the rules.
-    pub fn settings(&self, seed: u64) -> Vec<Settings> {
+    pub fn settings(&self, seed: u64) -> Result<Vec<Settings>> {
         let rest = (&self.bounds, seed);
         let mut all = Vec::new();
-        for name in &self.method {
-            match (name, self.rules.as_slice()) {
-                (Name::Lrp, [_, ..]) => all.extend(
-                    self.rules
-                        .iter()
-                        .map(|rules| self.tuning.settings(*name, Some(rules.clone()), rest)),
-                ),
-                _ => all.push(self.tuning.settings(*name, None, rest)),
+        for method in &self.method {
+            match self.rules.as_slice() {
+                rules @ [_, ..] if method.has("rules") => {
+                    for rules in rules {
+                        all.push(self.tuning.settings(method, Some(rules), rest)?);
+                    }
+                }
+                _ => all.push(self.tuning.settings(method, None, rest)?),
             }
         }
-        all
+        Ok(all)
     }
 }

@@ -130,7 +130,7 @@ impl Augmentation {
         dataset: &Dataset,
         targets: &[u32],
         graph: &Graph,
-        method: &Method,
+        method: &dyn Method,
         path: &Path,
         batch: usize,
         device: &Device,
@@ -227,7 +227,7 @@ fn fingerprint(graph: &Graph) -> Result<String> {
 }
 
 /// What tells a method and its settings from others.
-fn described(method: &Method) -> String {
+fn described(method: &dyn Method) -> String {
     let settings = blake3::hash(format!("{method:?}").as_bytes()).to_hex();
     format!("{method} ({settings})")
 }

@@ -22,7 +22,7 @@ pub struct Step {
 /// way, evenly apart, the last with all weights random. `progress` is told how many steps are done.
 pub fn randomization(
     graph: &Graph,
-    method: &Method,
+    method: &dyn Method,
     input: &Tensor,
     targets: &[u32],
     steps: usize,

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{Device, Tensor};
-use speechlens_attribution::Method;
+use speechlens_attribution::{Method, methods};
 use speechlens_eval::Dataset;
 use speechlens_eval::agreement::spearman;
 use speechlens_eval::randomization::randomization;
@@ -47,13 +47,13 @@ fn input() -> Tensor {
 #[test]
 fn what_does_not_depend_on_the_input_is_robust() {
     let graph = network();
-    let of = |method: &Method, radius| {
+    let of = |method: &dyn Method, radius| {
         let method = method.of(&graph).unwrap();
         max_sensitivity(method.as_ref(), &input(), &[0, 1], radius, 5, 3).unwrap()
     };
-    assert_eq!(of(&Method::Gradient, 0.1), [0.0, 0.0]);
+    assert_eq!(of(&methods::Gradient, 0.1), [0.0, 0.0]);
     // Gradient × input moves by w δ: in proportion to the radius, and by no more than the largest noise allows.
-    let product = Method::GradientTimesInput {
+    let product = methods::GradientTimesInput {
         reference: 0.0.into(),
     };
     let (small, large) = (of(&product, 0.01), of(&product, 0.1));
@@ -77,7 +77,7 @@ fn what_does_not_depend_on_the_input_is_robust() {
         assert!(*large > 0.3 * most && *large <= most, "{large} of {most}");
     }
     // By lot nothing stays: two independent lots are √2 apart.
-    for moved in of(&Method::Random { seed: 1 }, 1e-3) {
+    for moved in of(&methods::Random { seed: 1 }, 1e-3) {
         assert!((0.8..2.2).contains(&moved), "{moved}");
     }
 }
@@ -96,7 +96,7 @@ fn weights_are_randomized_from_the_top_down() {
     let (seed, targets) = (9, [0, 1]);
     let steps = randomization(
         &graph,
-        &Method::Gradient,
+        &methods::Gradient,
         &input(),
         &targets,
         2,
@@ -129,7 +129,7 @@ fn weights_are_randomized_from_the_top_down() {
     // What looks at no network does not change.
     let lots = randomization(
         &graph,
-        &Method::Random { seed: 1 },
+        &methods::Random { seed: 1 },
         &input(),
         &targets,
         5,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use ndarray::{ArrayD, Axis};
-use speechlens_attribution::{Attribute, Method};
-use speechlens_lrp::{Assignment, Balance, Lrp, Start};
+use speechlens_attribution::methods::Lrp;
+use speechlens_attribution::{Attribute, Attribution, Method, Target};
+use speechlens_lrp::{Assignment, Balance};
 use speechlens_models::Model;
 
 use crate::{Error, Input, Result, Settings};
@@ -56,7 +57,7 @@ impl Question {
 pub struct Details {
     /// Layers whose output's relevance is kept.
     pub layers: Vec<String>,
-    /// Whether what becomes of relevance at every layer is kept.
+    /// Whether what becomes of relevance at every layer is kept of every window, and not of the first alone.
     pub conservation: bool,
 }
 
@@ -64,28 +65,12 @@ pub struct Details {
 pub struct Explainer {
     model: Model,
     settings: Settings,
-    method: Method,
-    how: How,
+    method: Box<dyn Method>,
+    attribute: Box<dyn Attribute>,
     question: Question,
     details: Details,
     device: Device,
     dtype: DType,
-}
-
-/// The method, ready to explain.
-enum How {
-    /// Which can tell more than relevance.
-    Lrp(Lrp),
-    Other(Box<dyn Attribute>),
-}
-
-impl How {
-    fn attribute(&self) -> &dyn Attribute {
-        match self {
-            How::Lrp(lrp) => lrp,
-            How::Other(method) => method.as_ref(),
-        }
-    }
 }
 
 /// What was found for every window of an input.
@@ -98,7 +83,7 @@ pub struct Answers {
     pub targets: Vec<u32>,
     /// By name, `[N, …]` each.
     pub layers: BTreeMap<String, ArrayD<f32>>,
-    /// By node, the output's first; if asked for.
+    /// By node, the output's first, if the method can tell: of the first window, or of all if asked for.
     pub conservation: Vec<Balance>,
     /// What relevance fails to account for, if the method can tell.
     pub completeness_gap: Option<Vec<f64>>,
@@ -165,35 +150,18 @@ impl Explainer {
         (device, dtype): (&Device, DType),
     ) -> Result<Self> {
         let method = settings.method(model)?;
+        if details != Details::default() && method.rules().is_none() {
+            return Err(Error::Setting(format!(
+                "--explain-rules, --conservation and --layer are for the method lrp, not {method}: leave them out"
+            )));
+        }
         let mut model = model.clone();
         model.graph = model.graph.to_dtype(dtype)?;
-        let named = |source| Error::Method {
-            method: match &method {
-                Method::Lrp(composite) => composite.name().to_owned(),
-                other => other.to_string(),
-            },
-            source,
-        };
-        let how = match &method {
-            Method::Lrp(composite) => {
-                How::Lrp(Lrp::new(&model.graph, composite).map_err(|error| named(error.into()))?)
-            }
-            _ if details != Details::default() => {
-                return Err(Error::Setting(format!(
-                    "--explain-rules, --conservation and --layer are for the method lrp, not {method}: leave them out"
-                )));
-            }
-            // The difference of two absolute values is not the absolute value of the difference.
-            Method::Sensitivity if matches!(question, Question::Contrast(..)) => {
-                How::Other(Method::Gradient.of(&model.graph).map_err(named)?)
-            }
-            method => How::Other(method.of(&model.graph).map_err(named)?),
-        };
         Ok(Explainer {
+            attribute: ready(method.as_ref(), &model)?,
             model,
             settings,
             method,
-            how,
             question,
             details,
             device: device.clone(),
@@ -207,8 +175,8 @@ impl Explainer {
     }
 
     /// The method.
-    pub fn method(&self) -> &Method {
-        &self.method
+    pub fn method(&self) -> &dyn Method {
+        self.method.as_ref()
     }
 
     /// The method's settings.
@@ -233,10 +201,7 @@ impl Explainer {
 
     /// The rules of each layer, if the method is layer-wise relevance propagation.
     pub fn assignments(&self) -> Option<Vec<Assignment>> {
-        match &self.how {
-            How::Lrp(lrp) => Some(lrp.assignments()),
-            How::Other(_) => None,
-        }
+        self.attribute.assignments()
     }
 
     /// The same rules with the other question, where silence is the least of all values, as in a decibel spectrogram: from silence,
@@ -246,7 +211,7 @@ impl Explainer {
     /// # Errors
     /// If the rules do not suit the network.
     pub fn other_question(&self) -> Result<Option<Explainer>> {
-        let Method::Lrp(composite) = &self.method else {
+        let Some(composite) = self.method.rules() else {
             return Ok(None);
         };
         let front_end = self.model.front_end()?;
@@ -256,16 +221,12 @@ impl Explainer {
             (now, Some((silence, [low, high]))) if silence == low && now == silence => high,
             _ => return Ok(None),
         };
-        let composite = composite.clone().with_reference(other);
-        let lrp = Lrp::new(&self.model.graph, &composite).map_err(|error| Error::Method {
-            method: composite.name().to_owned(),
-            source: error.into(),
-        })?;
+        let method = Lrp(composite.clone().with_reference(other));
         Ok(Some(Explainer {
+            attribute: ready(&method, &self.model)?,
             model: self.model.clone(),
             settings: self.settings.clone(),
-            method: Method::Lrp(composite),
-            how: How::Lrp(lrp),
+            method: Box::new(method),
             question: self.question,
             details: Details::default(),
             device: self.device.clone(),
@@ -276,16 +237,8 @@ impl Explainer {
     /// What relevance is a part of, in a window: the logit that is asked about, or the difference of two. None where a method's
     /// relevance is no part of it.
     pub fn score(&self, answers: &Answers, window: usize) -> Option<f64> {
-        match &self.method {
-            Method::Lrp(composite) if composite.options().start == Start::One => return None,
-            Method::Lrp(_)
-            | Method::GradientTimesInput { .. }
-            | Method::IntegratedGradients { .. } => {}
-            Method::Gradient
-            | Method::Sensitivity
-            | Method::SmoothGrad { .. }
-            | Method::Occlusion { .. }
-            | Method::Random { .. } => return None,
+        if !self.method.shares_score() {
+            return None;
         }
         let logit = |class: usize| f64::from(answers.logits[window][class]);
         Some(match self.question {
@@ -296,7 +249,7 @@ impl Explainer {
 
     /// Of the network, for one window.
     pub fn passes(&self) -> usize {
-        let passes = self.how.attribute().passes().total();
+        let passes = self.attribute.passes().total();
         match self.question {
             Question::Contrast(..) => 2 * passes,
             _ => passes,
@@ -319,139 +272,62 @@ impl Explainer {
         let mut values = Vec::with_capacity(input.features.len());
         for features in input.features.axis_chunks_iter(Axis(0), BATCH) {
             let features = to_tensor(features.to_owned(), &self.device)?.to_dtype(self.dtype)?;
-            let logits = self.model.graph.forward(&features)?;
-            let as_read = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-            check_finite(input, &as_read)?;
-            let windows = features.dim(0)?;
-            let of_class = |class: usize| vec![class as u32; windows];
-            let (targets, others) = match self.question {
-                Question::Predicted => (logits.argmax(1)?.to_vec1()?, None),
-                Question::Class(class) => (of_class(class), None),
-                Question::Contrast(class, other) => (of_class(class), Some(of_class(other))),
+            let books = match (self.details.conservation, answers.targets.is_empty()) {
+                (true, _) => usize::MAX,
+                (false, first) => usize::from(first),
             };
             let before = answers.targets.len() * self.passes();
-            let mut found = self.about(&features, &targets, &|done| progress(before + done))?;
-            if let Some(others) = others {
-                // Every method here but sensitivity is linear in the score, so that the relevance of a difference of logits is
-                // the difference of their relevances.
-                let half = before + windows * self.passes() / 2;
-                let against = self.about(&features, &others, &|done| progress(half + done))?;
-                found.less(against)?;
-                if matches!(self.method, Method::Sensitivity) {
-                    found.relevance = found.relevance.abs()?;
-                }
-            }
+            let found = self.about(&features, books, &|done| progress(before + done))?;
+            let logits = found.logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+            check_finite(input, &logits)?;
             values.extend(array(&found.relevance)?);
+            answers.logits.extend(logits);
             answers.append(found)?;
-            answers.logits.extend(as_read);
-            answers.targets.extend(targets);
         }
         answers.relevance = ArrayD::from_shape_vec(input.features.raw_dim(), values)
             .map_err(|error| Error::input(&input.name, error))?;
         Ok(answers)
     }
 
-    /// What became of relevance at every layer, for the first window; none if the method is not layer-wise relevance
-    /// propagation.
-    ///
-    /// # Errors
-    /// As [`Explainer::explain`].
-    pub fn books(&self, input: &Input) -> Result<Option<Vec<Balance>>> {
-        let How::Lrp(lrp) = &self.how else {
-            return Ok(None);
+    /// What the method says of a batch, with the books of so many of its windows.
+    fn about(
+        &self,
+        features: &Tensor,
+        books: usize,
+        progress: &dyn Fn(usize),
+    ) -> Result<Attribution> {
+        let details = speechlens_attribution::Details {
+            layers: self.details.layers.clone(),
+            books,
         };
-        let features = input.features.slice_axis(Axis(0), (0..1).into()).to_owned();
-        let features = to_tensor(features, &self.device)?.to_dtype(self.dtype)?;
-        let of_class = |class: u32| -> Result<Found> {
-            let detail = lrp.explain_in_detail(&features, &[class], &[])?;
-            Ok(Found {
-                relevance: detail.explanation.relevance,
-                layers: detail.layers,
-                conservation: detail.conservation,
-                completeness_gap: None,
-            })
-        };
-        Ok(Some(match self.question {
-            Question::Predicted => {
-                let logits = self.model.graph.forward(&features)?;
-                let predicted: Vec<u32> = logits.argmax(1)?.to_vec1()?;
-                of_class(predicted[0])?.conservation
-            }
-            Question::Class(class) => of_class(class as u32)?.conservation,
+        let of_class = |class: usize| vec![class as u32; features.dims()[0]];
+        let explain = |target| self.attribute.explain(features, target, &details, progress);
+        Ok(match self.question {
+            Question::Predicted => explain(Target::Predicted),
+            Question::Class(class) => explain(Target::Of(&of_class(class))),
             Question::Contrast(class, other) => {
-                let mut found = of_class(class as u32)?;
-                found.less(of_class(other as u32)?)?;
-                found.conservation
+                let pair = [&*of_class(class), &*of_class(other)];
+                self.attribute.contrast(features, pair, &details, progress)
             }
-        }))
-    }
-
-    /// The relevance of a batch for a class each.
-    fn about(&self, features: &Tensor, targets: &[u32], progress: &dyn Fn(usize)) -> Result<Found> {
-        let wanted = &self.details;
-        match &self.how {
-            How::Lrp(lrp) if *wanted != Details::default() => {
-                let layers: Vec<&str> = wanted.layers.iter().map(String::as_str).collect();
-                let detail = lrp.explain_in_detail(features, targets, &layers)?;
-                Ok(Found {
-                    relevance: detail.explanation.relevance,
-                    layers: detail.layers,
-                    conservation: match wanted.conservation {
-                        true => detail.conservation,
-                        false => Vec::new(),
-                    },
-                    completeness_gap: None,
-                })
-            }
-            how => {
-                let found = how.attribute().attribute(features, targets, progress)?;
-                Ok(Found {
-                    relevance: found.relevance,
-                    layers: BTreeMap::new(),
-                    conservation: Vec::new(),
-                    completeness_gap: found.completeness_gap,
-                })
-            }
-        }
+        }?)
     }
 }
 
-/// What was found for a batch.
-struct Found {
-    relevance: Tensor,
-    layers: BTreeMap<String, Tensor>,
-    conservation: Vec<Balance>,
-    completeness_gap: Option<Vec<f64>>,
-}
-
-impl Found {
-    /// Takes off what was found for another class.
-    fn less(&mut self, other: Found) -> Result<()> {
-        self.relevance = (&self.relevance - &other.relevance)?;
-        for (name, relevance) in &mut self.layers {
-            if let Some(other) = other.layers.get(name) {
-                *relevance = (&*relevance - other)?;
-            }
-        }
-        let less = |ours: &mut Vec<f64>, theirs: &[f64]| {
-            ours.iter_mut().zip(theirs).for_each(|(a, b)| *a -= b);
-        };
-        for (ours, theirs) in self.conservation.iter_mut().zip(&other.conservation) {
-            less(&mut ours.arrived, &theirs.arrived);
-            less(&mut ours.passed, &theirs.passed);
-            less(&mut ours.bias, &theirs.bias);
-            less(&mut ours.epsilon, &theirs.epsilon);
-        }
-        if let (Some(ours), Some(theirs)) = (&mut self.completeness_gap, &other.completeness_gap) {
-            less(ours, theirs);
-        }
-        Ok(())
-    }
+/// A method on a model's network.
+fn ready(method: &dyn Method, model: &Model) -> Result<Box<dyn Attribute>> {
+    method.of(&model.graph).map_err(|source| Error::Method {
+        method: match method.rules() {
+            Some(composite) => composite.name().to_owned(),
+            None => method.to_string(),
+        },
+        source,
+    })
 }
 
 impl Answers {
-    /// Puts another batch's layers and books behind those there are.
-    fn append(&mut self, found: Found) -> Result<()> {
+    /// Puts another batch's targets, layers and books behind those there are.
+    fn append(&mut self, found: Attribution) -> Result<()> {
+        self.targets.extend(found.targets);
         for (name, relevance) in found.layers {
             let more = ArrayD::from_shape_vec(relevance.dims(), array(&relevance)?)
                 .map_err(|error| Error::input(&name, error))?;

@@ -5,7 +5,6 @@ use std::path::Path;
 use candle_core::DType;
 use ndarray::Axis;
 use serde_json::{Value, json};
-use speechlens_attribution::Method;
 use speechlens_lrp::Balance;
 use speechlens_report::{atomic, npy};
 
@@ -25,7 +24,6 @@ pub fn write(
     model_name: &str,
     input: &Input,
     explanation: &Explanation,
-    top: f64,
 ) -> Result<()> {
     let answers = explanation.answers;
     let relevance = &answers.relevance;
@@ -45,8 +43,8 @@ pub fn write(
         let picture = explanation.picture_of(input, surest)?;
         picture.write_png(&folder.join(SUREST))?;
     }
-    if let Some(sounds) = explanation.sounds(input, top)? {
-        for (name, _, audio) in parts(&sounds, top) {
+    if let Some(sounds) = explanation.sounds(input)? {
+        for (name, _, audio) in parts(sounds, explanation.top) {
             atomic::write(&folder.join(format!("{name}.wav")), &wav(audio)?)?;
         }
     }
@@ -64,9 +62,8 @@ pub fn write_page(
     model_name: &str,
     input: &Input,
     explanations: &[Explanation],
-    top: f64,
 ) -> Result<()> {
-    let page = exhibit(model_name, input, explanations, top)?;
+    let page = exhibit(model_name, input, explanations)?;
     Ok(page.write(&folder.join("index.html"))?)
 }
 
@@ -110,7 +107,7 @@ pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Va
         "shape": answers.relevance.shape()[usize::from(input.single)..],
         "explanations": items.collect::<Vec<_>>(),
     });
-    if let Method::Lrp(composite) = method {
+    if let Some(composite) = method.rules() {
         summary["rules"] = composite.name().into();
     }
     if let Some(gap) = &answers.completeness_gap {

@@ -3,7 +3,7 @@
 //! | | subject |
 //! | --- | --- |
 //! | [`Reader`] | recordings and arrays as the network reads them: seconds, pieces, or windows that slide over a recording |
-//! | [`Settings`] | methods by name, with what suits the network where nothing is said |
+//! | [`Settings`] | a method with its options, with what suits the network where nothing is said |
 //! | [`Explainer`] | a network with a method and a [`Question`]: about what is predicted, about a class, or why this class rather than that |
 //! | [`Plane`] | the windows joined on one plane of frequency and time |
 //! | [`Sounds`] | what speaks for and against a class, to listen to |
@@ -12,7 +12,7 @@
 //! ```
 //! use candle_core::{DType, Device};
 //! use speechlens_audio::Audio;
-//! use speechlens_explain::{Details, Explainer, Explanation, Question, Reader, Reading, Settings, files};
+//! use speechlens_explain::{Details, Explainer, Explanation, Question, Reader, Reading, Settings, TOP, files};
 //! use speechlens_models::{Arch, Model, waveform_metadata};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,11 +32,11 @@
 //! let answers = explainer.explain(&input, &|_| ())?;
 //! assert_eq!(answers.relevance.shape(), [1, 8000]);
 //!
-//! let explanation = Explanation { explainer: &explainer, answers: &answers };
-//! let sounds = explanation.sounds(&input, 5.0)?.expect("the input is a recording");
+//! let explanation = Explanation::new(&explainer, &answers, TOP);
+//! let sounds = explanation.sounds(&input)?.expect("the input is a recording");
 //! assert_eq!(sounds.supporting.samples.len(), 8000);
 //! let folder = tempfile::tempdir()?;
-//! files::write_page(folder.path(), "random", &input, &[explanation], 5.0)?;
+//! files::write_page(folder.path(), "random", &input, &[explanation])?;
 //! assert!(folder.path().join("index.html").exists());
 //! # Ok(())
 //! # }
@@ -56,6 +56,6 @@ pub use error::{Error, Result};
 pub use explainer::{Answers, Details, Explainer, Question, answer, logits};
 pub use input::{Heard, Input, Reader, Reading};
 pub use plane::Plane;
-pub use settings::{Name, RULES_OF_LEVELS, Settings, composite, default_rules, suiting_rules};
+pub use settings::{RULES_OF_LEVELS, Settings, composite, default_rules, suiting_rules};
 pub use show::Explanation;
 pub use sound::{Sounds, TOP};

@@ -2,9 +2,9 @@
 
 use std::io::Cursor;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use ndarray::{ArrayView2, ArrayViewD, Axis, Ix1, Ix2};
-use speechlens_attribution::Method;
 use speechlens_audio::{Audio, to_writer};
 use speechlens_lrp::{Assignment, Balance};
 use speechlens_models::Model;
@@ -29,14 +29,29 @@ pub struct Explanation<'a> {
     pub explainer: &'a Explainer,
     /// What it found.
     pub answers: &'a Answers,
+    /// How many percent of the bins, the most relevant ones, [`Sounds::without_top`] lacks.
+    pub top: f64,
+    /// Made when first asked for.
+    sounds: OnceLock<Option<Sounds>>,
 }
 
-impl Explanation<'_> {
+impl<'a> Explanation<'a> {
+    /// A way and what it found; of sounds that lack the most relevant bins, `top` percent of them are gone.
+    pub fn new(explainer: &'a Explainer, answers: &'a Answers, top: f64) -> Self {
+        Explanation {
+            explainer,
+            answers,
+            top,
+            sounds: OnceLock::new(),
+        }
+    }
+
     /// `lrp epsilon-plus-silence`, `occlusion`, ….
     pub fn name(&self) -> String {
-        match self.explainer.method() {
-            Method::Lrp(composite) => format!("lrp {}", composite.name()),
-            method => method.to_string(),
+        let method = self.explainer.method();
+        match method.rules() {
+            Some(composite) => format!("{method} {}", composite.name()),
+            None => method.to_string(),
         }
     }
 
@@ -107,12 +122,16 @@ impl Explanation<'_> {
     ///
     /// # Errors
     /// If the recording is empty or not finite.
-    pub fn sounds(&self, input: &Input, top: f64) -> Result<Option<Sounds>> {
-        let plane = Plane::joined(input, self.answers.relevance.view())?;
-        match (&input.heard, plane) {
-            (Some(heard), Some(plane)) => Ok(Some(Sounds::new(heard, &plane, top)?)),
-            _ => Ok(None),
+    pub fn sounds(&self, input: &Input) -> Result<Option<&Sounds>> {
+        if let Some(sounds) = self.sounds.get() {
+            return Ok(sounds.as_ref());
         }
+        let plane = Plane::joined(input, self.answers.relevance.view())?;
+        let sounds = match (&input.heard, plane) {
+            (Some(heard), Some(plane)) => Some(Sounds::new(heard, &plane, self.top)?),
+            _ => None,
+        };
+        Ok(self.sounds.get_or_init(|| sounds).as_ref())
     }
 
     /// The class that most windows are taken for, how many are, and of these the one whose answer is the surest.
@@ -175,7 +194,7 @@ impl Explanation<'_> {
     }
 
     /// The figures of the page: a recording's windows joined, or an array's each on its own.
-    fn figures(&self, input: &Input, top: f64) -> Result<Vec<Figure>> {
+    fn figures(&self, input: &Input) -> Result<Vec<Figure>> {
         let relevance = self.answers.relevance.view();
         let other = self.explainer.other_question()?;
         let other = other
@@ -193,12 +212,12 @@ impl Explanation<'_> {
                 if let Some((explainer, answers)) = &other
                     && let Some(plane) = Plane::joined(input, answers.relevance.view())?
                 {
-                    let other = Explanation { explainer, answers };
+                    let other = Explanation::new(explainer, answers, self.top);
                     figure.other = Some(other.aside(input, &plane, 0..input.len()));
                     figure.question = self.asks();
                 }
-                if let Some(heard) = &input.heard {
-                    figure.sounds = playable(&Sounds::new(heard, &plane, top)?, top)?;
+                if let Some(sounds) = self.sounds(input)? {
+                    figure.sounds = playable(sounds, self.top)?;
                 }
                 vec![figure]
             }
@@ -214,7 +233,7 @@ impl Explanation<'_> {
                     figure.account = self.account(input, window..window + 1);
                     if let Some((explainer, answers)) = &other {
                         let plane = Plane::of_window(input, answers.relevance.view(), window)?;
-                        let other = Explanation { explainer, answers };
+                        let other = Explanation::new(explainer, answers, self.top);
                         figure.other = Some(other.aside(input, &plane, window..window + 1));
                         figure.question = self.asks();
                     }
@@ -247,9 +266,10 @@ impl Explanation<'_> {
             let table = rules(&self.name(), assignments);
             tables.push(Fold::new("Which rule each layer got", &table)?);
         }
-        if let Some(books) = self.explainer.books(input)? {
+        if !self.answers.conservation.is_empty() {
             let summary = "What each layer did with the relevance that reached it (conservation)";
-            tables.push(Fold::new(summary, &conservation(&books))?);
+            let table = conservation(&self.answers.conservation);
+            tables.push(Fold::new(summary, &table)?);
         }
         if let Some(gap) = &self.answers.completeness_gap {
             let rows = gap
@@ -478,17 +498,11 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The page: what the network answered to an input, and why, explained in several ways. `model` is what the model is called; of
-/// sounds that lack the most relevant bins, `top` percent of them are gone.
+/// The page: what the network answered to an input, and why, explained in several ways. `model` is what the model is called.
 ///
 /// # Errors
 /// If there is no explanation, or a value is not finite.
-pub fn exhibit(
-    model_name: &str,
-    input: &Input,
-    explanations: &[Explanation],
-    top: f64,
-) -> Result<Exhibit> {
+pub fn exhibit(model_name: &str, input: &Input, explanations: &[Explanation]) -> Result<Exhibit> {
     let Some(first) = explanations.first() else {
         return Err(Error::Setting("there is nothing to show".into()));
     };
@@ -496,7 +510,7 @@ pub fn exhibit(
     let answers = likeliest(model, input, first.answers);
     let mut figures = Vec::new();
     for explanation in explanations {
-        figures.extend(explanation.figures(input, top)?);
+        figures.extend(explanation.figures(input)?);
     }
     let (class, probability) = &answers[0];
     let windows = match input.sounding().count() {

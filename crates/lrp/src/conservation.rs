@@ -34,14 +34,34 @@ impl Balance {
     }
 }
 
-/// What a layer's shares did not pass on.
-#[derive(Default)]
+/// What a layer's shares did not pass on, of the first inputs.
 pub(crate) struct Ledger {
+    inputs: usize,
     bias: Option<Vec<f64>>,
     epsilon: Option<Vec<f64>>,
 }
 
 impl Ledger {
+    /// An empty one for so many inputs, the first.
+    pub fn new(inputs: usize) -> Self {
+        Ledger {
+            inputs,
+            bias: None,
+            epsilon: None,
+        }
+    }
+
+    /// The part of a tensor that is booked, in f64.
+    fn part(&self, tensor: &Tensor) -> Result<Tensor> {
+        let count = self.inputs.min(tensor.dim(0)?);
+        Ok(tensor.narrow(0, 0, count)?.to_dtype(DType::F64)?)
+    }
+
+    /// The sum over each input's values.
+    pub fn totals(&self, relevance: &Tensor) -> Result<Vec<f64>> {
+        totals(&self.part(relevance)?)
+    }
+
     /// Books a share: `R_k / (z_k + ε s(z_k))` times the bias, and times `ε s(z_k)`.
     pub fn share(
         &mut self,
@@ -50,19 +70,23 @@ impl Ledger {
         bias: Option<&Tensor>,
         epsilon: f64,
     ) -> Result<()> {
-        let quotient = quotient.to_dtype(DType::F64)?;
+        let inputs = quotient.dim(0)?;
+        let quotient = self.part(quotient)?;
         if let Some(bias) = bias {
-            let bias = bias.to_dtype(DType::F64)?;
+            let bias = match bias.rank() == quotient.rank() && bias.dim(0)? == inputs {
+                true => self.part(bias)?,
+                false => bias.to_dtype(DType::F64)?,
+            };
             add(&mut self.bias, totals(&quotient.broadcast_mul(&bias)?)?);
         }
-        let stabilizer = stabilizer(&z.to_dtype(DType::F64)?, epsilon)?;
+        let stabilizer = stabilizer(&self.part(z)?, epsilon)?;
         add(&mut self.epsilon, totals(&(quotient * stabilizer)?)?);
         Ok(())
     }
 
-    /// What the bias and ε took of each of `batch` inputs.
-    pub fn close(self, batch: usize) -> [Vec<f64>; 2] {
-        [self.bias, self.epsilon].map(|taken| taken.unwrap_or(vec![0.0; batch]))
+    /// What the bias and ε took of each input.
+    pub fn close(self) -> [Vec<f64>; 2] {
+        [self.bias, self.epsilon].map(|taken| taken.unwrap_or(vec![0.0; self.inputs]))
     }
 }
 
@@ -77,7 +101,6 @@ fn add(total: &mut Option<Vec<f64>>, values: Vec<f64>) {
 }
 
 /// The sum over each input's values.
-pub(crate) fn totals(relevance: &Tensor) -> Result<Vec<f64>> {
-    let relevance = relevance.to_dtype(DType::F64)?.flatten_from(1)?;
-    Ok(relevance.sum(1)?.to_vec1()?)
+fn totals(relevance: &Tensor) -> Result<Vec<f64>> {
+    Ok(relevance.flatten_from(1)?.sum(1)?.to_vec1()?)
 }

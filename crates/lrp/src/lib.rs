@@ -147,4 +147,4 @@ pub use composite::{BatchNormalization, Bias, Composite, Options, PRESETS, Row, 
 pub use conservation::Balance;
 pub use error::{Error, Result};
 pub use rule::{InputMap, Rule, STABILIZER, Share, Sign, Term, WeightMap};
-pub use sweep::{Assignment, Detail, Explanation, Lrp};
+pub use sweep::{Assignment, Detail, Explanation, Forward, Lrp};

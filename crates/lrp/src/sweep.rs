@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use speechlens_nn::kernels::pointwise::{product, quotient, sum};
 use speechlens_nn::{Graph, Node, NodeId, Structure, Trace, parts, reshaped};
 
-use crate::conservation::{Balance, Ledger, totals};
+use crate::conservation::{Balance, Ledger};
 use crate::layer::{Layer, WeightMaps};
 use crate::plan::Plan;
 use crate::{Composite, Error, Result, Start};
@@ -46,8 +46,24 @@ pub struct Lrp {
     maps: WeightMaps,
 }
 
+/// A forward pass that sweeps may start from.
+#[derive(Clone)]
+pub struct Forward {
+    trace: Trace,
+    logits: Tensor,
+}
+
+impl Forward {
+    /// What the network gave, `[N, classes]`.
+    pub fn logits(&self) -> &Tensor {
+        &self.logits
+    }
+}
+
 /// What a detailed sweep writes down.
 struct Record {
+    /// Of how many inputs, the first, there are books.
+    books: usize,
     /// The nodes asked for, with the names that they were asked by.
     wanted: BTreeMap<NodeId, Vec<String>>,
     layers: BTreeMap<String, Tensor>,
@@ -96,7 +112,8 @@ impl Lrp {
     /// # Errors
     /// If there is not one target an input, or a target is no class.
     pub fn explain(&self, input: &Tensor, targets: &[u32]) -> Result<Explanation> {
-        self.run(input, targets, None)
+        let detail = self.sweep_from(self.forward(input)?, targets, &[], 0)?;
+        Ok(detail.explanation)
     }
 
     /// [`Lrp::explain`], with the relevance of some layers' outputs and with what became of relevance at every node. Takes
@@ -113,6 +130,33 @@ impl Lrp {
         targets: &[u32],
         layers: &[&str],
     ) -> Result<Detail> {
+        self.sweep_from(self.forward(input)?, targets, layers, usize::MAX)
+    }
+
+    /// The forward pass of a batch `[N, …]`.
+    ///
+    /// # Errors
+    /// If the batch does not suit the network.
+    pub fn forward(&self, input: &Tensor) -> Result<Forward> {
+        let is_read = |node: NodeId| self.plan.steps[node.index()].is_read;
+        let trace = self.plan.graph.trace_of(&input.detach(), is_read)?;
+        let logits = trace.logits()?.clone();
+        Ok(Forward { trace, logits })
+    }
+
+    /// The sweep back from a forward pass, with the relevance of some layers' outputs, and with what became of relevance at every
+    /// node for so many inputs, the first: the other ones cost nothing more.
+    ///
+    /// # Errors
+    /// As [`Lrp::explain`] and [`Lrp::explain_in_detail`].
+    pub fn sweep_from(
+        &self,
+        forward: Forward,
+        targets: &[u32],
+        layers: &[&str],
+        books: usize,
+    ) -> Result<Detail> {
+        let Forward { trace, logits } = forward;
         let mut wanted = BTreeMap::<NodeId, Vec<String>>::new();
         for layer in layers {
             let is_layer = |place: &NodeId| *place != self.plan.graph.architecture().input();
@@ -127,30 +171,19 @@ impl Lrp {
             })?;
             wanted.entry(place).or_default().push((*layer).to_owned());
         }
+        let start = self.start(&logits, targets)?;
         let mut record = Record {
+            books: books.min(targets.len()),
             wanted,
             layers: BTreeMap::new(),
             conservation: Vec::new(),
         };
-        let explanation = self.run(input, targets, Some(&mut record))?;
+        let relevance = self.sweep(trace, start, &mut record)?;
         Ok(Detail {
-            explanation,
+            explanation: Explanation { logits, relevance },
             layers: record.layers,
             conservation: record.conservation,
         })
-    }
-
-    fn run(
-        &self,
-        input: &Tensor,
-        targets: &[u32],
-        record: Option<&mut Record>,
-    ) -> Result<Explanation> {
-        let is_read = |node: NodeId| self.plan.steps[node.index()].is_read;
-        let trace = self.plan.graph.trace_of(&input.detach(), is_read)?;
-        let logits = trace.logits()?.clone();
-        let relevance = self.sweep(trace, self.start(&logits, targets)?, record)?;
-        Ok(Explanation { logits, relevance })
     }
 
     /// The output's relevance: the target's logit, or 1, and 0 elsewhere.
@@ -177,12 +210,7 @@ impl Lrp {
     }
 
     /// Carries the output's relevance back to the input, and forgets what it has passed.
-    fn sweep(
-        &self,
-        mut trace: Trace,
-        start: Tensor,
-        mut record: Option<&mut Record>,
-    ) -> Result<Tensor> {
+    fn sweep(&self, mut trace: Trace, start: Tensor, record: &mut Record) -> Result<Tensor> {
         let graph = &self.plan.graph;
         let input = graph.architecture().input();
         let mut relevance: Vec<Option<Tensor>> = vec![None; self.plan.steps.len()];
@@ -194,9 +222,12 @@ impl Lrp {
             let Some(output) = relevance[id.index()].take() else {
                 continue;
             };
-            let passed = match record.as_deref_mut() {
-                None => self.pass(&trace, id, node, &output, None)?,
-                Some(record) => self.pass_recorded(&trace, id, node, &output, record)?,
+            for name in record.wanted.get(&id).into_iter().flatten() {
+                record.layers.insert(name.clone(), output.clone());
+            }
+            let passed = match record.books {
+                0 => self.pass(&trace, id, node, &output, None)?,
+                _ => self.pass_recorded(&trace, id, node, &output, record)?,
             };
             trace.forget(id);
             for (read, passed) in node.inputs.iter().zip(passed) {
@@ -261,18 +292,18 @@ impl Lrp {
         output: &Tensor,
         record: &mut Record,
     ) -> Result<Vec<Tensor>> {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new(record.books);
         let passed = self.pass(trace, id, node, output, Some(&mut ledger))?;
-        let arrived = totals(output)?;
+        let arrived = ledger.totals(output)?;
         let mut total = vec![0.0; arrived.len()];
         for passed in &passed {
-            let of_branch = totals(passed)?;
+            let of_branch = ledger.totals(passed)?;
             total
                 .iter_mut()
                 .zip(of_branch)
                 .for_each(|(total, of)| *total += of);
         }
-        let [bias, epsilon] = ledger.close(arrived.len());
+        let [bias, epsilon] = ledger.close();
         record.conservation.push(Balance {
             node: node.name.clone(),
             kind: node.op.kind(),
@@ -282,9 +313,6 @@ impl Lrp {
             bias,
             epsilon,
         });
-        for name in record.wanted.get(&id).into_iter().flatten() {
-            record.layers.insert(name.clone(), output.clone());
-        }
         Ok(passed)
     }
 }

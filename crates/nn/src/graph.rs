@@ -213,6 +213,7 @@ pub struct Graph {
 }
 
 /// What nodes gave in one forward pass.
+#[derive(Clone)]
 pub struct Trace {
     nodes: Arc<Architecture>,
     shapes: Vec<Shape>,

@@ -9,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use candle_core::DType;
 use serde::Deserialize;
 use serde_json::json;
+use speechlens_attribution::methods::METHODS;
 use speechlens_audio::read_bytes;
 use speechlens_explain::show::exhibit;
 use speechlens_explain::{
-    Answers, Details, Explainer, Explanation, Name, Question, Reader, Reading, Settings, TOP,
+    Answers, Details, Explainer, Explanation, Question, Reader, Reading, Settings, TOP,
 };
 use speechlens_frontend::Length;
 
@@ -34,7 +35,10 @@ pub async fn model(State(shared): State<Arc<Shared>>) -> Response {
         limits,
         ..
     } = &shared.service;
-    let methods = Name::ALL.map(|name| json!({ "name": name.as_str(), "summary": name.summary() }));
+    let methods: Vec<_> = METHODS
+        .iter()
+        .map(|entry| json!({ "name": entry.name, "summary": entry.summary }))
+        .collect();
     json_text(
         json!({
             "name": name, "arch": model.arch.to_string(), "classes": model.classes, "methods": methods, "rules": shared.rules,
@@ -170,10 +174,7 @@ fn make(shared: &Shared, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal> {
     let question = question.map_err(|error| wrong(&error))?;
     let mut explainers = Vec::new();
     for way in ways(&wish.ways, &shared.rules).map_err(|error| wrong(&error))? {
-        let settings = Settings {
-            seed: service.seed,
-            ..way
-        };
+        let settings = way.with("seed", service.seed);
         let place = (device, DType::F32);
         let explainer = Explainer::new(model, settings, question, Details::default(), place);
         explainers.push(explainer.map_err(|error| wrong(&error))?);
@@ -186,9 +187,9 @@ fn make(shared: &Shared, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal> {
     let explanations: Vec<Explanation> = explainers
         .iter()
         .zip(&answers)
-        .map(|(explainer, answers)| Explanation { explainer, answers })
+        .map(|(explainer, answers)| Explanation::new(explainer, answers, TOP))
         .collect();
-    let page = exhibit(&service.name, &input, &explanations, TOP).map_err(|error| wrong(&error))?;
+    let page = exhibit(&service.name, &input, &explanations).map_err(|error| wrong(&error))?;
     page.json().map_err(|error| wrong(&error))
 }
 
@@ -216,11 +217,7 @@ fn ways(text: &str, known: &[&str]) -> Result<Vec<Settings>, String> {
                     known.join(", ")
                 ));
             }
-            Ok(Settings {
-                name: name.parse()?,
-                rules: rules.map(str::to_owned),
-                ..Settings::default()
-            })
+            Settings::new(name, json!({ "rules": rules })).map_err(|error| error.to_string())
         })
         .collect()
 }

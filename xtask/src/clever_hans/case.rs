@@ -11,7 +11,6 @@ use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use speechlens_attribution::Method;
 use speechlens_audio::FLOOR_DB;
 use speechlens_data::{
     Artifact, Corpus, Parameters, Planted, Recording, Sex, Sizes, Speakers, Split, Store,
@@ -395,10 +394,10 @@ impl<'a> Bench<'a> {
             };
             judged.push(Judged {
                 method: named.name.to_owned(),
-                rules: match &named.method {
-                    Method::Lrp(composite) => Some(composite.name().to_owned()),
-                    _ => None,
-                },
+                rules: named
+                    .method
+                    .rules()
+                    .map(|composite| composite.name().to_owned()),
                 mass: mean(|found| found.mass),
                 rank: mean(|found| found.rank),
                 average_precision: mean(|found| found.average_precision),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
-use speechlens_attribution::Method;
+use speechlens_attribution::{Method, methods};
 use speechlens_lrp::Composite;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
@@ -63,7 +63,7 @@ const RULES: [(&str, &str); 9] = [
 /// What both sides compute.
 enum Item {
     Logits,
-    Explanation(String, Method),
+    Explanation(String, Box<dyn Method>),
     Training,
 }
 
@@ -71,18 +71,18 @@ impl Item {
     fn all(subject: &Subject) -> Result<Vec<Item>> {
         let mut items = vec![
             Item::Logits,
-            Item::Explanation("gradient".into(), Method::Gradient),
+            Item::Explanation("gradient".into(), Box::new(methods::Gradient)),
             Item::Training,
         ];
         for (rule, text) in RULES {
             let composite = Composite::parse(text, Path::new(rule))?.with_bounds(subject.bounds);
             let name = format!("LRP, {rule}");
-            items.push(Item::Explanation(name, Method::Lrp(composite)));
+            items.push(Item::Explanation(name, Box::new(methods::Lrp(composite))));
         }
         for preset in &subject.presets {
             let composite = Composite::preset(preset)?;
             let name = format!("LRP, {preset}");
-            items.push(Item::Explanation(name, Method::Lrp(composite)));
+            items.push(Item::Explanation(name, Box::new(methods::Lrp(composite))));
         }
         Ok(items)
     }

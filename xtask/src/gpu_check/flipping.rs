@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
-use speechlens_attribution::Method;
+use speechlens_attribution::{Method, methods};
 use speechlens_eval::flip::{Curve, Order, Plan, Point, flip, relevance_by};
 use speechlens_lrp::Composite;
 use speechlens_report::progress;
@@ -37,7 +37,7 @@ pub fn check(arguments: &Arguments, device: &Device) -> Result<Found> {
         let preset = subject.presets.last().context("there is no preset")?;
         let curves = |device: &Device, before: usize| -> Result<Vec<Curve>> {
             let graph = subject.graph(device, DType::F32)?;
-            let lrp = Method::Lrp(Composite::preset(preset)?).of(&graph)?;
+            let lrp = methods::Lrp(Composite::preset(preset)?).of(&graph)?;
             let done = |passes: usize| bar.set_position((before + passes) as u64);
             let explain = relevance_by(lrp.as_ref());
             let samples = subject.samples.as_ref();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use candle_core::Device;
-use speechlens_attribution::Method;
+use speechlens_attribution::{Method, methods};
 use speechlens_eval::flip::relevance_by;
 use speechlens_eval::throughput::Load;
 use speechlens_lrp::Composite;
@@ -114,7 +114,7 @@ fn measure(arguments: &Arguments, pass: Pass, device: &Device) -> Result<f64> {
         })?,
         What::Lrp(rules) => {
             let composite = Composite::parse(rules.composite(), Path::new(rules.name()))?;
-            let lrp = Method::Lrp(composite).of(&graph)?;
+            let lrp = methods::Lrp(composite).of(&graph)?;
             load.explanation(relevance_by(lrp.as_ref()))?
         }
     })

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use candle_core::{DType, Device};
-use speechlens_attribution::Method;
+use speechlens_attribution::{Method, methods};
 use speechlens_data::Sex;
 use speechlens_eval::flip::{Plan, counts, flip, relevance_by};
 use speechlens_lrp::Composite;
@@ -170,7 +170,7 @@ fn flipping(arguments: &Arguments, device: &Device) -> Result<Timed> {
     };
     let explainers = RULES.iter().map(|rules| {
         let composite = Composite::preset(rules.preset)?;
-        Ok(Method::Lrp(composite).of(&graph)?)
+        Ok(methods::Lrp(composite).of(&graph)?)
     });
     let explainers: Vec<_> = explainers.collect::<Result<_>>()?;
     let run = |plan: &Plan, done: &dyn Fn(usize)| -> Result<()> {

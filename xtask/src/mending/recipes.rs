@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use candle_core::Device;
-use speechlens_attribution::Method;
+use speechlens_attribution::methods;
 use speechlens_audio::FLOOR_DB;
 use speechlens_data::Sex;
 use speechlens_eval::augment::by_lot;
@@ -129,7 +129,7 @@ impl Recipe {
             job.dataset,
             &targets,
             job.graph,
-            &Method::Lrp(Composite::preset(augmented.preset)?),
+            &methods::Lrp(Composite::preset(augmented.preset)?),
             path,
             job.batch,
             job.device,

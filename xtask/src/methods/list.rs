@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use speechlens_attribution::{Method, Reference, Score};
+use speechlens_attribution::methods::{self, Score};
+use speechlens_attribution::{Method, Reference};
 use speechlens_audio::FLOOR_DB;
 use speechlens_lrp::Composite;
 use speechlens_nn::loss::Loss;
@@ -25,7 +26,7 @@ const NOISE: f64 = 0.1;
 /// A method as tables call it.
 pub struct Named {
     pub name: &'static str,
-    pub method: Method,
+    pub method: Box<dyn Method>,
 }
 
 fn rules(name: &'static str, preset: &str, bounds: Option<[f64; 2]>) -> Result<Named> {
@@ -36,7 +37,7 @@ fn rules(name: &'static str, preset: &str, bounds: Option<[f64; 2]>) -> Result<N
     };
     Ok(Named {
         name,
-        method: Method::Lrp(composite),
+        method: Box::new(methods::Lrp(composite)),
     })
 }
 
@@ -44,7 +45,7 @@ fn integrated(name: &'static str, steps: usize, reference: impl Into<Reference>)
     let reference = reference.into();
     Named {
         name,
-        method: Method::IntegratedGradients { steps, reference },
+        method: Box::new(methods::IntegratedGradients { steps, reference }),
     }
 }
 
@@ -76,19 +77,19 @@ fn common(samples: usize, seed: u64) -> [Named; 3] {
     [
         Named {
             name: "sensitivity",
-            method: Method::Sensitivity,
+            method: Box::new(methods::Sensitivity),
         },
         Named {
             name: "SmoothGrad",
-            method: Method::SmoothGrad {
+            method: Box::new(methods::SmoothGrad {
                 samples,
                 noise: NOISE,
                 seed,
-            },
+            }),
         },
         Named {
             name: "random",
-            method: Method::Random { seed },
+            method: Box::new(methods::Random { seed }),
         },
     ]
 }
@@ -99,20 +100,20 @@ pub fn of_spectrograms(mean: &Tensor, arguments: &Arguments) -> Result<Vec<Named
     let silence = f64::from(FLOOR_DB);
     let occlusion = |name, reference: f64, score| Named {
         name,
-        method: Method::Occlusion {
+        method: Box::new(methods::Occlusion {
             patch: vec![32, 32],
             stride: vec![16, 16],
             reference: reference.into(),
             score,
-        },
+        }),
     };
     let mut all = rules_of_spectrograms()?;
     all.extend([
         Named {
             name: "gradient × input",
-            method: Method::GradientTimesInput {
+            method: Box::new(methods::GradientTimesInput {
                 reference: 0.0.into(),
-            },
+            }),
         },
         integrated("IG from 0 dB", passes, 0.0),
         integrated("IG from silence", passes, silence),
@@ -138,19 +139,19 @@ pub fn of_filterbanks(arguments: &Arguments) -> Result<Vec<Named>> {
         rules("LRP ε, z⁺, flat", "epsilon-plus-flat", None)?,
         Named {
             name: "gradient × input",
-            method: Method::GradientTimesInput {
+            method: Box::new(methods::GradientTimesInput {
                 reference: 0.0.into(),
-            },
+            }),
         },
         integrated("IG", passes, 0.0),
         Named {
             name: "occlusion",
-            method: Method::Occlusion {
+            method: Box::new(methods::Occlusion {
                 patch: vec![16, 20],
                 stride: vec![8, 20],
                 reference: 0.0.into(),
                 score: Score::Logit,
-            },
+            }),
         },
     ];
     all.extend(common(passes, arguments.seed));

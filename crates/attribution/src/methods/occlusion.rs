@@ -1,16 +1,99 @@
 use std::ops::Range;
 
 use candle_core::{DType, Tensor};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use speechlens_nn::Graph;
+use speechlens_nn::loss::Loss;
 
-use crate::gradient::check;
-use crate::{Attribute, Attribution, Error, Passes, Reference, Result, Score};
+use super::{Settings, Subject};
+use crate::{Attribute, Attribution, Details, Error, Method, Passes, Reference, Result, Target};
+
+pub(super) const NAME: &str = "occlusion";
 
 /// Covered copies of an input that the network sees at a time.
 const BATCH: usize = 64;
 
+/// What occlusion watches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Score {
+    /// The target's logit.
+    #[default]
+    Logit,
+    /// The target's probability, as a network means it that was trained by this loss.
+    Probability(#[serde(skip, default = "Occlusion::any_loss")] Loss),
+}
+
 /// What the score loses as patches of the input are covered, one at a time.
-pub(crate) struct Occlusion {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Occlusion {
+    /// The patch's length along each of the last axes of an input; the axes before it are covered whole. Read from options that
+    /// have none, a 14th of each axis but the first.
+    pub patch: Vec<usize>,
+    /// Steps between patches along the same axes; likewise half of each length. The last patch along an axis may reach over its
+    /// end.
+    pub stride: Vec<usize>,
+    /// What a patch is covered with.
+    pub reference: Reference,
+    /// What is watched.
+    pub score: Score,
+}
+
+impl Occlusion {
+    /// Until the subject says which.
+    fn any_loss() -> Loss {
+        Loss::CrossEntropy
+    }
+}
+
+/// A 14th of an axis: what takes AlexNet's 227 bins and frames 27 × 27 patches of 16.
+fn side(length: &usize) -> usize {
+    length.div_ceil(15).max(1)
+}
+
+impl Settings for Occlusion {
+    fn suited_to(mut self, subject: &Subject) -> Self {
+        if self.patch.is_empty() {
+            self.patch = subject.shape.iter().skip(1).map(side).collect();
+        }
+        if self.stride.is_empty() {
+            self.stride = self.patch.iter().map(|side| side.div_ceil(2)).collect();
+        }
+        if let Score::Probability(loss) = &mut self.score {
+            *loss = subject.loss;
+        }
+        self.reference = subject.reference.clone();
+        self
+    }
+}
+
+impl Method for Occlusion {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn of(&self, graph: &Graph) -> Result<Box<dyn Attribute>> {
+        let shape = graph.architecture().input_shape();
+        Ok(Box::new(Covering {
+            patches: patches(shape, &self.patch, &self.stride)?,
+            graph: graph.clone(),
+            reference: self.reference.clone(),
+            score: self.score,
+        }))
+    }
+
+    fn reference(&self) -> Option<f64> {
+        self.reference.value()
+    }
+
+    fn settings(&self) -> Value {
+        json!(self)
+    }
+}
+
+struct Covering {
     graph: Graph,
     reference: Reference,
     score: Score,
@@ -18,34 +101,10 @@ pub(crate) struct Occlusion {
     patches: Vec<Vec<usize>>,
 }
 
-impl Occlusion {
-    pub fn new(
-        graph: Graph,
-        patch: &[usize],
-        stride: &[usize],
-        reference: Reference,
-        score: Score,
-    ) -> Result<Self> {
-        let shape = graph.architecture().input_shape();
-        let patches = patches(shape, patch, stride)?;
-        Ok(Occlusion {
-            patches,
-            graph,
-            reference,
-            score,
-        })
-    }
-
-    /// The score of each input of a batch for its target.
-    fn scores(&self, input: &Tensor, target: u32) -> Result<Vec<f64>> {
-        let logits = self.graph.forward(input)?;
+impl Covering {
+    /// The score of each row of logits for a target.
+    fn scores(&self, logits: &Tensor, target: u32) -> Result<Vec<f64>> {
         let class = target as usize;
-        if class >= logits.dim(1)? {
-            let classes = logits.dim(1)?;
-            return Err(Error::Setting(format!(
-                "there is no class {target} among {classes}"
-            )));
-        }
         Ok(match self.score {
             Score::Logit => logits
                 .narrow(1, class, 1)?
@@ -105,24 +164,26 @@ fn patches(shape: &[usize], patch: &[usize], stride: &[usize]) -> Result<Vec<Vec
     Ok(patches)
 }
 
-impl Attribute for Occlusion {
-    fn attribute(
+impl Attribute for Covering {
+    fn explain(
         &self,
         input: &Tensor,
-        targets: &[u32],
+        target: Target,
+        _: &Details,
         progress: &dyn Fn(usize),
     ) -> Result<Attribution> {
-        check(input, targets)?;
+        target.check(input)?;
+        let logits = self.graph.forward(input)?;
+        let targets = target.of(&logits)?;
         let flat = |tensor: &Tensor| -> Result<Vec<Vec<f64>>> {
             Ok(tensor.flatten_from(1)?.to_dtype(DType::F64)?.to_vec2()?)
         };
         let (rows, covers) = (flat(input)?, flat(&self.reference.like(input)?)?);
         let mut shape = input.dims().to_vec();
-        let mut done = 0;
+        let mut done = targets.len();
         let mut relevance = Vec::with_capacity(input.elem_count());
-        for (place, ((row, cover), target)) in rows.iter().zip(&covers).zip(targets).enumerate() {
-            let untouched = self.scores(&input.narrow(0, place, 1)?, *target)?[0];
-            done += 1;
+        for (place, ((row, cover), target)) in rows.iter().zip(&covers).zip(&targets).enumerate() {
+            let untouched = self.scores(&logits.narrow(0, place, 1)?, *target)?[0];
             let mut lost = vec![0f64; row.len()];
             let mut covered_by = vec![0f64; row.len()];
             for patches in self.patches.chunks(BATCH) {
@@ -134,8 +195,8 @@ impl Attribute for Occlusion {
                 }
                 shape[0] = patches.len();
                 let copies = Tensor::from_vec(copies, shape.as_slice(), input.device())?;
-                let scores = self.scores(&copies.to_dtype(input.dtype())?, *target)?;
-                for (patch, score) in patches.iter().zip(scores) {
+                let logits = self.graph.forward(&copies.to_dtype(input.dtype())?)?;
+                for (patch, score) in patches.iter().zip(self.scores(&logits, *target)?) {
                     for at in patch {
                         lost[*at] += untouched - score;
                         covered_by[*at] += 1.0;
@@ -149,7 +210,11 @@ impl Attribute for Occlusion {
             relevance.extend(lost.into_iter().zip(covered_by).map(mean));
         }
         let relevance = Tensor::from_vec(relevance, input.shape(), input.device())?;
-        Ok(Attribution::of(relevance.to_dtype(input.dtype())?))
+        Ok(Attribution::new(
+            relevance.to_dtype(input.dtype())?,
+            logits,
+            targets,
+        ))
     }
 
     fn passes(&self) -> Passes {
