@@ -96,7 +96,7 @@ fn what_is_wrong_names_the_node() {
     let surplus = "\"attributes\":{\"inputs\":3,\"outputs\":2,\"colour\":1}";
     node(
         &format!("\"op\":\"linear\",{read},{surplus}"),
-        "unknown field `colour`",
+        "unknown attribute `colour`; there are bias, inputs, outputs",
     );
     let surplus = "\"attributes\":{\"slope\":1}";
     node(

@@ -6,7 +6,6 @@ use crate::{Kind, LinearOp, Mode, Op, Pair, Params, Result, Structure};
 
 /// Average pooling: `[N, C, H, W]` to `[N, C, H', W']`, windows that may overlap.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct AvgPool2d {
     kernel: Pair,
     stride: Pair,
@@ -16,7 +15,6 @@ pub struct AvgPool2d {
 
 /// Average pooling over time: `[N, C, T]` to `[N, C, T']`, windows that may overlap.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct AvgPool1d {
     kernel: usize,
     stride: usize,
@@ -26,7 +24,6 @@ pub struct AvgPool1d {
 
 /// Average pooling to a given size, with PyTorch's windows: output `i` of `n` averages inputs `⌊i·H/n⌋ .. ⌈(i+1)·H/n⌉`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct AdaptiveAvgPool2d {
     /// Height and width of the output.
     pub size: (usize, usize),
@@ -34,7 +31,6 @@ pub struct AdaptiveAvgPool2d {
 
 /// Average pooling over time to a given length, with the windows of [`AdaptiveAvgPool2d`]: `[N, C, T]` to `[N, C, size]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct AdaptiveAvgPool1d {
     /// The output's length.
     pub size: usize,

@@ -12,7 +12,6 @@ use crate::{Backward, Gradients, Kind, LinearOp, Mode, Op, ParamSpec, Params, Re
 /// Convolution over time: `[N, C, T]` to `[N, outputs, T']`, weight `[outputs, C/groups, k]`, with a bias or without. It is a
 /// [`Conv2d`] on images of height 1.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Conv1d {
     inputs: usize,
     outputs: usize,

@@ -8,7 +8,6 @@ use crate::{Kind, Mode, Op, Pair, Params, Result, RoutingOp, Structure};
 
 /// Max pooling over windows that may overlap: `[N, C, H, W]` to `[N, C, H', W']`. On a tie the first in scan order wins.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct MaxPool2d {
     kernel: Pair,
     stride: Pair,
@@ -18,7 +17,6 @@ pub struct MaxPool2d {
 
 /// Max pooling over time, with windows that may overlap: `[N, C, T]` to `[N, C, T']`. On a tie the first wins.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct MaxPool1d {
     kernel: usize,
     stride: usize,

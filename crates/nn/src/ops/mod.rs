@@ -60,17 +60,22 @@ pub use tanh::Tanh;
 type Make = fn(Attributes) -> Result<Arc<dyn Op>, String>;
 
 fn of<O: Op + DeserializeOwned + 'static>(attributes: Attributes) -> Result<Arc<dyn Op>, String> {
+    let given: Vec<String> = attributes.keys().cloned().collect();
     // To serde, what has no attributes is null.
-    match (
-        serde_json::from_value::<O>(Value::Null),
-        attributes.keys().next(),
-    ) {
-        (Ok(op), None) => Ok(Arc::new(op)),
-        (Ok(_), Some(surplus)) => Err(format!("unknown attribute `{surplus}`, it has none")),
-        (Err(_), _) => match serde_json::from_value::<O>(Value::Object(attributes)) {
-            Ok(op) => Ok(Arc::new(op)),
-            Err(error) => Err(error.to_string()),
-        },
+    let op = serde_json::from_value::<O>(Value::Null)
+        .or_else(|_| serde_json::from_value(Value::Object(attributes)))
+        .map_err(|error| error.to_string())?;
+    let known = op.attributes();
+    match given.iter().find(|name| !known.contains_key(*name)) {
+        None => Ok(Arc::new(op)),
+        Some(surplus) => {
+            let known: Vec<&str> = known.keys().map(String::as_str).collect();
+            let known = match known.is_empty() {
+                true => "it has none".to_owned(),
+                false => format!("there are {}", known.join(", ")),
+            };
+            Err(format!("unknown attribute `{surplus}`; {known}"))
+        }
     }
 }
 
