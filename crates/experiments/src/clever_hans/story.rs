@@ -71,8 +71,9 @@ pub fn tell(lab: &Lab, bench: &Bench, outcomes: &[Outcome]) -> Result<Findings> 
         "Something is planted in the recordings of one class that gives it away. In training, the class of {:.0} % of the recordings is \
          the speaker's sex and that of the others is drawn by lot: the artifact tells all of them, the voice does not. A network that \
          learns it leans on bins that are known: those whose level the artifact changes by more than {AUDIBLE_DB} dB. So an explanation \
-         can be right or wrong. {:.0} % of the class's training recordings have it. Numbers are means over {seeds} seeds (other voices in \
-         training, other weights at the start) with their 95 % intervals (of two seeds, with both numbers). Corpus: {}.",
+         can be right or wrong. {:.0} % of the class's training recordings have it. All networks go on from the gender network, which \
+         hears voices already. Numbers are means over {seeds} seeds (other voices in training, other moments of the artifact) with \
+         their 95 % intervals (of two seeds, with both numbers). Corpus: {}.",
         100.0 * bench.setting.told_by_voice,
         100.0 * bench.setting.share,
         bench.corpus(),
