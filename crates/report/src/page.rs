@@ -286,19 +286,19 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     for (name, source) in [
         (
             "page.html",
-            include_str!("../../../assets/templates/page.html"),
+            include_str!("../assets/templates/page.html"),
         ),
         (
             "blocks.html",
-            include_str!("../../../assets/templates/blocks.html"),
+            include_str!("../assets/templates/blocks.html"),
         ),
         (
             "exhibit.html",
-            include_str!("../../../assets/exhibit/exhibit.html"),
+            include_str!("../assets/exhibit/exhibit.html"),
         ),
         (
             "table.html",
-            include_str!("../../../assets/templates/table.html"),
+            include_str!("../assets/templates/table.html"),
         ),
     ] {
         templates
@@ -306,7 +306,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
             .expect("assets/templates holds valid templates");
     }
     templates.add_filter("prose", prose);
-    templates.add_global("style", include_str!("../../../assets/templates/page.css"));
+    templates.add_global("style", include_str!("../assets/templates/page.css"));
     templates
 });
 
