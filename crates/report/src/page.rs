@@ -284,10 +284,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     // What a template whose name ends in .html prints is escaped.
     let mut templates = Environment::new();
     for (name, source) in [
-        (
-            "page.html",
-            include_str!("../assets/templates/page.html"),
-        ),
+        ("page.html", include_str!("../assets/templates/page.html")),
         (
             "blocks.html",
             include_str!("../assets/templates/blocks.html"),
@@ -296,10 +293,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
             "exhibit.html",
             include_str!("../assets/exhibit/exhibit.html"),
         ),
-        (
-            "table.html",
-            include_str!("../assets/templates/table.html"),
-        ),
+        ("table.html", include_str!("../assets/templates/table.html")),
     ] {
         templates
             .add_template(name, source)

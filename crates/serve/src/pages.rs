@@ -37,10 +37,7 @@ pub async fn serve() -> Response {
 }
 
 pub async fn recorder() -> Response {
-    asset(
-        JAVASCRIPT,
-        include_str!("../assets/recorder.js"),
-    )
+    asset(JAVASCRIPT, include_str!("../assets/recorder.js"))
 }
 
 pub async fn missing() -> Response {
