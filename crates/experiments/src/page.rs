@@ -151,7 +151,10 @@ fn page(results: &Results, findings: Findings, thesis: &Thesis, to_come: &[&str]
             0,
             Section {
                 id: "also".into(),
-                title: "What else was found".into(),
+                title: match findings.opening.headlines.is_empty() {
+                    true => "What was found".into(),
+                    false => "What else was found".into(),
+                },
                 blocks: vec![Block::List(also)],
             },
         );
