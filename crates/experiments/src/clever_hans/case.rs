@@ -251,7 +251,7 @@ impl<'a> Bench<'a> {
             removed: dataset("removed", &split.test, HashSet::new())?,
             swapped: dataset("swapped", &split.test, of_sex(false))?,
         };
-        // A network that hears voices already learns an artifact in few steps; one by lot has not learnt a click in hundreds.
+        // A network that hears voices already has filters to find an artifact with.
         let start = gender::Trial::of(lab)?.trained.graph.clone();
         let label = format!("{}, seed {seed}", artifact.name());
         let graph = self.train(&label, &start, &train, setting.epochs, seed)?;
