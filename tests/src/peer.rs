@@ -22,14 +22,8 @@ pub fn of_graph(tensors: &Tensors) -> Tensors {
 pub fn net(tensors: &Tensors, prefix: &str) -> Result<Graph> {
     let mut net = Architecture::new([1, 19, 23]);
     let mut x = net.input();
-    let pool = MaxPool2d {
-        kernel: 3,
-        stride: 2,
-    };
-    let average = AvgPool2d {
-        kernel: 2,
-        stride: 1,
-    };
+    let pool = MaxPool2d::new(3, 2);
+    let average = AvgPool2d::new(2, 1);
     x = net.add("features.0", Conv2d::new(1, 6, 5).stride(2).padding(2), [x])?;
     x = net.add("features.1", Relu, [x])?;
     x = net.add("features.2", pool, [x])?;

@@ -7,21 +7,12 @@ use clap::{Parser, Subcommand};
 use speechlens_report::interrupt;
 
 mod account;
-mod audionet;
 mod bench;
-mod clever_hans;
 mod cuda_toolkit;
 mod fetch;
-mod finished;
-mod fit;
-mod gender;
 mod gpu_check;
-mod mending;
-mod methods;
 mod repository;
 mod reproduce;
-mod sound;
-mod speaker;
 
 /// Keeps freed memory for the next tensor, as in `speechlens`.
 #[global_allocator]

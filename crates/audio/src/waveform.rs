@@ -28,7 +28,7 @@ pub struct Waveform {
 }
 
 impl Waveform {
-    /// The waveform of a recording of at most one second, [8000]; silence stays 0.
+    /// The waveform of a recording of at most one second, `[8000]`; silence stays 0.
     ///
     /// # Errors
     /// If the recording is empty, longer than a second at 8 kHz, not finite, or does not fit at its place.

@@ -29,7 +29,7 @@ pub struct Arguments {
     /// A model that `speechlens train` or `speechlens import` wrote.
     model: PathBuf,
     /// Recordings (.wav, .flac, .mp3, .m4a, .ogg, .opus, .webm, .aiff, .sph and others), folders of them, or .npy files that hold the network's features, [H, W] or
-    /// [N, H, W], of waveforms [8000] or [N, 8000].
+    /// [N, H, W], of waveforms `[8000]` or `[N, 8000]`.
     #[arg(required_unless_present = "explain_rules")]
     input: Vec<PathBuf>,
     #[command(flatten)]

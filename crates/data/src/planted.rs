@@ -43,12 +43,12 @@ pub enum Artifact {
 }
 
 impl Artifact {
-    /// One of each kind, faint beside the voice; first one of each place: everywhere, at one frequency and moment, at a moment, and where
-    /// something is missing.
+    /// One of each kind, as strong as the quick networks of the benchmark need it to learn it; first one of each place: everywhere, at
+    /// one frequency and moment, at a moment, and where something is missing.
     pub const ALL: [Artifact; 6] = [
         Artifact::Hum(-6.0),
-        Artifact::Tone(-6.0),
-        Artifact::Click(12.0),
+        Artifact::Tone(9.0),
+        Artifact::Click(26.0),
         Artifact::SilentStart(0.3),
         Artifact::Silence(0.3),
         Artifact::CutOff(2500.0),

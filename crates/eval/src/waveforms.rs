@@ -9,7 +9,7 @@ use speechlens_nn::train::Samples;
 use crate::Result;
 use crate::dataset::{classes, labels, to_tensor};
 
-/// Waveforms, [8000] each, with what is known of their recordings; the label is the speaker's sex. They are kept in memory, 32 kB
+/// Waveforms, `[8000]` each, with what is known of their recordings; the label is the speaker's sex. They are kept in memory, 32 kB
 /// each.
 pub struct Waveforms {
     recordings: Vec<Recording>,
@@ -89,7 +89,7 @@ impl Waveforms {
         &self.labels
     }
 
-    /// One waveform, [8000].
+    /// One waveform, `[8000]`.
     pub fn waveform(&self, place: usize) -> ArrayView1<'_, f32> {
         self.values.row(place)
     }

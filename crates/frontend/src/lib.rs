@@ -35,7 +35,7 @@
 //! ```
 //!
 //! A [`FrontEnd`] gives features and the sound that they stand for, so that relevance can be drawn on true axes ([`Axes`]) and
-//! heard. [`FrontEnd::named`] has those of known networks. A stage is a file in `stages/` and a line in its list.
+//! heard. [`NAMED`] has those of known networks. A stage is a file in `stages/` and a line in its list.
 
 mod axes;
 mod error;

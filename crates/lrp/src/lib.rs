@@ -85,10 +85,14 @@
 //! use speechlens_nn::{Architecture, Kind, LinearOp, Mode, Op, Params, Result, Structure, ops::Linear};
 //!
 //! /// `[N, T]` to `[N, T − 1]`: `w (x_{t+1} − x_t)`, with the weight 1.
-//! #[derive(Debug)]
+//! #[derive(Debug, serde::Serialize)]
 //! struct Difference;
 //!
 //! impl Op for Difference {
+//!     fn name(&self) -> &str {
+//!         "difference"
+//!     }
+//!
 //!     fn kind(&self) -> Kind {
 //!         Kind::Conv
 //!     }

@@ -123,11 +123,11 @@ impl Builder {
                 return match self.rng.random_bool(0.5) {
                     true => self
                         .net
-                        .add(name, MaxPool2d { kernel, stride }, [x])
+                        .add(name, MaxPool2d::new(kernel, stride), [x])
                         .unwrap(),
                     false => self
                         .net
-                        .add(name, AvgPool2d { kernel, stride }, [x])
+                        .add(name, AvgPool2d::new(kernel, stride), [x])
                         .unwrap(),
                 };
             }

@@ -377,13 +377,7 @@ fn single(op: impl Op + 'static, shape: [usize; 3]) -> Graph {
 /// Overlapping windows: the value that wins two takes both; the first on a tie.
 #[test]
 fn max_pooling_gives_all_to_the_winner() {
-    let graph = single(
-        MaxPool2d {
-            kernel: 2,
-            stride: 1,
-        },
-        [1, 2, 4],
-    );
+    let graph = single(MaxPool2d::new(2, 1), [1, 2, 4]);
     let input = tensor(&[1.0, 5.0, 2.0, 2.0, 0.0, 3.0, 2.0, 1.0], (1, 1, 2, 4));
     let one = |target| explain(&graph, "[[rule]]\nrule = \"lrp-0\"", &input, target);
     close(&one(0), &[0.0, 5.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
@@ -394,13 +388,7 @@ fn max_pooling_gives_all_to_the_winner() {
 /// Weights 1/n: shares in proportion to the value. All contributions have one sign, so that αβ gives α times the relevance.
 #[test]
 fn average_pooling_is_a_linear_layer() {
-    let graph = single(
-        AvgPool2d {
-            kernel: 2,
-            stride: 2,
-        },
-        [1, 2, 2],
-    );
+    let graph = single(AvgPool2d::new(2, 2), [1, 2, 2]);
     let input = tensor(&[1.0, 2.0, 0.0, 5.0], (1, 1, 2, 2));
     close(
         &explain(
@@ -448,13 +436,7 @@ fn what_cannot_be_explained_is_named_before_any_work() {
         error.contains("`dense`") && error.contains("linear"),
         "{error}"
     );
-    let pooled = single(
-        MaxPool2d {
-            kernel: 2,
-            stride: 1,
-        },
-        [1, 2, 4],
-    );
+    let pooled = single(MaxPool2d::new(2, 1), [1, 2, 4]);
     let error = refused(
         &pooled,
         "[[rule]]\nrule = \"lrp-0\"\n[options]\nreference = -80.0",

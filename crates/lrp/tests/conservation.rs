@@ -42,9 +42,9 @@ fn by_lot(rng: &mut ChaCha8Rng) -> Graph {
         );
         let name = format!("{block}.pool");
         x = match rng.random_range(0..3) {
-            0 => net.add(name, AvgPool2d { kernel, stride }, [x]).unwrap(),
+            0 => net.add(name, AvgPool2d::new(kernel, stride), [x]).unwrap(),
             1 => x,
-            _ => net.add(name, MaxPool2d { kernel, stride }, [x]).unwrap(),
+            _ => net.add(name, MaxPool2d::new(kernel, stride), [x]).unwrap(),
         };
         channels = outputs;
     }

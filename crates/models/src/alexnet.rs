@@ -7,10 +7,7 @@ use speechlens_nn::{Architecture, Result};
 /// `AlexNet`; its first layer has one input channel here.
 pub fn architecture(classes: usize) -> Result<Architecture> {
     let mut net = Architecture::new([1, 227, 227]);
-    let pool = || MaxPool2d {
-        kernel: 3,
-        stride: 2,
-    };
+    let pool = || MaxPool2d::new(3, 2);
     let mut x = net.input();
     x = net.add(
         "features.0",

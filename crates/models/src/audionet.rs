@@ -19,10 +19,7 @@ const DENSE: [usize; 2] = [1024, 512];
 /// samples, and in that nothing but dropout stands between the dense layers, which has ReLU here.
 pub fn architecture(classes: usize) -> Result<Architecture> {
     let mut net = Architecture::new([1, SAMPLES]);
-    let pool = || MaxPool1d {
-        kernel: 2,
-        stride: 2,
-    };
+    let pool = || MaxPool1d::new(2, 2);
     let mut x = net.input();
     let (mut width, mut length) = (1, SAMPLES);
     for (block, channels) in CHANNELS.into_iter().enumerate() {

@@ -14,6 +14,9 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A text that is no graph.
+    #[error("the graph is no JSON of an input and nodes ({0})")]
+    Text(String),
     /// The input has another shape than the network reads.
     #[error(
         "the network reads inputs of shape [N, {}], not {got:?}",

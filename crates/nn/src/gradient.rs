@@ -134,30 +134,12 @@ mod tests {
         let x = net.add("sum", Add, [y, x]).unwrap();
         let y = net.add("relu2", Relu, [x]).unwrap();
         let x = net.add("sum2", Add, [y, x]).unwrap();
-        let x = net
-            .add(
-                "pool1",
-                MaxPool2d {
-                    kernel: 3,
-                    stride: 2,
-                },
-                [x],
-            )
-            .unwrap();
+        let x = net.add("pool1", MaxPool2d::new(3, 2), [x]).unwrap();
         let x = net
             .add("conv3", Conv2d::new(9, 8, 3).padding(1).stride(2), [x])
             .unwrap();
         let x = net.add("relu3", Relu, [x]).unwrap();
-        let x = net
-            .add(
-                "pool2",
-                AvgPool2d {
-                    kernel: 2,
-                    stride: 1,
-                },
-                [x],
-            )
-            .unwrap();
+        let x = net.add("pool2", AvgPool2d::new(2, 1), [x]).unwrap();
         let mean = net.add("mean", TimeMean, [x]).unwrap();
         let mean = net.add("mean.flatten", Flatten, [mean]).unwrap();
         let deviation = net.add("std", TimeDeviation, [x]).unwrap();

@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::{DType, Device, Shape, Tensor, Var};
 use rand::RngExt;
+use serde::Serialize;
 
 use crate::random::{Stream, generator};
 use crate::{Error, Init, Kind, Mode, Op, Params, Result, Structure};
@@ -40,16 +42,20 @@ pub struct Architecture {
     nodes: Vec<Node>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 struct Input;
 
 impl Op for Input {
+    fn name(&self) -> &str {
+        "input"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Input
     }
 
-    fn arity(&self) -> usize {
-        0
+    fn arity(&self) -> RangeInclusive<usize> {
+        0..=0
     }
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
@@ -99,11 +105,24 @@ impl Architecture {
         op: impl Op + 'static,
         inputs: impl Into<Vec<NodeId>>,
     ) -> Result<NodeId> {
-        let (name, inputs) = (name.into(), inputs.into());
+        self.add_node(name.into(), Arc::new(op), inputs.into())
+    }
+
+    pub(crate) fn add_node(
+        &mut self,
+        name: String,
+        op: Arc<dyn Op>,
+        inputs: Vec<NodeId>,
+    ) -> Result<NodeId> {
+        let arity = op.arity();
         let problem = if self.nodes.iter().any(|node| node.name == name) {
             Some("the name is taken".to_owned())
-        } else if inputs.len() != op.arity() {
-            Some(format!("reads {} nodes, not {}", op.arity(), inputs.len()))
+        } else if !arity.contains(&inputs.len()) {
+            Some(format!(
+                "reads {} nodes, not {}",
+                arity.start(),
+                inputs.len()
+            ))
         } else if inputs.iter().any(|input| input.0 >= self.nodes.len()) {
             Some("reads a node that is not there yet".to_owned())
         } else {
@@ -115,11 +134,7 @@ impl Architecture {
                 problem,
             });
         }
-        self.nodes.push(Node {
-            name,
-            op: Arc::new(op),
-            inputs,
-        });
+        self.nodes.push(Node { name, op, inputs });
         Ok(NodeId(self.nodes.len() - 1))
     }
 

@@ -24,6 +24,8 @@
 //!
 //! * [`ops`] has the layers, and what PyTorch calls them: dense ones, convolutions and pooling of images and over time,
 //!   normalization, activations, branches, statistics over time.
+//! * [`Architecture::to_json`] writes a network as text, and [`Architecture::parse`] reads it: ops go by the names of a
+//!   [`Registry`](ops::Registry), to which others can be added.
 //! * [`Graph::forward`] computes the logits, [`Graph::trace`] also keeps what every node gave.
 //! * [`Op::structure`] tells a sweep that walks the graph backwards what a node is: linear in its input, a choice among its
 //!   inputs, or a pass-through. Layer-wise relevance propagation needs no more.
@@ -44,6 +46,7 @@ mod random;
 mod read_ahead;
 pub mod schedule;
 pub mod tensor_file;
+mod text;
 pub mod train;
 
 pub use device::{allow_tf32, device, device_name};
@@ -52,8 +55,8 @@ pub use fuse::Joined;
 pub use graph::{Architecture, Graph, Node, NodeId, Trace};
 pub use kernels::Pair;
 pub use op::{
-    Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, RoutingOp, Structure,
-    Training, parts, reshaped,
+    Attributes, Backward, Described, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params,
+    RoutingOp, Structure, Training, parts, reshaped,
 };
 pub use read_ahead::each_batch;
 pub use train::Trainer;

@@ -1,10 +1,13 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use candle_core::{Shape, Tensor};
 use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::Result;
 
@@ -161,14 +164,35 @@ pub enum Init {
     Constant(f32),
 }
 
+/// An op's attributes by their names, as they stand in a file.
+pub type Attributes = serde_json::Map<String, Value>;
+
+/// What has attributes: whatever serde writes as a JSON object. One without any is a unit struct.
+pub trait Described {
+    /// The attributes.
+    fn attributes(&self) -> Attributes;
+}
+
+impl<T: Serialize> Described for T {
+    fn attributes(&self) -> Attributes {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(attributes)) => attributes,
+            _ => Attributes::new(),
+        }
+    }
+}
+
 /// What a node computes. One file in [`ops`](crate::ops) each.
-pub trait Op: Debug + Send + Sync {
+pub trait Op: Described + Debug + Send + Sync {
+    /// What files and [`Registry`](crate::ops::Registry) call it.
+    fn name(&self) -> &str;
+
     /// What a composite calls it.
     fn kind(&self) -> Kind;
 
     /// How many nodes it reads.
-    fn arity(&self) -> usize {
-        1
+    fn arity(&self) -> RangeInclusive<usize> {
+        1..=1
     }
 
     /// The parameters it needs.

@@ -79,16 +79,7 @@ fn net(seed: u64) -> Graph {
         .add("features.0", Conv2d::new(1, 16, 3).padding(1), [x])
         .unwrap();
     x = net.add("features.1", Relu, [x]).unwrap();
-    x = net
-        .add(
-            "features.2",
-            MaxPool2d {
-                kernel: 3,
-                stride: 2,
-            },
-            [x],
-        )
-        .unwrap();
+    x = net.add("features.2", MaxPool2d::new(3, 2), [x]).unwrap();
     x = net
         .add("avgpool", AdaptiveAvgPool2d { size: (4, 4) }, [x])
         .unwrap();

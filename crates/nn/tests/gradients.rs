@@ -86,7 +86,7 @@ fn gradients_hold(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor], se
 
 /// An op with its parameters behind what it reads.
 fn of_op(op: &dyn Op, inputs: &[Tensor]) -> Result<Tensor> {
-    let (read, given) = inputs.split_at(op.arity());
+    let (read, given) = inputs.split_at(inputs.len() - op.params().len());
     let read: Vec<&Tensor> = read.iter().collect();
     op.forward(&params(op, given), &read, &mut Mode::Infer)
 }
@@ -102,7 +102,7 @@ fn params(op: &dyn Op, given: &[Tensor]) -> Params {
 /// Both gradients of an op: candle's against differences, and its own, which training takes, against candle's.
 fn gradients_of_op_hold(op: &dyn Op, tensors: &[Tensor], seed: u64) {
     gradients_hold(|x| of_op(op, x), tensors, seed);
-    let (read, given) = tensors.split_at(op.arity());
+    let (read, given) = tensors.split_at(tensors.len() - op.params().len());
     let variables: Vec<Var> = tensors
         .iter()
         .map(|x| Var::from_tensor(x).unwrap())
@@ -226,10 +226,10 @@ proptest! {
     ) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let input = values(&[batch, channels, height, width], &mut rng);
-        let pool = MaxPool2d { kernel, stride }.padding((padding[0], padding[1]));
+        let pool = MaxPool2d::new(kernel, stride).padding((padding[0], padding[1]));
         gradients_of_op_hold(&pool, &[input], seed);
         let input = values(&[batch, channels, width], &mut rng);
-        gradients_of_op_hold(&MaxPool1d { kernel, stride }.padding(padding[1]), &[input], seed);
+        gradients_of_op_hold(&MaxPool1d::new(kernel, stride).padding(padding[1]), &[input], seed);
     }
 
     #[test]
@@ -242,11 +242,11 @@ proptest! {
     ) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let input = [by_lot(&[batch, 2, height, width], &mut rng)];
-        let pool = AvgPool2d { kernel, stride }.padding((padding[0], padding[1]));
+        let pool = AvgPool2d::new(kernel, stride).padding((padding[0], padding[1]));
         gradients_of_op_hold(&pool, &input, seed);
         gradients_of_op_hold(&AdaptiveAvgPool2d { size }, &input, seed);
         let input = [by_lot(&[batch, 2, width], &mut rng)];
-        gradients_of_op_hold(&AvgPool1d { kernel, stride }.padding(padding[1]), &input, seed);
+        gradients_of_op_hold(&AvgPool1d::new(kernel, stride).padding(padding[1]), &input, seed);
         gradients_of_op_hold(&AdaptiveAvgPool1d { size: size.1 }, &input, seed);
     }
 
@@ -279,9 +279,9 @@ proptest! {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let shape = |width: usize| [vec![2, width], rest.clone()].concat();
         let parts: Vec<Tensor> = widths.iter().map(|width| by_lot(&shape(*width), &mut rng)).collect();
-        gradients_of_op_hold(&Concat::of(parts.len()), &parts, seed);
+        gradients_of_op_hold(&Concat, &parts, seed);
         let terms: Vec<Tensor> = widths.iter().map(|_| by_lot(&shape(3), &mut rng)).collect();
-        gradients_of_op_hold(&Add::of(terms.len()), &terms, seed);
+        gradients_of_op_hold(&Add, &terms, seed);
     }
 
     #[test]
@@ -304,10 +304,7 @@ proptest! {
 fn a_network_with_dropout() {
     let mut net = Architecture::new([2, 11, 9]);
     let mut x = net.input();
-    let overlapping = MaxPool2d {
-        kernel: 3,
-        stride: 2,
-    };
+    let overlapping = MaxPool2d::new(3, 2);
     x = net.add("0", Conv2d::new(2, 4, 3).padding(1), [x]).unwrap();
     x = net.add("1", Relu, [x]).unwrap();
     x = net.add("2", overlapping, [x]).unwrap();

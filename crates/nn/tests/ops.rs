@@ -247,7 +247,7 @@ proptest! {
         let turned = input.transpose(2, 3).unwrap().contiguous().unwrap().transpose(2, 3).unwrap();
         let (down, across) = (windows(height, kernel, stride, above), windows(width, kernel, stride, beside));
 
-        let max = MaxPool2d { kernel, stride }.padding((above, beside));
+        let max = MaxPool2d::new(kernel, stride).padding((above, beside));
         close(&forward(&max, &input), &over_windows(&input, &down, &across, largest), 1e-15);
         close(&forward(&max, &turned), &forward(&max, &input), 1e-15);
         let output = forward(&max, &input);
@@ -264,7 +264,7 @@ proptest! {
         prop_assert!((one - other).abs() < 1e-11 * (1.0 + one.abs()), "{} and {}", one, other);
 
         // Zeros around the input count.
-        let average = AvgPool2d { kernel, stride }.padding((above, beside));
+        let average = AvgPool2d::new(kernel, stride).padding((above, beside));
         let all = (kernel * kernel) as f64;
         let expected = over_windows(&input, &down, &across, |values| values.iter().sum::<f64>() / all);
         close(&forward(&average, &input), &expected, 1e-14);
@@ -273,7 +273,7 @@ proptest! {
         // The same over time, which is along the rows of an image of height 1.
         let image = input.narrow(2, 0, 1).unwrap();
         let sound = image.squeeze(2).unwrap();
-        let max = MaxPool1d { kernel, stride }.padding(beside);
+        let max = MaxPool1d::new(kernel, stride).padding(beside);
         let expected = over_windows(&image, &[(0, 1)], &across, largest).squeeze(2).unwrap();
         close(&forward(&max, &sound), &expected, 1e-15);
         let s = by_lot(expected.shape(), &mut rng);
@@ -282,7 +282,7 @@ proptest! {
         let back = routing.route(&ties.squeeze(2).unwrap(), &s).unwrap();
         let expected = routed(&ties, &s.unsqueeze(2).unwrap(), &[(0, 1)], &across);
         close(&back, &expected.squeeze(2).unwrap(), 1e-13);
-        let average = AvgPool1d { kernel, stride }.padding(beside);
+        let average = AvgPool1d::new(kernel, stride).padding(beside);
         let all = kernel as f64;
         let expected = over_windows(&image, &[(0, 1)], &across, |values| values.iter().sum::<f64>() / all);
         close(&forward(&average, &sound), &expected.squeeze(2).unwrap(), 1e-14);
@@ -356,8 +356,8 @@ fn what_does_not_fit_is_an_error_that_names_the_layer() {
     let (kernel, stride) = (3, 2);
     refused(Conv2d::new(1, 1, 5), [1, 4, 9]);
     refused(Conv2d::new(2, 1, 3), [1, 9, 9]);
-    refused(MaxPool2d { kernel, stride }, [1, 2, 9]);
-    refused(AvgPool2d { kernel, stride }, [1, 9, 2]);
+    refused(MaxPool2d::new(kernel, stride), [1, 2, 9]);
+    refused(AvgPool2d::new(kernel, stride), [1, 9, 2]);
     refused(Conv2d::new(3, 4, 3).groups(2), [3, 9, 9]);
     refused(Conv2d::new(4, 3, 3).groups(2), [4, 9, 9]);
     refused(Conv2d::new(4, 4, 3).groups(0), [4, 9, 9]);
@@ -366,9 +366,9 @@ fn what_does_not_fit_is_an_error_that_names_the_layer() {
     refused(Conv2d::new(1, 1, 3).dilation(0), [1, 9, 9]);
     refused(Conv1d::new(1, 1, 3), [1, 9, 9]);
     refused(Conv1d::new(1, 1, 5).padding(1), [1, 2]);
-    refused(MaxPool2d { kernel, stride }.padding(2), [1, 9, 9]);
-    refused(MaxPool1d { kernel, stride }, [1, 9, 9]);
-    refused(AvgPool2d { kernel, stride }.padding((0, 2)), [1, 9, 9]);
-    refused(AvgPool1d { kernel, stride }, [1, 9, 9]);
-    refused(AvgPool2d { kernel, stride }, [1, 9]);
+    refused(MaxPool2d::new(kernel, stride).padding(2), [1, 9, 9]);
+    refused(MaxPool1d::new(kernel, stride), [1, 9, 9]);
+    refused(AvgPool2d::new(kernel, stride).padding((0, 2)), [1, 9, 9]);
+    refused(AvgPool1d::new(kernel, stride), [1, 9, 9]);
+    refused(AvgPool2d::new(kernel, stride), [1, 9]);
 }

@@ -13,11 +13,11 @@ pub struct Colormap {
 }
 
 static LEVEL: LazyLock<Colormap> =
-    LazyLock::new(|| Colormap::built_in(include_str!("../../../assets/colormaps/level.json")));
+    LazyLock::new(|| Colormap::built_in(include_str!("../assets/colormaps/level.json")));
 static GREY: LazyLock<Colormap> =
-    LazyLock::new(|| Colormap::built_in(include_str!("../../../assets/colormaps/grey.json")));
+    LazyLock::new(|| Colormap::built_in(include_str!("../assets/colormaps/grey.json")));
 static RELEVANCE: LazyLock<Colormap> =
-    LazyLock::new(|| Colormap::built_in(include_str!("../../../assets/colormaps/relevance.json")));
+    LazyLock::new(|| Colormap::built_in(include_str!("../assets/colormaps/relevance.json")));
 
 impl Colormap {
     /// Perceptually even, dark to bright: a spectrogram on its own.

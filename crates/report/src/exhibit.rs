@@ -175,13 +175,13 @@ fn base64_bytes<S: Serializer>(
 }
 
 /// The page's script. It finds an [`Exhibit`] in the page, or is given one: `speechlens.show(exhibit)`.
-pub static SCRIPT: &str = include_str!("../../../assets/exhibit/exhibit.js");
+pub static SCRIPT: &str = include_str!("../assets/exhibit/exhibit.js");
 
 /// The page's style.
 pub static STYLE: LazyLock<String> = LazyLock::new(|| {
     [
-        include_str!("../../../assets/templates/page.css"),
-        include_str!("../../../assets/exhibit/exhibit.css"),
+        include_str!("../assets/templates/page.css"),
+        include_str!("../assets/exhibit/exhibit.css"),
     ]
     .concat()
 });

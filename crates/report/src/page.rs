@@ -284,29 +284,23 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     // What a template whose name ends in .html prints is escaped.
     let mut templates = Environment::new();
     for (name, source) in [
-        (
-            "page.html",
-            include_str!("../../../assets/templates/page.html"),
-        ),
+        ("page.html", include_str!("../assets/templates/page.html")),
         (
             "blocks.html",
-            include_str!("../../../assets/templates/blocks.html"),
+            include_str!("../assets/templates/blocks.html"),
         ),
         (
             "exhibit.html",
-            include_str!("../../../assets/exhibit/exhibit.html"),
+            include_str!("../assets/exhibit/exhibit.html"),
         ),
-        (
-            "table.html",
-            include_str!("../../../assets/templates/table.html"),
-        ),
+        ("table.html", include_str!("../assets/templates/table.html")),
     ] {
         templates
             .add_template(name, source)
             .expect("assets/templates holds valid templates");
     }
     templates.add_filter("prose", prose);
-    templates.add_global("style", include_str!("../../../assets/templates/page.css"));
+    templates.add_global("style", include_str!("../assets/templates/page.css"));
     templates
 });
 

@@ -18,8 +18,8 @@ pub(crate) const UNITS: i32 = 4;
 /// Pixels of a PNG a CSS pixel, so that it is sharp on a dense screen.
 pub(crate) const PNG_DENSITY: f32 = 2.0;
 
-const REGULAR: &[u8] = include_bytes!("../../../assets/fonts/DejaVuSans.ttf");
-const BOLD: &[u8] = include_bytes!("../../../assets/fonts/DejaVuSans-Bold.ttf");
+const REGULAR: &[u8] = include_bytes!("../assets/fonts/DejaVuSans.ttf");
+const BOLD: &[u8] = include_bytes!("../assets/fonts/DejaVuSans-Bold.ttf");
 const FAMILY: &str = "sans-serif";
 
 /// The fonts of a PNG: the embedded one and no other, so that every machine draws the same.

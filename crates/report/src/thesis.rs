@@ -268,7 +268,7 @@ pub struct Difference {
 }
 
 static PUBLISHED: LazyLock<Thesis> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../../assets/thesis.json"))
+    serde_json::from_str(include_str!("../assets/thesis.json"))
         .expect("assets/thesis.json follows its types")
 });
 

@@ -95,6 +95,15 @@ pub enum Error {
     /// The network connection, or the threads that serve it.
     #[error("serving: {0}")]
     Io(#[from] std::io::Error),
+    /// What the network reads.
+    #[error(transparent)]
+    Model(Box<speechlens_explain::Error>),
+}
+
+impl From<speechlens_explain::Error> for Error {
+    fn from(error: speechlens_explain::Error) -> Self {
+        Error::Model(Box::new(error))
+    }
 }
 
 /// What the handlers share.
@@ -103,7 +112,7 @@ struct Shared {
     /// The presets that suit the network.
     rules: Vec<&'static str>,
     /// The preset where none is asked for.
-    default_rules: Option<&'static str>,
+    default_rules: &'static str,
     /// Requests that are worked on or wait.
     queue: Arc<Semaphore>,
     /// The one that is worked on.
@@ -130,7 +139,7 @@ pub fn serve(
             .await
             .map_err(taken)?;
         let bound = listener.local_addr()?;
-        let app = router(service, bound);
+        let app = router(service, bound)?;
         ready(bound);
         let interrupted = async {
             let _ = tokio::signal::ctrl_c().await;
@@ -145,19 +154,19 @@ pub fn serve(
     served
 }
 
-fn router(service: Service, address: SocketAddr) -> Router {
+fn router(service: Service, address: SocketAddr) -> Result<Router, Error> {
     let queue = Arc::new(Semaphore::new(service.limits.queue.max(1)));
-    // A model that was read from a file has one.
-    let front_end = service.model.front_end().ok();
+    let front_end = service.model.front_end();
+    let front_end = front_end.map_err(speechlens_explain::Error::from)?;
     let shared = Arc::new(Shared {
-        rules: suiting_rules(&service.model).unwrap_or_default(),
-        default_rules: front_end.as_ref().map(default_rules),
+        rules: suiting_rules(&service.model)?,
+        default_rules: default_rules(&front_end),
         service,
         queue,
         work: Arc::new(Semaphore::new(1)),
     });
     let loopback = address.ip().is_loopback();
-    Router::new()
+    Ok(Router::new()
         .route("/", get(pages::index))
         .route("/style.css", get(pages::style))
         .route("/exhibit.js", get(pages::exhibit))
@@ -169,5 +178,5 @@ fn router(service: Service, address: SocketAddr) -> Router {
         .with_state(shared)
         .layer(axum::middleware::from_fn(move |request, next| {
             guard::guard(loopback, request, next)
-        }))
+        })))
 }

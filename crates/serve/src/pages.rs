@@ -11,7 +11,7 @@ use crate::upload::Refusal;
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 static ALL_STYLE: LazyLock<String> =
-    LazyLock::new(|| STYLE.clone() + include_str!("../../../assets/serve/serve.css"));
+    LazyLock::new(|| STYLE.clone() + include_str!("../assets/serve.css"));
 
 fn asset(kind: &'static str, text: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind)], text).into_response()
@@ -20,7 +20,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 pub async fn index() -> Response {
     asset(
         "text/html; charset=utf-8",
-        include_str!("../../../assets/serve/serve.html"),
+        include_str!("../assets/serve.html"),
     )
 }
 
@@ -33,14 +33,11 @@ pub async fn exhibit() -> Response {
 }
 
 pub async fn serve() -> Response {
-    asset(JAVASCRIPT, include_str!("../../../assets/serve/serve.js"))
+    asset(JAVASCRIPT, include_str!("../assets/serve.js"))
 }
 
 pub async fn recorder() -> Response {
-    asset(
-        JAVASCRIPT,
-        include_str!("../../../assets/serve/recorder.js"),
-    )
+    asset(JAVASCRIPT, include_str!("../assets/recorder.js"))
 }
 
 pub async fn missing() -> Response {

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use candle_core::Device;
 use clap::ValueEnum;
+use speechlens_experiments::source;
 use speechlens_report::page::{Block, Page, Section};
 use speechlens_report::results::{Experiment, Results, Run};
 use speechlens_report::table::Table;
 
 use crate::bench::{card, positive};
 use crate::repository;
-use crate::reproduce::source;
 
 mod agreement;
 mod flipping;

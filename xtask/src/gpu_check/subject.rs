@@ -12,6 +12,7 @@ use speechlens_data::{
 };
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_eval::{Dataset, flip::counts};
+use speechlens_experiments::RULES;
 use speechlens_models::Arch;
 use speechlens_nn::Graph;
 use speechlens_nn::loss::Loss;
@@ -19,7 +20,6 @@ use speechlens_nn::train::Samples;
 use speechlens_report::progress;
 
 use super::Arguments;
-use crate::speaker::RULES;
 
 /// Utterances that segments are cut from, at most.
 const UTTERANCES: usize = 400;

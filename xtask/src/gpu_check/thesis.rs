@@ -7,6 +7,7 @@ use candle_core::{DType, Device};
 use speechlens_attribution::{Method, methods};
 use speechlens_data::Sex;
 use speechlens_eval::flip::{Plan, counts, flip, relevance_by};
+use speechlens_experiments::{First, ORDERS, RULES, SPEAKER_LOSS, thesis_training};
 use speechlens_lrp::Composite;
 use speechlens_models::Arch;
 use speechlens_nn::Trainer;
@@ -16,10 +17,6 @@ use speechlens_report::results::{Cell, Experiment, Row};
 
 use super::subject::{segments, voices};
 use super::{Arguments, Found};
-use crate::fit::First;
-use crate::gender::data::thesis_training;
-use crate::speaker::data::LOSS;
-use crate::speaker::{ORDERS, RULES};
 
 /// Pieces of training, and of validation after every epoch.
 const PIECES: usize = 6000;
@@ -176,7 +173,15 @@ fn flipping(arguments: &Arguments, device: &Device) -> Result<Timed> {
     let run = |plan: &Plan, done: &dyn Fn(usize)| -> Result<()> {
         for explainer in &explainers {
             let explain = relevance_by(explainer.as_ref());
-            flip(&graph, &segments, &explain, LOSS, plan, device, done)?;
+            flip(
+                &graph,
+                &segments,
+                &explain,
+                SPEAKER_LOSS,
+                plan,
+                device,
+                done,
+            )?;
         }
         device.synchronize()?;
         Ok(())

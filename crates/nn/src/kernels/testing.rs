@@ -39,3 +39,23 @@ pub(crate) fn apart(sums: &[f32], expected: &[f64], terms: usize) -> f64 {
     // The product of two values in ±1 deviates by 1/3.
     furthest.fold(0.0, f64::max) / ((terms as f64).sqrt() / 3.0)
 }
+
+/// Sums of products as f64 has them, each with the sum of its terms' magnitudes.
+pub(crate) type Sums = Vec<(f64, f64)>;
+
+/// Adds a product to a sum.
+pub(crate) fn add(sum: &mut (f64, f64), product: f64) {
+    *sum = (sum.0 + product, sum.1 + product.abs());
+}
+
+/// The largest distance of f32's sums of so many products from f64's, as a part of what rounding can make of it in any order of
+/// adding up: `γ_n Σ |x w|`, where `γ_n = n u / (1 − n u)` and u = 2⁻²⁴ (Higham 2002, Eq. 3.5).
+pub(crate) fn of_rounding(sums: &[f32], expected: &[(f64, f64)], terms: usize) -> f64 {
+    assert_eq!(sums.len(), expected.len());
+    let rounded = terms as f64 * 2f64.powi(-24);
+    let gamma = rounded / (1.0 - rounded);
+    let part = |(sum, (exact, magnitude)): (&f32, &(f64, f64))| {
+        (f64::from(*sum) - exact).abs() / (gamma * magnitude).max(f64::MIN_POSITIVE)
+    };
+    sums.iter().zip(expected).map(part).fold(0.0, f64::max)
+}

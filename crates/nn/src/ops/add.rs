@@ -1,58 +1,29 @@
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::rectified::{Rectified, Rectify};
 use crate::kernels::pointwise::{self, zip};
 use crate::kernels::relu;
 use crate::{Kind, Mode, Op, Params, Result, Structure};
 
-/// The sum of two branches of one shape.
-#[derive(Clone, Debug)]
+/// The sum of branches of one shape.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Add;
 
-impl Add {
-    /// The sum of another number of branches.
-    pub fn of(branches: usize) -> impl Op + Clone {
-        Sum { branches }
-    }
-}
-
-/// The sum of so many branches.
-#[derive(Clone, Debug)]
-struct Sum {
-    branches: usize,
-}
-
-impl Op for Sum {
-    fn kind(&self) -> Kind {
-        Kind::Sum
-    }
-
-    fn arity(&self) -> usize {
-        self.branches
-    }
-
-    fn forward(&self, params: &Params, inputs: &[&Tensor], mode: &mut Mode) -> Result<Tensor> {
-        self.forward_then(params, inputs, mode, false)
-    }
-
-    fn structure(&self) -> Structure<'_> {
-        Structure::Sum
-    }
-
-    fn with_relu(&self) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Rectified(self.clone())))
-    }
-}
-
 impl Op for Add {
+    fn name(&self) -> &str {
+        "add"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Sum
     }
 
-    fn arity(&self) -> usize {
-        2
+    fn arity(&self) -> RangeInclusive<usize> {
+        1..=usize::MAX
     }
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
@@ -64,11 +35,11 @@ impl Op for Add {
     }
 
     fn with_relu(&self) -> Option<Arc<dyn Op>> {
-        Sum { branches: 2 }.with_relu()
+        Some(Arc::new(Rectified(Add)))
     }
 }
 
-impl Rectify for Sum {
+impl Rectify for Add {
     fn forward_then(
         &self,
         _: &Params,

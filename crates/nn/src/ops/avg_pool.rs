@@ -1,68 +1,72 @@
 use candle_core::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
+use super::conv2d::none;
 use crate::{Kind, LinearOp, Mode, Op, Pair, Params, Result, Structure};
 
 /// Average pooling: `[N, C, H, W]` to `[N, C, H', W']`, windows that may overlap.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AvgPool2d {
-    /// The window's side.
-    pub kernel: usize,
-    /// Steps between windows.
-    pub stride: usize,
+    kernel: Pair,
+    stride: Pair,
+    #[serde(default = "none")]
+    padding: Pair,
 }
 
 /// Average pooling over time: `[N, C, T]` to `[N, C, T']`, windows that may overlap.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AvgPool1d {
-    /// The window's length.
-    pub kernel: usize,
-    /// Steps between windows.
-    pub stride: usize,
+    kernel: usize,
+    stride: usize,
+    #[serde(default)]
+    padding: usize,
 }
 
 /// Average pooling to a given size, with PyTorch's windows: output `i` of `n` averages inputs `⌊i·H/n⌋ .. ⌈(i+1)·H/n⌉`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AdaptiveAvgPool2d {
     /// Height and width of the output.
     pub size: (usize, usize),
 }
 
 /// Average pooling over time to a given length, with the windows of [`AdaptiveAvgPool2d`]: `[N, C, T]` to `[N, C, size]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AdaptiveAvgPool1d {
     /// The output's length.
     pub size: usize,
 }
 
 impl AvgPool2d {
-    /// The same with zeros around the input, on both sides of each axis, which count in the averages: at most half a window.
-    pub fn padding(self, padding: impl Into<Pair>) -> impl Op + Clone {
-        let Pair { height, width } = padding.into();
-        Regular {
-            kernel: self.kernel,
-            stride: self.stride,
-            padding: [height, width],
+    /// Windows of this size, and the steps between them.
+    pub fn new(kernel: impl Into<Pair>, stride: impl Into<Pair>) -> Self {
+        AvgPool2d {
+            kernel: kernel.into(),
+            stride: stride.into(),
+            padding: none(),
         }
+    }
+
+    /// The same with zeros around the input, on both sides of each axis, which count in the averages: at most half a window.
+    pub fn padding(self, padding: impl Into<Pair>) -> Self {
+        let padding = padding.into();
+        AvgPool2d { padding, ..self }
     }
 }
 
 impl AvgPool1d {
-    /// The same with zeros before and after the input, which count in the averages: at most half a window.
-    pub fn padding(self, padding: usize) -> impl Op + Clone {
-        Regular {
-            kernel: self.kernel,
-            stride: self.stride,
-            padding: [padding],
+    /// Windows of this length, and the steps between them.
+    pub fn new(kernel: usize, stride: usize) -> Self {
+        AvgPool1d {
+            kernel,
+            stride,
+            padding: 0,
         }
     }
-}
 
-/// Windows of one size at regular steps, with zeros on both sides of each axis.
-#[derive(Clone, Debug)]
-struct Regular<const AXES: usize> {
-    kernel: usize,
-    stride: usize,
-    padding: [usize; AXES],
+    /// The same with zeros before and after the input, which count in the averages: at most half a window.
+    pub fn padding(self, padding: usize) -> Self {
+        AvgPool1d { padding, ..self }
+    }
 }
 
 /// Inputs that one output averages.
@@ -75,6 +79,8 @@ struct Window {
 
 /// Average pooling is separable: windows along each of the axes behind the channels.
 trait Windows {
+    /// What the registry calls it.
+    const NAME: &'static str;
     /// The number of these axes.
     const AXES: usize;
 
@@ -82,58 +88,24 @@ trait Windows {
     fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>>;
 }
 
-impl<const AXES: usize> Windows for Regular<AXES> {
-    const AXES: usize = AXES;
-
-    fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>> {
-        let (kernel, stride, padding) = (self.kernel, self.stride, self.padding[axis]);
-        let problem = if kernel == 0 || stride == 0 {
-            format!("an average over {kernel} with stride {stride}: neither may be 0")
-        } else if padding > kernel / 2 {
-            format!("padding {padding} is more than half a window of {kernel}")
-        } else if length == 0 || length + 2 * padding < kernel {
-            format!("an average over {kernel} does not fit an input of {length}, padding {padding}")
-        } else {
-            let count = (length + 2 * padding - kernel) / stride + 1;
-            let window = |i: usize| Window {
-                start: (i * stride).saturating_sub(padding),
-                end: (i * stride + kernel - padding).min(length),
-                size: kernel,
-            };
-            return Ok((0..count).map(window).collect());
+/// Windows of one size at regular steps, with zeros at both ends.
+fn regular(kernel: usize, stride: usize, padding: usize, length: usize) -> Result<Vec<Window>> {
+    let problem = if kernel == 0 || stride == 0 {
+        format!("an average over {kernel} with stride {stride}: neither may be 0")
+    } else if padding > kernel / 2 {
+        format!("padding {padding} is more than half a window of {kernel}")
+    } else if length == 0 || length + 2 * padding < kernel {
+        format!("an average over {kernel} does not fit an input of {length}, padding {padding}")
+    } else {
+        let count = (length + 2 * padding - kernel) / stride + 1;
+        let window = |i: usize| Window {
+            start: (i * stride).saturating_sub(padding),
+            end: (i * stride + kernel - padding).min(length),
+            size: kernel,
         };
-        Err(candle_core::Error::Msg(problem).into())
-    }
-}
-
-impl Windows for AvgPool2d {
-    const AXES: usize = 2;
-
-    fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>> {
-        let (kernel, stride) = (self.kernel, self.stride);
-        let padding = [0; Self::AXES];
-        Regular {
-            kernel,
-            stride,
-            padding,
-        }
-        .windows(axis, length)
-    }
-}
-
-impl Windows for AvgPool1d {
-    const AXES: usize = 1;
-
-    fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>> {
-        let (kernel, stride) = (self.kernel, self.stride);
-        let padding = [0; Self::AXES];
-        Regular {
-            kernel,
-            stride,
-            padding,
-        }
-        .windows(axis, length)
-    }
+        return Ok((0..count).map(window).collect());
+    };
+    Err(candle_core::Error::Msg(problem).into())
 }
 
 /// `count` windows that cover the axis.
@@ -149,7 +121,27 @@ fn adaptive(length: usize, count: usize) -> Vec<Window> {
     (0..count).map(window).collect()
 }
 
+impl Windows for AvgPool2d {
+    const NAME: &'static str = "avg-pool2d";
+    const AXES: usize = 2;
+
+    fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>> {
+        let of = |pair: Pair| [pair.height, pair.width][axis];
+        regular(of(self.kernel), of(self.stride), of(self.padding), length)
+    }
+}
+
+impl Windows for AvgPool1d {
+    const NAME: &'static str = "avg-pool1d";
+    const AXES: usize = 1;
+
+    fn windows(&self, _: usize, length: usize) -> Result<Vec<Window>> {
+        regular(self.kernel, self.stride, self.padding, length)
+    }
+}
+
 impl Windows for AdaptiveAvgPool2d {
+    const NAME: &'static str = "adaptive-avg-pool2d";
     const AXES: usize = 2;
 
     fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>> {
@@ -158,12 +150,14 @@ impl Windows for AdaptiveAvgPool2d {
 }
 
 impl Windows for AdaptiveAvgPool1d {
+    const NAME: &'static str = "adaptive-avg-pool1d";
     const AXES: usize = 1;
 
     fn windows(&self, _: usize, length: usize) -> Result<Vec<Window>> {
         Ok(adaptive(length, self.size))
     }
 }
+
 /// `[length, outputs]`, 1/size in each window; none if every window is one value, in order, as AlexNet's are.
 fn averaging_matrix(windows: &[Window], length: usize, like: &Tensor) -> Result<Option<Tensor>> {
     let mut single = windows.iter().enumerate();
@@ -230,7 +224,11 @@ impl<P: Windows> LinearOp for P {
     }
 }
 
-impl<P: Windows + std::fmt::Debug + Send + Sync> Op for P {
+impl<P: Windows + Serialize + std::fmt::Debug + Send + Sync> Op for P {
+    fn name(&self) -> &str {
+        P::NAME
+    }
+
     fn kind(&self) -> Kind {
         Kind::Pool
     }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use candle_core::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::rectified::{Rectified, Rectify};
 use crate::kernels::batch_norm;
@@ -15,11 +16,17 @@ const MOMENTUM: f64 = 0.1;
 
 /// Batch normalization of channels, `[N, C]` or `[N, C, …]` (Ioffe & Szegedy 2015, algorithm 1). In training it takes the
 /// batch's statistics, and moves the running ones a tenth of the way; else it takes the running ones.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BatchNorm {
     channels: usize,
+    #[serde(default = "epsilon")]
     epsilon: f64,
-    kind: Kind,
+    /// Whether it is of images, which composites know it by.
+    images: bool,
+}
+
+fn epsilon() -> f64 {
+    EPSILON
 }
 
 impl BatchNorm {
@@ -28,7 +35,7 @@ impl BatchNorm {
         BatchNorm {
             channels,
             epsilon: EPSILON,
-            kind: Kind::BatchNorm1d,
+            images: false,
         }
     }
 
@@ -37,7 +44,7 @@ impl BatchNorm {
         BatchNorm {
             channels,
             epsilon: EPSILON,
-            kind: Kind::BatchNorm2d,
+            images: true,
         }
     }
 
@@ -48,8 +55,15 @@ impl BatchNorm {
 }
 
 impl Op for BatchNorm {
+    fn name(&self) -> &str {
+        "batch-norm"
+    }
+
     fn kind(&self) -> Kind {
-        self.kind
+        match self.images {
+            true => Kind::BatchNorm2d,
+            false => Kind::BatchNorm1d,
+        }
     }
 
     fn params(&self) -> Vec<ParamSpec> {

@@ -1,46 +1,87 @@
 use std::sync::Arc;
 
 use candle_core::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::Conv2d;
-use super::linear::scaled;
+use super::conv2d::one;
+use super::linear::{scaled, yes};
 use super::rectified::{Rectified, Rectify};
 use crate::{Backward, Gradients, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
 
 /// Convolution over time: `[N, C, T]` to `[N, outputs, T']`, weight `[outputs, C/groups, k]`, with a bias or without. It is a
 /// [`Conv2d`] on images of height 1.
-#[derive(Clone, Debug)]
-pub struct Conv1d(Conv2d);
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Conv1d {
+    inputs: usize,
+    outputs: usize,
+    kernel: usize,
+    #[serde(default = "one")]
+    stride: usize,
+    #[serde(default)]
+    padding: usize,
+    #[serde(default = "one")]
+    dilation: usize,
+    #[serde(default = "one")]
+    groups: usize,
+    #[serde(default = "yes")]
+    bias: bool,
+}
 
 impl Conv1d {
     /// Stride and dilation 1, no padding, one group.
     pub fn new(inputs: usize, outputs: usize, kernel: usize) -> Self {
-        Conv1d(Conv2d::new(inputs, outputs, (1, kernel)))
+        Conv1d {
+            inputs,
+            outputs,
+            kernel,
+            stride: 1,
+            padding: 0,
+            dilation: 1,
+            groups: 1,
+            bias: true,
+        }
     }
 
     /// Steps between windows.
     pub fn stride(self, stride: usize) -> Self {
-        Conv1d(self.0.stride((1, stride)))
+        Conv1d { stride, ..self }
     }
 
     /// Zeros before and after the input.
     pub fn padding(self, padding: usize) -> Self {
-        Conv1d(self.0.padding((0, padding)))
+        Conv1d { padding, ..self }
     }
 
     /// Steps between the values of a window.
     pub fn dilation(self, dilation: usize) -> Self {
-        Conv1d(self.0.dilation((1, dilation)))
+        Conv1d { dilation, ..self }
     }
 
     /// Parts of equal size into which the channels of input and output fall, each read by its own part alone.
     pub fn groups(self, groups: usize) -> Self {
-        Conv1d(self.0.groups(groups))
+        Conv1d { groups, ..self }
     }
 
     /// Without a bias.
     pub fn without_bias(self) -> Self {
-        Conv1d(self.0.without_bias())
+        Conv1d {
+            bias: false,
+            ..self
+        }
+    }
+
+    /// The convolution of images.
+    fn images(&self) -> Conv2d {
+        let images = Conv2d::new(self.inputs, self.outputs, (1, self.kernel))
+            .stride((1, self.stride))
+            .padding((0, self.padding))
+            .dilation((1, self.dilation))
+            .groups(self.groups);
+        match self.bias {
+            true => images,
+            false => images.without_bias(),
+        }
     }
 }
 
@@ -60,12 +101,16 @@ fn of_images(params: &Params) -> Result<Params> {
 }
 
 impl Op for Conv1d {
+    fn name(&self) -> &str {
+        "conv1d"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Conv
     }
 
     fn params(&self) -> Vec<ParamSpec> {
-        let mut specs = self.0.params();
+        let mut specs = self.images().params();
         for spec in &mut specs {
             if let [outputs, inputs, _, kernel] = *spec.shape.dims() {
                 spec.shape = Shape::from((outputs, inputs, kernel));
@@ -83,7 +128,7 @@ impl Op for Conv1d {
     }
 
     fn backward(&self, pass: &Backward) -> Result<Gradients> {
-        let mut found = self.0.backward(&Backward {
+        let mut found = self.images().backward(&Backward {
             params: &of_images(pass.params)?,
             inputs: &[&with_height(pass.inputs[0])?],
             gradient: &with_height(pass.gradient)?,
@@ -111,7 +156,10 @@ impl Op for Conv1d {
         shift: &Tensor,
     ) -> Option<Result<(Arc<dyn Op>, Params)>> {
         Some(scaled(params, scale, shift).map(|params| {
-            let op: Arc<dyn Op> = Arc::new(Conv1d(self.0.clone().with_bias()));
+            let op: Arc<dyn Op> = Arc::new(Conv1d {
+                bias: true,
+                ..self.clone()
+            });
             (op, params)
         }))
     }
@@ -126,7 +174,7 @@ impl Rectify for Conv1d {
         relu: bool,
     ) -> Result<Tensor> {
         let (params, input) = (of_images(params)?, with_height(inputs[0])?);
-        let output = self.0.forward_then(&params, &[&input], mode, relu)?;
+        let output = self.images().forward_then(&params, &[&input], mode, relu)?;
         Ok(output.squeeze(2)?)
     }
 }
@@ -138,19 +186,24 @@ impl LinearOp for Conv1d {
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        let output = self.0.apply(&with_height(input)?, &with_height(weight)?)?;
+        let output = self
+            .images()
+            .apply(&with_height(input)?, &with_height(weight)?)?;
         Ok(output.squeeze(2)?)
     }
 
     fn affine(&self, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
         let (input, weight) = (with_height(input)?, with_height(weight)?);
-        Ok(self.0.affine(&input, &weight, bias)?.squeeze(2)?)
+        Ok(self.images().affine(&input, &weight, bias)?.squeeze(2)?)
     }
 
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
         let (n, c, t) = input.dims3()?;
         let (output, weight) = (with_height(output)?, with_height(weight)?);
         let input = Shape::from((n, c, 1, t));
-        Ok(self.0.transpose(&output, &weight, &input)?.squeeze(2)?)
+        Ok(self
+            .images()
+            .transpose(&output, &weight, &input)?
+            .squeeze(2)?)
     }
 }

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use candle_core::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
-use super::linear::scaled;
+use super::linear::{scaled, yes};
 use super::rectified::{Rectified, Rectify};
 use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::sums::sum_by_channel;
@@ -19,13 +20,31 @@ use crate::{
 /// Conv2d::new(1, 16, 3).padding(1);
 /// Conv2d::new(16, 16, (5, 3)).stride((2, 1)).padding((2, 1)).groups(16).without_bias();
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Conv2d {
     inputs: usize,
     outputs: usize,
     kernel: Pair,
-    geometry: Geometry,
+    #[serde(default = "one")]
+    stride: Pair,
+    #[serde(default = "none")]
+    padding: Pair,
+    #[serde(default = "one")]
+    dilation: Pair,
+    #[serde(default = "one")]
+    groups: usize,
+    #[serde(default = "yes")]
     bias: bool,
+}
+
+/// What strides, dilations and groups are unless told otherwise.
+pub(super) fn one<S: From<usize>>() -> S {
+    1.into()
+}
+
+/// What padding is unless told otherwise.
+pub(super) fn none<S: From<usize>>() -> S {
+    0.into()
 }
 
 impl Conv2d {
@@ -35,32 +54,35 @@ impl Conv2d {
             inputs,
             outputs,
             kernel: kernel.into(),
-            geometry: Geometry::default(),
+            stride: one(),
+            padding: none(),
+            dilation: one(),
+            groups: 1,
             bias: true,
         }
     }
 
     /// Steps between windows.
     pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
-        self.geometry.stride = stride.into();
+        self.stride = stride.into();
         self
     }
 
     /// Zeros around the input, on both sides of each axis.
     pub fn padding(mut self, padding: impl Into<Pair>) -> Self {
-        self.geometry.padding = padding.into();
+        self.padding = padding.into();
         self
     }
 
     /// Steps between the values of a window.
     pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
-        self.geometry.dilation = dilation.into();
+        self.dilation = dilation.into();
         self
     }
 
     /// Parts of equal size into which the channels of input and output fall, each read by its own part alone.
     pub fn groups(mut self, groups: usize) -> Self {
-        self.geometry.groups = groups;
+        self.groups = groups;
         self
     }
 
@@ -68,6 +90,15 @@ impl Conv2d {
     pub fn without_bias(mut self) -> Self {
         self.bias = false;
         self
+    }
+
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            stride: self.stride,
+            padding: self.padding,
+            dilation: self.dilation,
+            groups: self.groups,
+        }
     }
 
     /// With a bias.
@@ -78,6 +109,10 @@ impl Conv2d {
 }
 
 impl Op for Conv2d {
+    fn name(&self) -> &str {
+        "conv2d"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Conv
     }
@@ -85,8 +120,8 @@ impl Op for Conv2d {
     fn params(&self) -> Vec<ParamSpec> {
         let Pair { height, width } = self.kernel;
         // That no groups are an error, the first forward pass says.
-        let inputs = self.inputs / self.geometry.groups.max(1);
-        let init = Init::FanIn(inputs * height * width);
+        let inputs = self.inputs / self.groups.max(1);
+        let init = Init::FanIn(inputs.saturating_mul(height).saturating_mul(width));
         let weight = Shape::from((self.outputs, inputs, height, width));
         let mut specs = vec![
             ParamSpec {
@@ -122,7 +157,7 @@ impl Op for Conv2d {
         }
         let mut params = Vec::new();
         if pass.wants_params {
-            let of_weight = conv2d::weight_gradient(input, gradient, self.kernel, self.geometry)?;
+            let of_weight = conv2d::weight_gradient(input, gradient, self.kernel, self.geometry())?;
             params.push(("weight", of_weight));
             if self.bias {
                 params.push(("bias", sum_by_channel(gradient)?));
@@ -161,7 +196,7 @@ impl Rectify for Conv2d {
             &params["weight"],
             params.get("bias"),
             relu,
-            self.geometry,
+            self.geometry(),
         )
     }
 }
@@ -175,7 +210,7 @@ impl LinearOp for Conv2d {
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        conv2d::forward(input, weight, None, false, self.geometry)
+        conv2d::forward(input, weight, None, false, self.geometry())
     }
 
     fn affine(&self, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
@@ -184,11 +219,11 @@ impl LinearOp for Conv2d {
             weight,
             Some(&bias.flatten_all()?),
             false,
-            self.geometry,
+            self.geometry(),
         )
     }
 
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
-        conv2d::input_gradient(output, weight, input, self.geometry)
+        conv2d::input_gradient(output, weight, input, self.geometry())
     }
 }

@@ -1,17 +1,22 @@
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::kernels::dropout;
 use crate::{Backward, Gradients, Kind, Mode, Op, Params, Result, Structure};
 
 /// In training, sets each value to 0 with probability `p` and scales the others by `1/(1 − p)`; else passes its input on.
 /// A seed gives the same mask on every device.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dropout {
     /// The probability of a 0.
     pub p: f64,
 }
 
 impl Op for Dropout {
+    fn name(&self) -> &str {
+        "dropout"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Dropout
     }

@@ -1,12 +1,17 @@
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::{Kind, Mode, Op, Params, Result, Structure};
 
 /// `[N, …]` to `[N, elements]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Flatten;
 
 impl Op for Flatten {
+    fn name(&self) -> &str {
+        "flatten"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Reshape
     }

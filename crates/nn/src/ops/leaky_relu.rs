@@ -1,16 +1,21 @@
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::kernels::elementwise::{by_sign, map, map_pairs};
 use crate::{Backward, Gradients, Kind, Mode, Op, Params, Result, Structure};
 
 /// `x` above 0 and `slope · x` elsewhere, of any shape. The gradient at 0 is the slope, as PyTorch has it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LeakyRelu {
     /// What values below 0 are multiplied by.
     pub slope: f64,
 }
 
 impl Op for LeakyRelu {
+    fn name(&self) -> &str {
+        "leaky-relu"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Activation
     }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use candle_core::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::kernels::linear;
 use crate::{
@@ -8,10 +9,11 @@ use crate::{
 };
 
 /// Dense layer: `[N, inputs]` to `[N, outputs]`, weight `[outputs, inputs]`, with a bias or without.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Linear {
     inputs: usize,
     outputs: usize,
+    #[serde(default = "yes")]
     bias: bool,
 }
 
@@ -30,6 +32,11 @@ impl Linear {
         self.bias = false;
         self
     }
+}
+
+/// What a bias is unless told otherwise.
+pub(super) fn yes() -> bool {
+    true
 }
 
 /// `L(a; w) + b`.
@@ -56,6 +63,10 @@ pub(super) fn scaled(params: &Params, scale: &Tensor, shift: &Tensor) -> Result<
 }
 
 impl Op for Linear {
+    fn name(&self) -> &str {
+        "linear"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Linear
     }

@@ -1,105 +1,90 @@
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::conv1d::with_height;
+use super::conv2d::none;
 use crate::kernels::max_pool2d::{self, Window};
 use crate::{Kind, Mode, Op, Pair, Params, Result, RoutingOp, Structure};
 
 /// Max pooling over windows that may overlap: `[N, C, H, W]` to `[N, C, H', W']`. On a tie the first in scan order wins.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MaxPool2d {
-    /// The window's side.
-    pub kernel: usize,
-    /// Steps between windows.
-    pub stride: usize,
+    kernel: Pair,
+    stride: Pair,
+    #[serde(default = "none")]
+    padding: Pair,
 }
 
 /// Max pooling over time, with windows that may overlap: `[N, C, T]` to `[N, C, T']`. On a tie the first wins.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MaxPool1d {
-    /// The window's length.
-    pub kernel: usize,
-    /// Steps between windows.
-    pub stride: usize,
+    kernel: usize,
+    stride: usize,
+    #[serde(default)]
+    padding: usize,
 }
 
 impl MaxPool2d {
-    /// The same with −∞ around the input, on both sides of each axis: at most half a window.
-    pub fn padding(self, padding: impl Into<Pair>) -> impl Op + Clone {
-        self.padded(padding.into())
+    /// Windows of this size, and the steps between them.
+    pub fn new(kernel: impl Into<Pair>, stride: impl Into<Pair>) -> Self {
+        MaxPool2d {
+            kernel: kernel.into(),
+            stride: stride.into(),
+            padding: none(),
+        }
     }
 
-    fn padded(&self, padding: Pair) -> MaxPool {
-        MaxPool {
-            window: Window {
-                kernel: self.kernel.into(),
-                stride: self.stride.into(),
-                padding,
-            },
-            over_time: false,
+    /// The same with −∞ around the input, on both sides of each axis: at most half a window.
+    pub fn padding(self, padding: impl Into<Pair>) -> Self {
+        let padding = padding.into();
+        MaxPool2d { padding, ..self }
+    }
+
+    fn window(&self) -> Window {
+        Window {
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding,
         }
     }
 }
 
 impl MaxPool1d {
-    /// The same with −∞ before and after the input: at most half a window.
-    pub fn padding(self, padding: usize) -> impl Op + Clone {
-        self.padded(padding)
+    /// Windows of this length, and the steps between them.
+    pub fn new(kernel: usize, stride: usize) -> Self {
+        MaxPool1d {
+            kernel,
+            stride,
+            padding: 0,
+        }
     }
 
-    fn padded(&self, padding: usize) -> MaxPool {
-        MaxPool {
-            window: Window {
-                kernel: (1, self.kernel).into(),
-                stride: (1, self.stride).into(),
-                padding: (0, padding).into(),
-            },
-            over_time: true,
+    /// The same with −∞ before and after the input: at most half a window.
+    pub fn padding(self, padding: usize) -> Self {
+        MaxPool1d { padding, ..self }
+    }
+
+    /// The window on images of height 1.
+    fn window(&self) -> Window {
+        Window {
+            kernel: (1, self.kernel).into(),
+            stride: (1, self.stride).into(),
+            padding: (0, self.padding).into(),
         }
     }
 }
 
-/// Either of them, padded.
-#[derive(Clone, Debug)]
-struct MaxPool {
-    window: Window,
-    /// Whether it reads `[N, C, T]`, as images of height 1.
-    over_time: bool,
-}
+impl Op for MaxPool2d {
+    fn name(&self) -> &str {
+        "max-pool2d"
+    }
 
-impl Op for MaxPool {
     fn kind(&self) -> Kind {
         Kind::Pool
     }
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        if !self.over_time {
-            return max_pool2d::forward(inputs[0], self.window);
-        }
-        Ok(max_pool2d::forward(&with_height(inputs[0])?, self.window)?.squeeze(2)?)
-    }
-
-    fn structure(&self) -> Structure<'_> {
-        Structure::Routing(self)
-    }
-}
-
-impl RoutingOp for MaxPool {
-    fn route(&self, input: &Tensor, output: &Tensor) -> Result<Tensor> {
-        if !self.over_time {
-            return max_pool2d::route(input, output, self.window);
-        }
-        let (input, output) = (with_height(input)?, with_height(output)?);
-        Ok(max_pool2d::route(&input, &output, self.window)?.squeeze(2)?)
-    }
-}
-
-impl Op for MaxPool2d {
-    fn kind(&self) -> Kind {
-        Kind::Pool
-    }
-
-    fn forward(&self, params: &Params, inputs: &[&Tensor], mode: &mut Mode) -> Result<Tensor> {
-        self.padded(0.into()).forward(params, inputs, mode)
+        max_pool2d::forward(inputs[0], self.window())
     }
 
     fn structure(&self) -> Structure<'_> {
@@ -109,17 +94,21 @@ impl Op for MaxPool2d {
 
 impl RoutingOp for MaxPool2d {
     fn route(&self, input: &Tensor, output: &Tensor) -> Result<Tensor> {
-        self.padded(0.into()).route(input, output)
+        max_pool2d::route(input, output, self.window())
     }
 }
 
 impl Op for MaxPool1d {
+    fn name(&self) -> &str {
+        "max-pool1d"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Pool
     }
 
-    fn forward(&self, params: &Params, inputs: &[&Tensor], mode: &mut Mode) -> Result<Tensor> {
-        self.padded(0).forward(params, inputs, mode)
+    fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
+        Ok(max_pool2d::forward(&with_height(inputs[0])?, self.window())?.squeeze(2)?)
     }
 
     fn structure(&self) -> Structure<'_> {
@@ -129,6 +118,7 @@ impl Op for MaxPool1d {
 
 impl RoutingOp for MaxPool1d {
     fn route(&self, input: &Tensor, output: &Tensor) -> Result<Tensor> {
-        self.padded(0).route(input, output)
+        let (input, output) = (with_height(input)?, with_height(output)?);
+        Ok(max_pool2d::route(&input, &output, self.window())?.squeeze(2)?)
     }
 }

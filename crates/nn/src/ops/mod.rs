@@ -33,6 +33,13 @@ mod sigmoid;
 mod statistics;
 mod tanh;
 
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{Attributes, Op};
+
 pub use add::Add;
 pub use avg_pool::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d};
 pub use batch_norm::BatchNorm;
@@ -49,3 +56,89 @@ pub use relu::Relu;
 pub use sigmoid::Sigmoid;
 pub use statistics::{TimeDeviation, TimeMean};
 pub use tanh::Tanh;
+
+type Make = fn(Attributes) -> Result<Arc<dyn Op>, String>;
+
+fn of<O: Op + DeserializeOwned + 'static>(attributes: Attributes) -> Result<Arc<dyn Op>, String> {
+    let given: Vec<String> = attributes.keys().cloned().collect();
+    // To serde, what has no attributes is null.
+    let op = serde_json::from_value::<O>(Value::Null)
+        .or_else(|_| serde_json::from_value(Value::Object(attributes)))
+        .map_err(|error| error.to_string())?;
+    let known = op.attributes();
+    match given.iter().find(|name| !known.contains_key(*name)) {
+        None => Ok(Arc::new(op)),
+        Some(surplus) => {
+            let known: Vec<&str> = known.keys().map(String::as_str).collect();
+            let known = match known.is_empty() {
+                true => "it has none".to_owned(),
+                false => format!("there are {}", known.join(", ")),
+            };
+            Err(format!("unknown attribute `{surplus}`; {known}"))
+        }
+    }
+}
+
+/// Every op of this crate.
+const OPS: &[(&str, Make)] = &[
+    ("adaptive-avg-pool1d", of::<AdaptiveAvgPool1d>),
+    ("adaptive-avg-pool2d", of::<AdaptiveAvgPool2d>),
+    ("add", of::<Add>),
+    ("avg-pool1d", of::<AvgPool1d>),
+    ("avg-pool2d", of::<AvgPool2d>),
+    ("batch-norm", of::<BatchNorm>),
+    ("concat", of::<Concat>),
+    ("conv1d", of::<Conv1d>),
+    ("conv2d", of::<Conv2d>),
+    ("dropout", of::<Dropout>),
+    ("flatten", of::<Flatten>),
+    ("leaky-relu", of::<LeakyRelu>),
+    ("linear", of::<Linear>),
+    ("max-pool1d", of::<MaxPool1d>),
+    ("max-pool2d", of::<MaxPool2d>),
+    ("prelu", of::<PRelu>),
+    ("relu", of::<Relu>),
+    ("sigmoid", of::<Sigmoid>),
+    ("tanh", of::<Tanh>),
+    ("time-deviation", of::<TimeDeviation>),
+    ("time-mean", of::<TimeMean>),
+];
+
+/// The ops that a file may name: this crate's, and what is added to them.
+#[derive(Clone, Debug)]
+pub struct Registry(Vec<(&'static str, Make)>);
+
+impl Default for Registry {
+    fn default() -> Self {
+        Registry(OPS.to_vec())
+    }
+}
+
+impl Registry {
+    /// With one more op, or another of a name that is there.
+    pub fn with<O: Op + DeserializeOwned + 'static>(mut self, name: &'static str) -> Self {
+        self.0.retain(|(known, _)| *known != name);
+        self.0.push((name, of::<O>));
+        self
+    }
+
+    /// What the ops are called.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(name, _)| *name)
+    }
+
+    /// An op by its name.
+    ///
+    /// # Errors
+    /// Says which ops there are, or what is wrong with the attributes.
+    pub fn make(&self, name: &str, attributes: Attributes) -> Result<Arc<dyn Op>, String> {
+        let Some((_, make)) = self.0.iter().find(|(known, _)| *known == name) else {
+            let names: Vec<&str> = self.names().collect();
+            return Err(format!(
+                "there is no op `{name}`; there are {}",
+                names.join(", ")
+            ));
+        };
+        make(attributes).map_err(|problem| format!("{name}: {problem}"))
+    }
+}

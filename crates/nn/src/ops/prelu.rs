@@ -1,11 +1,12 @@
 use candle_core::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::kernels::elementwise::by_sign;
 use crate::kernels::sums::sum_by_channel;
 use crate::{Backward, Gradients, Init, Kind, Mode, Op, ParamSpec, Params, Result, Structure};
 
 /// `x` above 0 and `w · x` elsewhere, with a trained `w` for all channels of `[N, C, …]` or one for each (He et al. 2015).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PRelu {
     /// 1 or C.
     pub parameters: usize,
@@ -19,6 +20,10 @@ fn slopes(params: &Params, input: &Tensor) -> Result<Tensor> {
 }
 
 impl Op for PRelu {
+    fn name(&self) -> &str {
+        "prelu"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Activation
     }

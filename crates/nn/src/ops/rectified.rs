@@ -1,4 +1,7 @@
+use std::ops::RangeInclusive;
+
 use candle_core::Tensor;
+use serde::Serialize;
 
 use crate::kernels::relu;
 use crate::{Backward, Gradients, Kind, Mode, Op, ParamSpec, Params, Result, Structure};
@@ -17,15 +20,21 @@ pub(super) trait Rectify: Op {
 
 /// An op with the ReLU that reads it, in one pass over memory. To [`crate::Graph::forward`] and to training alone: nobody
 /// explains it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
 pub(super) struct Rectified<O>(pub O);
 
-impl<O: Rectify> Op for Rectified<O> {
+impl<O: Rectify + Serialize> Op for Rectified<O> {
+    /// No registry knows it: it is in no file.
+    fn name(&self) -> &str {
+        "rectified"
+    }
+
     fn kind(&self) -> Kind {
         self.0.kind()
     }
 
-    fn arity(&self) -> usize {
+    fn arity(&self) -> RangeInclusive<usize> {
         self.0.arity()
     }
 

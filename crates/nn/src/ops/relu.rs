@@ -1,13 +1,18 @@
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::kernels::relu;
 use crate::{Backward, Gradients, Kind, Mode, Op, Params, Result, Structure};
 
 /// `max(x, 0)`, of any shape. The gradient at 0 is 0, as PyTorch has it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Relu;
 
 impl Op for Relu {
+    fn name(&self) -> &str {
+        "relu"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Activation
     }

@@ -1,13 +1,18 @@
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::kernels::elementwise::{map, map_pairs};
 use crate::{Backward, Gradients, Kind, Mode, Op, Params, Result, Structure};
 
 /// `1 / (1 + e⁻ˣ)`, of any shape.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sigmoid;
 
 impl Op for Sigmoid {
+    fn name(&self) -> &str {
+        "sigmoid"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Activation
     }

@@ -1,4 +1,5 @@
 use candle_core::{D, Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::{Kind, LinearOp, Mode, Op, Params, Result, Structure};
 
@@ -6,14 +7,14 @@ use crate::{Kind, LinearOp, Mode, Op, Params, Result, Structure};
 const FLOOR: f64 = 1e-10;
 
 /// The mean over time: `[N, C, H, T]` to `[N, C, H]`, `[N, C, T]` to `[N, C]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TimeMean;
 
 /// The standard deviation over time, `√(E[(x − μ)²] + 1e-10)`: `[N, C, H, T]` to `[N, C, H]`, `[N, C, T]` to `[N, C]`.
 ///
 /// It is homogeneous of degree one in its input, so that for a given input it is linear in it, with the weights
 /// `(x_t − μ) / (T σ)`: `Σ_t x_t (x_t − μ) / (T σ) = σ` (but for the floor).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TimeDeviation;
 
 fn deviation(input: &Tensor) -> Result<(Tensor, Tensor)> {
@@ -25,6 +26,10 @@ fn deviation(input: &Tensor) -> Result<(Tensor, Tensor)> {
 }
 
 impl Op for TimeMean {
+    fn name(&self) -> &str {
+        "time-mean"
+    }
+
     fn kind(&self) -> Kind {
         Kind::StatsPool
     }
@@ -59,6 +64,10 @@ impl LinearOp for TimeMean {
 }
 
 impl Op for TimeDeviation {
+    fn name(&self) -> &str {
+        "time-deviation"
+    }
+
     fn kind(&self) -> Kind {
         Kind::StatsPool
     }

@@ -1,13 +1,18 @@
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::kernels::elementwise::{map, map_pairs};
 use crate::{Backward, Gradients, Kind, Mode, Op, Params, Result, Structure};
 
 /// `tanh(x)`, of any shape.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tanh;
 
 impl Op for Tanh {
+    fn name(&self) -> &str {
+        "tanh"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Activation
     }

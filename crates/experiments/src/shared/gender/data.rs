@@ -1,0 +1,318 @@
+//! The recordings: which, how many, and their spectrograms.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use speechlens_audio::SIZE;
+use speechlens_data::audiomnist::published_split;
+use speechlens_data::left_out::summary;
+use speechlens_data::split::check_both;
+use speechlens_data::{
+    Corpus, Error, LeftOut, Parameters, Recording, Sex, Sizes, Speakers, Split, Store,
+};
+use speechlens_eval::Dataset;
+use speechlens_nn::loss::Loss;
+use speechlens_nn::optim::Optimizer;
+use speechlens_nn::schedule::Schedule;
+use speechlens_nn::train::{Config, Samples};
+use speechlens_report::progress;
+use speechlens_report::thesis::Thesis;
+
+use crate::shared::{Arguments, Profile};
+
+/// How the thesis trained (4.3.1).
+pub fn thesis_training(seed: u64) -> Config {
+    let thesis = &Thesis::published().gender;
+    Config {
+        epochs: thesis.epochs,
+        batch: thesis.batch,
+        optimizer: Optimizer::Sgd {
+            lr: thesis.learning_rate,
+            momentum: thesis.momentum,
+        },
+        schedule: Schedule::Constant,
+        seed,
+        loss: Loss::BinaryCrossEntropy,
+    }
+}
+
+/// How many recordings the thesis took (4.1).
+fn thesis_sizes() -> Sizes {
+    let thesis = &Thesis::published().gender;
+    Sizes::at_most(thesis.train, thesis.validation, thesis.test)
+}
+
+/// What a profile decides.
+pub struct Setting {
+    speakers: Speakers,
+    sizes: Sizes,
+    /// How to train.
+    pub config: Config,
+    /// Recordings whose bins are flipped.
+    pub flipped: usize,
+}
+
+impl Setting {
+    /// The setting of the profile asked for.
+    pub fn new(arguments: &Arguments) -> Self {
+        let thesis = thesis_training(arguments.seed);
+        let fast = Config {
+            optimizer: Optimizer::AdamW {
+                lr: 1e-4,
+                weight_decay: 0.01,
+            },
+            ..thesis.clone()
+        };
+        let speakers = of_each_sex(arguments);
+        match arguments.profile {
+            Profile::Smoke => Setting {
+                speakers: Speakers::PerSex(4),
+                sizes: Sizes::at_most(40, 8, 8),
+                config: Config {
+                    epochs: 1,
+                    batch: 10,
+                    ..fast
+                },
+                flipped: 4,
+            },
+            Profile::Quick if arguments.has_synthetic_voices() => Setting {
+                speakers,
+                sizes: Sizes::at_most(1200, 200, 300),
+                config: Config { epochs: 4, ..fast },
+                flipped: 100,
+            },
+            Profile::Quick => Setting {
+                speakers,
+                sizes: Sizes::at_most(2500, 500, 500),
+                config: Config { epochs: 8, ..fast },
+                flipped: 100,
+            },
+            Profile::Full => Setting {
+                speakers,
+                sizes: thesis_sizes(),
+                config: thesis,
+                flipped: Thesis::published().flipping.recordings,
+            },
+        }
+    }
+}
+
+/// The speakers who take part: of AudioMNIST and the synthetic voices as many of one sex as of the other, which are twelve of each.
+/// They have hours of speech, and minutes in LibriSpeech, of whom all take part.
+pub fn of_each_sex(arguments: &Arguments) -> Speakers {
+    match arguments.has_voices_of_librispeech() {
+        true => Speakers::All,
+        false => Speakers::PerSex(usize::MAX),
+    }
+}
+
+/// The error with what can be done about recordings that are too long.
+fn explained(arguments: &Arguments, error: Error) -> anyhow::Error {
+    match remedy(arguments, &error.left_out()) {
+        remedy if remedy.is_empty() => error.into(),
+        remedy => anyhow!("{error}{remedy}"),
+    }
+}
+
+fn remedy(arguments: &Arguments, left_out: &[LeftOut]) -> String {
+    let names = arguments.preparation().left_to_try(left_out);
+    let options: Vec<String> = names.iter().map(|name| format!("--{name}")).collect();
+    match options.is_empty() {
+        true => String::new(),
+        false => format!("; {} can make them fit", options.join(" or ")),
+    }
+}
+
+/// What is left out and why, in words that follow the data's description; nothing if all is used. It is told on standard error too.
+pub fn told(arguments: &Arguments, corpus: &dyn Corpus, left_out: &[LeftOut]) -> String {
+    if left_out.is_empty() {
+        return String::new();
+    }
+    let told = format!(
+        "left out are {}{}",
+        summary(left_out),
+        remedy(arguments, left_out)
+    );
+    if !arguments.quiet {
+        eprintln!("{}: {told}", corpus.name());
+    }
+    format!("; {told}")
+}
+
+/// Opens the corpus, and splits it.
+pub fn open(arguments: &Arguments, setting: &Setting) -> Result<(Box<dyn Corpus>, Split)> {
+    let source = arguments.voices()?;
+    let reading = progress::counter("reading recordings", arguments.quiet);
+    let done = |done: usize| reading.set_position(done as u64);
+    let corpus = speechlens_data::open(&source, arguments.seed, arguments.preparation(), &done);
+    reading.finish_and_clear();
+    let corpus = corpus.map_err(|error| explained(arguments, error))?;
+    let split = match arguments.fold {
+        Some(fold) => published_split(
+            corpus.recordings(),
+            fold.into(),
+            setting.sizes,
+            arguments.seed,
+        )
+        .with_context(|| format!("--fold {fold} is for AudioMNIST as published; leave it out"))?,
+        None => Split::draw(
+            corpus.recordings(),
+            setting.speakers,
+            setting.sizes,
+            arguments.seed,
+        )?,
+    };
+    Ok((corpus, split))
+}
+
+/// Recordings of one part.
+pub struct Part {
+    /// Their spectrograms.
+    pub dataset: Dataset,
+    padding: Vec<u32>,
+    left_out: Vec<LeftOut>,
+}
+
+impl Part {
+    /// Each recording's sex and number of padding frames.
+    fn padding(&self) -> impl Iterator<Item = (Sex, u32)> {
+        let recordings = self.dataset.recordings().iter();
+        recordings
+            .zip(&self.padding)
+            .filter_map(|(recording, padding)| Some((recording.sex?, *padding)))
+    }
+
+    /// How many speakers there are.
+    pub fn speakers(&self) -> usize {
+        let recordings = self.dataset.recordings().iter();
+        recordings
+            .map(|recording| &recording.speaker)
+            .collect::<BTreeSet<_>>()
+            .len()
+    }
+
+    /// The class of a recording.
+    pub fn label(&self, place: usize) -> u32 {
+        self.dataset.labels()[place]
+    }
+}
+
+/// Training, validation and test; no speaker is in two of them.
+pub struct Data {
+    /// For training.
+    pub train: Part,
+    /// Watched while training.
+    pub validation: Part,
+    /// For every number that is reported.
+    pub test: Part,
+    /// What the data are, in words.
+    pub description: String,
+}
+
+impl Data {
+    /// Opens the corpus, splits it, computes the spectrograms or takes them from the run's stores.
+    pub fn prepare(arguments: &Arguments, setting: &Setting, folder: &Path) -> Result<Self> {
+        let (corpus, split) = open(arguments, setting)?;
+        let store = |name: &str, indices: &[usize]| -> Result<Part> {
+            let bar = progress::bar(
+                &format!("spectrograms, {name}"),
+                indices.len(),
+                arguments.quiet,
+            );
+            let path = folder.join("features").join(format!("{name}.h5"));
+            let parameters = Parameters {
+                seed: arguments.seed,
+                ..Parameters::default()
+            };
+            let done = |done: usize| bar.set_position(done as u64);
+            let store = Store::open_or_compute(&path, corpus.as_ref(), indices, parameters, &done);
+            bar.finish_and_clear();
+            let store = store.map_err(|error| explained(arguments, error))?;
+            check_both(store.recordings(), name)?;
+            let places: Vec<usize> = (0..store.len()).collect();
+            Ok(Part {
+                padding: store.padding().to_vec(),
+                left_out: store.left_out().to_vec(),
+                dataset: Dataset::of_store(&Arc::new(store), &places)?,
+            })
+        };
+        let mut data = Data {
+            train: store("train", &split.train)?,
+            validation: store("validation", &split.validation)?,
+            test: store("test", &split.test)?,
+            description: String::new(),
+        };
+        let of_parts = data.parts().map(|part| part.left_out.clone()).concat();
+        let left_out = [corpus.left_out(), &split.left_out, &of_parts].concat();
+        data.description =
+            data.describe(corpus.as_ref()) + &told(arguments, corpus.as_ref(), &left_out);
+        Ok(data)
+    }
+
+    fn parts(&self) -> [&Part; 3] {
+        [&self.train, &self.validation, &self.test]
+    }
+
+    fn describe(&self, corpus: &dyn Corpus) -> String {
+        let [train, validation, test] = self.parts().map(|part| {
+            let (recordings, speakers) = (part.dataset.len(), part.speakers());
+            format!("{recordings} recordings of {speakers} speakers")
+        });
+        let of_sex = |recordings: &[Recording], sex: Sex| {
+            let of_sex = recordings.iter().filter(|r| r.sex == Some(sex));
+            of_sex
+                .map(|r| r.speaker.clone())
+                .collect::<BTreeSet<_>>()
+                .len()
+        };
+        let parts = self.parts().into_iter();
+        let recordings = parts.map(|part| part.dataset.recordings().to_vec());
+        let used: Vec<Recording> = recordings.flatten().collect();
+        let [men, women] = Sex::ALL.map(|sex| {
+            format!(
+                "{} of {}",
+                of_sex(&used, sex),
+                of_sex(corpus.recordings(), sex)
+            )
+        });
+        format!(
+            "{}: {train} for training, {validation} for validation, {test} for test; {men} men and {women} women, and as many \
+             recordings of men as of women",
+            corpus.name()
+        )
+    }
+
+    /// The average number of padding frames of each sex, over all parts.
+    pub fn padding_by_sex(&self) -> [(&'static str, f64); 2] {
+        Sex::ALL.map(|sex| {
+            let frames = self.parts().into_iter().flat_map(Part::padding);
+            let of_sex: Vec<f64> = frames
+                .filter(|(label, _)| *label == sex)
+                .map(|(_, padding)| f64::from(padding))
+                .collect();
+            (sex.name(), of_sex.iter().sum::<f64>() / of_sex.len() as f64)
+        })
+    }
+
+    /// How many of the test recordings, as a share, the best threshold on the training recordings' padding tells right.
+    pub fn accuracy_of_padding_alone(&self) -> f64 {
+        let right = |part: &Part, threshold: u32, below: Sex| {
+            let right = part
+                .padding()
+                .filter(|(sex, padding)| (*padding < threshold) == (*sex == below));
+            right.count() as f64 / part.padding.len() as f64
+        };
+        let mut best = (0.0, 0, Sex::Male);
+        for threshold in 0..=SIZE as u32 {
+            for below in Sex::ALL {
+                let share = right(&self.train, threshold, below);
+                if share > best.0 {
+                    best = (share, threshold, below);
+                }
+            }
+        }
+        right(&self.test, best.1, best.2)
+    }
+}
