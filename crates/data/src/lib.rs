@@ -47,6 +47,7 @@
 //! | silence taken off; utterances cut into pieces of a second | [`prepared`], [`pieces`] |
 //! | folders and tables as people have them | [`folder`] |
 //! | what cannot be used, and why | [`left_out`] |
+//! | any classes: those of a table of labels, the digits | [`task`] |
 //! | training, validation and test: by speaker, and for each speaker | [`split`], [`held_out`] |
 //! | music and noise behind speech: MUSAN, or synthesized | [`background`] |
 //! | an artifact that gives a class away | [`planted`] |
@@ -75,6 +76,7 @@ mod seed;
 pub mod split;
 pub mod store;
 pub mod synthetic;
+pub mod task;
 pub mod voxceleb;
 mod waveforms;
 
@@ -90,8 +92,9 @@ pub use librispeech::LibriSpeech;
 pub use pieces::Pieces;
 pub use planted::{Artifact, Planted};
 pub use prepared::Preparation;
-pub use split::{Sizes, Speakers, Split};
+pub use split::{Part, Sizes, Speakers, Split};
 pub use store::{Parameters, Store};
 pub use synthetic::Synthetic;
+pub use task::{Digits, Labels};
 pub use voxceleb::VoxCeleb;
 pub use waveforms::{Computed, waveforms};
