@@ -74,18 +74,30 @@ impl Job<'_> {
         &self,
         at_a_time: usize,
         one: impl Fn(&Recording, &Audio) -> speechlens_audio::Result<T> + Sync,
+        keep: impl FnMut(usize, T) -> Result<(), E>,
+    ) -> Result<Content<'_>, E> {
+        let one = |recording: &Recording, audio: &Audio| {
+            one(recording, audio).map_err(|source| Error::Features {
+                id: recording.id.clone(),
+                source,
+            })
+        };
+        self.make(at_a_time, one, keep)
+    }
+
+    /// The same, of what names the recording in its errors.
+    pub fn make<T: Send, E: From<Error>>(
+        &self,
+        at_a_time: usize,
+        one: impl Fn(&Recording, &Audio) -> Result<T> + Sync,
         mut keep: impl FnMut(usize, T) -> Result<(), E>,
     ) -> Result<Content<'_>, E> {
         let done = AtomicUsize::new(0);
         let recording = |place: usize| &self.corpus.recordings()[self.indices[place]];
         let one = |&place: &usize| -> Result<_> {
             let recording = recording(place);
-            let made = sound(self.corpus, self.indices[place]).and_then(|audio| {
-                one(recording, &audio).map_err(|source| Error::Features {
-                    id: recording.id.clone(),
-                    source,
-                })
-            });
+            let made = sound(self.corpus, self.indices[place]);
+            let made = made.and_then(|audio| one(recording, &audio));
             (self.progress)(done.fetch_add(1, Ordering::Relaxed) + 1);
             usable(self.corpus, recording, made)
         };

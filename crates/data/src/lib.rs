@@ -51,6 +51,7 @@
 //! | training, validation and test: by speaker, and for each speaker | [`split`], [`held_out`] |
 //! | music and noise behind speech: MUSAN, or synthesized | [`background`] |
 //! | an artifact that gives a class away | [`planted`] |
+//! | any front end's features on disk | [`feature_store`] |
 //! | spectrograms and filterbanks on disk, and where they are kept | [`store`], [`filterbank_store`], [`cache`] |
 //! | waveforms in memory | [`waveforms()`] |
 //! | AudioMNIST's own preprocessed files | [`hdf5_layout`] |
@@ -61,6 +62,7 @@ pub mod cache;
 pub mod corpus;
 mod error;
 mod feature_file;
+pub mod feature_store;
 pub mod filterbank_store;
 pub mod folder;
 mod hdf5_file;
@@ -85,6 +87,7 @@ pub use background::Background;
 pub use cache::Cache;
 pub use corpus::{Corpus, Recording, Sex, open, open_utterances};
 pub use error::{Error, Result};
+pub use feature_store::{FeatureStore, Window};
 pub use filterbank_store::FilterbankStore;
 pub use held_out::{HeldOut, Stretch};
 pub use left_out::LeftOut;
