@@ -1,13 +1,15 @@
 //! `speechlens augment`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
+use candle_core::Device;
 use clap::ValueEnum;
 use speechlens_audio::{Crop, FLOOR_DB};
 use speechlens_data::hdf5_layout;
 use speechlens_eval::augment::by_lot;
 use speechlens_eval::{Augmentation, Replacement};
+use speechlens_frontend::FrontEnd;
 use speechlens_models::{Features, Model};
 use speechlens_nn::train::Samples;
 use speechlens_report::progress;
@@ -21,7 +23,7 @@ use crate::{data, method};
 /// folder of files as AudioMNIST's preprocessing writes them. `speechlens train --from MODEL RESULT` retrains the network on it.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A model that reads spectrograms.
+    /// A model that reads spectrograms, or that `train --task LABELS.csv|digits` made.
     model: PathBuf,
     #[command(flatten)]
     data: data::Arguments,
@@ -50,11 +52,11 @@ pub struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Fill {
-    /// 0 dB, full level.
+    /// 0: in dB full level.
     Zero,
     /// The mean of the bins around each.
     Mean,
-    /// −80 dB, silence.
+    /// Silence: −80 dB for spectrograms.
     Floor,
 }
 
@@ -68,6 +70,7 @@ enum Class {
 
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
+    arguments.data.require();
     let output = &arguments.output;
     let is_store = output
         .extension()
@@ -79,6 +82,15 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     })?;
     let device = common.device()?;
     let model = Model::load(&arguments.model, &device)?;
+    if let Some(front_end) = data::own_front_end(&model)? {
+        ensure!(
+            is_store,
+            "{}: {} reads features of a front end: give a store (.h5)",
+            output.display(),
+            arguments.model.display()
+        );
+        return windows(arguments, &model, &front_end, common, &device);
+    }
     ensure!(
         model.features() == Features::Spectrogram,
         "{}: does not read spectrograms: only these can be augmented",
@@ -97,16 +109,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         .method
         .settings(&model, common.seed)?
         .method(&model)?;
-    let augmentation = Augmentation {
-        percent: arguments.percent,
-        replacement: match arguments.fill {
-            Fill::Zero => Replacement::Value(0.0),
-            Fill::Mean => Replacement::NeighbourMean {
-                radius: arguments.radius,
-            },
-            Fill::Floor => Replacement::Value(FLOOR_DB),
-        },
-    };
+    let augmentation = arguments.augmentation(FLOOR_DB);
     let dataset = arguments.data.read_whole(crop, common)?;
     let dataset = dataset.classified(classes)?;
     let targets = match arguments.class {
@@ -148,12 +151,72 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         }
     }
     bar.finish_and_clear();
-    if !common.quiet {
-        println!(
-            "{}: {} recordings, {augmentation}",
-            output.display(),
-            dataset.len()
-        );
-    }
+    tell(
+        output,
+        &format!("{} recordings", dataset.len()),
+        &augmentation,
+        common,
+    );
     Ok(())
+}
+
+/// The same of the windows of any front end.
+fn windows(
+    arguments: &Arguments,
+    model: &Model,
+    front_end: &FrontEnd,
+    common: &Common,
+    device: &Device,
+) -> Result<()> {
+    let silence = front_end.silence();
+    ensure!(
+        silence.is_some() || !matches!(arguments.fill, Fill::Floor),
+        "{}: its front end does not tell which value is silence: leave --fill floor out",
+        arguments.model.display()
+    );
+    let settings = arguments.method.settings(model, common.seed)?;
+    let method = settings.method(model)?;
+    let augmentation = arguments.augmentation(silence.unwrap_or_default() as f32);
+    let windows = arguments
+        .data
+        .all_windows(front_end, &model.classes, common)?;
+    let targets = match arguments.class {
+        Class::True => windows.labels(),
+        Class::Lot => by_lot(windows.len(), model.classes.len(), common.seed),
+    };
+    let bar = progress::bar("augmenting", windows.len(), common.quiet);
+    let progress = |done: usize| bar.set_position(done as u64);
+    let (graph, output, batch) = (&model.graph, &arguments.output, arguments.batch);
+    augmentation.windows(
+        &windows, &targets, graph, &method, output, batch, device, &progress,
+    )?;
+    bar.finish_and_clear();
+    tell(
+        output,
+        &format!("{} windows", windows.len()),
+        &augmentation,
+        common,
+    );
+    Ok(())
+}
+
+fn tell(output: &Path, what: &str, augmentation: &Augmentation, common: &Common) {
+    if !common.quiet {
+        println!("{}: {what}, {augmentation}", output.display());
+    }
+}
+
+impl Arguments {
+    fn augmentation(&self, silence: f32) -> Augmentation {
+        Augmentation {
+            percent: self.percent,
+            replacement: match self.fill {
+                Fill::Zero => Replacement::Value(0.0),
+                Fill::Mean => Replacement::NeighbourMean {
+                    radius: self.radius,
+                },
+                Fill::Floor => Replacement::Value(silence),
+            },
+        }
+    }
 }

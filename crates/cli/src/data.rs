@@ -8,13 +8,15 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use speechlens_audio::Crop;
 use speechlens_data::left_out::summary;
 use speechlens_data::split::check_both;
+use speechlens_data::task::{self, classes};
 use speechlens_data::{
-    Cache, Corpus, Error, FilterbankStore, HeldOut, LeftOut, Parameters, Preparation, Recording,
-    Sex, Sizes, Speakers, Split, Store, hdf5_layout, held_out,
+    Cache, Corpus, Error, FeatureStore, FilterbankStore, HeldOut, LeftOut, Parameters, Preparation,
+    Recording, Sex, Sizes, Speakers, Split, Store, hdf5_layout, held_out,
 };
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
-use speechlens_eval::{Dataset, Waveforms};
-use speechlens_models::Model;
+use speechlens_eval::{Dataset, Waveforms, Windows};
+use speechlens_frontend::FrontEnd;
+use speechlens_models::{FRONT_END, Model};
 use speechlens_report::progress::{self, DecimalBytes, ProgressBar};
 
 use crate::common::{Common, at_least_one};
@@ -27,8 +29,8 @@ const TEST_HOP: usize = FRAMES;
 /// Where data come from.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Each the folder of AudioMNIST, LibriSpeech, LibriTTS, one of their subsets, or VoxCeleb, the word `synthetic`, a feature
-    /// store (.h5), or a folder of AudioMNIST's preprocessed files (AlexNet_D_NN_R.hdf5).
+    /// Each the folder of AudioMNIST, LibriSpeech, LibriTTS, one of their subsets, or VoxCeleb, the word `synthetic`, a table of
+    /// labels (.csv), a feature store (.h5), or a folder of AudioMNIST's preprocessed files (AlexNet_D_NN_R.hdf5).
     ///
     /// Your own digits can be read as AudioMNIST: DIR/SPEAKER/DIGIT_SPEAKER_REPETITION.wav and DIR/audioMNIST_meta.txt,
     /// {"SPEAKER": {"gender": "female"}, …}; your own speech as LibriSpeech: DIR/SUBSET/SPEAKER/CHAPTER/*.wav and
@@ -38,7 +40,10 @@ pub struct Arguments {
     /// validation and test; as many recordings of men as of women. For the speaker task the last fifth of each speaker's recordings
     /// is held out, or the last third of a single one. Recordings that cannot be used are left out and told, and those of speakers
     /// whose sex no table tells, where that is the class.
-    #[arg(required = true)]
+    ///
+    /// Anything else by a table of labels, CSV: a line of titles, `path,label`, and if they are known `speaker` and `split` (train,
+    /// validation or test), in any order; then a line for each recording, its path relative to the table's folder. It is split as
+    /// it says, else by speaker, else by recording.
     data: Vec<String>,
     /// At most so many recordings: gender, for training, and half as many for validation and test; speaker, and to augment, in all,
     /// of each speaker in turn.
@@ -69,6 +74,36 @@ pub struct SpeakerData {
     pub held_out: Segments,
     /// The corpora that they are from; a feature store has none.
     pub corpora: Vec<Box<dyn Corpus>>,
+}
+
+/// The data of a classifier of any classes.
+pub struct ClassData {
+    /// The classes, sorted.
+    pub classes: Vec<String>,
+    /// What was asked for, in its order.
+    pub parts: Vec<Windows>,
+}
+
+/// Recordings with classes: a corpus, or a store of their features.
+enum Labelled {
+    Corpus(Box<dyn Corpus>),
+    Store(Arc<FeatureStore>),
+}
+
+impl Labelled {
+    fn recordings(&self) -> &[Recording] {
+        match self {
+            Labelled::Corpus(corpus) => corpus.recordings(),
+            Labelled::Store(store) => store.recordings(),
+        }
+    }
+
+    fn left_out(&self) -> &[LeftOut] {
+        match self {
+            Labelled::Corpus(corpus) => corpus.left_out(),
+            Labelled::Store(store) => store.left_out(),
+        }
+    }
 }
 
 /// A part of the data.
@@ -117,6 +152,146 @@ enum Kind {
 }
 
 impl Arguments {
+    /// Ends the program as bad use does, if no data are given.
+    pub fn require(&self) {
+        if self.data.is_empty() {
+            let message = "no data are given: <DATA>..., see --help\n";
+            clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, message).exit();
+        }
+    }
+
+    /// Windows of some parts of recordings with classes, so many frames after each other, or one after another; of the `table` if
+    /// no data are given. Each of the data is split by itself. The network's classes, if it is there already.
+    pub fn windows(
+        &self,
+        table: Option<&Path>,
+        parts: &[(Part, Option<usize>)],
+        front_end: &FrontEnd,
+        known: Option<&[String]>,
+        common: &Common,
+    ) -> Result<ClassData> {
+        let sources = self.labelled(table, front_end, common)?;
+        let recordings = sources.iter().flat_map(|(_, source)| source.recordings());
+        let classes = match known {
+            Some(classes) => classes.to_vec(),
+            None => classes(&recordings.cloned().collect::<Vec<_>>()),
+        };
+        let mut all: Vec<Windows> = parts.iter().map(|_| Windows::default()).collect();
+        for (data, source) in &sources {
+            let split = Split::of_classes(source.recordings(), self.sizes(), common.seed);
+            let split = split.with_context(|| data.clone())?;
+            let mut left_out = source.left_out().to_vec();
+            for (windows, (part, hop)) in all.iter_mut().zip(parts) {
+                let (name, indices) = (part.name(), part.of(&split));
+                let (store, places) =
+                    self.features(source, name, indices, front_end, common, &mut left_out)?;
+                windows
+                    .append(&store, &places, *hop, &classes)
+                    .with_context(|| data.clone())?;
+            }
+            self.tell(data, &left_out)?;
+        }
+        Ok(ClassData {
+            classes,
+            parts: all,
+        })
+    }
+
+    /// One after another, the windows of all recordings with classes, of every part.
+    pub fn all_windows(
+        &self,
+        front_end: &FrontEnd,
+        classes: &[String],
+        common: &Common,
+    ) -> Result<Windows> {
+        let sources = self.labelled(None, front_end, common)?;
+        let [(data, source)] = sources.as_slice() else {
+            bail!("give one corpus, table of labels or feature store at a time");
+        };
+        let mut left_out = source.left_out().to_vec();
+        let limit = self.limit.unwrap_or(source.recordings().len());
+        let indices = held_out::in_turn(source.recordings(), limit, |one| one.class.is_some());
+        let (store, places) =
+            self.features(source, "all", &indices, front_end, common, &mut left_out)?;
+        let mut windows = Windows::default();
+        windows
+            .append(&store, &places, None, classes)
+            .with_context(|| data.clone())?;
+        self.tell(data, &left_out)?;
+        Ok(windows)
+    }
+
+    /// The data with classes, with what each is called.
+    fn labelled(
+        &self,
+        table: Option<&Path>,
+        front_end: &FrontEnd,
+        common: &Common,
+    ) -> Result<Vec<(String, Labelled)>> {
+        let mut names = self.data.clone();
+        if let (Some(table), true) = (table, names.is_empty()) {
+            names.push(table.display().to_string());
+        }
+        let open = |data: String| {
+            let path = Path::new(&data);
+            let has_ending = |ending: &str| {
+                let own = path.extension();
+                own.is_some_and(|own| own.eq_ignore_ascii_case(ending))
+            };
+            let reading = progress::counter("reading recordings", common.quiet);
+            let done = |done: usize| reading.set_position(done as u64);
+            let source = if has_ending("csv") {
+                Labelled::Corpus(
+                    task::open(path, self.preparation(), &done)
+                        .map_err(|error| self.explained(error))?,
+                )
+            } else if path.is_file() {
+                refuse_single(path)?;
+                let store = FeatureStore::open(path)?;
+                ensure!(
+                    store.front_end().to_toml()? == front_end.to_toml()?,
+                    "{data}: holds features of another front end than the network's: make them with this network"
+                );
+                Labelled::Store(Arc::new(store))
+            } else {
+                let digits = task::open_digits(&data, common.seed, self.preparation(), &done);
+                Labelled::Corpus(digits.map_err(|error| self.explained(error))?)
+            };
+            reading.finish_and_clear();
+            Ok((data, source))
+        };
+        names.into_iter().map(open).collect()
+    }
+
+    /// The features of some recordings, and their places in the store; what of them cannot be used joins what is left out.
+    fn features(
+        &self,
+        source: &Labelled,
+        name: &str,
+        indices: &[usize],
+        front_end: &FrontEnd,
+        common: &Common,
+        left_out: &mut Vec<LeftOut>,
+    ) -> Result<(Arc<FeatureStore>, Vec<usize>)> {
+        let corpus = match source {
+            Labelled::Store(store) => return Ok((store.clone(), indices.to_vec())),
+            Labelled::Corpus(corpus) => corpus.as_ref(),
+        };
+        let label = format!("features, {name}");
+        let bar = progress::bar(&label, indices.len(), common.quiet);
+        let done = |done: usize| bar.set_position(done as u64);
+        let (folder, name) = (self.kept_in()?, format!("{}-{name}", file_name(corpus)));
+        let making = (front_end, common.seed);
+        let store = FeatureStore::cached((&folder, &name), corpus, indices, making, &done);
+        let told = store.as_ref();
+        let told = told.map(|store| (store.recordings().len(), store.path()));
+        tell_of_store(&bar, &label, told);
+        let store = store.map_err(|error| self.explained(error))?;
+        left_out.extend(store.left_out().iter().cloned());
+        let places = (0..store.recordings().len()).collect();
+        Ok((Arc::new(store), places))
+    }
+
     /// How many data are given.
     pub fn count(&self) -> usize {
         self.data.len()
@@ -322,11 +497,15 @@ impl Arguments {
     }
 
     fn split(&self, data: &str, recordings: &[Recording], common: &Common) -> Result<Split> {
-        let sizes = match self.limit {
+        Split::draw(recordings, Speakers::All, self.sizes(), common.seed)
+            .with_context(|| data.to_owned())
+    }
+
+    fn sizes(&self) -> Sizes {
+        match self.limit {
             Some(limit) => Sizes::at_most(limit, limit.div_ceil(2), limit.div_ceil(2)),
             None => Sizes::all(),
-        };
-        Split::draw(recordings, Speakers::All, sizes, common.seed).with_context(|| data.to_owned())
+        }
     }
 
     /// Says what is left out and why, once for each of the data; or fails, if nothing may be.
@@ -450,6 +629,12 @@ impl Arguments {
             corpus: Some(corpus),
         })
     }
+}
+
+/// The front end of a network that reads any, and has any classes, as its file tells; of those of the thesis none.
+pub fn own_front_end(model: &Model) -> Result<Option<FrontEnd>> {
+    let is_told = model.metadata.contains_key(FRONT_END);
+    Ok(is_told.then(|| model.front_end()).transpose()?)
 }
 
 /// The classes that a network has for men and for women, by their names; an error if it tells anything else.

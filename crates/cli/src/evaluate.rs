@@ -101,8 +101,19 @@ fn finite(text: &str) -> Result<f32, String> {
     }
 }
 
-/// What is flipped: recordings, or segments.
+/// What is flipped: recordings, or windows of them.
 fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<Box<dyn Samples>> {
+    if let Some(front_end) = data::own_front_end(model)? {
+        let parts = [(arguments.part, None)];
+        let known = Some(model.classes.as_slice());
+        let read = arguments
+            .data
+            .windows(None, &parts, &front_end, known, common)?;
+        let windows = read.parts.into_iter().next().context("there are no data")?;
+        let recordings = windows.recordings().into_iter().cloned();
+        warn_of_heard_speakers(model, &recordings.collect::<Vec<_>>());
+        return Ok(Box::new(windows.sample(arguments.recordings, common.seed)));
+    }
     match model.features() {
         Features::Spectrogram => {
             let classes = data::classes_of_sexes(&arguments.model, model)?;
@@ -149,16 +160,16 @@ fn title(method: &dyn Method) -> String {
 }
 
 /// The unit of the network's input.
-fn unit(model: &Model) -> &'static str {
-    match model.features() {
-        Features::Spectrogram => " dB",
-        Features::Waveform | Features::Filterbank => "",
-    }
+fn unit(model: &Model) -> Result<&'static str> {
+    let front_end = model.front_end()?;
+    let is_level = front_end.axes().value.contains("(dB)");
+    Ok(if is_level { " dB" } else { "" })
 }
 
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let Measure::Flip(arguments) = &arguments.measure;
+    arguments.data.require();
     check_writable(&arguments.output.join("flip.json"))?;
     let device = common.device()?;
     let model = Model::load(&arguments.model, &device)?;
@@ -224,7 +235,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         Series::new(curve.order.to_string(), points.collect())
     });
     let chart = Chart {
-        title: format!("Bins set to {value}{}, {name}", unit(&model)),
+        title: format!("Bins set to {value}{}, {name}", unit(&model)?),
         axes: Axes {
             x: Axis::log_with_zero("flipped bins (%)", 0.5, 100.0),
             y: Axis::linear("accuracy (%)", 0.0, 100.0),
@@ -251,7 +262,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         };
         println!("{}", table.text());
         if let Some(reference) = reference.filter(|reference| *reference as f32 != value) {
-            let unit = unit(&model);
+            let unit = unit(&model)?;
             tracing::warn!(
                 "the value {value}{unit} is not the explanation's reference ({reference}{unit}): this does not test it"
             );

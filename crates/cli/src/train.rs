@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,9 @@ use speechlens_data::{LeftOut, Recording, Sex};
 use speechlens_eval::NoisySegments;
 use speechlens_eval::noisy_segments::Sounds;
 use speechlens_eval::segments::Normalization;
+use speechlens_frontend::FrontEnd;
 use speechlens_models::{
-    Arch, Model, TRAINING, filterbank_metadata, spectrogram_metadata, waveform_metadata,
+    Arch, FRONT_END, Model, TRAINING, filterbank_metadata, spectrogram_metadata, waveform_metadata,
 };
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
@@ -29,7 +31,7 @@ use speechlens_report::interrupt::Interrupt;
 use speechlens_report::progress;
 
 use crate::common::{Common, at_least_one, check_writable};
-use crate::data::{self, Part, SpeakerData, tell_left_out};
+use crate::data::{self, ClassData, Part, SpeakerData, tell_left_out};
 
 /// Train a network on recordings.
 ///
@@ -38,13 +40,21 @@ use crate::data::{self, Part, SpeakerData, tell_left_out};
 /// Ctrl-C saves it, says how to go on, and ends with status 130; a second Ctrl-C ends at once.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// What the network is to tell.
-    #[arg(long, value_enum)]
+    /// What the network is to tell: gender, male or female, of strangers; speaker, who of known ones, by two seconds of them; digits,
+    /// which digit strangers say; or the labels of a table, CSV: a line of titles, `path,label`, and if they are known `speaker` and
+    /// `split` (train, validation or test), in any order, then a line for each recording, its path relative to the table's folder.
+    /// Without DATA it is trained on the table's recordings; DATA can be a store that `speechlens augment` made of them.
+    #[arg(long, value_name = "gender|speaker|digits|LABELS.csv")]
     task: Task,
-    /// The network: for gender alexnet, which reads spectrograms, or audionet, which reads waveforms; for speakers resnet34. Else
-    /// the first of its task.
+    /// The network: for gender alexnet, which reads spectrograms, or audionet, which reads waveforms; for speakers resnet34; for
+    /// digits and labels any of these. Else the first of its task.
     #[arg(long, value_name = "ARCH")]
     arch: Option<Arch>,
+    /// What the network reads, for digits and labels: a front end by name or a TOML file (see `speechlens features --help`), whose
+    /// features are of the shape of the network's input: [227, 227] for alexnet, [8000] for audionet, any bands and frames for
+    /// resnet34. Else thesis-spectrogram, thesis-waveform or thesis-fbank.
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    frontend: Option<String>,
     #[command(flatten)]
     data: data::Arguments,
     /// Where to write the model.
@@ -92,12 +102,36 @@ pub struct Arguments {
     crop: Crop,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone)]
 enum Task {
     /// Male or female, of strangers, by AlexNet on decibel spectrograms or AudioNet on waveforms.
     Gender,
     /// Who of known speakers, by ResNet34 on mel filterbanks of two seconds.
     Speaker,
+    /// Which digit.
+    Digits,
+    /// The labels of a table.
+    Labels(PathBuf),
+}
+
+impl FromStr for Task {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = Path::new(text);
+        match text {
+            "gender" => Ok(Task::Gender),
+            "speaker" => Ok(Task::Speaker),
+            "digits" => Ok(Task::Digits),
+            _ if path
+                .extension()
+                .is_some_and(|own| own.eq_ignore_ascii_case("csv")) =>
+            {
+                Ok(Task::Labels(path.to_owned()))
+            }
+            _ => Err("say gender, speaker, digits, or the name of a table of labels (.csv)".into()),
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -115,6 +149,8 @@ enum Course {
 /// What a task decides, and how it is trained unless asked otherwise.
 struct Plan {
     arch: Arch,
+    /// The shape of an input, where it is not the network's own.
+    input: Vec<Option<usize>>,
     classes: Vec<String>,
     metadata: BTreeMap<String, String>,
     /// What it is trained on, in the model's metadata.
@@ -168,6 +204,7 @@ fn gender(arguments: &Arguments, common: &Common) -> Result<Plan> {
     );
     Ok(Plan {
         arch: Arch::AlexNet,
+        input: Vec::new(),
         classes: sexes(),
         metadata: spectrogram_metadata(&crop.to_string()),
         heard: heard(training.recordings()),
@@ -194,6 +231,7 @@ fn gender_by_waveform(arguments: &Arguments, common: &Common) -> Result<Plan> {
     );
     Ok(Plan {
         arch: Arch::AudioNet,
+        input: Vec::new(),
         classes: sexes(),
         metadata: waveform_metadata(),
         heard: heard(training.recordings()),
@@ -207,6 +245,86 @@ fn gender_by_waveform(arguments: &Arguments, common: &Common) -> Result<Plan> {
         lr: 1e-4,
         schedule: Course::Constant,
     })
+}
+
+/// Windows of a recording that training hears begin an eighth of their length after each other.
+const WINDOWS_A_LENGTH: usize = 8;
+
+/// A classifier of any classes, on any front end's features; of a table of labels, or else the digits.
+fn classifier(arguments: &Arguments, table: Option<&Path>, common: &Common) -> Result<Plan> {
+    let arch = arguments.arch.unwrap_or(Arch::AlexNet);
+    let name = arguments.frontend.as_deref();
+    let name = name.unwrap_or(arch.features().front_end());
+    let front_end = FrontEnd::load(name)?;
+    let input = front_end.shape();
+    check_shape(arch, name, &input)?;
+    let hop = front_end
+        .axes()
+        .frames
+        .map(|frames| (frames / WINDOWS_A_LENGTH).max(1));
+    let parts = [(Part::Train, hop), (Part::Validation, None)];
+    let ClassData { classes, parts } = arguments
+        .data
+        .windows(table, &parts, &front_end, None, common)?;
+    let mut parts = parts.into_iter();
+    let (training, validation) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
+    let recordings = training.recordings();
+    let mut heard = heard(&recordings.into_iter().cloned().collect::<Vec<_>>());
+    heard["windows"] = training.len().into();
+    heard["task"] = table
+        .map_or("digits".into(), |table| table.display().to_string())
+        .into();
+    let of_speakers = arch == Arch::ResNet34;
+    Ok(Plan {
+        arch,
+        input,
+        classes,
+        metadata: BTreeMap::from([(FRONT_END.to_owned(), front_end.to_toml()?)]),
+        heard,
+        validated_on: format!("{} windows of validation recordings", validation.len()),
+        training: Box::new(training),
+        validation: Box::new(validation),
+        tests: Vec::new(),
+        clips: Clips::default(),
+        loss: match arch {
+            Arch::AlexNet => Loss::BinaryCrossEntropy,
+            Arch::AudioNet | Arch::ResNet34 => Loss::CrossEntropy,
+        },
+        batch: if of_speakers { 32 } else { 50 },
+        lr: if of_speakers { 2e-3 } else { 1e-4 },
+        schedule: if of_speakers {
+            Course::OneCycle
+        } else {
+            Course::Constant
+        },
+    })
+}
+
+/// Fails unless the network reads features of just this shape.
+fn check_shape(arch: Arch, front_end: &str, features: &[Option<usize>]) -> Result<()> {
+    let architecture = arch.architecture_of(2, features)?;
+    let reads = &architecture.input_shape()[1..];
+    let is_read = features.iter().copied().eq(reads.iter().copied().map(Some));
+    let shape = |sizes: &mut dyn Iterator<Item = Option<usize>>| {
+        let sizes = sizes.map(|size| size.map_or("any".to_owned(), |size| size.to_string()));
+        sizes.collect::<Vec<_>>().join(", ")
+    };
+    let gives = shape(&mut features.iter().copied());
+    let reads = shape(&mut reads.iter().copied().map(Some));
+    let remedy = match features.last() {
+        Some(None) => {
+            "; its length is that of the recording: give a file with `length = { frames = N }` or `{ exactly = SECONDS }`"
+        }
+        _ => "; give another front end or --arch",
+    };
+    ensure!(
+        is_read,
+        "--frontend {front_end}: gives [{gives}], and {arch} reads [{reads}]{remedy}"
+    );
+    Ok(())
 }
 
 fn sexes() -> Vec<String> {
@@ -242,6 +360,7 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
     );
     let mut plan = Plan {
         arch: Arch::ResNet34,
+        input: Vec::new(),
         metadata: filterbank_metadata(&normalization.to_string()),
         heard: json!({ "segments": training.len(), "speakers": classes }),
         classes,
@@ -346,14 +465,23 @@ fn resuming(command: impl Iterator<Item = String>) -> Vec<String> {
 
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
+    if !matches!(arguments.task, Task::Labels(_)) {
+        arguments.data.require();
+    }
     check_writable(&arguments.output)?;
     let interrupt = Interrupt::listen(resuming(std::env::args()))?;
     let device = common.device()?;
     ensure!(
         arguments.augment.is_empty() || matches!(arguments.task, Task::Speaker),
-        "--augment: is for --task speaker; for gender leave it out"
+        "--augment: is for --task speaker; for others leave it out"
     );
-    let plan = match (arguments.task, arguments.arch) {
+    ensure!(
+        arguments.frontend.is_none() || matches!(arguments.task, Task::Digits | Task::Labels(_)),
+        "--frontend: is for digits and tables of labels; gender and speakers have those of the thesis"
+    );
+    let plan = match (&arguments.task, arguments.arch) {
+        (Task::Digits, _) => classifier(arguments, None, common)?,
+        (Task::Labels(table), _) => classifier(arguments, Some(table), common)?,
         (Task::Gender, None | Some(Arch::AlexNet)) => gender(arguments, common)?,
         (Task::Gender, Some(Arch::AudioNet)) => gender_by_waveform(arguments, common)?,
         (Task::Speaker, None | Some(Arch::ResNet34)) => speaker(arguments, common)?,
@@ -392,7 +520,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         Some(path) => plan.weights_of(path, &device)?,
         None => plan
             .arch
-            .architecture(plan.classes.len())?
+            .architecture_of(plan.classes.len(), &plan.input)?
             .random(common.seed, &device)?,
     };
     let mut trainer = start(arguments.resume, &path, &graph, config, &device)?;

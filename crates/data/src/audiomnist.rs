@@ -98,6 +98,7 @@ impl AudioMnist {
                     speaker: speaker.clone(),
                     sex: about.and_then(|about| about.gender.as_ref()?.parse().ok()),
                     digit: Some(digit),
+                    ..Recording::default()
                 });
                 paths.push(path);
             }
@@ -293,6 +294,7 @@ mod tests {
                     false => Sex::Male,
                 }),
                 digit: Some(0),
+                ..Recording::default()
             })
             .collect();
         let mut tested = Vec::new();

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use hdf5::File;
+use speechlens_frontend::FrontEnd;
 
 use crate::folder::entries;
 use crate::hdf5_file::{attribute, dataset, remove_partial};
-use crate::{Error, Result, feature_file, filterbank_store, store};
+use crate::{Error, Result, feature_file, feature_store, filterbank_store, store};
 
 /// The variable that names the folder.
 pub const VARIABLE: &str = "SPEECHLENS_CACHE";
@@ -33,7 +34,7 @@ pub struct Entry {
 /// What a store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    /// `spectrograms` or `filterbanks`.
+    /// `spectrograms`, `filterbanks`, or the name of a front end, `features` if it has none.
     pub features: &'static str,
     /// How many recordings.
     pub recordings: usize,
@@ -115,6 +116,10 @@ fn content(path: &Path) -> hdf5::Result<Content> {
     let features = match attribute(&file, "format")?.as_str() {
         store::FORMAT => "spectrograms",
         filterbank_store::FORMAT => "filterbanks",
+        feature_store::FORMAT => FrontEnd::parse(&attribute(&file, "frontend")?)
+            .ok()
+            .and_then(|front_end| front_end.name())
+            .unwrap_or("features"),
         _ => return Err("another format".into()),
     };
     Ok(Content {

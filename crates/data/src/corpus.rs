@@ -9,6 +9,7 @@ use speechlens_audio::Audio;
 use crate::left_out::LeftOut;
 use crate::pieces::Cut;
 use crate::prepared::{Preparation, Prepared};
+use crate::split::Part;
 use crate::{AudioMnist, Error, LibriSpeech, Pieces, Result, Synthetic, VoxCeleb};
 
 /// A speaker's sex as the corpora state it. The numbers are the class indices, those of AudioMNIST's own labels.
@@ -60,10 +61,10 @@ impl FromStr for Sex {
 }
 
 /// What is known of a recording without listening to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
     /// Unique in the corpus. AudioMNIST and the synthetic words: `DIGIT_SPEAKER_REPETITION`; VoxCeleb: `SPEAKER/VIDEO/UTTERANCE`;
-    /// a piece of an utterance: `UTTERANCE:FIRST-END`, the range in samples.
+    /// a piece of an utterance: `UTTERANCE:FIRST-END`, the range in samples; of a table of labels: the path that stands there.
     pub id: String,
     /// The corpus's name for the speaker.
     pub speaker: String,
@@ -71,6 +72,10 @@ pub struct Recording {
     pub sex: Option<Sex>,
     /// The digit that is spoken, in the corpora of digits.
     pub digit: Option<u8>,
+    /// What a network is to tell of it, where a [task](crate::task) says so.
+    pub class: Option<String>,
+    /// What it is for, where a table of labels says so.
+    pub part: Option<Part>,
 }
 
 /// A list of recordings and their sound.

@@ -34,6 +34,14 @@ pub enum Error {
         /// What the audio crate says.
         source: speechlens_audio::Error,
     },
+    /// A front end makes nothing of a recording.
+    #[error("recording {id}: {source}")]
+    FrontEnd {
+        /// The recording.
+        id: String,
+        /// What the front end says.
+        source: speechlens_frontend::Error,
+    },
     /// All samples of a recording are 0: spectrograms are relative to the loudest bin, and there is none.
     #[error("recording {0}: silent throughout; record it again, or leave it out")]
     Silent(String),
@@ -103,7 +111,9 @@ impl Error {
         match self {
             Error::NothingUsable(left_out) => left_out.clone(),
             Error::Unusable(one) => vec![(**one).clone()],
-            Error::Features { id, .. } => LeftOut::about(id, self).into_iter().collect(),
+            Error::Features { id, .. } | Error::FrontEnd { id, .. } => {
+                LeftOut::about(id, self).into_iter().collect()
+            }
             _ => Vec::new(),
         }
     }

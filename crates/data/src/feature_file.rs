@@ -17,6 +17,7 @@ use crate::hdf5_file::{
     Failure, attribute, column, dataset, write_atomically, write_attribute, write_text,
 };
 use crate::left_out::{LeftOut, Reason, sound, usable};
+use crate::split::Part;
 use crate::{Error, Result};
 
 /// How every HDF5 file begins.
@@ -55,6 +56,14 @@ impl Job<'_> {
             let fingerprint = self.corpus.fingerprint(index);
             // What has none cannot be read either.
             parts.push(fingerprint.unwrap_or_else(|error| error.to_string()));
+            let part = recording.part.map(Part::name);
+            parts.extend(
+                recording
+                    .class
+                    .as_deref()
+                    .map(|class| format!("class {class}")),
+            );
+            parts.extend(part.map(|part| format!("part {part}")));
         }
         hash(parts)
     }
@@ -65,18 +74,30 @@ impl Job<'_> {
         &self,
         at_a_time: usize,
         one: impl Fn(&Recording, &Audio) -> speechlens_audio::Result<T> + Sync,
+        keep: impl FnMut(usize, T) -> Result<(), E>,
+    ) -> Result<Content<'_>, E> {
+        let one = |recording: &Recording, audio: &Audio| {
+            one(recording, audio).map_err(|source| Error::Features {
+                id: recording.id.clone(),
+                source,
+            })
+        };
+        self.make(at_a_time, one, keep)
+    }
+
+    /// The same, of what names the recording in its errors.
+    pub fn make<T: Send, E: From<Error>>(
+        &self,
+        at_a_time: usize,
+        one: impl Fn(&Recording, &Audio) -> Result<T> + Sync,
         mut keep: impl FnMut(usize, T) -> Result<(), E>,
     ) -> Result<Content<'_>, E> {
         let done = AtomicUsize::new(0);
         let recording = |place: usize| &self.corpus.recordings()[self.indices[place]];
         let one = |&place: &usize| -> Result<_> {
             let recording = recording(place);
-            let made = sound(self.corpus, self.indices[place]).and_then(|audio| {
-                one(recording, &audio).map_err(|source| Error::Features {
-                    id: recording.id.clone(),
-                    source,
-                })
-            });
+            let made = sound(self.corpus, self.indices[place]);
+            let made = made.and_then(|audio| one(recording, &audio));
             (self.progress)(done.fetch_add(1, Ordering::Relaxed) + 1);
             usable(self.corpus, recording, made)
         };
@@ -129,7 +150,8 @@ impl Content<'_> {
             .collect()
     }
 
-    /// Writes the recordings (`id`, `speaker`, `label`: 0 male, 1 female, −1 unknown, `digit`: −1 for none), and what is left out
+    /// Writes the recordings (`id`, `speaker`, `label`: 0 male, 1 female, −1 unknown, `digit`: −1 for none; of a task `class` and
+    /// `part`, which may be empty), and what is left out
     /// (`left_out_id`, `left_out_reason`, `left_out_message`).
     fn write(&self, file: &File) -> hdf5::Result<()> {
         let recordings = || self.recordings.iter();
@@ -139,6 +161,12 @@ impl Content<'_> {
         let digits = recordings().map(|r| r.digit.map_or(-1, |d| d as i8));
         write_column(file, "label", &labels.collect::<Vec<_>>())?;
         write_column(file, "digit", &digits.collect::<Vec<_>>())?;
+        if recordings().any(|r| r.class.is_some()) {
+            let classes = recordings().map(|r| r.class.as_deref().unwrap_or_default());
+            write_text(file, "class", classes)?;
+            let parts = recordings().map(|r| r.part.map_or("", Part::name));
+            write_text(file, "part", parts)?;
+        }
         let left_out = || self.left_out.iter();
         write_text(file, "left_out_id", left_out().map(|one| one.id.as_str()))?;
         let reasons = left_out().map(|one| one.reason.words());
@@ -178,6 +206,15 @@ pub(crate) fn read_recordings(file: &Group, count: usize) -> hdf5::Result<Vec<Re
     let speakers = column::<VarLenUnicode>(file, "speaker", count)?;
     let labels = column::<i8>(file, "label", count)?;
     let digits = column::<i8>(file, "digit", count)?;
+    let of_task = |name: &str| match file.link_exists(name) {
+        true => column::<VarLenUnicode>(file, name, count),
+        false => Ok(Vec::new()),
+    };
+    let (classes, parts) = (of_task("class")?, of_task("part")?);
+    let told = |texts: &[VarLenUnicode], i: usize| {
+        let text = texts.get(i).map(|text| text.to_string());
+        text.filter(|text| !text.is_empty())
+    };
     let sex = |label: i8| match label {
         -1 => Ok(None),
         0 => Ok(Some(Sex::Male)),
@@ -191,6 +228,8 @@ pub(crate) fn read_recordings(file: &Group, count: usize) -> hdf5::Result<Vec<Re
                 speaker: speakers[i].to_string(),
                 sex: sex(labels[i])?,
                 digit: u8::try_from(digits[i]).ok(),
+                class: told(&classes, i),
+                part: told(&parts, i).map(|part| part.parse()).transpose()?,
             })
         })
         .collect()

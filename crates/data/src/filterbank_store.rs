@@ -317,6 +317,7 @@ mod tests {
             speaker: "1".into(),
             sex: None,
             digit: None,
+            ..Recording::default()
         };
         let corpus = Short(vec![recording("a"), recording("b")]);
         let store = FilterbankStore::open_or_compute(&path, &corpus, &[0, 1], &|_| ()).unwrap();

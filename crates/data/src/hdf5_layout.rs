@@ -126,6 +126,7 @@ fn open(path: &Path) -> Result<(Recording, Dataset)> {
         speaker,
         sex: Some(sex),
         digit: Some(digit),
+        ..Recording::default()
     };
     Ok((recording, data))
 }
@@ -180,6 +181,7 @@ mod tests {
             speaker: "03".into(),
             sex: Some(Sex::Female),
             digit: Some(7),
+            ..Recording::default()
         };
         let spectrogram =
             Array2::from_shape_fn((SIZE, SIZE), |(f, t)| -((f * SIZE + t) as f32) / 1e3);

@@ -147,6 +147,7 @@ mod tests {
                     speaker: format!("{speaker:02}"),
                     sex: None,
                     digit: None,
+                    ..Recording::default()
                 };
                 (recording, frames)
             })

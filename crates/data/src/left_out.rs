@@ -129,6 +129,10 @@ impl LeftOut {
     pub(crate) fn about(id: &str, error: &Error) -> Option<LeftOut> {
         let reason = match error {
             Error::Audio(source) | Error::Features { source, .. } => Reason::of(source),
+            Error::FrontEnd { source, .. } => match source {
+                speechlens_frontend::Error::Audio(source) => Reason::of(source),
+                _ => Reason::TooShort,
+            },
             Error::Silent(_) => Reason::Silent,
             Error::Changed(_) => Reason::Damaged,
             Error::NoPiece(_) => Reason::TooShort,

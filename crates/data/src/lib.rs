@@ -47,9 +47,11 @@
 //! | silence taken off; utterances cut into pieces of a second | [`prepared`], [`pieces`] |
 //! | folders and tables as people have them | [`folder`] |
 //! | what cannot be used, and why | [`left_out`] |
+//! | any classes: those of a table of labels, the digits | [`task`] |
 //! | training, validation and test: by speaker, and for each speaker | [`split`], [`held_out`] |
 //! | music and noise behind speech: MUSAN, or synthesized | [`background`] |
 //! | an artifact that gives a class away | [`planted`] |
+//! | any front end's features on disk | [`feature_store`] |
 //! | spectrograms and filterbanks on disk, and where they are kept | [`store`], [`filterbank_store`], [`cache`] |
 //! | waveforms in memory | [`waveforms()`] |
 //! | AudioMNIST's own preprocessed files | [`hdf5_layout`] |
@@ -60,6 +62,7 @@ pub mod cache;
 pub mod corpus;
 mod error;
 mod feature_file;
+pub mod feature_store;
 pub mod filterbank_store;
 pub mod folder;
 mod hdf5_file;
@@ -75,6 +78,7 @@ mod seed;
 pub mod split;
 pub mod store;
 pub mod synthetic;
+pub mod task;
 pub mod voxceleb;
 mod waveforms;
 
@@ -83,6 +87,7 @@ pub use background::Background;
 pub use cache::Cache;
 pub use corpus::{Corpus, Recording, Sex, open, open_utterances};
 pub use error::{Error, Result};
+pub use feature_store::{FeatureStore, Window};
 pub use filterbank_store::FilterbankStore;
 pub use held_out::{HeldOut, Stretch};
 pub use left_out::LeftOut;
@@ -90,8 +95,9 @@ pub use librispeech::LibriSpeech;
 pub use pieces::Pieces;
 pub use planted::{Artifact, Planted};
 pub use prepared::Preparation;
-pub use split::{Sizes, Speakers, Split};
+pub use split::{Part, Sizes, Speakers, Split};
 pub use store::{Parameters, Store};
 pub use synthetic::Synthetic;
+pub use task::{Digits, Labels};
 pub use voxceleb::VoxCeleb;
 pub use waveforms::{Computed, waveforms};

@@ -78,6 +78,7 @@ impl LibriSpeech {
                             speaker: name.clone(),
                             sex: sexes.get(&name).copied(),
                             digit: None,
+                            ..Recording::default()
                         });
                         paths.push(path);
                     }

@@ -4,6 +4,8 @@
 //! balanced as it can be: its recordings alternate between the sexes, and within a sex go round the speakers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -21,6 +23,42 @@ pub enum Speakers {
     PerSex(usize),
     /// All there are.
     All,
+}
+
+/// What recordings are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// For training.
+    Train,
+    /// For choosing among networks.
+    Validation,
+    /// For the numbers that are reported.
+    Test,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
+
+    /// What it is called in tables and on the command line.
+    pub fn name(self) -> &'static str {
+        ["train", "validation", "test"][self as usize]
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Part, String> {
+        let found = Part::ALL.into_iter().find(|part| part.name() == name);
+        found.ok_or_else(|| format!("`{name}` is none of train, validation and test"))
+    }
 }
 
 /// How many recordings a part has at most; a part has fewer if its speakers do. `None` takes all.
@@ -135,6 +173,70 @@ impl Split {
         })
     }
 
+    /// Recordings of a [task](crate::task), that have a class: as their table says; or else by speaker, so that none is in two
+    /// parts, two thirds of the speakers for training, a sixth each for validation and test. A recording whose speaker nobody tells
+    /// counts as one by itself. Speakers are dealt class by class, each among those of the class that most of its recordings have;
+    /// where a class has fewer than three, they are all for training. The recordings of a part go round the classes, and within a
+    /// class round the speakers.
+    ///
+    /// # Errors
+    /// If a part is empty, or training has not every class.
+    pub fn of_classes(recordings: &[Recording], sizes: Sizes, seed: u64) -> Result<Split> {
+        let dealt = match recordings.iter().all(|recording| recording.part.is_some()) {
+            true => recordings.iter().filter_map(|r| r.part).collect(),
+            false => deal(recordings, seed),
+        };
+        let all: BTreeSet<_> = recordings.iter().filter_map(|r| r.class.as_ref()).collect();
+        let mut parts = Part::ALL
+            .into_iter()
+            .zip([sizes.train, sizes.validation, sizes.test]);
+        let mut next = || -> Result<Vec<usize>> {
+            let (part, size) = parts.next().unwrap_or((Part::Test, None));
+            let mut by_class = BTreeMap::<_, BTreeMap<&str, Vec<usize>>>::new();
+            for (index, recording) in recordings.iter().enumerate() {
+                if let (Some(class), true) = (&recording.class, dealt[index] == part) {
+                    let of_class = by_class.entry(class).or_default();
+                    of_class.entry(&recording.speaker).or_default().push(index);
+                }
+            }
+            let missing = all.iter().find(|class| !by_class.contains_key(*class));
+            match missing {
+                Some(class) if part == Part::Train => {
+                    return Err(Error::TooFew(format!(
+                        "class `{class}` has no recording for training: give more of it, by more than one speaker"
+                    )));
+                }
+                _ if by_class.is_empty() => {
+                    return Err(Error::TooFew(format!(
+                        "no recording is left for {part}: give at least three of a class, by three speakers if they are told"
+                    )));
+                }
+                _ => {}
+            }
+            let of_class = by_class.into_iter().map(|(class, speakers)| {
+                let own = speakers.into_iter().map(|(speaker, mut own)| {
+                    own.shuffle(&mut rng(seed, &format!("split, {class} of {speaker}")));
+                    own
+                });
+                let mut own: Vec<Vec<usize>> = own.collect();
+                own.shuffle(&mut rng(
+                    seed,
+                    &format!("split, speakers of {class} in {part}"),
+                ));
+                round_robin(own)
+            });
+            let mut indices = round_robin(of_class.collect());
+            indices.truncate(size.unwrap_or(usize::MAX));
+            Ok(indices)
+        };
+        Ok(Split {
+            train: next()?,
+            validation: next()?,
+            test: next()?,
+            left_out: Vec::new(),
+        })
+    }
+
     /// The recordings of given speakers, for training, validation and test; `seed` chooses and orders them.
     pub fn of_speakers(
         recordings: &[Recording],
@@ -179,6 +281,45 @@ impl Split {
             left_out: Vec::new(),
         })
     }
+}
+
+/// The part of each recording, by its speaker.
+fn deal(recordings: &[Recording], seed: u64) -> Vec<Part> {
+    use Part::{Test, Train, Validation};
+    let mut by_speaker = BTreeMap::<&str, BTreeMap<Option<&String>, usize>>::new();
+    for recording in recordings {
+        let classes = by_speaker.entry(&recording.speaker).or_default();
+        *classes.entry(recording.class.as_ref()).or_default() += 1;
+    }
+    let mut by_class = BTreeMap::<Option<&String>, Vec<&str>>::new();
+    for (speaker, classes) in by_speaker {
+        // Of several the first.
+        let most = classes.iter().rev().max_by_key(|(_, count)| **count);
+        let class = most.and_then(|(class, _)| *class);
+        by_class.entry(class).or_default().push(speaker);
+    }
+    let hand = [Train, Train, Train, Train, Validation, Test];
+    let mut parts = BTreeMap::new();
+    for (class, mut speakers) in by_class {
+        let label = class.map_or("", String::as_str);
+        let mut rng = rng(seed, &format!("split, speakers of {label}"));
+        speakers.shuffle(&mut rng);
+        let all = speakers.len();
+        for speakers in speakers.chunks(hand.len()) {
+            let mut order = match speakers.len() {
+                whole if whole == hand.len() => hand.to_vec(),
+                few if few == all && few >= 3 => hand[hand.len() - few..].to_vec(),
+                few => vec![Train; few],
+            };
+            order.shuffle(&mut rng);
+            parts.extend(speakers.iter().copied().zip(order));
+        }
+    }
+    let part = |recording: &Recording| parts.get(recording.speaker.as_str()).copied();
+    recordings
+        .iter()
+        .map(|r| part(r).unwrap_or(Train))
+        .collect()
 }
 
 /// Fails unless there are recordings of both sexes, as where all of one cannot be used.
@@ -239,6 +380,7 @@ mod tests {
                     speaker: speaker.to_string(),
                     sex: Some(sex),
                     digit: None,
+                    ..Recording::default()
                 })
             })
             .collect()

@@ -570,6 +570,7 @@ mod tests {
                         speaker: "1".into(),
                         sex: Some(Sex::Male),
                         digit: None,
+                        ..Recording::default()
                     }]
                 });
                 &*ONE

@@ -73,6 +73,7 @@ impl Synthetic {
                     speaker: name(number),
                     sex: Some(speaker.sex),
                     digit,
+                    ..Recording::default()
                 });
             }
         }

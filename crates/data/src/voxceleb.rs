@@ -96,6 +96,7 @@ impl VoxCeleb {
                     sex: sexes.get(&speaker).copied(),
                     speaker,
                     digit: None,
+                    ..Recording::default()
                 };
                 (path, recording)
             })

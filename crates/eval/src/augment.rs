@@ -5,16 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
-use ndarray::{Array3, ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{Array3, ArrayD, ArrayView2, ArrayViewMut2, Axis};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use speechlens_attribution::{Attribute, Method};
+use speechlens_data::FeatureStore;
 use speechlens_nn::Graph;
 
 use crate::dataset::to_tensor;
 use crate::flip::{counts, falling};
-use crate::{Dataset, Error, Result};
+use crate::{Dataset, Error, Result, Windows};
 
 /// What stands in a bin's place.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,16 +98,38 @@ impl Augmentation {
         method: &dyn Attribute,
         device: &Device,
     ) -> Result<Array3<f32>> {
-        let mut values = dataset.spectrograms(places)?;
+        let values = dataset.spectrograms(places)?.into_dyn();
+        let values = self.changed(values, targets, method, device)?;
+        let shape = |error: ndarray::ShapeError| Error::Explanation(error.to_string());
+        values.into_dimensionality().map_err(shape)
+    }
+
+    /// Inputs `[N, …]` without the bins that are most relevant for their targets; samples are one row.
+    fn changed(
+        &self,
+        mut values: ArrayD<f32>,
+        targets: &[u32],
+        method: &dyn Attribute,
+        device: &Device,
+    ) -> Result<ArrayD<f32>> {
+        let shape = |error: ndarray::ShapeError| Error::Explanation(error.to_string());
         let input = to_tensor(values.clone(), device)?;
         let relevance = method.attribute(&input, targets, &|_| ())?.relevance;
         let relevance: Vec<f32> = relevance.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
         if relevance.iter().any(|r| !r.is_finite()) {
             return Err(Error::Explanation("some relevance is not finite".into()));
         }
-        let relevance = Array3::from_shape_vec(values.dim(), relevance)
-            .map_err(|error| Error::Explanation(error.to_string()))?;
-        let pairs: Vec<_> = values
+        let rows = match values.shape() {
+            [inputs, samples] => (*inputs, 1, *samples),
+            [inputs, rows, frames] => (*inputs, *rows, *frames),
+            other => return Err(Error::Plan(format!("inputs of {other:?} have no rows"))),
+        };
+        let relevance = Array3::from_shape_vec(rows, relevance).map_err(shape)?;
+        let mut planes = values
+            .view_mut()
+            .into_shape_with_order(rows)
+            .map_err(shape)?;
+        let pairs: Vec<_> = planes
             .outer_iter_mut()
             .zip(relevance.outer_iter())
             .collect();
@@ -114,6 +137,59 @@ impl Augmentation {
             .into_par_iter()
             .for_each(|(input, relevance)| self.apply(input, relevance));
         Ok(values)
+    }
+
+    /// Windows so, with a target for each, in a feature store at `path`, as [`Augmentation::store`].
+    ///
+    /// # Errors
+    /// If they are not of one feature store.
+    #[expect(clippy::too_many_arguments, reason = "all of it decides the result")]
+    pub fn windows(
+        &self,
+        windows: &Windows,
+        targets: &[u32],
+        graph: &Graph,
+        method: &Method,
+        path: &Path,
+        batch: usize,
+        device: &Device,
+        progress: &dyn Fn(usize),
+    ) -> Result<FeatureStore> {
+        let Some((store, own)) = windows.store() else {
+            let problem = "only recordings of one feature store can be augmented into another";
+            return Err(Error::Plan(problem.into()));
+        };
+        let how = self.how(targets, graph, method)?;
+        let explainer = method.of(graph)?;
+        let derived = |error: Error| speechlens_data::Error::Derived(Box::new(error));
+        Ok(store.derive(path, &own, &how, |range| {
+            let mut all = Vec::with_capacity(range.len());
+            for start in range.clone().step_by(batch.max(1)) {
+                let places: Vec<usize> = (start..(start + batch.max(1)).min(range.end)).collect();
+                let targets = &targets[start..start + places.len()];
+                let values = windows
+                    .read(&places)
+                    .and_then(|values| self.changed(values, targets, explainer.as_ref(), device));
+                let values = values.map_err(derived)?;
+                all.extend(values.outer_iter().map(|window| window.to_owned()));
+                progress(start + places.len());
+            }
+            Ok(all)
+        })?)
+    }
+
+    /// What a store that is made so depends on, beside the store that it is made of.
+    fn how(&self, targets: &[u32], graph: &Graph, method: &Method) -> Result<String> {
+        let bytes: Vec<u8> = targets
+            .iter()
+            .flat_map(|target| target.to_le_bytes())
+            .collect();
+        Ok(format!(
+            "{self}, by the network {}, {} and the targets {}",
+            fingerprint(graph)?,
+            described(method),
+            blake3::hash(&bytes).to_hex()
+        ))
     }
 
     /// The whole data set so, with a target for each of its recordings, in a feature store at `path`: it is opened if it is there
@@ -140,16 +216,7 @@ impl Augmentation {
             let problem = "only recordings of one feature store can be augmented into another";
             return Err(Error::Plan(problem.into()));
         };
-        let bytes: Vec<u8> = targets
-            .iter()
-            .flat_map(|target| target.to_le_bytes())
-            .collect();
-        let how = format!(
-            "{self}, by the network {}, {} and the targets {}",
-            fingerprint(graph)?,
-            described(method),
-            blake3::hash(&bytes).to_hex()
-        );
+        let how = self.how(targets, graph, method)?;
         let explainer = method.of(graph)?;
         // The places of a store, back to those of the data set, which are asked for in this order.
         let mut done = 0;

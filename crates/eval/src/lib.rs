@@ -1,7 +1,8 @@
 //! Labelled data sets, and measures of an explanation over them.
 //!
 //! [`Dataset`] has spectrograms and [`Waveforms`] the sound itself, with the speaker's sex; [`Segments`] has filterbanks with the
-//! speaker, [`NoisySegments`] with music and noise behind the speech. Training and the measures read any of them.
+//! speaker, [`NoisySegments`] with music and noise behind the speech; [`Windows`] has any front end's features with any class.
+//! Training and the measures read any of them.
 //!
 //! [`flip`] sets bins of the input to a value, in an order that an explanation gives, and watches the network's answer: if
 //! the explanation is true, the most relevant bins matter most, and the least relevant least.
@@ -41,12 +42,14 @@ pub mod robustness;
 pub mod segments;
 pub mod throughput;
 pub mod waveforms;
+pub mod windows;
 
 pub use augment::{Augmentation, Replacement};
 pub use dataset::Dataset;
 pub use noisy_segments::NoisySegments;
 pub use segments::Segments;
 pub use waveforms::Waveforms;
+pub use windows::Windows;
 
 /// What can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]

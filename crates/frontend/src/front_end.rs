@@ -285,6 +285,120 @@ impl FrontEnd {
         }
     }
 
+    /// What windows are cut from, which takes most of the work and can be kept: `[samples]` at its rate, among zeros where it has
+    /// some length at most; where windows are of so many frames, the features of the whole recording, `[rows, frames]`, before
+    /// what is done to each window.
+    ///
+    /// # Errors
+    /// As [`FrontEnd::compute`].
+    pub fn material(&self, audio: &Audio, placement: Placement) -> Result<ArrayD<f32>> {
+        audio.check()?;
+        let samples = self.resampler.of(audio, self.rate());
+        let signal = Signal::Samples(samples);
+        Ok(match (self.description.length, signal) {
+            (Length::AtMost(seconds), Signal::Samples(recording)) => {
+                let (samples, _) = self.place(audio, &recording, seconds, placement)?;
+                Signal::Samples(samples)
+            }
+            (Length::Frames(frames), signal) => {
+                let signal = Self::run(&self.before, signal)?;
+                self.last(signal.frames(), frames)?;
+                signal
+            }
+            (_, signal) => signal,
+        }
+        .into_array())
+    }
+
+    /// The samples or frames with which windows of so long [material](FrontEnd::material) begin; `hop` is in frames of the features,
+    /// else they follow each other.
+    ///
+    /// # Errors
+    /// If it is too short for one.
+    pub fn starts(&self, material: usize, hop: Option<usize>) -> Result<Vec<usize>> {
+        Ok(match self.description.length {
+            Length::Any | Length::AtMost(_) => vec![0],
+            Length::Exactly(_) => {
+                let length = self.samples();
+                let hop = hop.map_or(length, |frames| (frames * self.frame()).clamp(1, length));
+                let windows = material.saturating_sub(length).div_ceil(hop) + 1;
+                (0..windows).map(|window| window * hop).collect()
+            }
+            Length::Frames(frames) => {
+                let last = self.last(material, frames)?;
+                let hop = hop.unwrap_or(frames).max(1);
+                (0..last).step_by(hop).chain([last]).collect()
+            }
+        })
+    }
+
+    /// How many samples or frames of its [material](FrontEnd::material) a window takes; none where it is all there are.
+    pub fn extent(&self) -> Option<usize> {
+        match self.description.length {
+            Length::Frames(frames) => Some(frames),
+            length => length.samples(self.rate()),
+        }
+    }
+
+    /// The features of one window of its [material](FrontEnd::material), of the first samples or frames of what is given; samples
+    /// that it lacks are zeros.
+    ///
+    /// # Errors
+    /// If it lacks frames.
+    pub fn window(&self, mut material: ArrayD<f32>) -> Result<ArrayD<f32>> {
+        let wrong = |material: &ArrayD<f32>| {
+            let shape = material.shape();
+            Error::Recording(format!(
+                "gave {shape:?}, which is no window of its material"
+            ))
+        };
+        match (self.description.length, self.extent()) {
+            (Length::Frames(_), Some(frames)) => {
+                if material.shape().last().is_none_or(|there| *there < frames) {
+                    return Err(wrong(&material));
+                }
+                let time = Axis(material.ndim() - 1);
+                material.slice_axis_inplace(time, (0..frames).into());
+                let signal = match material.ndim() {
+                    1 => Signal::Samples(material.iter().copied().collect()),
+                    _ => Signal::Plane(
+                        material
+                            .into_dimensionality()
+                            .map_err(|error| Error::Recording(error.to_string()))?,
+                    ),
+                };
+                Ok(Self::run(&self.after, signal)?.into_array())
+            }
+            (_, samples) => {
+                if material.ndim() != 1 {
+                    return Err(wrong(&material));
+                }
+                let mut values: Vec<f32> = material.iter().copied().collect();
+                if let Some(samples) = samples {
+                    values.resize(samples, 0.0);
+                }
+                self.through(values)
+            }
+        }
+    }
+
+    /// The samples from one frame to the next.
+    fn frame(&self) -> usize {
+        let frame = self.axes.step * f64::from(self.rate());
+        frame.round().max(1.0) as usize
+    }
+
+    /// The last frame of `all` with which a window of so many can begin.
+    fn last(&self, all: usize, frames: usize) -> Result<usize> {
+        all.checked_sub(frames).ok_or_else(|| {
+            let needed = (frames - 1) as f64 * self.axes.step + 2.0 * self.axes.first;
+            Error::Recording(format!(
+                "has {all} frames of {} ms, and the network reads {frames} at a time: give at least {needed:.3} s",
+                (self.axes.step * 1e6).round() / 1e3
+            ))
+        })
+    }
+
     fn run(stages: &[(String, Planned)], signal: Signal) -> Result<Signal> {
         stages
             .iter()
@@ -344,13 +458,14 @@ impl FrontEnd {
         self.heard(audio, vec![window], vec![place], samples)
     }
 
-    fn placed(
+    /// A recording among zeros, and its samples there.
+    fn place(
         &self,
         audio: &Audio,
-        recording: Vec<f32>,
+        recording: &[f32],
         seconds: f64,
         placement: Placement,
-    ) -> Result<Heard> {
+    ) -> Result<(Vec<f32>, Range<usize>)> {
         let length = self.samples();
         if audio.seconds() > seconds || recording.len() > length {
             let error = speechlens_audio::Error::TooLong {
@@ -362,7 +477,18 @@ impl FrontEnd {
         let start = placement.offset(recording.len(), length, self.rate())?;
         let range = start..start + recording.len();
         let mut samples = vec![0.0; length];
-        samples[range.clone()].copy_from_slice(&recording);
+        samples[range.clone()].copy_from_slice(recording);
+        Ok((samples, range))
+    }
+
+    fn placed(
+        &self,
+        audio: &Audio,
+        recording: Vec<f32>,
+        seconds: f64,
+        placement: Placement,
+    ) -> Result<Heard> {
+        let (samples, range) = self.place(audio, &recording, seconds, placement)?;
         let window = self.through(samples.clone())?;
         let place = Place {
             start: 0,
@@ -410,18 +536,14 @@ impl FrontEnd {
     }
 
     fn cut(&self, audio: &Audio, mut samples: Vec<f32>, hop: Option<usize>) -> Result<Heard> {
-        let (recorded, length) = (samples.len(), self.samples());
-        // Windows begin with frames.
-        let frame = (self.axes.step * f64::from(self.rate())).round().max(1.0) as usize;
-        let hop = hop.map_or(length, |frames| (frames * frame).clamp(1, length));
-        let windows = recorded.saturating_sub(length).div_ceil(hop) + 1;
-        samples.resize((windows - 1) * hop + length, 0.0);
-        let starts = (0..windows).map(|window| window * hop);
+        let (recorded, length, frame) = (samples.len(), self.samples(), self.frame());
+        let starts = self.starts(recorded, hop)?;
+        samples.resize(starts.last().unwrap_or(&0) + length, 0.0);
         let all = starts
-            .clone()
-            .map(|start| self.through(samples[start..start + length].to_vec()));
+            .iter()
+            .map(|start| self.through(samples[*start..start + length].to_vec()));
         let all = all.collect::<Result<Vec<_>>>()?;
-        let places = starts.zip(&all).map(|(start, window)| Place {
+        let places = starts.into_iter().zip(&all).map(|(start, window)| Place {
             start: start / frame,
             frames: 0..frames(window),
             samples: start..recorded.min(start + length),
@@ -438,17 +560,7 @@ impl FrontEnd {
         hop: Option<usize>,
     ) -> Result<Heard> {
         let signal = Self::run(&self.before, Signal::Samples(samples.clone()))?;
-        let all = signal.frames();
-        let Some(last) = all.checked_sub(frames) else {
-            let needed = (frames - 1) as f64 * self.axes.step + 2.0 * self.axes.first;
-            return Err(Error::Recording(format!(
-                "has {all} frames of {} ms, and the network reads {frames} at a time: give at least {needed:.3} s",
-                (self.axes.step * 1e6).round() / 1e3
-            )));
-        };
-        let hop = hop.unwrap_or(frames).max(1);
-        let mut starts: Vec<usize> = (0..last).step_by(hop).collect();
-        starts.push(last);
+        let starts = self.starts(signal.frames(), hop)?;
         let window = |start: &usize| {
             let window = signal.cut(*start..*start + frames);
             Ok(Self::run(&self.after, window)?.into_array())

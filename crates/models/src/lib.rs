@@ -21,6 +21,6 @@ pub mod resnet34;
 
 pub use checkpoint::{Checkpoint, Weights};
 pub use model::{
-    Arch, Error, Features, Imported, Model, Result, TRAINING, filterbank_metadata,
+    Arch, Error, FRONT_END, Features, Imported, Model, Result, TRAINING, filterbank_metadata,
     spectrogram_metadata, waveform_metadata,
 };

@@ -55,6 +55,17 @@ impl Arch {
             Arch::ResNet34 => resnet34::architecture(classes)?,
         })
     }
+
+    /// The network for this number of classes and, where it can have another than its own, this shape of an input.
+    pub fn architecture_of(self, classes: usize, input: &[Option<usize>]) -> Result<Architecture> {
+        match (self, input) {
+            (Arch::ResNet34, [Some(bands), frames]) => {
+                let size = [*bands, frames.unwrap_or(resnet34::FRAMES)];
+                Ok(resnet34::of_size(classes, size)?)
+            }
+            _ => self.architecture(classes),
+        }
+    }
 }
 
 impl Arch {
@@ -148,7 +159,8 @@ const CLASSES: &str = "classes";
 const FEATURES: &str = "features";
 const CROP: &str = "crop";
 const NORMALIZATION: &str = "normalization";
-const FRONT_END: &str = "frontend";
+/// The key of the metadata under which stands the front end, as TOML.
+pub const FRONT_END: &str = "frontend";
 /// The key of the metadata under which stands how the network was trained, as JSON: by which `loss`, ….
 pub const TRAINING: &str = "training";
 const LOSS: &str = "loss";
@@ -334,9 +346,12 @@ impl Model {
             let problem = format!("says that {arch} reads {features}, which it cannot: {remedy}");
             return Err(wrong(problem));
         }
-        if let Some(text) = metadata.get(FRONT_END) {
-            FrontEnd::parse(text).map_err(|error| wrong(format!("its front end {error}")))?;
-        }
+        let shape = match metadata.get(FRONT_END) {
+            Some(text) => FrontEnd::parse(text)
+                .map_err(|error| wrong(format!("its front end {error}")))?
+                .shape(),
+            None => Vec::new(),
+        };
         for (key, known) in [
             (CROP, ["thesis", "audiomnist"]),
             (NORMALIZATION, ["segment", "utterance"]),
@@ -357,7 +372,7 @@ impl Model {
         }
         check_numbers(&tensors, path)?;
         let graph = arch
-            .architecture(classes.len())?
+            .architecture_of(classes.len(), &shape)?
             .with_weights(tensors)
             .map_err(|error| wrong(format!("{error}: {remedy}")))?;
         Ok(Model {

@@ -5,9 +5,9 @@ use speechlens_nn::ops::{
 };
 use speechlens_nn::{Architecture, NodeId, Result};
 
-/// Mel bands of the input.
+/// Mel bands of the input, unless it is of another size.
 pub const BANDS: usize = 64;
-/// Frames of the input: two seconds.
+/// Frames of the input, unless it is of another size: two seconds.
 pub const FRAMES: usize = 200;
 /// Blocks of the four layers, and their channels.
 const LAYERS: [(usize, usize); 4] = [(3, 32), (4, 64), (6, 128), (3, 256)];
@@ -15,7 +15,12 @@ const EMBEDDING: usize = 256;
 
 /// `[N, 1, 64, 200]` (log mel filterbank, mean 0 in each band) to logits `[N, speakers]`.
 pub fn architecture(speakers: usize) -> Result<Architecture> {
-    let mut net = Architecture::new([1, BANDS, FRAMES]);
+    of_size(speakers, [BANDS, FRAMES])
+}
+
+/// The same for inputs of another size, `[N, 1, bands, frames]`.
+pub fn of_size(speakers: usize, [bands, frames]: [usize; 2]) -> Result<Architecture> {
+    let mut net = Architecture::new([1, bands, frames]);
     let input = net.input();
     let mut x = convolution(&mut net, ["conv1", "bn1"], input, (1, LAYERS[0].1), (3, 1))?;
     x = net.add("relu", Relu, [x])?;
@@ -40,7 +45,7 @@ pub fn architecture(speakers: usize) -> Result<Architecture> {
     let pooled = net.add("pool", Concat, [mean, deviation])?;
     let x = net.add(
         "embedding",
-        Linear::new(2 * width * BANDS / 8, EMBEDDING),
+        Linear::new(2 * width * bands.div_ceil(8), EMBEDDING),
         [pooled],
     )?;
     let x = net.add("embedding_bn", BatchNorm::new_1d(EMBEDDING), [x])?;

@@ -18,5 +18,6 @@ mod mistakes;
 mod no_answer;
 mod predict;
 mod support;
+mod tasks;
 mod train;
 mod waveform;

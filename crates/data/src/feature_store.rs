@@ -1,0 +1,693 @@
+//! The store of any front end's features: what its windows are cut from, of a list of recordings, in one HDF5 file.
+//!
+//! Of each recording its [material](FrontEnd::material) is kept: sound at the front end's rate, or where windows are of so many
+//! frames the features of the whole recording; what is done to each window is done as it is asked for. `material` (f32, `[samples]`
+//! or `[frames, rows]`, the recordings one after another), and of N recordings `material_start` and `material_count`, `id`, `speaker`
+//! (text), `label` (0 male, 1 female, −1 unknown), `digit` (−1 for none), and of a task `class` and `part` (text). Of windows that were
+//! changed, `window_recording` and `window_start`, `changed_start` and `changed_count`, and for each change `changed_bin` (its place
+//! in the window, by rows) and `changed_value`. Of recordings that could not be used, `left_out_id`, `left_out_reason` and
+//! `left_out_message`. Attributes `format`, `key`, `origin`, `frontend` (TOML), and of changed windows `derived`: how.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use hdf5::{Dataset, File};
+use ndarray::{Array2, ArrayD, Ix1, Ix2, s};
+use rayon::prelude::*;
+use speechlens_audio::Audio;
+use speechlens_frontend::{FrontEnd, Length};
+
+use crate::corpus::{Corpus, Recording};
+use crate::feature_file::{
+    self, Content, Job, Stored, read_left_out, read_recordings, write_column,
+};
+use crate::hdf5_file::{Failure, attribute, column, dataset, write_attribute};
+use crate::left_out::LeftOut;
+use crate::ragged::{Ragged, Rows, read_ranges, write_ranges};
+use crate::store::Parameters;
+use crate::{Error, Result};
+
+/// Changes whenever the file's layout does, or what a front end computes.
+pub(crate) const FORMAT: &str = "SpeechLens store of a front end 1";
+
+/// Recordings in memory at a time.
+const CHUNK: usize = 64;
+
+/// Which window of which recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// The recording's place in the store.
+    pub recording: usize,
+    /// The first of its samples or frames.
+    pub start: usize,
+}
+
+/// Windows that are not what the front end makes of them.
+struct Changes {
+    windows: Vec<Window>,
+    places: HashMap<Window, usize>,
+    bins: Ragged,
+    values: Ragged,
+}
+
+/// An open store. Reading is safe from any thread; HDF5 lets one in at a time.
+pub struct FeatureStore {
+    path: PathBuf,
+    key: String,
+    front_end: FrontEnd,
+    material: Dataset,
+    ranges: Vec<Range<usize>>,
+    changes: Option<Changes>,
+    recordings: Vec<Recording>,
+    left_out: Vec<LeftOut>,
+}
+
+impl FeatureStore {
+    /// Opens the store at `path` if it holds just these recordings of the corpus (`indices`), from the same sources, for the same
+    /// front end. If there is none, or if it holds something else, it is computed, in parallel, and the file appears whole or not at
+    /// all. Where a recording is shorter than the front end's length, `seed` and its id decide where it lies. `progress` hears the
+    /// number of recordings computed so far; it stays silent if there is nothing to do.
+    ///
+    /// Recordings that cannot be used are left out, and [told](FeatureStore::left_out).
+    ///
+    /// # Errors
+    /// If nothing can be used; of a [strict](Corpus::is_strict) corpus, if a recording cannot be. If writing fails. A file at `path`
+    /// that is not a store, or is damaged, is not overwritten.
+    pub fn open_or_compute(
+        path: &Path,
+        corpus: &dyn Corpus,
+        indices: &[usize],
+        (front_end, seed): (&FrontEnd, u64),
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<FeatureStore> {
+        let making = Making::new(corpus, indices, front_end, seed, progress)?;
+        feature_file::open_or_compute(path, &making.key, |path| making.write(path))
+    }
+
+    /// As [`FeatureStore::open_or_compute`], in a folder in which stores of all recordings and front ends are beside each other,
+    /// called `NAME-KEY.h5`. A damaged one is computed again.
+    ///
+    /// # Errors
+    /// As [`FeatureStore::open_or_compute`].
+    pub fn cached(
+        (folder, name): (&Path, &str),
+        corpus: &dyn Corpus,
+        indices: &[usize],
+        (front_end, seed): (&FrontEnd, u64),
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<FeatureStore> {
+        let making = Making::new(corpus, indices, front_end, seed, progress)?;
+        feature_file::cached(folder, name, &making.key, |path| making.write(path))
+    }
+
+    /// Opens a store whatever it holds.
+    ///
+    /// # Errors
+    /// If there is no file, or it is no whole store.
+    pub fn open(path: &Path) -> Result<FeatureStore> {
+        feature_file::open(path, FORMAT, |file, key| {
+            let front_end = FrontEnd::parse(&attribute(file, "frontend")?);
+            let front_end = front_end.map_err(|error| error.to_string())?;
+            let material = dataset(file, "material")?;
+            let (total, rows) = match material.shape()[..] {
+                [total] => (total, None),
+                [total, rows] => (total, Some(rows)),
+                ref shape => return Err(format!("`material` is {shape:?}").into()),
+            };
+            if rows != rows_of(&front_end) {
+                let shape = material.shape();
+                return Err(
+                    format!("`material` is {shape:?}, which its front end does not give").into(),
+                );
+            }
+            let count = dataset(file, "material_start")?.size();
+            let ranges = read_ranges(file, "material", count)?;
+            if ranges.iter().any(|range| range.end > total) {
+                return Err(
+                    format!("a recording ends behind the {total} that `material` has").into(),
+                );
+            }
+            let changes = match file.link_exists("changed_start") {
+                false => None,
+                true => Some(changes(file, &ranges)?),
+            };
+            Ok(FeatureStore {
+                path: path.to_owned(),
+                key,
+                front_end,
+                material,
+                changes,
+                recordings: read_recordings(file, count)?,
+                left_out: read_left_out(file)?,
+                ranges,
+            })
+        })
+    }
+
+    /// What the store was computed from, as a hash.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whose features they are.
+    pub fn front_end(&self) -> &FrontEnd {
+        &self.front_end
+    }
+
+    /// The recordings, in the order that was asked for.
+    pub fn recordings(&self) -> &[Recording] {
+        &self.recordings
+    }
+
+    /// What was asked for beside them and cannot be used.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// Whether its windows were changed: others than those it holds cannot be read.
+    pub fn is_derived(&self) -> bool {
+        self.changes.is_some()
+    }
+
+    /// The windows of a recording, so many frames after each other, or one after another; of changed windows those that it holds.
+    ///
+    /// # Errors
+    /// If it is too short for one.
+    pub fn windows(&self, recording: usize, hop: Option<usize>) -> Result<Vec<Window>> {
+        if let Some(changes) = &self.changes {
+            let own = changes
+                .windows
+                .iter()
+                .filter(|window| window.recording == recording);
+            return Ok(own.copied().collect());
+        }
+        let starts = self.front_end.starts(self.ranges[recording].len(), hop);
+        let starts = starts.map_err(|source| self.of(recording, source))?;
+        let window = |start| Window { recording, start };
+        Ok(starts.into_iter().map(window).collect())
+    }
+
+    /// The features of windows, in parallel.
+    ///
+    /// # Errors
+    /// If there is no such window, or the file cannot be read.
+    pub fn read(&self, windows: &[Window]) -> Result<Vec<ArrayD<f32>>> {
+        windows
+            .par_iter()
+            .map(|window| self.window(*window))
+            .collect()
+    }
+
+    /// Opens the store at `path` if it was derived so from this one: it holds these windows with other values, and `how` says, whole
+    /// and exactly, what they depend on beside this store. If there is none, or if it holds something else, it is written: `next`
+    /// gives the values of 64 windows at most at a time, and the file appears whole or not at all. Of each, the values that are not
+    /// those of the front end are kept.
+    ///
+    /// # Errors
+    /// Beside those of `next` and of writing: values of another shape, or that are not finite; a file at `path` that is not a store,
+    /// or is damaged, is not overwritten.
+    pub fn derive(
+        &self,
+        path: &Path,
+        windows: &[Window],
+        how: &str,
+        mut next: impl FnMut(Range<usize>) -> Result<Vec<ArrayD<f32>>>,
+    ) -> Result<FeatureStore> {
+        let sources = windows
+            .iter()
+            .map(|window| format!("{} {}", window.recording, window.start));
+        let parts = [FORMAT.to_owned(), self.key.clone(), how.to_owned()];
+        let key = feature_file::hash(parts.into_iter().chain(sources));
+        let origin = format!("{}, augmented", self.path.display());
+        let mut kept: Vec<usize> = windows.iter().map(|window| window.recording).collect();
+        kept.sort_unstable();
+        kept.dedup();
+        feature_file::open_or_compute(path, &key, |path| {
+            feature_file::write(path, [FORMAT, &key, &origin], |file| {
+                write_attribute(file, "frontend", &toml(&self.front_end)?)?;
+                write_attribute(file, "derived", how)?;
+                let mut bins = Rows::<u32>::new(path, 1)?;
+                let mut values = Rows::<f32>::new(path, 1)?;
+                let mut changed = Vec::with_capacity(windows.len());
+                for start in (0..windows.len()).step_by(CHUNK) {
+                    let some = start..(start + CHUNK).min(windows.len());
+                    let plain = self.read(&windows[some.clone()])?;
+                    let other = next(some.clone())?;
+                    self.check(path, &plain, &other)?;
+                    for (plain, other) in plain.iter().zip(&other) {
+                        let pairs = plain.iter().zip(other).zip(0u32..);
+                        let differ = pairs.filter(|((one, two), _)| one.to_bits() != two.to_bits());
+                        let (own_bins, own_values): (Vec<u32>, Vec<f32>) =
+                            differ.map(|((_, value), bin)| (bin, *value)).unzip();
+                        changed.push(bins.append(&own_bins)?);
+                        values.append(&own_values)?;
+                    }
+                }
+                bins.write(file, "changed_bin")?;
+                values.write(file, "changed_value")?;
+                write_ranges(file, "changed", &changed)?;
+                let places = windows
+                    .iter()
+                    .map(|window| kept.binary_search(&window.recording));
+                let places: Vec<u64> = places
+                    .map(|place| place.unwrap_or_else(|p| p) as u64)
+                    .collect();
+                write_column(file, "window_recording", &places)?;
+                let starts: Vec<u64> = windows.iter().map(|window| window.start as u64).collect();
+                write_column(file, "window_start", &starts)?;
+                let mut material = Rows::<f32>::new(path, rows_of(&self.front_end).unwrap_or(1))?;
+                let mut ranges = Vec::with_capacity(kept.len());
+                for recording in &kept {
+                    let own = self.part(self.ranges[*recording].clone())?;
+                    ranges.push(material.append(&by_time(&own))?);
+                }
+                material.write(file, "material")?;
+                write_ranges(file, "material", &ranges)?;
+                Ok(Content {
+                    recordings: kept.iter().map(|place| &self.recordings[*place]).collect(),
+                    kept: kept.clone(),
+                    left_out: Vec::new(),
+                })
+            })
+        })
+    }
+
+    /// Fails unless there are as many windows of as many finite values.
+    fn check(&self, path: &Path, plain: &[ArrayD<f32>], other: &[ArrayD<f32>]) -> Result<()> {
+        let fits = |(one, two): (&ArrayD<f32>, &ArrayD<f32>)| one.shape() == two.shape();
+        if plain.len() != other.len() || !plain.iter().zip(other).all(fits) {
+            let reason = format!(
+                "{} windows were given for {}, or of another shape",
+                other.len(),
+                plain.len()
+            );
+            return Err(Error::malformed(path, reason));
+        }
+        match other.iter().flatten().all(|value| value.is_finite()) {
+            true => Ok(()),
+            false => Err(Error::malformed(
+                path,
+                "windows with values that are not finite were given",
+            )),
+        }
+    }
+
+    /// The features of a window as the store holds them.
+    fn window(&self, window: Window) -> Result<ArrayD<f32>> {
+        let Window { recording, start } = window;
+        let Some(range) = self
+            .ranges
+            .get(recording)
+            .filter(|range| start <= range.len())
+        else {
+            return Err(self.damaged(format!(
+                "there is no window at {start} of recording {recording}"
+            )));
+        };
+        let end = match self.front_end.extent() {
+            Some(extent) => (start + extent).min(range.len()),
+            None => range.len(),
+        };
+        let part = self.part(range.start + start..range.start + end)?;
+        let made = self.front_end.window(part);
+        let mut values = made.map_err(|source| self.of(recording, source))?;
+        if let Some(changes) = &self.changes {
+            let place = changes.places.get(&window);
+            let place = *place
+                .ok_or_else(|| self.damaged("a window was asked for that it does not hold"))?;
+            let hdf5 = Error::hdf5(&self.path);
+            let bins = changes.bins.read::<u32>(place).map_err(&hdf5)?;
+            let changed = changes.values.read::<f32>(place).map_err(&hdf5)?;
+            let all = values.as_slice_mut().unwrap_or_default();
+            for (bin, value) in bins.into_iter().zip(changed) {
+                match all.get_mut(bin as usize) {
+                    Some(place) if value.is_finite() => *place = value,
+                    _ => return Err(self.damaged("a changed value is not finite, or nowhere")),
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// `[samples]` or `[rows, frames]` of the material.
+    fn part(&self, range: Range<usize>) -> Result<ArrayD<f32>> {
+        let hdf5 = Error::hdf5(&self.path);
+        match rows_of(&self.front_end) {
+            None => {
+                let read = self
+                    .material
+                    .read_slice::<f32, _, Ix1>(s![range.start..range.end]);
+                Ok(read.map_err(&hdf5)?.into_dyn())
+            }
+            Some(_) => {
+                let read = self
+                    .material
+                    .read_slice::<f32, _, Ix2>(s![range.start..range.end, ..]);
+                let by_time: Array2<f32> = read.map_err(&hdf5)?;
+                Ok(by_time
+                    .reversed_axes()
+                    .as_standard_layout()
+                    .into_owned()
+                    .into_dyn())
+            }
+        }
+    }
+
+    fn of(&self, recording: usize, source: speechlens_frontend::Error) -> Error {
+        Error::FrontEnd {
+            id: self.recordings[recording].id.clone(),
+            source,
+        }
+    }
+
+    fn damaged(&self, reason: impl ToString) -> Error {
+        Error::NoStore {
+            path: self.path.clone(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+impl Stored for FeatureStore {
+    fn open(path: &Path) -> Result<Self> {
+        FeatureStore::open(path)
+    }
+
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+}
+
+/// How many rows a front end's material has; none where it is samples.
+fn rows_of(front_end: &FrontEnd) -> Option<usize> {
+    let rows = front_end.axes().frequencies.len();
+    (matches!(front_end.length(), Length::Frames(_)) && rows > 0).then_some(rows)
+}
+
+/// Values of material one time after another.
+fn by_time(material: &ArrayD<f32>) -> Vec<f32> {
+    material.t().iter().copied().collect()
+}
+
+fn toml(front_end: &FrontEnd) -> Result<String> {
+    let text = front_end.to_toml();
+    text.map_err(|source| Error::FrontEnd {
+        id: "of a store".into(),
+        source,
+    })
+}
+
+fn changes(file: &File, recordings: &[Range<usize>]) -> hdf5::Result<Changes> {
+    let count = dataset(file, "window_recording")?.size();
+    let of = column::<u64>(file, "window_recording", count)?;
+    let starts = column::<u64>(file, "window_start", count)?;
+    let windows: Vec<Window> = of
+        .into_iter()
+        .zip(starts)
+        .map(|(recording, start)| Window {
+            recording: recording as usize,
+            start: start as usize,
+        })
+        .collect();
+    if windows
+        .iter()
+        .any(|window| window.recording >= recordings.len())
+    {
+        return Err("a window is of no recording".into());
+    }
+    let ranges = read_ranges(file, "changed", count)?;
+    Ok(Changes {
+        places: windows.iter().copied().zip(0..).collect(),
+        windows,
+        bins: Ragged::open(file, "changed_bin", &ranges)?,
+        values: Ragged::open(file, "changed_value", &ranges)?,
+    })
+}
+
+/// A store that is to be made.
+struct Making<'a> {
+    job: Job<'a>,
+    front_end: &'a FrontEnd,
+    text: String,
+    parameters: Parameters,
+    key: String,
+}
+
+impl<'a> Making<'a> {
+    fn new(
+        corpus: &'a dyn Corpus,
+        indices: &'a [usize],
+        front_end: &'a FrontEnd,
+        seed: u64,
+        progress: &'a (dyn Fn(usize) + Sync),
+    ) -> Result<Self> {
+        let job = Job {
+            corpus,
+            indices,
+            progress,
+        };
+        let text = toml(front_end)?;
+        Ok(Making {
+            key: job.key(FORMAT, &[text.clone(), seed.to_string()]),
+            job,
+            front_end,
+            text,
+            parameters: Parameters {
+                seed,
+                ..Parameters::default()
+            },
+        })
+    }
+
+    fn write(&self, path: &Path) -> Result<()> {
+        let one = |recording: &Recording, audio: &Audio| {
+            let placement = self.parameters.placement(&recording.id);
+            let material = self.front_end.material(audio, placement);
+            material.map_err(|source| Error::FrontEnd {
+                id: recording.id.clone(),
+                source,
+            })
+        };
+        let about = [FORMAT, &self.key, &self.job.corpus.origin()];
+        feature_file::write(path, about, |file: &File| {
+            write_attribute(file, "frontend", &self.text)?;
+            let mut material = Rows::<f32>::new(path, rows_of(self.front_end).unwrap_or(1))?;
+            let mut ranges = vec![0..0; self.job.indices.len()];
+            let content = self.job.make(
+                CHUNK,
+                one,
+                |place, own: ArrayD<f32>| -> Result<(), Failure> {
+                    ranges[place] = material.append(&by_time(&own))?;
+                    Ok(())
+                },
+            )?;
+            material.write(file, "material")?;
+            write_ranges(file, "material", &content.of(&ranges))?;
+            Ok(content)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use ndarray::Axis;
+    use speechlens_frontend::Reading;
+
+    use super::*;
+    use crate::{Digits, Store, Synthetic};
+
+    const FBANK: &str = "rate = 16000\nlength = { frames = 120 }\n[[stage]]\nop = \"fbank\"\nbands = 80\n\
+                         [[stage]]\nop = \"normalize\"\nover = \"window\"\n";
+    const PIECES: &str = "rate = 8000\nlength = { exactly = 0.5 }\n";
+
+    fn store(path: &Path, corpus: &dyn Corpus, indices: &[usize], text: &str) -> FeatureStore {
+        let front_end = FrontEnd::parse(text).unwrap();
+        FeatureStore::open_or_compute(path, corpus, indices, (&front_end, 5), &|_| ()).unwrap()
+    }
+
+    #[test]
+    fn holds_what_the_front_end_computes_in_the_order_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("features.h5");
+        let corpus = Synthetic::utterances(1, 2, 1);
+        let indices = [3, 0, 2];
+        for text in [FBANK, PIECES] {
+            let store = store(&path, &corpus, &indices, text);
+            for (place, index) in indices.into_iter().enumerate() {
+                assert_eq!(store.recordings()[place], corpus.recordings()[index]);
+                let reading = Reading {
+                    hop: Some(30),
+                    ..Reading::default()
+                };
+                let audio = corpus.audio(index).unwrap();
+                let heard = store.front_end().compute(&audio, &reading).unwrap();
+                let windows = store.windows(place, Some(30)).unwrap();
+                assert!(windows.len() > 3 && windows.len() == heard.places.len());
+                for (ours, theirs) in store
+                    .read(&windows)
+                    .unwrap()
+                    .iter()
+                    .zip(heard.windows.outer_iter())
+                {
+                    assert_eq!(ours, theirs);
+                }
+            }
+            let nowhere = |recording, start| store.read(&[Window { recording, start }]).is_err();
+            assert!(nowhere(3, 0) && nowhere(0, 1 << 30));
+        }
+    }
+
+    #[test]
+    fn the_thesis_store_has_the_same_spectrograms() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = Digits::new(Synthetic::new(1, 4, 1));
+        let front_end = FrontEnd::load("thesis-spectrogram").unwrap();
+        let (path, old) = (folder.path().join("new.h5"), folder.path().join("old.h5"));
+        let new = FeatureStore::open_or_compute(&path, &corpus, &[7, 2], (&front_end, 3), &|_| ());
+        let new = new.unwrap();
+        let parameters = Parameters {
+            seed: 3,
+            ..Parameters::default()
+        };
+        let old = Store::open_or_compute(&old, &corpus, &[7, 2], parameters, &|_| ()).unwrap();
+        assert_eq!(new.recordings()[0].class.as_deref(), Some("3"));
+        let windows = [0, 1].map(|recording| Window {
+            recording,
+            start: 0,
+        });
+        assert_eq!(new.windows(1, Some(3)).unwrap(), windows[1..]);
+        let all = old.read_all().unwrap().into_dyn();
+        for (ours, theirs) in new
+            .read(&windows)
+            .unwrap()
+            .iter()
+            .zip(all.axis_iter(Axis(0)))
+        {
+            assert_eq!(ours, theirs);
+        }
+    }
+
+    #[test]
+    fn is_computed_again_when_a_label_or_the_front_end_changed_and_only_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("features.h5");
+        let words = || Synthetic::new(1, 2, 1);
+        let computed = |corpus: &dyn Corpus, text: &str| {
+            let computed = AtomicUsize::new(0);
+            let count = |_| {
+                computed.fetch_add(1, Ordering::Relaxed);
+            };
+            let front_end = FrontEnd::parse(text).unwrap();
+            FeatureStore::open_or_compute(&path, corpus, &[0, 1], (&front_end, 5), &count).unwrap();
+            computed.into_inner()
+        };
+        assert_eq!(computed(&words(), PIECES), 2);
+        assert_eq!(computed(&words(), PIECES), 0);
+        assert_eq!(computed(&Digits::new(words()), PIECES), 2);
+        assert_eq!(
+            computed(
+                &Digits::new(words()),
+                "rate = 8000\nlength = { exactly = 0.25 }\n"
+            ),
+            2
+        );
+    }
+
+    #[test]
+    fn a_derived_store_has_the_same_windows_with_other_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = Digits::new(Synthetic::new(1, 3, 1));
+        let path = folder.path().join("derived.h5");
+        for text in [
+            PIECES,
+            "rate = 16000\nlength = { frames = 20 }\n[[stage]]\nop = \"fbank\"\nbands = 40\n",
+        ] {
+            let source = folder.path().join("source.h5");
+            let source = store(&source, &corpus, &[0, 1, 4], text);
+            let windows = [
+                source.windows(2, None).unwrap(),
+                source.windows(0, None).unwrap(),
+            ]
+            .concat();
+            let louder = |range: Range<usize>| {
+                let mut values = source.read(&windows[range])?;
+                for window in &mut values {
+                    window.iter_mut().step_by(7).for_each(|value| *value += 1.0);
+                }
+                Ok(values)
+            };
+            let derived = source
+                .derive(&path, &windows, "a seventh by 1", louder)
+                .unwrap();
+            let own = [
+                derived.windows(1, None).unwrap(),
+                derived.windows(0, None).unwrap(),
+            ]
+            .concat();
+            assert_eq!(own.len(), windows.len());
+            assert_eq!(
+                derived.recordings(),
+                [
+                    source.recordings()[0].clone(),
+                    source.recordings()[2].clone()
+                ]
+            );
+            assert_eq!(
+                derived.read(&own).unwrap(),
+                louder(0..windows.len()).unwrap()
+            );
+            // It is there already.
+            let none = |_| panic!("is made again");
+            source
+                .derive(&path, &windows, "a seventh by 1", none)
+                .unwrap();
+            let wrong = |range: Range<usize>| Ok(vec![ArrayD::zeros(vec![1]); range.len()]);
+            assert!(source.derive(&path, &windows, "another", wrong).is_err());
+            assert_eq!(FeatureStore::open(&path).unwrap().key(), derived.key());
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_file_is_named_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("features.h5");
+        let corpus = Synthetic::new(1, 2, 1);
+        let open = || {
+            let front_end = FrontEnd::parse(PIECES).unwrap();
+            FeatureStore::open_or_compute(&path, &corpus, &[0, 1], (&front_end, 5), &|_| ())
+        };
+        drop(open().unwrap());
+        let whole = std::fs::read(&path).unwrap();
+        for length in [0, 100, whole.len() / 2, whole.len() - 1] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let error = open().err().unwrap().to_string();
+            assert!(
+                error.contains("features.h5") && error.contains("another name"),
+                "{error}"
+            );
+            assert_eq!(std::fs::read(&path).unwrap().len(), length);
+        }
+        std::fs::remove_file(&path).unwrap();
+        Store::open_or_compute(&path, &corpus, &[0], Parameters::default(), &|_| ()).unwrap();
+        assert!(
+            open()
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("feature store 2")
+        );
+    }
+}

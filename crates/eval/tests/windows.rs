@@ -1,0 +1,121 @@
+//! Windows of any front end as samples, and what an augmentation makes of them.
+
+use std::sync::Arc;
+
+use candle_core::Device;
+use ndarray::Axis;
+use speechlens_attribution::Method;
+use speechlens_data::task::classes;
+use speechlens_data::{Corpus, Digits, FeatureStore, Synthetic};
+use speechlens_eval::{Augmentation, Replacement, Windows};
+use speechlens_frontend::FrontEnd;
+use speechlens_nn::Architecture;
+use speechlens_nn::ops::{Flatten, Linear};
+use speechlens_nn::train::Samples;
+
+const FBANK: &str =
+    "rate = 16000\nlength = { frames = 20 }\n[[stage]]\nop = \"fbank\"\nbands = 24\n";
+
+fn windows(folder: &std::path::Path, hop: Option<usize>) -> (Windows, Vec<String>) {
+    let corpus = Digits::new(Synthetic::new(1, 10, 1));
+    let front_end = FrontEnd::parse(FBANK).unwrap();
+    let path = folder.join("features.h5");
+    let store = FeatureStore::open_or_compute(&path, &corpus, &[3, 14], (&front_end, 1), &|_| ());
+    let store = Arc::new(store.unwrap());
+    let classes = classes(corpus.recordings());
+    let mut windows = Windows::default();
+    windows.append(&store, &[1, 0], hop, &classes).unwrap();
+    (windows, classes)
+}
+
+#[test]
+fn windows_have_their_recording_s_class_and_shape() {
+    let folder = tempfile::tempdir().unwrap();
+    let (all, classes) = windows(folder.path(), Some(5));
+    let few = windows(folder.path(), None).0;
+    assert!(all.len() > 2 * few.len() && all.key() != few.key());
+    let places: Vec<usize> = (0..all.len()).collect();
+    let (input, labels) = all.batch(&places, &Device::Cpu).unwrap();
+    assert_eq!(input.dims(), [all.len(), 1, 24, 20]);
+    for (place, label) in labels.iter().enumerate() {
+        let (recording, _) = all.origin(place);
+        assert_eq!(recording.class.as_ref(), Some(&classes[*label as usize]));
+    }
+    assert_eq!((labels[0], labels[all.len() - 1]), (4, 3));
+    let some = all.sample(3, 1);
+    assert_eq!((some.len(), some.labels().len()), (3, 3));
+    // A class that the network does not have.
+    let (store, _) = all.store().unwrap();
+    let error = Windows::default().append(store, &[0], None, &classes[5..]);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("class `3`") && error.contains("5, 6, 7, …"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_augmentation_replaces_the_most_relevant_bins_and_keeps_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let (all, classes) = windows(folder.path(), None);
+    let mut net = Architecture::new([1, 24, 20]);
+    let mut x = net.input();
+    x = net.add("flatten", Flatten, [x]).unwrap();
+    net.add("classifier", Linear::new(24 * 20, 10), [x])
+        .unwrap();
+    let graph = net.random(1, &Device::Cpu).unwrap();
+    let method = Method::GradientTimesInput {
+        reference: 0.0.into(),
+    };
+    let augmentation = Augmentation {
+        percent: 10.0,
+        replacement: Replacement::Value(-7.0),
+    };
+    let path = folder.path().join("augmented.h5");
+    let make = || {
+        augmentation.windows(
+            &all,
+            &all.labels(),
+            &graph,
+            &method,
+            &path,
+            4,
+            &Device::Cpu,
+            &|_| (),
+        )
+    };
+    let store = Arc::new(make().unwrap());
+    let mut augmented = Windows::default();
+    augmented.append(&store, &[1, 0], None, &classes).unwrap();
+    assert_eq!(augmented.labels(), all.labels());
+    let places: Vec<usize> = (0..all.len()).collect();
+    let (input, labels) = all.batch(&places, &Device::Cpu).unwrap();
+    let relevance = method
+        .of(&graph)
+        .unwrap()
+        .attribute(&input, &labels, &|_| ())
+        .unwrap();
+    let relevance = relevance
+        .relevance
+        .flatten_from(1)
+        .unwrap()
+        .to_vec2::<f32>()
+        .unwrap();
+    let (before, after) = (all.read(&places).unwrap(), augmented.read(&places).unwrap());
+    for ((before, after), relevance) in before
+        .outer_iter()
+        .zip(after.axis_iter(Axis(0)))
+        .zip(relevance)
+    {
+        let pairs = before.iter().zip(&after).zip(&relevance);
+        let (changed, kept): (Vec<_>, Vec<_>) = pairs.partition(|((b, a), _)| b != a);
+        assert_eq!(changed.len(), 48);
+        assert!(changed.iter().all(|((_, after), _)| **after == -7.0));
+        let least = changed
+            .iter()
+            .map(|(_, r)| **r)
+            .fold(f32::INFINITY, f32::min);
+        assert!(kept.iter().all(|(_, r)| **r <= least));
+    }
+    assert_eq!(make().unwrap().key(), store.key());
+}
