@@ -188,7 +188,14 @@ fn windows(
     let progress = |done: usize| bar.set_position(done as u64);
     let (graph, output, batch) = (&model.graph, &arguments.output, arguments.batch);
     augmentation.windows(
-        &windows, &targets, graph, &method, output, batch, device, &progress,
+        &windows,
+        &targets,
+        graph,
+        method.as_ref(),
+        output,
+        batch,
+        device,
+        &progress,
     )?;
     bar.finish_and_clear();
     tell(

@@ -149,7 +149,7 @@ impl Augmentation {
         windows: &Windows,
         targets: &[u32],
         graph: &Graph,
-        method: &Method,
+        method: &dyn Method,
         path: &Path,
         batch: usize,
         device: &Device,
@@ -179,7 +179,7 @@ impl Augmentation {
     }
 
     /// What a store that is made so depends on, beside the store that it is made of.
-    fn how(&self, targets: &[u32], graph: &Graph, method: &Method) -> Result<String> {
+    fn how(&self, targets: &[u32], graph: &Graph, method: &dyn Method) -> Result<String> {
         let bytes: Vec<u8> = targets
             .iter()
             .flat_map(|target| target.to_le_bytes())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use candle_core::Device;
 use ndarray::Axis;
 use speechlens_attribution::Method;
+use speechlens_attribution::methods::GradientTimesInput;
 use speechlens_data::task::classes;
 use speechlens_data::{Corpus, Digits, FeatureStore, Synthetic};
 use speechlens_eval::{Augmentation, Replacement, Windows};
@@ -64,7 +65,7 @@ fn an_augmentation_replaces_the_most_relevant_bins_and_keeps_the_rest() {
     net.add("classifier", Linear::new(24 * 20, 10), [x])
         .unwrap();
     let graph = net.random(1, &Device::Cpu).unwrap();
-    let method = Method::GradientTimesInput {
+    let method = GradientTimesInput {
         reference: 0.0.into(),
     };
     let augmentation = Augmentation {

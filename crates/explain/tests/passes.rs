@@ -11,7 +11,7 @@ use speechlens_explain::{
 };
 use speechlens_models::{Arch, Model, waveform_metadata};
 use speechlens_nn::ops::{Flatten, Linear};
-use speechlens_nn::{Architecture, Kind, Mode, Op, Params, Structure};
+use speechlens_nn::{Architecture, Attributes, Described, Kind, Mode, Op, Params, Structure};
 
 /// Inputs that went through [`Counter`].
 static SEEN: AtomicUsize = AtomicUsize::new(0);
@@ -20,7 +20,17 @@ static SEEN: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 struct Counter;
 
+impl Described for Counter {
+    fn attributes(&self) -> Attributes {
+        Attributes::new()
+    }
+}
+
 impl Op for Counter {
+    fn name(&self) -> &str {
+        "counter"
+    }
+
     fn kind(&self) -> Kind {
         Kind::Activation
     }

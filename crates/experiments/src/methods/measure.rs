@@ -140,7 +140,15 @@ impl Subject<'_> {
         let (input, labels) = samples.batch(&few, device)?;
         let moved = max_sensitivity(method.as_ref(), &input, &labels, RADIUS, COPIES, seed)?;
         step();
-        let steps = randomization(graph, &named.method, &input, &labels, STEPS, seed, &|_| ())?;
+        let steps = randomization(
+            graph,
+            named.method.as_ref(),
+            &input,
+            &labels,
+            STEPS,
+            seed,
+            &|_| (),
+        )?;
         step();
         Ok(Measured {
             name: named.name,
