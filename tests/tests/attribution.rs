@@ -7,7 +7,7 @@ use std::path::Path;
 use candle_core::{DType, Tensor};
 use speechlens_attribution::methods::{self, Score};
 use speechlens_attribution::{Attribution, Method};
-use speechlens_models::Arch;
+use speechlens_models::{alexnet, resnet34};
 use speechlens_nn::Graph;
 use speechlens_nn::loss::Loss;
 use speechlens_tests::{Tensors, golden, peer, relative_l2};
@@ -128,7 +128,10 @@ fn a_residual_network_is_explained_as_by_captum() {
 fn full_size_networks_are_explained_as_by_captum() {
     let folder = std::env::var_os("SPEECHLENS_PEER_NETWORKS").unwrap();
     let folder = Path::new(&folder);
-    for (arch, classes, patch) in [(Arch::AlexNet, 2, [57, 57]), (Arch::ResNet34, 10, [16, 50])] {
+    for (arch, classes, patch) in [
+        (alexnet::NETWORK, 2, [57, 57]),
+        (resnet34::NETWORK, 10, [16, 50]),
+    ] {
         println!("{arch}");
         let network = golden(folder.join(format!("{arch}.safetensors"))).unwrap();
         let captum = golden(folder.join(format!("attribution-{arch}.safetensors"))).unwrap();

@@ -16,21 +16,17 @@ use speechlens_audio::{Audio, write_wav};
 use speechlens_explain::{
     Details, Explainer, Explanation, Question, Reader, Reading, Settings, files,
 };
-use speechlens_models::{Arch, Model, spectrogram_metadata};
+use speechlens_models::{Model, alexnet};
 use speechlens_serve::{Limits, Service, serve};
 
 /// AlexNet with random weights, which says `male` or `female`.
 fn model() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
-    MODEL.get_or_init(|| Model {
-        arch: Arch::AlexNet,
-        graph: Arch::AlexNet
-            .architecture(2)
-            .expect("a network")
-            .random(3, &Device::Cpu)
-            .expect("weights"),
-        classes: vec!["male".into(), "female".into()],
-        metadata: spectrogram_metadata("thesis"),
+    MODEL.get_or_init(|| {
+        let graph = alexnet::architecture(2).expect("a network");
+        let graph = graph.random(3, &Device::Cpu).expect("weights");
+        let classes = ["male", "female"].map(str::to_owned).to_vec();
+        Model::of(&alexnet::NETWORK, graph, classes).expect("a model")
     })
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
-use speechlens_models::{Arch, Checkpoint, Model};
+use speechlens_models::{Checkpoint, Model, alexnet, audionet, resnet34};
 use speechlens_nn::ops::{BatchNorm, Conv2d, Flatten, Linear, Relu};
 use speechlens_nn::{Architecture, Graph, tensor_file};
 use speechlens_tests::{Tensors, golden, peer};
@@ -139,13 +139,13 @@ fn a_prefix_chooses_among_several() {
 fn one_logit_is_two_classes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("alexnet.safetensors");
-    let one = Arch::AlexNet.architecture(1).unwrap();
+    let one = alexnet::architecture(1).unwrap();
     let one = one.random(4, &Device::Cpu).unwrap();
     tensor_file::write(&path, &one.weights(), &Default::default()).unwrap();
-    let two = Model::import(Arch::AlexNet, &path, None, &Device::Cpu)
+    let two = Model::import(&alexnet::NETWORK, &path, None, None, &Device::Cpu)
         .unwrap()
         .model;
-    assert_eq!(two.classes, ["0", "1"]);
+    assert_eq!(two.classes(), ["0", "1"]);
     let input = Tensor::full(-40f32, (1, 1, 227, 227), &Device::Cpu).unwrap();
     let logits = |graph: &Graph| graph.forward(&input).unwrap().flatten_all().unwrap();
     let [logit] = logits(&one).to_vec1::<f32>().unwrap()[..] else {
@@ -164,7 +164,7 @@ fn one_logit_is_two_classes() {
 #[test]
 fn a_negative_variance_is_refused_by_name() {
     let weights = |variance: f32| {
-        let graph = Arch::ResNet34.architecture(2).unwrap();
+        let graph = resnet34::architecture(2).unwrap();
         let mut weights = graph.random(4, &Device::Cpu).unwrap().weights();
         let variances = Tensor::full(variance, 32, &Device::Cpu).unwrap();
         weights.insert("bn1.running_var".into(), variances).unwrap();
@@ -174,7 +174,7 @@ fn a_negative_variance_is_refused_by_name() {
     let path = folder.path().join("file.safetensors");
     let import = |variance| {
         tensor_file::write(&path, &weights(variance), &Default::default()).unwrap();
-        Model::import(Arch::ResNet34, &path, None, &Device::Cpu)
+        Model::import(&resnet34::NETWORK, &path, None, None, &Device::Cpu)
     };
     assert!(import(0.0).is_ok());
     let error = import(-0.25).unwrap_err().to_string();
@@ -311,7 +311,7 @@ fn tensors_that_do_not_fit_are_named() {
     ];
     let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor));
     tensor_file::write(&path, &tensors.into(), &Default::default()).unwrap();
-    let error = Model::import(Arch::AlexNet, &path, None, &Device::Cpu).unwrap_err();
+    let error = Model::import(&alexnet::NETWORK, &path, None, None, &Device::Cpu).unwrap_err();
     let error = error.to_string();
     for words in [
         "`features.0.weight` is [64, 3, 11, 11], not [64, 1, 11, 11]",
@@ -500,9 +500,9 @@ fn audionet_answers_as_in_pytorch() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audionet.safetensors");
     tensor_file::write(&path, &weights.collect(), &Default::default()).unwrap();
-    let imported = Model::import(Arch::AudioNet, &path, None, &Device::Cpu).unwrap();
+    let imported = Model::import(&audionet::NETWORK, &path, None, None, &Device::Cpu).unwrap();
     let model = imported.model;
-    assert_eq!(model.classes.len(), 3);
+    assert_eq!(model.classes().len(), 3);
     let input = peer::audionet_input().unwrap();
     let apart = furthest(&model.graph, &input, &expected["logits"]);
     assert!(apart < 1e-5, "{apart} apart");
@@ -519,9 +519,9 @@ fn whole_networks_answer_as_in_pytorch() {
     let folder = Path::new(&folder);
     let expected = golden(folder.join("expected.safetensors")).unwrap();
     for (arch, classes) in [
-        (Arch::AlexNet, 2),
-        (Arch::ResNet34, 5994),
-        (Arch::AudioNet, 2),
+        (alexnet::NETWORK, 2),
+        (resnet34::NETWORK, 5994),
+        (audionet::NETWORK, 2),
     ] {
         for way in [
             "zip.pt",
@@ -535,10 +535,10 @@ fn whole_networks_answer_as_in_pytorch() {
         ] {
             let path = folder.join(format!("{arch}.{way}"));
             let start = std::time::Instant::now();
-            let imported = Model::import(arch, &path, None, &Device::Cpu).unwrap();
+            let imported = Model::import(&arch, &path, None, None, &Device::Cpu).unwrap();
             let model = imported.model;
             let seconds = start.elapsed().as_secs_f64();
-            assert_eq!(model.classes.len(), classes);
+            assert_eq!(model.classes().len(), classes);
             let of = |what: &str| &expected[&format!("{arch}/{what}")];
             let apart = furthest(&model.graph, of("input"), of("logits"));
             println!("{arch}.{way}: logits {apart:.1e} apart, read in {seconds:.1} s");

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use candle_core::{DType, Tensor};
 use speechlens_lrp::{Composite, Lrp};
-use speechlens_models::Arch;
+use speechlens_models::{alexnet, audionet, resnet34};
 use speechlens_nn::Graph;
 use speechlens_tests::{Tensors, golden, peer, relative_l2};
 
@@ -125,7 +125,7 @@ fn a_residual_network_is_explained_as_by_zennit() {
 #[test]
 fn a_network_of_waveforms_is_explained_as_by_zennit() {
     let golden = golden("relevance/audionet.safetensors").unwrap();
-    let graph = Arch::AudioNet.architecture(3).unwrap();
+    let graph = audionet::architecture(3).unwrap();
     let weights = peer::audionet_weights(&golden).unwrap();
     let graph = graph.with_weights(weights).unwrap();
     let graph = graph.to_dtype(DType::F64).unwrap();
@@ -156,8 +156,8 @@ fn full_size_networks_are_explained_as_by_zennit() {
     let folder = std::env::var_os("SPEECHLENS_PEER_NETWORKS").unwrap();
     let mut worse = Vec::new();
     for (arch, classes, bounds) in [
-        (Arch::AlexNet, 2, [-80.0, 0.0]),
-        (Arch::ResNet34, 10, [-4.0, 5.0]),
+        (alexnet::NETWORK, 2, [-80.0, 0.0]),
+        (resnet34::NETWORK, 10, [-4.0, 5.0]),
     ] {
         println!("{arch}");
         let golden = golden(Path::new(&folder).join(format!("{arch}.safetensors"))).unwrap();
@@ -183,7 +183,7 @@ fn full_size_networks_are_explained_as_by_zennit() {
             let theirs: f64 = theirs.map_or(f64::NAN, |apart| apart.to_scalar().unwrap());
             println!("{name}: f32 is {ours:.1e} from f64, zennit's {theirs:.1e}");
             let held_to_1e4 =
-                arch == Arch::AlexNet && ["thesis-gender", "gamma-generalized"].contains(&name);
+                arch == alexnet::NETWORK && ["thesis-gender", "gamma-generalized"].contains(&name);
             // Under LRP-0 a few outputs near 0 decide, and which rounding meets them is luck.
             let allowed = if held_to_1e4 {
                 1e-4

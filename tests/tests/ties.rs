@@ -9,7 +9,7 @@ use std::f32::consts::TAU;
 use candle_core::{DType, Device, IndexOp, Tensor};
 use speechlens_audio::{Audio, Crop, Placement, SIZE, Spectrogram};
 use speechlens_lrp::{Composite, Lrp};
-use speechlens_models::Arch;
+use speechlens_models::alexnet;
 use speechlens_nn::{Graph, Trace};
 use speechlens_tests::relative_l2;
 
@@ -102,7 +102,7 @@ fn rounding_does_not_choose_among_equal_values() {
     assert!(silent.count() > SIZE * SIZE / 4);
     let input = Tensor::from_vec(values, (1, 1, SIZE, SIZE), &Device::Cpu).unwrap();
     for seed in 1..=networks {
-        let graph = Arch::AlexNet.architecture(2).unwrap();
+        let graph = alexnet::architecture(2).unwrap();
         let graph = graph.random(seed, &Device::Cpu).unwrap();
         let leads = leads_of_losers(&graph, &input);
         for lead in &leads {

@@ -9,13 +9,13 @@ use speechlens_audio::{Crop, FLOOR_DB};
 use speechlens_data::hdf5_layout;
 use speechlens_eval::augment::by_lot;
 use speechlens_eval::{Augmentation, Replacement};
-use speechlens_frontend::FrontEnd;
-use speechlens_models::{Features, Model};
+use speechlens_models::Model;
 use speechlens_nn::train::Samples;
 use speechlens_report::progress;
 
 use crate::common::{Common, at_least_one, check_writable, percentage};
-use crate::{data, method};
+use crate::data::{self, OfThesis};
+use crate::method;
 
 /// Make data without the bins that a network leans on, to retrain it on what is left.
 ///
@@ -82,23 +82,23 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     })?;
     let device = common.device()?;
     let model = Model::load(&arguments.model, &device)?;
-    if let Some(front_end) = data::own_front_end(&model)? {
-        ensure!(
-            is_store,
-            "{}: {} reads features of a front end: give a store (.h5)",
-            output.display(),
+    let crop = match data::of_thesis(&model) {
+        Some(OfThesis::Spectrograms(crop)) => crop,
+        Some(_) => bail!(
+            "{}: reads neither spectrograms nor what a table of labels or digits was made into: only these can be augmented",
             arguments.model.display()
-        );
-        return windows(arguments, &model, &front_end, common, &device);
-    }
-    ensure!(
-        model.features() == Features::Spectrogram,
-        "{}: does not read spectrograms: only these can be augmented",
-        arguments.model.display()
-    );
+        ),
+        None => {
+            ensure!(
+                is_store,
+                "{}: {} reads features of a front end: give a store (.h5)",
+                output.display(),
+                arguments.model.display()
+            );
+            return windows(arguments, &model, common, &device);
+        }
+    };
     let classes = data::classes_of_sexes(&arguments.model, &model)?;
-    let crop = model.metadata.get("crop").map(|crop| crop.parse::<Crop>());
-    let crop = crop.transpose()?.unwrap_or_default();
     ensure!(
         is_store || crop == Crop::AudioMnist,
         "{}: files of AudioMNIST's preprocessing have the crop {}, and the model reads {crop}: give a store (.h5)",
@@ -114,7 +114,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let dataset = dataset.classified(classes)?;
     let targets = match arguments.class {
         Class::True => dataset.labels().to_vec(),
-        Class::Lot => by_lot(dataset.len(), model.classes.len(), common.seed),
+        Class::Lot => by_lot(dataset.len(), model.classes().len(), common.seed),
     };
     let bar = progress::bar("augmenting", dataset.len(), common.quiet);
     let progress = |done: usize| bar.set_position(done as u64);
@@ -161,14 +161,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
 }
 
 /// The same of the windows of any front end.
-fn windows(
-    arguments: &Arguments,
-    model: &Model,
-    front_end: &FrontEnd,
-    common: &Common,
-    device: &Device,
-) -> Result<()> {
-    let silence = front_end.silence();
+fn windows(arguments: &Arguments, model: &Model, common: &Common, device: &Device) -> Result<()> {
+    let silence = model.front_end.silence();
     ensure!(
         silence.is_some() || !matches!(arguments.fill, Fill::Floor),
         "{}: its front end does not tell which value is silence: leave --fill floor out",
@@ -179,10 +173,10 @@ fn windows(
     let augmentation = arguments.augmentation(silence.unwrap_or_default() as f32);
     let windows = arguments
         .data
-        .all_windows(front_end, &model.classes, common)?;
+        .all_windows(&model.front_end, model.classes(), common)?;
     let targets = match arguments.class {
         Class::True => windows.labels(),
-        Class::Lot => by_lot(windows.len(), model.classes.len(), common.seed),
+        Class::Lot => by_lot(windows.len(), model.classes().len(), common.seed),
     };
     let bar = progress::bar("augmenting", windows.len(), common.quiet);
     let progress = |done: usize| bar.set_position(done as u64);

@@ -9,7 +9,7 @@ use speechlens_attribution::{Method, methods};
 use speechlens_eval::flip::relevance_by;
 use speechlens_eval::throughput::Load;
 use speechlens_frontend::FrontEnd;
-use speechlens_models::Arch;
+use speechlens_models::Network;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
@@ -27,8 +27,8 @@ pub struct Arguments {
     #[arg(value_enum)]
     what: What,
     /// The network: alexnet, audionet or resnet34.
-    #[arg(long, value_name = "ARCH")]
-    arch: Arch,
+    #[arg(long, value_name = "ARCH", value_parser = Network::named)]
+    arch: &'static Network,
     /// Recordings a pass.
     #[arg(long, default_value_t = 32, value_parser = at_least_one)]
     batch: usize,
@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         What::Lrp => {
             let composite = arguments
                 .rules
-                .composite(&FrontEnd::load(arguments.arch.features().front_end())?)?;
+                .composite(&FrontEnd::load(arguments.arch.front_end)?)?;
             let lrp = methods::Lrp(composite).of(&graph)?;
             ("lrp", load.explanation(relevance_by(lrp.as_ref()))?)
         }

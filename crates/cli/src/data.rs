@@ -16,7 +16,7 @@ use speechlens_data::{
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_eval::{Dataset, Waveforms, Windows};
 use speechlens_frontend::FrontEnd;
-use speechlens_models::{FRONT_END, Model};
+use speechlens_models::Model;
 use speechlens_report::progress::{self, DecimalBytes, ProgressBar};
 
 use crate::common::{Common, at_least_one};
@@ -631,22 +631,46 @@ impl Arguments {
     }
 }
 
-/// The front end of a network that reads any, and has any classes, as its file tells; of those of the thesis none.
-pub fn own_front_end(model: &Model) -> Result<Option<FrontEnd>> {
-    let is_told = model.metadata.contains_key(FRONT_END);
-    Ok(is_told.then(|| model.front_end()).transpose()?)
+/// The thesis's own data sets: what they hold is kept in stores of their own, and split as the thesis has it.
+pub enum OfThesis {
+    /// Spectrograms of men and women.
+    Spectrograms(Crop),
+    /// Waveforms of men and women.
+    Waveforms,
+    /// Segments of filterbanks of known speakers.
+    Filterbanks(Normalization),
+}
+
+/// Which of the thesis's data sets a network was made for; none if it reads another front end's features, or tells what a table
+/// of labels says, or digits.
+pub fn of_thesis(model: &Model) -> Option<OfThesis> {
+    if model.training()["task"].is_string() {
+        return None;
+    }
+    match model.front_end.name()? {
+        "thesis-spectrogram" => Some(OfThesis::Spectrograms(Crop::Thesis)),
+        "audiomnist-spectrogram" => Some(OfThesis::Spectrograms(Crop::AudioMnist)),
+        "thesis-waveform" => Some(OfThesis::Waveforms),
+        "thesis-fbank" => Some(OfThesis::Filterbanks(Normalization::Segment)),
+        "thesis-fbank-recording" => Some(OfThesis::Filterbanks(Normalization::Utterance)),
+        _ => None,
+    }
 }
 
 /// The classes that a network has for men and for women, by their names; an error if it tells anything else.
 pub fn classes_of_sexes(path: &Path, model: &Model) -> Result<[u32; 2]> {
     let known = Sex::ALL.map(Sex::name);
-    let place = |name: &str| model.classes.iter().position(|class| class == name);
-    if let ([Some(male), Some(female)], 2) = (known.map(place), model.classes.len()) {
+    let place = |name: &str| model.classes().iter().position(|class| class == name);
+    if let ([Some(male), Some(female)], 2) = (known.map(place), model.classes().len()) {
         return Ok([male as u32, female as u32]);
     }
-    let first: Vec<&str> = model.classes.iter().map(String::as_str).take(3).collect();
-    let more = if model.classes.len() > 3 { ", …" } else { "" };
-    let remedy = match model.classes.len() {
+    let first: Vec<&str> = model.classes().iter().map(String::as_str).take(3).collect();
+    let more = if model.classes().len() > 3 {
+        ", …"
+    } else {
+        ""
+    };
+    let remedy = match model.classes().len() {
         2 => {
             "if these are other names for them, import it again with --classes male,female, or female,male"
         }
@@ -655,7 +679,7 @@ pub fn classes_of_sexes(path: &Path, model: &Model) -> Result<[u32; 2]> {
     bail!(
         "{}: its {} classes are {}{more}, and those of the data are {}; {remedy}",
         path.display(),
-        model.classes.len(),
+        model.classes().len(),
         first.join(", "),
         known.join(" and "),
     )

@@ -9,7 +9,7 @@ use serde_json::json;
 use speechlens_attribution::Method;
 use speechlens_data::Recording;
 use speechlens_eval::flip::{Curve, Order, Plan, counts, flip, relevance_by};
-use speechlens_models::{Features, Model, TRAINING};
+use speechlens_models::Model;
 use speechlens_nn::train::Samples;
 use speechlens_report::axes::{Axes, Axis};
 use speechlens_report::curves::{Chart, Series};
@@ -18,7 +18,7 @@ use speechlens_report::table::Table;
 use speechlens_report::{atomic, progress};
 
 use crate::common::{Common, at_least_one, check_writable, percentage};
-use crate::data::{self, Part};
+use crate::data::{self, OfThesis, Part};
 use crate::method;
 
 /// Measure whether explanations are true.
@@ -72,12 +72,10 @@ struct FlipArguments {
 
 /// A test on the voices of training says little of others.
 fn warn_of_heard_speakers(model: &Model, recordings: &[Recording]) {
-    let training = model.metadata.get(TRAINING);
-    let training: Option<serde_json::Value> =
-        training.and_then(|text| serde_json::from_str(text).ok());
-    let heard: BTreeSet<&str> = training
-        .iter()
-        .filter_map(|training| training["speakers"].as_array())
+    let training = model.training();
+    let speakers = training["speakers"].as_array();
+    let heard: BTreeSet<&str> = speakers
+        .into_iter()
         .flatten()
         .filter_map(|speaker| speaker.as_str())
         .collect();
@@ -103,42 +101,36 @@ fn finite(text: &str) -> Result<f32, String> {
 
 /// What is flipped: recordings, or windows of them.
 fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<Box<dyn Samples>> {
-    if let Some(front_end) = data::own_front_end(model)? {
+    let Some(of_thesis) = data::of_thesis(model) else {
         let parts = [(arguments.part, None)];
-        let known = Some(model.classes.as_slice());
+        let known = Some(model.classes());
         let read = arguments
             .data
-            .windows(None, &parts, &front_end, known, common)?;
+            .windows(None, &parts, &model.front_end, known, common)?;
         let windows = read.parts.into_iter().next().context("there are no data")?;
         let recordings = windows.recordings().into_iter().cloned();
         warn_of_heard_speakers(model, &recordings.collect::<Vec<_>>());
         return Ok(Box::new(windows.sample(arguments.recordings, common.seed)));
-    }
-    match model.features() {
-        Features::Spectrogram => {
+    };
+    match of_thesis {
+        OfThesis::Spectrograms(crop) => {
             let classes = data::classes_of_sexes(&arguments.model, model)?;
-            let crop = model.metadata.get("crop").map(|crop| crop.parse());
-            let crop = crop.transpose()?.unwrap_or_default();
             let read = arguments.data.read(&[arguments.part], crop, common)?;
             let dataset = read.into_iter().next().context("there are no data")?;
             warn_of_heard_speakers(model, dataset.recordings());
             Ok(Box::new(dataset.classified(classes)?))
         }
-        Features::Waveform => {
+        OfThesis::Waveforms => {
             let classes = data::classes_of_sexes(&arguments.model, model)?;
             let read = arguments.data.waveforms(&[arguments.part], common)?;
             let waveforms = read.into_iter().next().context("there are no data")?;
             warn_of_heard_speakers(model, waveforms.recordings());
             Ok(Box::new(waveforms.classified(classes)?))
         }
-        Features::Filterbank => {
-            let normalization = model.metadata.get("normalization").map(|n| n.parse());
-            let normalization = normalization.transpose().map_err(anyhow::Error::msg)?;
-            let data = arguments
-                .data
-                .speakers(normalization.unwrap_or_default(), common)?;
+        OfThesis::Filterbanks(normalization) => {
+            let data = arguments.data.speakers(normalization, common)?;
             ensure!(
-                data.classes == model.classes,
+                data.classes == model.classes(),
                 "{}: its speakers are not those of the data: give what it was trained on",
                 arguments.model.display()
             );
@@ -160,10 +152,9 @@ fn title(method: &dyn Method) -> String {
 }
 
 /// The unit of the network's input.
-fn unit(model: &Model) -> Result<&'static str> {
-    let front_end = model.front_end()?;
-    let is_level = front_end.axes().value.contains("(dB)");
-    Ok(if is_level { " dB" } else { "" })
+fn unit(model: &Model) -> &'static str {
+    let is_level = model.front_end.axes().value.contains("(dB)");
+    if is_level { " dB" } else { "" }
 }
 
 /// Runs the subcommand.
@@ -235,7 +226,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         Series::new(curve.order.to_string(), points.collect())
     });
     let chart = Chart {
-        title: format!("Bins set to {value}{}, {name}", unit(&model)?),
+        title: format!("Bins set to {value}{}, {name}", unit(&model)),
         axes: Axes {
             x: Axis::log_with_zero("flipped bins (%)", 0.5, 100.0),
             y: Axis::linear("accuracy (%)", 0.0, 100.0),
@@ -262,7 +253,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         };
         println!("{}", table.text());
         if let Some(reference) = reference.filter(|reference| *reference as f32 != value) {
-            let unit = unit(&model)?;
+            let unit = unit(&model);
             tracing::warn!(
                 "the value {value}{unit} is not the explanation's reference ({reference}{unit}): this does not test it"
             );

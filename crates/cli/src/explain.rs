@@ -289,7 +289,7 @@ fn say(model: &Model, input: &Input, answers: &Answers, folder: &Path) -> Result
     let answer = match input.len() {
         1 => {
             let (class, probability) = answers.answer(model, 0);
-            format!("{}  {:.1} %", model.classes[class], 100.0 * probability)
+            format!("{}  {:.1} %", model.classes()[class], 100.0 * probability)
         }
         windows => match windows - input.sounding().count() {
             0 => format!("{windows} windows"),

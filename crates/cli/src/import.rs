@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use clap::ValueEnum;
+use serde_json::Value;
 use speechlens_audio::Crop;
-use speechlens_data::Sex;
-use speechlens_models::{
-    Arch, Features, Imported, Model, TRAINING, filterbank_metadata, spectrogram_metadata,
-    waveform_metadata,
-};
+use speechlens_frontend::FrontEnd;
+use speechlens_models::{Imported, Model, Network, Probability, Task, alexnet};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::tensor_file;
 
@@ -26,8 +24,8 @@ use crate::common::{Common, check_writable};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The network: alexnet, audionet or resnet34.
-    #[arg(long, value_name = "ARCH")]
-    arch: Arch,
+    #[arg(long, value_name = "ARCH", value_parser = Network::named)]
+    arch: &'static Network,
     /// The file: .pt, .pth or .safetensors.
     checkpoint: PathBuf,
     /// Where the weights stand in a file that holds several: what comes before the network's own names, as `model_ema.` or
@@ -46,12 +44,25 @@ pub struct Arguments {
     classes: Option<String>,
     /// Which 227 of the 230 frames the spectrograms had that the network was trained on: `thesis` cuts the last three,
     /// `audiomnist` the first two and the last.
-    #[arg(long, default_value_t, value_parser = clap::value_parser!(Crop), value_name = "thesis|audiomnist")]
-    crop: Crop,
+    #[arg(long, value_parser = clap::value_parser!(Crop), value_name = "thesis|audiomnist")]
+    crop: Option<Crop>,
+    /// What the network reads: a front end by name or a TOML file (see `speechlens features --help`). Else thesis-spectrogram of
+    /// AlexNet, thesis-waveform of AudioNet and thesis-fbank of ResNet34, which can have been trained on any bands and frames.
+    #[arg(long, value_name = "NAME|FILE.toml", conflicts_with = "crop")]
+    frontend: Option<String>,
+    /// What the outputs mean: `classes`, of which one is right, or `labels`, of which several may be, each by a sigmoid of its own.
+    #[arg(long, value_enum, default_value = "classes")]
+    task: Outputs,
     /// What the network was trained by, which says what its logits mean: binary-cross-entropy (sigmoid), as an AlexNet unless
     /// told otherwise, or cross-entropy (softmax), as the others.
     #[arg(long, value_parser = loss, value_name = "LOSS")]
     loss: Option<Loss>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Outputs {
+    Classes,
+    Labels,
 }
 
 /// So many names of tensors are told; an average beside the weights has hundreds.
@@ -66,13 +77,23 @@ fn loss(text: &str) -> Result<Loss, String> {
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     check_writable(&arguments.output)?;
     let names = arguments.classes.as_deref().map(class_names).transpose()?;
+    let network = arguments.arch;
+    let front_end = match (&arguments.frontend, arguments.crop) {
+        (Some(name), _) => Some(FrontEnd::load(name)?),
+        (None, Some(Crop::AudioMnist)) if network == &alexnet::NETWORK => {
+            Some(FrontEnd::load("audiomnist-spectrogram")?)
+        }
+        _ => None,
+    };
     let Imported {
         mut model,
+        had_one_logit,
         left_out,
     } = Model::import(
-        arguments.arch,
+        network,
         &arguments.checkpoint,
         arguments.prefix.as_deref(),
+        front_end,
         &common.device()?,
     )?;
     let file = arguments.checkpoint.display();
@@ -88,39 +109,39 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         tracing::warn!("{file}: left out what belongs to no layer: `{names}`");
     }
     // What the file tells of the loss: a single logit can have but one.
-    let is_told = model.metadata.contains_key(TRAINING);
     ensure!(
-        !is_told || arguments.loss.is_none_or(|loss| loss == model.loss()),
+        !had_one_logit || arguments.loss.is_none_or(|loss| loss == model.loss()),
         "{file}: has one logit, which under cross-entropy says nothing; leave out --loss"
     );
-    let loss = arguments.loss.unwrap_or(model.loss());
-    if let Some(names) = names {
-        ensure!(
-            names.len() == model.classes.len(),
-            "{}: has {} classes, and --classes names {}",
-            file,
-            model.classes.len(),
-            names.len()
-        );
-        model.classes = names;
-    } else if model.arch != Arch::ResNet34 && model.classes.len() == Sex::ALL.len() {
-        model.classes = Sex::ALL.iter().map(|sex| sex.name().to_owned()).collect();
-    }
-    model.metadata = match model.features() {
-        Features::Spectrogram => spectrogram_metadata(&arguments.crop.to_string()),
-        Features::Waveform => waveform_metadata(),
-        Features::Filterbank => filterbank_metadata("segment"),
+    let probability = Probability::of(arguments.loss.unwrap_or(model.loss()));
+    let classes = match (names, network.two_classes, model.classes()) {
+        (Some(names), _, own) => {
+            ensure!(
+                names.len() == own.len(),
+                "{file}: has {} classes, and --classes names {}",
+                own.len(),
+                names.len()
+            );
+            names
+        }
+        (None, Some(two), [_, _]) => two.map(str::to_owned).to_vec(),
+        (None, _, own) => own.to_vec(),
     };
-    let training = json!({ "loss": loss }).to_string();
-    model.metadata.insert(TRAINING.to_owned(), training);
+    model.task = match arguments.task {
+        Outputs::Classes => Task::Classes {
+            probability,
+            classes,
+        },
+        Outputs::Labels => Task::Labels { classes },
+    };
     tensor_file::remove_partial(&arguments.output)?;
     model.save(&arguments.output)?;
     if !common.quiet {
         println!(
             "{}: {}, {} classes",
             arguments.output.display(),
-            model.arch,
-            model.classes.len()
+            network,
+            model.classes().len()
         );
     }
     Ok(())

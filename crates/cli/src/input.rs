@@ -240,7 +240,7 @@ impl Arguments {
                 );
             }
         }
-        let front_end = model.front_end()?;
+        let front_end = &model.front_end;
         let (is_placed, is_cut, reads) = match front_end.length() {
             Length::Any => (false, false, "whole recordings".to_owned()),
             Length::AtMost(seconds) => (true, false, format!("{seconds} s at most")),
@@ -276,7 +276,7 @@ impl Arguments {
             }),
             ..default
         };
-        Ok(Reader::new(model, reading)?)
+        Ok(Reader::new(model, reading))
     }
 
     /// Reads a file; says what of these arguments can help if that fails.

@@ -60,7 +60,7 @@ fn tell(arguments: &Arguments, model: &Model, input: &Input, logits: &[Vec<f32>]
             true => input.name.clone(),
             false => format!("{}[{row}]", input.name),
         };
-        let class = &model.classes[index];
+        let class = &model.classes()[index];
         match (silent, arguments.json) {
             (true, true) => {
                 let line = json!({"input": name, "silent": true, "logits": logits});

@@ -19,10 +19,7 @@ use speechlens_eval::NoisySegments;
 use speechlens_eval::noisy_segments::Sounds;
 use speechlens_eval::segments::Normalization;
 use speechlens_frontend::FrontEnd;
-use speechlens_models::{
-    Arch, FRONT_END, Model, TRAINING, filterbank_metadata, spectrogram_metadata, waveform_metadata,
-};
-use speechlens_nn::loss::Loss;
+use speechlens_models::{ARCH, Model, Network, TRAINING, Task, alexnet, audionet, resnet34};
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::{Best, Config, Samples, Score, logits};
@@ -45,11 +42,11 @@ pub struct Arguments {
     /// `split` (train, validation or test), in any order, then a line for each recording, its path relative to the table's folder.
     /// Without DATA it is trained on the table's recordings; DATA can be a store that `speechlens augment` made of them.
     #[arg(long, value_name = "gender|speaker|digits|LABELS.csv")]
-    task: Task,
+    task: Told,
     /// The network: for gender alexnet, which reads spectrograms, or audionet, which reads waveforms; for speakers resnet34; for
     /// digits and labels any of these. Else the first of its task.
-    #[arg(long, value_name = "ARCH")]
-    arch: Option<Arch>,
+    #[arg(long, value_name = "ARCH", value_parser = Network::named)]
+    arch: Option<&'static Network>,
     /// What the network reads, for digits and labels: a front end by name or a TOML file (see `speechlens features --help`), whose
     /// features are of the shape of the network's input: [227, 227] for alexnet, [8000] for audionet, any bands and frames for
     /// resnet34. Else thesis-spectrogram, thesis-waveform or thesis-fbank.
@@ -103,7 +100,7 @@ pub struct Arguments {
 }
 
 #[derive(Clone)]
-enum Task {
+enum Told {
     /// Male or female, of strangers, by AlexNet on decibel spectrograms or AudioNet on waveforms.
     Gender,
     /// Who of known speakers, by ResNet34 on mel filterbanks of two seconds.
@@ -114,20 +111,20 @@ enum Task {
     Labels(PathBuf),
 }
 
-impl FromStr for Task {
+impl FromStr for Told {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let path = Path::new(text);
         match text {
-            "gender" => Ok(Task::Gender),
-            "speaker" => Ok(Task::Speaker),
-            "digits" => Ok(Task::Digits),
+            "gender" => Ok(Told::Gender),
+            "speaker" => Ok(Told::Speaker),
+            "digits" => Ok(Told::Digits),
             _ if path
                 .extension()
                 .is_some_and(|own| own.eq_ignore_ascii_case("csv")) =>
             {
-                Ok(Task::Labels(path.to_owned()))
+                Ok(Told::Labels(path.to_owned()))
             }
             _ => Err("say gender, speaker, digits, or the name of a table of labels (.csv)".into()),
         }
@@ -148,11 +145,9 @@ enum Course {
 
 /// What a task decides, and how it is trained unless asked otherwise.
 struct Plan {
-    arch: Arch,
-    /// The shape of an input, where it is not the network's own.
-    input: Vec<Option<usize>>,
+    network: &'static Network,
+    front_end: FrontEnd,
     classes: Vec<String>,
-    metadata: BTreeMap<String, String>,
     /// What it is trained on, in the model's metadata.
     heard: serde_json::Value,
     training: Box<dyn Samples>,
@@ -163,10 +158,6 @@ struct Plan {
     tests: Vec<(String, NoisySegments)>,
     /// What both hear behind the speech.
     clips: Clips,
-    loss: Loss,
-    batch: usize,
-    lr: f64,
-    schedule: Course,
 }
 
 /// The recordings of music and noise, of which those that cannot be used are known when they are drawn.
@@ -203,20 +194,18 @@ fn gender(arguments: &Arguments, common: &Common) -> Result<Plan> {
         datasets.next().unwrap_or_default(),
     );
     Ok(Plan {
-        arch: Arch::AlexNet,
-        input: Vec::new(),
-        classes: sexes(),
-        metadata: spectrogram_metadata(&crop.to_string()),
+        network: &alexnet::NETWORK,
+        front_end: FrontEnd::load(match crop {
+            Crop::Thesis => "thesis-spectrogram",
+            Crop::AudioMnist => "audiomnist-spectrogram",
+        })?,
+        classes: Sex::names(),
         heard: heard(training.recordings()),
         training: Box::new(training),
         validation: Box::new(validation),
         validated_on: "validation speakers".to_owned(),
         tests: Vec::new(),
         clips: Clips::default(),
-        loss: Loss::BinaryCrossEntropy,
-        batch: 50,
-        lr: 1e-4,
-        schedule: Course::Constant,
     })
 }
 
@@ -230,20 +219,15 @@ fn gender_by_waveform(arguments: &Arguments, common: &Common) -> Result<Plan> {
         waveforms.next().unwrap_or_default(),
     );
     Ok(Plan {
-        arch: Arch::AudioNet,
-        input: Vec::new(),
-        classes: sexes(),
-        metadata: waveform_metadata(),
+        network: &audionet::NETWORK,
+        front_end: FrontEnd::load("thesis-waveform")?,
+        classes: Sex::names(),
         heard: heard(training.recordings()),
         training: Box::new(training),
         validation: Box::new(validation),
         validated_on: "validation speakers".to_owned(),
         tests: Vec::new(),
         clips: Clips::default(),
-        loss: Loss::CrossEntropy,
-        batch: 50,
-        lr: 1e-4,
-        schedule: Course::Constant,
     })
 }
 
@@ -252,12 +236,10 @@ const WINDOWS_A_LENGTH: usize = 8;
 
 /// A classifier of any classes, on any front end's features; of a table of labels, or else the digits.
 fn classifier(arguments: &Arguments, table: Option<&Path>, common: &Common) -> Result<Plan> {
-    let arch = arguments.arch.unwrap_or(Arch::AlexNet);
-    let name = arguments.frontend.as_deref();
-    let name = name.unwrap_or(arch.features().front_end());
+    let network = arguments.arch.unwrap_or(&alexnet::NETWORK);
+    let name = arguments.frontend.as_deref().unwrap_or(network.front_end);
     let front_end = FrontEnd::load(name)?;
-    let input = front_end.shape();
-    check_shape(arch, name, &input)?;
+    check_shape(network, name, &front_end.shape())?;
     let hop = front_end
         .axes()
         .frames
@@ -277,35 +259,22 @@ fn classifier(arguments: &Arguments, table: Option<&Path>, common: &Common) -> R
     heard["task"] = table
         .map_or("digits".into(), |table| table.display().to_string())
         .into();
-    let of_speakers = arch == Arch::ResNet34;
     Ok(Plan {
-        arch,
-        input,
+        network,
+        front_end,
         classes,
-        metadata: BTreeMap::from([(FRONT_END.to_owned(), front_end.to_toml()?)]),
         heard,
         validated_on: format!("{} windows of validation recordings", validation.len()),
         training: Box::new(training),
         validation: Box::new(validation),
         tests: Vec::new(),
         clips: Clips::default(),
-        loss: match arch {
-            Arch::AlexNet => Loss::BinaryCrossEntropy,
-            Arch::AudioNet | Arch::ResNet34 => Loss::CrossEntropy,
-        },
-        batch: if of_speakers { 32 } else { 50 },
-        lr: if of_speakers { 2e-3 } else { 1e-4 },
-        schedule: if of_speakers {
-            Course::OneCycle
-        } else {
-            Course::Constant
-        },
     })
 }
 
 /// Fails unless the network reads features of just this shape.
-fn check_shape(arch: Arch, front_end: &str, features: &[Option<usize>]) -> Result<()> {
-    let architecture = arch.architecture_of(2, features)?;
+fn check_shape(network: &Network, front_end: &str, features: &[Option<usize>]) -> Result<()> {
+    let architecture = (network.build)(2, features)?;
     let reads = &architecture.input_shape()[1..];
     let is_read = features.iter().copied().eq(reads.iter().copied().map(Some));
     let shape = |sizes: &mut dyn Iterator<Item = Option<usize>>| {
@@ -322,13 +291,9 @@ fn check_shape(arch: Arch, front_end: &str, features: &[Option<usize>]) -> Resul
     };
     ensure!(
         is_read,
-        "--frontend {front_end}: gives [{gives}], and {arch} reads [{reads}]{remedy}"
+        "--frontend {front_end}: gives [{gives}], and {network} reads [{reads}]{remedy}"
     );
     Ok(())
-}
-
-fn sexes() -> Vec<String> {
-    Sex::ALL.iter().map(|sex| sex.name().to_owned()).collect()
 }
 
 /// How many recordings, and of whom.
@@ -359,9 +324,11 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
         held_out.len()
     );
     let mut plan = Plan {
-        arch: Arch::ResNet34,
-        input: Vec::new(),
-        metadata: filterbank_metadata(&normalization.to_string()),
+        network: &resnet34::NETWORK,
+        front_end: FrontEnd::load(match normalization {
+            Normalization::Segment => "thesis-fbank",
+            Normalization::Utterance => "thesis-fbank-recording",
+        })?,
         heard: json!({ "segments": training.len(), "speakers": classes }),
         classes,
         training: Box::new(training.clone()),
@@ -369,10 +336,6 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
         validation: Box::new(held_out.clone()),
         tests: Vec::new(),
         clips: Clips::default(),
-        loss: Loss::CrossEntropy,
-        batch: 32,
-        lr: 2e-3,
-        schedule: Course::OneCycle,
     };
     if !arguments.augment.is_empty() {
         ensure!(
@@ -404,10 +367,10 @@ impl Plan {
     /// The weights of a model that does what the plan's is to do.
     fn weights_of(&self, path: &Path, device: &Device) -> Result<Graph> {
         let model = Model::load(path, device)?;
-        let same = |key: &str| model.metadata.get(key) == self.metadata.get(key);
-        let fits = model.arch == self.arch
-            && model.classes == self.classes
-            && self.metadata.keys().all(|key| same(key));
+        let own = (self.network.build)(self.classes.len(), &self.front_end.shape())?;
+        let fits = model.graph.architecture().to_json() == own.to_json()
+            && model.classes() == self.classes
+            && model.front_end.to_toml()? == self.front_end.to_toml()?;
         ensure!(
             fits,
             "{}: is not of the same network, classes and features as the task: train from another model, or leave --from out",
@@ -417,8 +380,13 @@ impl Plan {
     }
 
     fn config(&self, arguments: &Arguments, seed: u64) -> Config {
-        let batch = arguments.batch.unwrap_or(self.batch);
-        let lr = arguments.lr.unwrap_or(self.lr);
+        let recipe = self.network.recipe;
+        let batch = arguments.batch.unwrap_or(recipe.batch);
+        let lr = arguments.lr.unwrap_or(recipe.lr);
+        let course = match recipe.one_cycle {
+            true => Course::OneCycle,
+            false => Course::Constant,
+        };
         Config {
             epochs: arguments.epochs,
             batch,
@@ -429,14 +397,14 @@ impl Plan {
                 },
                 Algorithm::Sgd => Optimizer::Sgd { lr, momentum: 0.9 },
             },
-            schedule: match arguments.schedule.unwrap_or(self.schedule) {
+            schedule: match arguments.schedule.unwrap_or(course) {
                 Course::Constant => Schedule::Constant,
                 Course::OneCycle => Schedule::OneCycle {
                     steps: (self.training.len() / batch) as u64 * arguments.epochs,
                 },
             },
             seed,
-            loss: self.loss,
+            loss: self.network.probability.loss(),
         }
     }
 }
@@ -465,36 +433,41 @@ fn resuming(command: impl Iterator<Item = String>) -> Vec<String> {
 
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    if !matches!(arguments.task, Task::Labels(_)) {
+    if !matches!(arguments.task, Told::Labels(_)) {
         arguments.data.require();
     }
     check_writable(&arguments.output)?;
     let interrupt = Interrupt::listen(resuming(std::env::args()))?;
     let device = common.device()?;
     ensure!(
-        arguments.augment.is_empty() || matches!(arguments.task, Task::Speaker),
+        arguments.augment.is_empty() || matches!(arguments.task, Told::Speaker),
         "--augment: is for --task speaker; for others leave it out"
     );
     ensure!(
-        arguments.frontend.is_none() || matches!(arguments.task, Task::Digits | Task::Labels(_)),
+        arguments.frontend.is_none() || matches!(arguments.task, Told::Digits | Told::Labels(_)),
         "--frontend: is for digits and tables of labels; gender and speakers have those of the thesis"
     );
     let plan = match (&arguments.task, arguments.arch) {
-        (Task::Digits, _) => classifier(arguments, None, common)?,
-        (Task::Labels(table), _) => classifier(arguments, Some(table), common)?,
-        (Task::Gender, None | Some(Arch::AlexNet)) => gender(arguments, common)?,
-        (Task::Gender, Some(Arch::AudioNet)) => gender_by_waveform(arguments, common)?,
-        (Task::Speaker, None | Some(Arch::ResNet34)) => speaker(arguments, common)?,
-        (Task::Gender, Some(arch)) => {
-            bail!("--arch {arch}: tells speakers apart; for gender there are alexnet and audionet")
+        (Told::Digits, _) => classifier(arguments, None, common)?,
+        (Told::Labels(table), _) => classifier(arguments, Some(table), common)?,
+        (Told::Gender, None) => gender(arguments, common)?,
+        (Told::Gender, Some(network)) if network == &alexnet::NETWORK => gender(arguments, common)?,
+        (Told::Gender, Some(network)) if network == &audionet::NETWORK => {
+            gender_by_waveform(arguments, common)?
         }
-        (Task::Speaker, Some(arch)) => {
-            bail!("--arch {arch}: tells gender; for speakers there is resnet34")
+        (Told::Speaker, network) if network.is_none_or(|own| own == &resnet34::NETWORK) => {
+            speaker(arguments, common)?
         }
+        (Told::Gender, Some(network)) => bail!(
+            "--arch {network}: tells speakers apart; for gender there are alexnet and audionet"
+        ),
+        (Told::Speaker, network) => bail!(
+            "--arch {}: tells gender; for speakers there is resnet34",
+            network.map_or("", |network| network.name)
+        ),
     };
     let config = plan.config(arguments, common.seed);
     let batch = config.batch;
-    let mut metadata = plan.metadata.clone();
     let mut described = description(&config, &plan.heard);
     for name in arguments.data.done_to_recordings() {
         described[name] = true.into();
@@ -502,7 +475,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     if let Some(from) = &arguments.from {
         described["from"] = from.display().to_string().into();
     }
-    metadata.insert(TRAINING.to_owned(), described.to_string());
+    let described = described.to_string();
+    let metadata: BTreeMap<String, String> = [(ARCH, plan.network.name), (TRAINING, &described)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
     let path = checkpoint(&arguments.output);
     for written in [&arguments.output, &path] {
         tensor_file::remove_partial(written)?;
@@ -518,9 +494,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     }
     let graph = match &arguments.from {
         Some(path) => plan.weights_of(path, &device)?,
-        None => plan
-            .arch
-            .architecture_of(plan.classes.len(), &plan.input)?
+        None => (plan.network.build)(plan.classes.len(), &plan.front_end.shape())?
             .random(common.seed, &device)?,
     };
     let mut trainer = start(arguments.resume, &path, &graph, config, &device)?;
@@ -567,12 +541,15 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     }
     let best = trainer.best().cloned();
     let model = Model {
-        arch: plan.arch,
         // Of a checkpoint from before the best was kept, the last.
         graph: best
             .as_ref()
             .map_or_else(|| trainer.graph(), |best| best.graph.clone()),
-        classes: plan.classes,
+        front_end: Arc::new(plan.front_end),
+        task: Task::Classes {
+            probability: plan.network.probability,
+            classes: plan.classes,
+        },
         metadata,
     };
     model.save(&arguments.output)?;
@@ -601,7 +578,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         let (logits, labels) = logits(&model.graph, samples, batch, &device, &progress)?;
         bar.finish_and_clear();
         if !common.quiet {
-            let right = 100.0 * Score::of(plan.loss, &logits, &labels)?.accuracy;
+            let right = 100.0 * Score::of(model.loss(), &logits, &labels)?.accuracy;
             println!("{output}: {right:.1} % right on {name}");
         }
     }

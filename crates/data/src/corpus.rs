@@ -35,6 +35,11 @@ impl Sex {
         ["male", "female"][self.index()]
     }
 
+    /// The class names, in the order of the class indices.
+    pub fn names() -> Vec<String> {
+        Sex::ALL.map(|sex| sex.name().to_owned()).to_vec()
+    }
+
     /// The sex of a class index, or nothing for other numbers.
     pub fn from_index(index: usize) -> Option<Sex> {
         Sex::ALL.get(index).copied()

@@ -9,7 +9,8 @@ use speechlens_report::page::Thumbnail;
 use speechlens_report::{Block, Page, Section};
 
 use crate::files::SUREST;
-use crate::show::panel;
+
+use crate::show::{called, panel};
 use crate::{Explanation, Input, Result};
 
 /// What is known of the inputs so far.
@@ -119,7 +120,7 @@ impl Sheet {
         for (class, thumbnails) in self.thumbnails {
             sections.push(Section {
                 id: format!("class-{class}"),
-                title: format!("Taken for {}: {}", model.classes[class], thumbnails.len()),
+                title: format!("Taken for {}: {}", model.classes()[class], thumbnails.len()),
                 blocks: vec![Block::Thumbnails(thumbnails)],
             });
         }
@@ -127,7 +128,7 @@ impl Sheet {
             title: format!("{} recordings explained", inputs.len()),
             lead: "Each picture leads to its page, where it can be pointed at and listened to."
                 .into(),
-            facts: vec![("model".into(), format!("{model_name} ({})", model.arch))],
+            facts: vec![("model".into(), called(model_name, model))],
             sections,
             ..Page::default()
         })
@@ -138,7 +139,7 @@ impl Sheet {
         for ((class, way), sum) in &self.sums {
             let count = sum.windows as f32;
             let (features, relevance) = (&sum.features / count, &sum.relevance / count);
-            let class = &model.classes[*class];
+            let class = &model.classes()[*class];
             let panel = panel(input, 0.0, features.view(), relevance.view())?;
             let panel = panel.titled(format!("relevance for {class}"));
             let windows = match sum.windows {

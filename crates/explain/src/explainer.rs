@@ -34,9 +34,9 @@ impl Question {
     pub fn new(model: &Model, target: Option<&str>, against: Option<&str>) -> Result<Self> {
         let class = |name: &str| {
             model.class(name).ok_or_else(|| {
-                let mut classes = model.classes.iter().take(12).cloned().collect::<Vec<_>>();
-                if classes.len() < model.classes.len() {
-                    classes.push(format!("… ({} in all)", model.classes.len()));
+                let mut classes = model.classes().iter().take(12).cloned().collect::<Vec<_>>();
+                if classes.len() < model.classes().len() {
+                    classes.push(format!("… ({} in all)", model.classes().len()));
                 }
                 let classes = classes.join(", ");
                 Error::Setting(format!(
@@ -214,7 +214,7 @@ impl Explainer {
         let Some(composite) = self.method.rules() else {
             return Ok(None);
         };
-        let front_end = self.model.front_end()?;
+        let front_end = &self.model.front_end;
         let ends = front_end.silence().zip(front_end.bounds());
         let other = match (composite.options().reference, ends) {
             (now, Some((silence, [low, high]))) if silence == low && now == high => silence,

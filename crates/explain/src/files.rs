@@ -76,8 +76,8 @@ pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Va
     let items = windows.map(|(window, ((logits, relevance), target))| {
         let (index, probability) = answers.answer(model, window);
         let mut item = json!({
-            "class": model.classes[index], "index": index, "probability": probability, "logits": logits,
-            "target": model.classes[*target as usize], "target_index": target,
+            "class": model.classes()[index], "index": index, "probability": probability, "logits": logits,
+            "target": model.classes()[*target as usize], "target_index": target,
             "relevance_sum": relevance.iter().map(|r| f64::from(*r)).sum::<f64>(),
         });
         if input.silent[window] {
@@ -92,7 +92,7 @@ pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Va
             item["end"] = json!(end);
         }
         if let Question::Contrast(_, other) = explainer.question() {
-            item["contrast"] = json!(model.classes[other]);
+            item["contrast"] = json!(model.classes()[other]);
             item["contrast_index"] = json!(other);
         }
         item

@@ -1,6 +1,7 @@
 //! What networks are asked about: recordings, and arrays of features.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use ndarray::{ArrayD, ArrayViewD, Axis};
 use speechlens_audio::silence::{TRIM_DB, is_silent, trim};
@@ -67,7 +68,7 @@ pub struct Heard {
 
 /// Reads inputs for a network.
 pub struct Reader {
-    front_end: FrontEnd,
+    front_end: Arc<FrontEnd>,
     /// The shape of an input of the network, its one channel left out.
     shape: Vec<usize>,
     reading: Reading,
@@ -75,16 +76,13 @@ pub struct Reader {
 
 impl Reader {
     /// A reader for what the model reads.
-    ///
-    /// # Errors
-    /// If the model's metadata name no front end there is.
-    pub fn new(model: &Model, reading: Reading) -> Result<Reader> {
+    pub fn new(model: &Model, reading: Reading) -> Reader {
         let shape = model.graph.architecture().input_shape();
-        Ok(Reader {
-            front_end: model.front_end()?,
+        Reader {
+            front_end: model.front_end.clone(),
             shape: shape.strip_prefix(&[1]).unwrap_or(shape).to_vec(),
             reading,
-        })
+        }
     }
 
     /// Reads a recording, or an `.npy` file of features.

@@ -13,20 +13,16 @@
 //! use candle_core::{DType, Device};
 //! use speechlens_audio::Audio;
 //! use speechlens_explain::{Details, Explainer, Explanation, Question, Reader, Reading, Settings, TOP, files};
-//! use speechlens_models::{Arch, Model, waveform_metadata};
+//! use speechlens_models::{Model, audionet};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // A model of your own comes from `Model::load`; this one knows nothing yet.
-//! let model = Model {
-//!     arch: Arch::AudioNet,
-//!     graph: Arch::AudioNet.architecture(2)?.random(1, &Device::Cpu)?,
-//!     classes: vec!["male".into(), "female".into()],
-//!     metadata: waveform_metadata(),
-//! };
+//! let graph = audionet::architecture(2)?.random(1, &Device::Cpu)?;
+//! let model = Model::of(&audionet::NETWORK, graph, vec!["male".into(), "female".into()])?;
 //! let tone = (0..4000).map(|n| (0.2 * f64::from(n)).sin() as f32).collect();
 //! let audio = Audio { samples: tone, rate: 8000 };
 //!
-//! let input = Reader::new(&model, Reading::default())?.audio("tone.wav", audio)?;
+//! let input = Reader::new(&model, Reading::default()).audio("tone.wav", audio)?;
 //! let question = Question::new(&model, Some("female"), Some("male"))?; // why female rather than male?
 //! let explainer = Explainer::new(&model, Settings::default(), question, Details::default(), (&Device::Cpu, DType::F32))?;
 //! let answers = explainer.explain(&input, &|_| ())?;

@@ -51,17 +51,14 @@ pub fn default_rules(front_end: &FrontEnd) -> &'static str {
 
 /// The presets that can be used on a model: those that give each of its layers a rule it can have, and whose reference is a value
 /// that its input can take: 0, or of spectrograms a level.
-///
-/// # Errors
-/// If the model's metadata name no front end there is.
-pub fn suiting_rules(model: &Model) -> Result<Vec<&'static str>> {
-    let front_end = model.front_end()?;
+pub fn suiting_rules(model: &Model) -> Vec<&'static str> {
+    let front_end = &model.front_end;
     let references = match (front_end.bounds(), front_end.axes().are_samples()) {
         (Some([low, high]), false) => low..=high,
         _ => 0.0..=0.0,
     };
     let suits = |preset: &str| {
-        composite(Some(preset), None, &front_end).is_ok_and(|composite| {
+        composite(Some(preset), None, front_end).is_ok_and(|composite| {
             let options = composite.options();
             let has_batchnorm = model
                 .graph
@@ -73,7 +70,7 @@ pub fn suiting_rules(model: &Model) -> Result<Vec<&'static str>> {
         })
     };
     let presets = PRESETS.iter().map(|(name, _)| *name);
-    Ok(presets.filter(|preset| suits(preset)).collect())
+    presets.filter(|preset| suits(preset)).collect()
 }
 
 /// Rules by preset or file for a network that reads such features; `bounds` are the lowest and the highest
@@ -121,7 +118,7 @@ impl Settings {
     /// If an option is not what it should be, the rules or the reference cannot be read, or the reference is not of the input's
     /// shape.
     pub fn method(&self, model: &Model) -> Result<Box<dyn Method>> {
-        let front_end = model.front_end()?;
+        let front_end = &model.front_end;
         let silence = front_end.silence().unwrap_or(0.0);
         let reference = match self.options.get("reference") {
             Some(given) if self.method.has("reference") && !given.is_null() => {
@@ -133,7 +130,7 @@ impl Settings {
             shape: model.graph.architecture().input_shape().to_vec(),
             reference,
             bounds: front_end.bounds(),
-            rules: default_rules(&front_end),
+            rules: default_rules(front_end),
             loss: model.loss(),
         };
         Ok(self.method.method(&self.options, &subject)?)

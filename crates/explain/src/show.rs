@@ -99,7 +99,7 @@ impl<'a> Explanation<'a> {
 
     /// What was asked in a window.
     fn asked(&self, window: usize) -> String {
-        let classes = &self.explainer.model().classes;
+        let classes = self.explainer.model().classes();
         match self.explainer.question() {
             Question::Contrast(class, other) => {
                 format!("{} rather than {}", classes[class], classes[other])
@@ -137,7 +137,7 @@ impl<'a> Explanation<'a> {
     /// The class that most windows are taken for, how many are, and of these the one whose answer is the surest.
     pub fn majority(&self, input: &Input) -> (usize, usize, usize) {
         let answer = |window| self.answers.answer(self.explainer.model(), window);
-        let mut votes = vec![0usize; self.explainer.model().classes.len()];
+        let mut votes = vec![0usize; self.explainer.model().classes().len()];
         input
             .sounding()
             .for_each(|window| votes[answer(window).0] += 1);
@@ -300,7 +300,7 @@ impl<'a> Explanation<'a> {
             let answer = match input.silent[window] {
                 true => ["silent".to_owned(), "–".to_owned()],
                 false => [
-                    model.classes[class].clone(),
+                    model.classes()[class].clone(),
                     format!("{:.1} %", 100.0 * probability),
                 ],
             };
@@ -440,12 +440,12 @@ fn likeliest(model: &Model, input: &Input, answers: &Answers) -> Vec<(String, f3
         let of = |window: usize| model.probability(&answers.logits[window], class);
         input.sounding().map(of).sum::<f32>() / input.sounding().count() as f32
     };
-    let mut classes: Vec<(usize, f32)> = (0..model.classes.len()).map(|c| (c, mean(c))).collect();
+    let mut classes: Vec<(usize, f32)> = (0..model.classes().len()).map(|c| (c, mean(c))).collect();
     classes.sort_by(|a, b| b.1.total_cmp(&a.1));
     classes
         .into_iter()
         .take(LIKELIEST)
-        .map(|(class, probability)| (model.classes[class].clone(), probability))
+        .map(|(class, probability)| (model.classes()[class].clone(), probability))
         .collect()
 }
 
@@ -467,9 +467,7 @@ fn warnings(explanations: &[Explanation], input: &Input) -> Vec<String> {
     }
     for explanation in explanations {
         let reference = explanation.explainer.method().reference();
-        let Ok(front_end) = explanation.explainer.model().front_end() else {
-            continue;
-        };
+        let front_end = &explanation.explainer.model().front_end;
         let from = reference.filter(|reference| Some(*reference) != front_end.silence());
         let is_of_levels = front_end.silence().is_some_and(|silence| silence < 0.0);
         if let (true, Some(from), true) = (is_of_levels, from, input.heard.is_some()) {
@@ -477,7 +475,7 @@ fn warnings(explanations: &[Explanation], input: &Input) -> Vec<String> {
                 "{} asks what a bin does by being quieter than {from} dB, and sound cannot show that: what speaks “for” \
                  are bins that are quiet. Ask against silence to listen, as the rules {} do.",
                 explanation.name(),
-                default_rules(&front_end)
+                default_rules(front_end)
             ));
         }
     }
@@ -487,10 +485,18 @@ fn warnings(explanations: &[Explanation], input: &Input) -> Vec<String> {
 /// What percentages are, where they are not what one takes them for.
 fn shares(model: &Model) -> &'static str {
     match model.loss() {
-        Loss::BinaryCrossEntropy if model.classes.len() > 1 => {
+        Loss::BinaryCrossEntropy if model.classes().len() > 1 => {
             "Each class is a question of its own, yes or no, with a percentage of its own: together they need not make 100 %. "
         }
         _ => "",
+    }
+}
+
+/// A model's name, with that of the network if the file tells.
+pub(crate) fn called(model_name: &str, model: &Model) -> String {
+    match model.arch() {
+        Some(arch) => format!("{model_name} ({arch})"),
+        None => model_name.to_owned(),
     }
 }
 
@@ -519,7 +525,7 @@ pub fn exhibit(model_name: &str, input: &Input, explanations: &[Explanation]) ->
     };
     let mut facts = vec![
         ("input".into(), input.name.clone()),
-        ("model".into(), format!("{model_name} ({})", model.arch)),
+        ("model".into(), called(model_name, model)),
         (
             "explained by".into(),
             explanations

@@ -8,28 +8,15 @@ use speechlens_audio::Audio;
 use speechlens_explain::{
     Details, Explainer, Heard, Input, Plane, Question, Reader, Reading, Settings, Sounds,
 };
-use speechlens_models::{
-    Arch, Model, filterbank_metadata, spectrogram_metadata, waveform_metadata,
-};
+use speechlens_models::{Model, Network, alexnet, audionet, resnet34};
 
 const CPU: (&Device, DType) = (&Device::Cpu, DType::F32);
 
-fn model(arch: Arch) -> Model {
-    let metadata = match arch {
-        Arch::AlexNet => spectrogram_metadata("thesis"),
-        Arch::AudioNet => waveform_metadata(),
-        Arch::ResNet34 => filterbank_metadata("segment"),
-    };
-    Model {
-        arch,
-        graph: arch
-            .architecture(3)
-            .expect("a network")
-            .random(5, &Device::Cpu)
-            .expect("weights"),
-        classes: ["anna", "ben", "carl"].map(str::to_owned).to_vec(),
-        metadata,
-    }
+fn model(network: &Network) -> Model {
+    let graph = network.architecture(3).expect("a network");
+    let graph = graph.random(5, &Device::Cpu).expect("weights");
+    let classes = ["anna", "ben", "carl"].map(str::to_owned).to_vec();
+    Model::of(network, graph, classes).expect("a model")
 }
 
 /// A tone that is loud for 0.6 s and silent for 0.4 s of every second.
@@ -48,7 +35,7 @@ fn tone(seconds: f64, rate: u32) -> Audio {
 }
 
 fn read(model: &Model, reading: Reading, audio: Audio) -> Input {
-    let reader = Reader::new(model, reading).expect("a reader");
+    let reader = Reader::new(model, reading);
     reader.audio("tone", audio).expect("an input")
 }
 
@@ -67,7 +54,7 @@ fn largest(array: &ArrayD<f32>) -> f32 {
 
 #[test]
 fn a_contrast_is_the_relevance_of_the_difference_of_logits() {
-    let model = model(Arch::AudioNet);
+    let model = model(&audionet::NETWORK);
     let input = read(&model, Reading::default(), tone(0.9, 8000));
     // A network whose output for class 0 is the difference of two of ours: its relevance needs no contrast.
     let mut difference = model.clone();
@@ -97,7 +84,7 @@ fn a_contrast_is_the_relevance_of_the_difference_of_logits() {
 
 #[test]
 fn the_other_question_is_that_of_the_same_rules_from_the_other_reference() {
-    let model = model(Arch::AlexNet);
+    let model = model(&alexnet::NETWORK);
     let input = read(&model, Reading::default(), tone(0.9, 8000));
     let explainer = |name, rules: &str| {
         let settings = Settings::new(name, json!({ "rules": rules, "steps": 2 }));
@@ -133,7 +120,7 @@ fn the_other_question_is_that_of_the_same_rules_from_the_other_reference() {
 
 #[test]
 fn the_books_of_a_contrast_balance() {
-    let model = model(Arch::AudioNet);
+    let model = model(&audionet::NETWORK);
     let input = read(&model, Reading::default(), tone(0.9, 8000));
     let explainer = Explainer::new(
         &model,
@@ -158,7 +145,7 @@ fn the_books_of_a_contrast_balance() {
 
 #[test]
 fn windows_slide_and_join() {
-    let model = model(Arch::ResNet34);
+    let model = model(&resnet34::NETWORK);
     let reading = Reading {
         hop: Some(50),
         ..Reading::default()
@@ -198,7 +185,7 @@ fn windows_slide_and_join() {
 
 #[test]
 fn pieces_lie_where_they_were_cut() {
-    let model = model(Arch::AlexNet);
+    let model = model(&alexnet::NETWORK);
     let reading = Reading {
         pieces: true,
         ..Reading::default()
@@ -225,7 +212,7 @@ fn pieces_lie_where_they_were_cut() {
 
 /// A second of two tones, and a plane whose relevance is that of the upper one, less that of the lower.
 fn two_tones() -> (Heard, Plane) {
-    let model = model(Arch::AlexNet);
+    let model = model(&alexnet::NETWORK);
     let tones = |n: usize| {
         let t = n as f64 / 8000.0;
         (0.3 * (std::f64::consts::TAU * 500.0 * t).sin()
@@ -312,8 +299,8 @@ fn the_top_bins_are_the_most_relevant_ones() {
 
 #[test]
 fn arrays_have_no_sound_and_no_place() {
-    let model = model(Arch::AlexNet);
-    let reader = Reader::new(&model, Reading::default()).expect("a reader");
+    let model = model(&alexnet::NETWORK);
+    let reader = Reader::new(&model, Reading::default());
     let input = reader
         .array(
             "a.npy",

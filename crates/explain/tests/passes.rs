@@ -9,7 +9,7 @@ use speechlens_audio::Audio;
 use speechlens_explain::{
     Details, Explainer, Explanation, Question, Reader, Reading, Settings, TOP, files,
 };
-use speechlens_models::{Arch, Model, waveform_metadata};
+use speechlens_models::{Model, audionet};
 use speechlens_nn::ops::{Flatten, Linear};
 use speechlens_nn::{Architecture, Attributes, Described, Kind, Mode, Op, Params, Structure};
 
@@ -59,12 +59,9 @@ fn model() -> Model {
         .expect("a node");
     let x = net.add("counter", Counter, [x]).expect("a node");
     net.add("head", Linear::new(4, 2), [x]).expect("a node");
-    Model {
-        arch: Arch::AudioNet,
-        graph: net.random(3, &Device::Cpu).expect("weights"),
-        classes: ["anna", "ben"].map(str::to_owned).to_vec(),
-        metadata: waveform_metadata(),
-    }
+    let graph = net.random(3, &Device::Cpu).expect("weights");
+    let classes = ["anna", "ben"].map(str::to_owned).to_vec();
+    Model::of(&audionet::NETWORK, graph, classes).expect("a model")
 }
 
 #[test]
@@ -75,7 +72,7 @@ fn an_explanation_runs_the_network_as_often_as_its_method_needs() {
         samples: samples.collect(),
         rate: 8000,
     };
-    let reader = Reader::new(&model, Reading::default()).expect("a reader");
+    let reader = Reader::new(&model, Reading::default());
     let input = reader.audio("tone", audio).expect("an input");
     for entry in METHODS {
         for question in [Question::Predicted, Question::Contrast(0, 1)] {

@@ -3,6 +3,23 @@
 use speechlens_nn::ops::{AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Relu};
 use speechlens_nn::{Architecture, Result};
 
+use crate::{Network, Probability, Recipe};
+
+/// As the command line has it.
+pub const NETWORK: Network = Network {
+    name: "alexnet",
+    title: "AlexNet",
+    front_end: "thesis-spectrogram",
+    probability: Probability::Sigmoid,
+    two_classes: Some(["male", "female"]),
+    recipe: Recipe {
+        batch: 50,
+        lr: 1e-4,
+        one_cycle: false,
+    },
+    build: |classes, _| architecture(classes),
+};
+
 /// `[N, 1, 227, 227]` (decibels; frequency × time) to logits `[N, classes]`. The names are those of torchvision's
 /// `AlexNet`; its first layer has one input channel here.
 pub fn architecture(classes: usize) -> Result<Architecture> {

@@ -4,12 +4,29 @@
 use speechlens_nn::ops::{Conv1d, Dropout, Flatten, Linear, MaxPool1d, Relu};
 use speechlens_nn::{Architecture, Result};
 
+use crate::{Network, Probability, Recipe};
+
 /// Samples of the input: a second at 8 kHz.
 pub const SAMPLES: usize = 8000;
 /// Channels of the convolutions.
 const CHANNELS: [usize; 6] = [100, 64, 128, 128, 128, 128];
 /// Outputs of the dense layers before the classes.
 const DENSE: [usize; 2] = [1024, 512];
+
+/// As the command line has it.
+pub const NETWORK: Network = Network {
+    name: "audionet",
+    title: "AudioNet",
+    front_end: "thesis-waveform",
+    probability: Probability::Softmax,
+    two_classes: Some(["male", "female"]),
+    recipe: Recipe {
+        batch: 50,
+        lr: 1e-4,
+        one_cycle: false,
+    },
+    build: |classes, _| architecture(classes),
+};
 
 /// `[N, 1, 8000]` (samples at 8 kHz over their 95th percentile) to logits `[N, classes]`: six convolutions of three samples, each
 /// with ReLU and max pooling by two, and three dense layers. The names are those of such a network in PyTorch, as of

@@ -9,18 +9,22 @@
 //! # Ok::<(), speechlens_nn::Error>(())
 //! ```
 //!
-//! A [`Model`] is a graph with what cannot be known from it: which features it reads and what its classes are called. Both
-//! stand in one safetensors file, which [`Model::save`] writes and [`Model::load`] reads. [`Model::import`] makes one of a
-//! [`Checkpoint`] of PyTorch.
+//! A [`Model`] is three pieces of data: a graph, the front end that makes what it reads, and the task that says what its outputs
+//! mean. They stand in one safetensors file, which [`Model::save`] writes and [`Model::load`] reads. [`NETWORKS`] are the networks
+//! that are written here, a file each; [`Model::import`] makes a model of a [`Checkpoint`] of PyTorch of one of them.
 
 pub mod alexnet;
 pub mod audionet;
 mod checkpoint;
+mod import;
 mod model;
+mod network;
+mod old;
 pub mod resnet34;
+mod task;
 
 pub use checkpoint::{Checkpoint, Weights};
-pub use model::{
-    Arch, Error, FRONT_END, Features, Imported, Model, Result, TRAINING, filterbank_metadata,
-    spectrogram_metadata, waveform_metadata,
-};
+pub use import::Imported;
+pub use model::{ARCH, Error, Model, Result, TRAINING};
+pub use network::{NETWORKS, Network, Recipe};
+pub use task::{Probability, Task};

@@ -5,6 +5,8 @@ use speechlens_nn::ops::{
 };
 use speechlens_nn::{Architecture, NodeId, Result};
 
+use crate::{Network, Probability, Recipe};
+
 /// Mel bands of the input, unless it is of another size.
 pub const BANDS: usize = 64;
 /// Frames of the input, unless it is of another size: two seconds.
@@ -12,6 +14,24 @@ pub const FRAMES: usize = 200;
 /// Blocks of the four layers, and their channels.
 const LAYERS: [(usize, usize); 4] = [(3, 32), (4, 64), (6, 128), (3, 256)];
 const EMBEDDING: usize = 256;
+
+/// As the command line has it.
+pub const NETWORK: Network = Network {
+    name: "resnet34",
+    title: "ResNet34",
+    front_end: "thesis-fbank",
+    probability: Probability::Softmax,
+    two_classes: None,
+    recipe: Recipe {
+        batch: 32,
+        lr: 2e-3,
+        one_cycle: true,
+    },
+    build: |classes, input| match input {
+        [Some(bands), frames] => of_size(classes, [*bands, frames.unwrap_or(FRAMES)]),
+        _ => architecture(classes),
+    },
+};
 
 /// `[N, 1, 64, 200]` (log mel filterbank, mean 0 in each band) to logits `[N, speakers]`.
 pub fn architecture(speakers: usize) -> Result<Architecture> {

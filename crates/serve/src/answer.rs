@@ -41,7 +41,7 @@ pub async fn model(State(shared): State<Arc<Shared>>) -> Response {
         .collect();
     json_text(
         json!({
-            "name": name, "arch": model.arch.to_string(), "classes": model.classes, "methods": methods, "rules": shared.rules,
+            "name": name, "arch": model.arch(), "classes": model.classes(), "methods": methods, "rules": shared.rules,
             "default_rules": shared.default_rules, "seconds": limits.seconds, "bytes": limits.bytes,
         })
         .to_string(),
@@ -159,14 +159,13 @@ fn make(shared: &Shared, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal> {
         name
     };
     let audio = read_bytes(&name, bytes, limits.seconds).map_err(|error| wrong(&error))?;
-    let front_end = model.front_end().map_err(|error| wrong(&error))?;
     let is_too_long =
-        matches!(front_end.length(), Length::AtMost(seconds) if audio.seconds() > seconds);
+        matches!(model.front_end.length(), Length::AtMost(seconds) if audio.seconds() > seconds);
     let reading = Reading {
         pieces: is_too_long,
         ..Reading::default()
     };
-    let reader = Reader::new(model, reading).map_err(|error| wrong(&error))?;
+    let reader = Reader::new(model, reading);
     let input = reader.audio(&name, audio).map_err(|error| wrong(&error))?;
     let class = |name: &str| (!name.is_empty()).then(|| name.to_owned());
     let (target, against) = (class(&wish.target), class(&wish.against));

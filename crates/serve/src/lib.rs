@@ -156,11 +156,9 @@ pub fn serve(
 
 fn router(service: Service, address: SocketAddr) -> Result<Router, Error> {
     let queue = Arc::new(Semaphore::new(service.limits.queue.max(1)));
-    let front_end = service.model.front_end();
-    let front_end = front_end.map_err(speechlens_explain::Error::from)?;
     let shared = Arc::new(Shared {
-        rules: suiting_rules(&service.model)?,
-        default_rules: default_rules(&front_end),
+        rules: suiting_rules(&service.model),
+        default_rules: default_rules(&service.model.front_end),
         service,
         queue,
         work: Arc::new(Semaphore::new(1)),

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::Value;
-use speechlens_models::{Arch, filterbank_metadata, spectrogram_metadata, waveform_metadata};
+use speechlens_models::{alexnet, audionet, resnet34};
 use speechlens_serve::Limits;
 
 mod support;
@@ -139,14 +139,12 @@ fn curl_is_served() {
 fn rules_are_those_that_suit_the_network() {
     let kinds = [
         (
-            Arch::AlexNet,
-            spectrogram_metadata("thesis"),
+            alexnet::NETWORK,
             vec!["gender-silence", "epsilon-gamma-box"],
             vec!["thesis-speaker-zero"],
         ),
         (
-            Arch::AudioNet,
-            waveform_metadata(),
+            audionet::NETWORK,
             vec!["lrp-0", "epsilon-plus"],
             vec![
                 "gender-silence",
@@ -155,14 +153,13 @@ fn rules_are_those_that_suit_the_network() {
             ],
         ),
         (
-            Arch::ResNet34,
-            filterbank_metadata("segment"),
+            resnet34::NETWORK,
             vec!["thesis-speaker-epsilon"],
             vec!["gender-silence", "epsilon-gamma-box"],
         ),
     ];
-    for (arch, metadata, there, missing) in kinds {
-        let address = start_with(arch, metadata, Limits::default());
+    for (network, there, missing) in kinds {
+        let address = start_with(&network, Limits::default());
         let mut answer = agent()
             .get(format!("http://{address}/model"))
             .call()
@@ -174,11 +171,11 @@ fn rules_are_those_that_suit_the_network() {
         assert!(rules.contains(&model["default_rules"].as_str().expect("a name")));
         assert!(
             there.iter().all(|name| rules.contains(name)),
-            "{arch}: {rules:?}"
+            "{network}: {rules:?}"
         );
         assert!(
             !missing.iter().any(|name| rules.contains(name)),
-            "{arch}: {rules:?}"
+            "{network}: {rules:?}"
         );
         let url = format!("http://{address}/explain?ways=lrp:{}", missing[0]);
         let (status, text) = post(&agent(), &url, &wav(20000));

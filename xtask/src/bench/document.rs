@@ -1,7 +1,7 @@
 //! The table, and BENCHMARKS.md around it.
 
 use super::peak::Peak;
-use super::rows::{self, MEMORY, Row, Work};
+use super::rows::{MEMORY, Row, Work};
 use super::statistics::{Spread, median, ratio};
 
 /// What was measured of a row.
@@ -159,7 +159,7 @@ impl Findings {
         for outcome in &self.outcomes {
             if let (Work::Network(pass), Some(operations)) = (outcome.row.work, outcome.operations)
             {
-                let forward = (rows::name(pass.arch), operations / pass.what.cost());
+                let forward = (pass.network.title, operations / pass.what.cost());
                 if !counted.iter().any(|(name, _)| *name == forward.0) {
                     counted.push(forward);
                 }

@@ -9,7 +9,7 @@ use crate::repository;
 pub use machine::card;
 pub use operations::CLASSES;
 pub use peer::Peer;
-pub use rows::{Pass, What, Work, name, passes};
+pub use rows::{Pass, What, Work, passes};
 pub use statistics::{median, ratio};
 
 use document::{Findings, Memory, Outcome, PeerMemory};
@@ -108,7 +108,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut peak = peak::measure();
     for row in rows {
         let operations = match row.work {
-            Work::Network(pass) => Some(pass.what.cost() * operations::forward(pass.arch)?),
+            Work::Network(pass) => Some(pass.what.cost() * operations::forward(pass.network)?),
             Work::Spectrogram | Work::Filterbank => None,
         };
         let mut outcome = Outcome {

@@ -141,7 +141,7 @@ impl Ours {
         let mut command = Command::new(&self.binary);
         command
             .args(["bench", pass.what.name(), "--json", "--device", "cpu"])
-            .args(["--arch", &pass.arch.to_string()])
+            .args(["--arch", pass.network.name])
             .args(["--batch", &pass.batch.to_string()])
             .args(["--seconds", &seconds.to_string()]);
         let rules = self.rules.iter();

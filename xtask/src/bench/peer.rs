@@ -86,7 +86,7 @@ impl Peer {
         let features = |what: &str, Clip { rate, length }: Clip| json!({"what": what, "length": length, "rate": rate, "seconds": seconds});
         let request = match work {
             Work::Network(pass) => json!({
-                "what": pass.what.name(), "rules": pass.what.rules().map(Rules::name), "arch": pass.arch.to_string(), "batch": pass.batch,
+                "what": pass.what.name(), "rules": pass.what.rules().map(Rules::name), "arch": pass.network.name, "batch": pass.batch,
                 "device": self.device, "threads": rayon::current_num_threads(), "seconds": seconds,
             }),
             Work::Spectrogram => features("spectrogram", SPECTROGRAM),

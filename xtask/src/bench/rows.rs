@@ -1,6 +1,6 @@
 //! What is measured: the rows of the table.
 
-use speechlens_models::Arch;
+use speechlens_models::{Network, alexnet, resnet34};
 
 /// A row of the table.
 #[derive(Clone, Copy, PartialEq)]
@@ -30,7 +30,7 @@ pub struct Pass {
     /// Which pass.
     pub what: What,
     /// The network.
-    pub arch: Arch,
+    pub network: &'static Network,
     /// Recordings in a batch.
     pub batch: usize,
 }
@@ -108,14 +108,14 @@ impl What {
 
 /// Every row, in the order of the table.
 pub const ROWS: [Row; 10] = [
-    network(What::Forward, Arch::AlexNet, 50, Some(1.2)),
-    network(What::Train, Arch::AlexNet, 50, Some(1.0)),
-    network(What::Lrp(Rules::Epsilon), Arch::AlexNet, 50, Some(3.0)),
-    network(What::Lrp(Rules::Gamma), Arch::AlexNet, 50, Some(4.0)),
-    network(What::Forward, Arch::ResNet34, 32, Some(1.5)),
-    network(What::Train, Arch::ResNet34, 32, Some(1.2)),
-    network(What::Lrp(Rules::Epsilon), Arch::ResNet34, 32, Some(4.0)),
-    network(What::Lrp(Rules::Gamma), Arch::ResNet34, 32, Some(5.0)),
+    pass(What::Forward, &alexnet::NETWORK, 50, Some(1.2)),
+    pass(What::Train, &alexnet::NETWORK, 50, Some(1.0)),
+    pass(What::Lrp(Rules::Epsilon), &alexnet::NETWORK, 50, Some(3.0)),
+    pass(What::Lrp(Rules::Gamma), &alexnet::NETWORK, 50, Some(4.0)),
+    pass(What::Forward, &resnet34::NETWORK, 32, Some(1.5)),
+    pass(What::Train, &resnet34::NETWORK, 32, Some(1.2)),
+    pass(What::Lrp(Rules::Epsilon), &resnet34::NETWORK, 32, Some(4.0)),
+    pass(What::Lrp(Rules::Gamma), &resnet34::NETWORK, 32, Some(5.0)),
     Row {
         work: Work::Spectrogram,
         goal: Some(5.0),
@@ -135,8 +135,12 @@ pub const ROWS: [Row; 10] = [
 /// The row whose peak memory is measured as well.
 pub const MEMORY: Row = ROWS[2];
 
-const fn network(what: What, arch: Arch, batch: usize, goal: Option<f64>) -> Row {
-    let work = Work::Network(Pass { what, arch, batch });
+const fn pass(what: What, network: &'static Network, batch: usize, goal: Option<f64>) -> Row {
+    let work = Work::Network(Pass {
+        what,
+        network,
+        batch,
+    });
     Row {
         work,
         goal,
@@ -161,7 +165,7 @@ impl Pass {
             What::Lrp(Rules::Epsilon) => "LRP ε",
             What::Lrp(Rules::Gamma) => "LRP γ",
         };
-        format!("{}, {what}, batch {}", name(self.arch), self.batch)
+        format!("{}, {what}, batch {}", self.network.title, self.batch)
     }
 }
 
@@ -169,9 +173,9 @@ impl Row {
     /// What `--only` calls it.
     pub fn id(&self) -> String {
         match self.work {
-            Work::Network(Pass { what, arch, .. }) => match what {
-                What::Lrp(Rules::Gamma) => format!("{arch}-lrp-gamma"),
-                what => format!("{arch}-{}", what.name()),
+            Work::Network(Pass { what, network, .. }) => match what {
+                What::Lrp(Rules::Gamma) => format!("{network}-lrp-gamma"),
+                what => format!("{network}-{}", what.name()),
             },
             Work::Spectrogram => "spectrogram".into(),
             Work::Filterbank => "filterbank".into(),
@@ -185,14 +189,5 @@ impl Row {
             Work::Spectrogram => "spectrogram, one core".into(),
             Work::Filterbank => "filterbank, one core".into(),
         }
-    }
-}
-
-/// A network's name as it is printed.
-pub fn name(arch: Arch) -> &'static str {
-    match arch {
-        Arch::AlexNet => "AlexNet",
-        Arch::AudioNet => "AudioNet",
-        Arch::ResNet34 => "ResNet34",
     }
 }

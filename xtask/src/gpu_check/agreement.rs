@@ -15,7 +15,6 @@ use speechlens_report::results::{Cell, Experiment, Row};
 
 use super::subject::Subject;
 use super::{Arguments, Found};
-use crate::bench::name;
 
 /// How far apart the two may be in single precision, relative to the largest value.
 const TOLERANCE: f64 = 1e-4;
@@ -178,7 +177,7 @@ pub fn check(arguments: &Arguments, device: &Device) -> Result<Found> {
     let bar = progress::bar("agreement", items.len(), arguments.quiet);
     let mut rows = Vec::new();
     for (subject, item) in &items {
-        let title = format!("{}, {}", name(subject.arch), item.name());
+        let title = format!("{}, {}", subject.network.title, item.name());
         bar.set_message(title.clone());
         let compute = |device: &Device, dtype| {
             let computed = item.compute(subject, device, dtype);

@@ -10,7 +10,6 @@ use speechlens_report::results::{Experiment, Row};
 
 use super::subject::Subject;
 use super::{Arguments, Found};
-use crate::bench::name;
 
 const ORDERS: [Order; 4] = [
     Order::MostRelevant,
@@ -31,7 +30,7 @@ pub fn check(arguments: &Arguments, device: &Device) -> Result<Found> {
             batch: subject.samples.len(),
             recordings: subject.samples.len(),
         };
-        let label = format!("flipping, {}", name(subject.arch));
+        let label = format!("flipping, {}", subject.network.title);
         let passes = 2 * plan.passes(subject.samples.as_ref());
         let bar = progress::bar(&label, passes, arguments.quiet);
         let preset = subject.presets.last().context("there is no preset")?;
@@ -64,7 +63,7 @@ pub fn check(arguments: &Arguments, device: &Device) -> Result<Found> {
                 format!("{probability:.1e}"),
                 format!("{:.0}", of(Point::accuracy) * subject.samples.len() as f64),
             ];
-            let title = format!("{}, {}", name(subject.arch), own.order);
+            let title = format!("{}, {}", subject.network.title, own.order);
             rows.push(Row::measured(title, cells));
         }
     }

@@ -8,7 +8,7 @@ use speechlens_attribution::{Method, methods};
 use speechlens_eval::flip::relevance_by;
 use speechlens_eval::throughput::Load;
 use speechlens_lrp::Composite;
-use speechlens_models::Arch;
+use speechlens_models::alexnet;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
@@ -21,10 +21,10 @@ use crate::bench::{self, CLASSES, Pass, Peer, What, Work, median, ratio};
 
 /// How many times as fast as the peer a pass is meant to be.
 fn goal(pass: Pass) -> Option<f64> {
-    match (pass.what, pass.arch) {
-        (What::Forward, _) | (What::Train, Arch::AlexNet) => Some(0.8),
-        (What::Train, _) => None,
-        (What::Lrp(_), _) => Some(2.0),
+    match pass.what {
+        What::Forward => Some(0.8),
+        What::Train => (pass.network == &alexnet::NETWORK).then_some(0.8),
+        What::Lrp(_) => Some(2.0),
     }
 }
 
@@ -95,7 +95,7 @@ pub fn check(arguments: &Arguments, device: &Device) -> Result<Found> {
 
 fn measure(arguments: &Arguments, pass: Pass, device: &Device) -> Result<f64> {
     let graph = pass
-        .arch
+        .network
         .architecture(CLASSES)?
         .random(arguments.seed, device)?;
     let load = Load::new(&graph, CLASSES, pass.batch, device, arguments.limit()?)?;

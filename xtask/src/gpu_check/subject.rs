@@ -13,7 +13,7 @@ use speechlens_data::{
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_eval::{Dataset, flip::counts};
 use speechlens_experiments::RULES;
-use speechlens_models::Arch;
+use speechlens_models::{Network, alexnet, resnet34};
 use speechlens_nn::Graph;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::train::Samples;
@@ -26,7 +26,7 @@ const UTTERANCES: usize = 400;
 
 /// A network and recordings for it.
 pub struct Subject {
-    pub arch: Arch,
+    pub network: &'static Network,
     pub classes: usize,
     pub loss: Loss,
     pub samples: Box<dyn Samples>,
@@ -45,7 +45,7 @@ impl Subject {
         let count = usize::from(arguments.recordings);
         let (segments, speakers) = segments(arguments, count)?;
         let alexnet = Subject {
-            arch: Arch::AlexNet,
+            network: &alexnet::NETWORK,
             classes: Sex::ALL.len(),
             loss: Loss::BinaryCrossEntropy,
             samples: Box::new(voices(arguments, count)?),
@@ -55,7 +55,7 @@ impl Subject {
             seed: arguments.seed,
         };
         let resnet = Subject {
-            arch: Arch::ResNet34,
+            network: &resnet34::NETWORK,
             classes: speakers,
             loss: Loss::CrossEntropy,
             samples: Box::new(segments),
@@ -69,7 +69,7 @@ impl Subject {
 
     /// The same weights on any device.
     pub fn graph(&self, device: &Device, dtype: DType) -> Result<Graph> {
-        let architecture = self.arch.architecture(self.classes)?;
+        let architecture = self.network.architecture(self.classes)?;
         Ok(architecture.random(self.seed, device)?.to_dtype(dtype)?)
     }
 

@@ -9,7 +9,7 @@ use speechlens_data::Sex;
 use speechlens_eval::flip::{Plan, counts, flip, relevance_by};
 use speechlens_experiments::{First, ORDERS, RULES, SPEAKER_LOSS, thesis_training};
 use speechlens_lrp::Composite;
-use speechlens_models::Arch;
+use speechlens_models::{alexnet, resnet34};
 use speechlens_nn::Trainer;
 use speechlens_nn::train::{Samples, logits};
 use speechlens_report::progress;
@@ -98,9 +98,7 @@ struct Timed {
 fn training(arguments: &Arguments, device: &Device) -> Result<Timed> {
     let pieces = voices(arguments, PIECES)?;
     let config = thesis_training(arguments.seed);
-    let graph = Arch::AlexNet
-        .architecture(Sex::ALL.len())?
-        .random(arguments.seed, device)?;
+    let graph = alexnet::architecture(Sex::ALL.len())?.random(arguments.seed, device)?;
     let per_epoch = PIECES / config.batch;
     let mut trainer = Trainer::new(&graph, config.clone())?;
     let (limit, mut start) = (arguments.limit()?, Instant::now());
@@ -149,8 +147,7 @@ fn classifying(
 
 fn flipping(arguments: &Arguments, device: &Device) -> Result<Timed> {
     let (segments, _) = segments(arguments, usize::from(arguments.segments))?;
-    let graph = Arch::ResNet34
-        .architecture(SPEAKERS)?
+    let graph = resnet34::architecture(SPEAKERS)?
         .random(arguments.seed, device)?
         .to_dtype(DType::F32)?;
     let bins = graph.architecture().input_shape().iter().product();

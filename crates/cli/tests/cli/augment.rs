@@ -1,8 +1,10 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::Device;
 use speechlens_audio::Crop;
 use speechlens_data::{Corpus, Parameters, Store, Synthetic, hdf5_layout};
+use speechlens_frontend::FrontEnd;
 use speechlens_models::Model;
 
 use crate::support::{Folder, model, speaker_model};
@@ -107,7 +109,7 @@ fn a_network_is_retrained_on_data_without_what_it_leans_on() {
 fn audiomnists_files_become_such_files() {
     let folder = Folder::new();
     let mut reader = Model::load(Path::new(model()), &Device::Cpu).unwrap();
-    reader.metadata.insert("crop".into(), "audiomnist".into());
+    reader.front_end = Arc::new(FrontEnd::load("audiomnist-spectrogram").unwrap());
     reader.save(&folder.path("reader.safetensors")).unwrap();
     let before = store(&folder.path("data.h5"), Crop::AudioMnist);
     for (place, recording) in before.recordings().iter().enumerate() {

@@ -2,14 +2,14 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
-use speechlens_models::{Arch, Model};
+use speechlens_models::{Model, Network, Probability, alexnet, audionet, resnet34};
 use speechlens_nn::tensor_file;
 
 use crate::support::{Folder, spectrogram};
 
 /// The weights of a network as a checkpoint that a parallel training left.
-fn checkpoint(folder: &Folder, name: &str, arch: Arch, classes: usize) {
-    let graph = arch.architecture(classes).unwrap();
+fn checkpoint(folder: &Folder, name: &str, network: &Network, classes: usize) {
+    let graph = network.architecture(classes).unwrap();
     let weights = graph.random(5, &Device::Cpu).unwrap().weights();
     let mut weights: BTreeMap<String, Tensor> = weights
         .into_iter()
@@ -23,19 +23,14 @@ fn checkpoint(folder: &Folder, name: &str, arch: Arch, classes: usize) {
 #[test]
 fn a_gender_network_is_imported_and_used() {
     let folder = Folder::new();
-    checkpoint(&folder, "a.safetensors", Arch::AlexNet, 2);
+    checkpoint(&folder, "a.safetensors", &alexnet::NETWORK, 2);
     let import = ["import", "--arch", "alexnet", "a.safetensors"];
     let text = folder.run(&[&import[..], &["-o", "new/m.safetensors"]].concat());
     assert_eq!(text, "new/m.safetensors: alexnet, 2 classes\n");
     let model = Model::load(&folder.path("new/m.safetensors"), &Device::Cpu).unwrap();
-    assert_eq!(model.classes, ["male", "female"]);
-    let told = |model: &Model, key: &str| model.metadata[key].clone();
-    assert_eq!(told(&model, "features"), "spectrogram");
-    assert_eq!(told(&model, "crop"), "thesis");
-    assert_eq!(
-        told(&model, "training"),
-        "{\"loss\":\"binary-cross-entropy\"}"
-    );
+    assert_eq!(model.classes(), ["male", "female"]);
+    assert_eq!(model.front_end.name(), Some("thesis-spectrogram"));
+    assert_eq!(model.task.probability(), Some(Probability::Sigmoid));
 
     folder.npy("one.npy", &spectrogram(0));
     let sigmoid = folder.run(&["predict", "new/m.safetensors", "one.npy", "--json"]);
@@ -67,13 +62,13 @@ fn a_gender_network_is_imported_and_used() {
     let expected = 1.0 / (1.0 + (logit(1 - index) - logit(index)).exp());
     assert!(near(&softmax["probability"], expected), "{softmax}");
     let model = Model::load(&folder.path("s.safetensors"), &Device::Cpu).unwrap();
-    assert_eq!(told(&model, "crop"), "audiomnist");
+    assert_eq!(model.front_end.name(), Some("audiomnist-spectrogram"));
 }
 
 #[test]
 fn speakers_have_numbers_or_names_from_a_file() {
     let folder = Folder::new();
-    checkpoint(&folder, "r.safetensors", Arch::ResNet34, 12);
+    checkpoint(&folder, "r.safetensors", &resnet34::NETWORK, 12);
     let import = [
         "import",
         "--arch",
@@ -85,21 +80,21 @@ fn speakers_have_numbers_or_names_from_a_file() {
     folder.run(&import);
     let model = Model::load(&folder.path("m.safetensors"), &Device::Cpu).unwrap();
     let numbers: Vec<String> = (0..12).map(|number| number.to_string()).collect();
-    assert_eq!(model.classes, numbers);
-    assert_eq!(model.metadata["features"], "filterbank");
-    assert_eq!(model.metadata["training"], "{\"loss\":\"cross-entropy\"}");
+    assert_eq!(model.classes(), numbers);
+    assert_eq!(model.front_end.name(), Some("thesis-fbank"));
+    assert_eq!(model.task.probability(), Some(Probability::Softmax));
 
     let names: Vec<String> = (0..12).map(|number| format!("id1{number:04}")).collect();
     folder.write("names.txt", names.join("\r\n") + "\n");
     folder.run(&[&import[..], &["--classes", "@names.txt"]].concat());
     let model = Model::load(&folder.path("m.safetensors"), &Device::Cpu).unwrap();
-    assert_eq!(model.classes, names);
+    assert_eq!(model.classes(), names);
 }
 
 #[test]
 fn what_belongs_to_no_layer_is_told_or_refused() {
     let folder = Folder::new();
-    checkpoint(&folder, "r.safetensors", Arch::ResNet34, 3);
+    checkpoint(&folder, "r.safetensors", &resnet34::NETWORK, 3);
     let (mut weights, _) = tensor_file::read(&folder.path("r.safetensors"), &Device::Cpu).unwrap();
     let averages: Vec<_> = weights
         .iter()
@@ -140,7 +135,7 @@ fn what_belongs_to_no_layer_is_told_or_refused() {
 #[test]
 fn a_single_logit_is_for_binary_cross_entropy() {
     let folder = Folder::new();
-    checkpoint(&folder, "a.safetensors", Arch::AudioNet, 1);
+    checkpoint(&folder, "a.safetensors", &audionet::NETWORK, 1);
     let import = [
         "import",
         "--arch",
@@ -151,11 +146,8 @@ fn a_single_logit_is_for_binary_cross_entropy() {
     ];
     folder.run(&import);
     let model = Model::load(&folder.path("m.safetensors"), &Device::Cpu).unwrap();
-    assert_eq!(model.classes, ["male", "female"]);
-    assert_eq!(
-        model.metadata["training"],
-        "{\"loss\":\"binary-cross-entropy\"}"
-    );
+    assert_eq!(model.classes(), ["male", "female"]);
+    assert_eq!(model.task.probability(), Some(Probability::Sigmoid));
     let error = folder.fail(&[&import[..], &["--loss", "cross-entropy"]].concat());
     assert!(
         error.contains("one logit") && error.contains("leave out --loss"),
@@ -166,7 +158,7 @@ fn a_single_logit_is_for_binary_cross_entropy() {
 #[test]
 fn mistakes_are_told_in_a_line() {
     let folder = Folder::new();
-    checkpoint(&folder, "r.safetensors", Arch::ResNet34, 3);
+    checkpoint(&folder, "r.safetensors", &resnet34::NETWORK, 3);
     folder.write("names.txt", "a\n\nb\n");
     folder.write("text.pt", "no checkpoint");
     let zeros = Tensor::zeros((3, 256), DType::F32, &Device::Cpu).unwrap();

@@ -1,6 +1,5 @@
 //! A folder a test, the binary, and inputs for it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -8,9 +7,7 @@ use std::sync::OnceLock;
 use candle_core::Device;
 use ndarray::{Array, Array2, Dimension};
 use ndarray_npy::WriteNpyExt;
-use speechlens_models::{
-    Arch, Model, filterbank_metadata, spectrogram_metadata, waveform_metadata,
-};
+use speechlens_models::{Model, Network, alexnet, audionet, resnet34};
 use tempfile::TempDir;
 
 /// Where a test works: on a disk, since model files are large. Beside it is a cache of its own.
@@ -233,44 +230,35 @@ pub fn digit_model() -> &'static str {
     MODEL.get_or_init(|| {
         let digits: Vec<String> = (0..10).map(|digit| digit.to_string()).collect();
         let digits: Vec<&str> = digits.iter().map(String::as_str).collect();
-        random(Arch::AlexNet, &digits, spectrogram_metadata("thesis"))
+        random(&alexnet::NETWORK, &digits)
     })
 }
 
 /// AlexNet with random weights, which says `male` or `female`; one file for all tests.
 pub fn model() -> &'static str {
     static MODEL: OnceLock<String> = OnceLock::new();
-    MODEL.get_or_init(|| {
-        let metadata = spectrogram_metadata("thesis");
-        random(Arch::AlexNet, &["male", "female"], metadata)
-    })
+    MODEL.get_or_init(|| random(&alexnet::NETWORK, &["male", "female"]))
 }
 
 /// ResNet34 with random weights, which says `anna`, `ben` or `carl`; one file for all tests.
 pub fn speaker_model() -> &'static str {
     static MODEL: OnceLock<String> = OnceLock::new();
-    MODEL.get_or_init(|| {
-        let names = ["anna", "ben", "carl"];
-        random(Arch::ResNet34, &names, filterbank_metadata("segment"))
-    })
+    MODEL.get_or_init(|| random(&resnet34::NETWORK, &["anna", "ben", "carl"]))
 }
 
 /// AudioNet with random weights, which says `male` or `female`; one file for all tests.
 pub fn waveform_model() -> &'static str {
     static MODEL: OnceLock<String> = OnceLock::new();
-    MODEL.get_or_init(|| random(Arch::AudioNet, &["male", "female"], waveform_metadata()))
+    MODEL.get_or_init(|| random(&audionet::NETWORK, &["male", "female"]))
 }
 
-fn random(arch: Arch, classes: &[&str], metadata: BTreeMap<String, String>) -> String {
+fn random(network: &Network, classes: &[&str]) -> String {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join(format!("random-{arch}-{}.safetensors", classes.len()));
-    let graph = arch.architecture(classes.len()).unwrap();
-    let model = Model {
-        arch,
-        graph: graph.random(3, &Device::Cpu).unwrap(),
-        classes: classes.iter().map(|class| (*class).to_owned()).collect(),
-        metadata,
-    };
+        .join(format!("random-{network}-{}.safetensors", classes.len()));
+    let graph = network.architecture(classes.len()).unwrap();
+    let graph = graph.random(3, &Device::Cpu).unwrap();
+    let classes = classes.iter().map(|class| (*class).to_owned()).collect();
+    let model = Model::of(network, graph, classes).unwrap();
     model.save(&path).unwrap();
     path.to_str().unwrap().to_owned()
 }

@@ -114,8 +114,8 @@ fn digits_are_trained_on_the_front_end_of_the_network() {
     let model =
         speechlens_models::Model::load(&folder.path("m.safetensors"), &candle_core::Device::Cpu)
             .unwrap();
-    assert_eq!(model.classes.concat(), "0123456789");
-    assert_eq!(model.front_end().unwrap().name(), Some("thesis-waveform"));
+    assert_eq!(model.classes().concat(), "0123456789");
+    assert_eq!(model.front_end.name(), Some("thesis-waveform"));
     let flip = [
         "evaluate",
         "flip",

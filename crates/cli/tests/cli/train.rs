@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use speechlens_data::{Corpus, Synthetic};
-use speechlens_models::{Arch, Model};
+use speechlens_models::Model;
 use speechlens_nn::tensor_file;
 
 use crate::support::{Folder, spectrogram};
@@ -203,10 +203,9 @@ fn speakers_are_trained_on_a_part_of_their_speech() {
     );
     let store = folder.stored("stores", "voxceleb-filterbanks");
     let model = Model::load(&folder.path("one.safetensors"), &Device::Cpu).unwrap();
-    assert_eq!(model.arch, Arch::ResNet34);
-    assert_eq!(model.classes, ["id00001", "id00002"]);
-    assert_eq!(model.metadata["features"], "filterbank");
-    assert_eq!(model.metadata["normalization"], "segment");
+    assert_eq!(model.arch(), Some("resnet34"));
+    assert_eq!(model.classes(), ["id00001", "id00002"]);
+    assert_eq!(model.front_end.name(), Some("thesis-fbank"));
     let training: serde_json::Value = serde_json::from_str(&model.metadata["training"]).unwrap();
     assert_eq!(training["loss"], "cross-entropy");
     assert_eq!(training["optimizer"]["lr"], 2e-3);
@@ -233,7 +232,7 @@ fn speakers_are_trained_on_a_part_of_their_speech() {
         "constant",
     ]);
     let model = Model::load(&folder.path("three.safetensors"), &Device::Cpu).unwrap();
-    assert_eq!(model.metadata["normalization"], "utterance");
+    assert_eq!(model.front_end.name(), Some("thesis-fbank-recording"));
     assert!(!model.metadata["training"].contains("schedule"));
 }
 

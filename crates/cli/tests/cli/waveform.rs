@@ -4,7 +4,7 @@ use candle_core::Device;
 use ndarray::{Array2, Axis, Ix1, Ix2, stack};
 use serde_json::{Value, json};
 use speechlens_audio::{Placement, Waveform};
-use speechlens_models::{Arch, Model};
+use speechlens_models::{Model, Probability, audionet};
 use speechlens_nn::tensor_file;
 
 use crate::support::{Folder, model, waveform_model};
@@ -105,9 +105,9 @@ fn a_network_is_trained_on_waveforms_and_tested() {
     // Nothing is kept but the model.
     assert!(!folder.path("features").exists());
     let model = Model::load(&folder.path("m.safetensors"), &Device::Cpu).unwrap();
-    assert_eq!(model.arch, Arch::AudioNet);
-    assert_eq!(model.classes, ["male", "female"]);
-    assert_eq!(model.metadata["features"], "waveform");
+    assert_eq!(model.arch(), Some("audionet"));
+    assert_eq!(model.classes(), ["male", "female"]);
+    assert_eq!(model.front_end.name(), Some("thesis-waveform"));
     let training: Value = serde_json::from_str(&model.metadata["training"]).unwrap();
     assert_eq!(
         (&training["loss"], &training["recordings"]),
@@ -130,7 +130,7 @@ fn a_network_is_trained_on_waveforms_and_tested() {
 #[test]
 fn a_checkpoint_is_imported() {
     let folder = Folder::new();
-    let graph = Arch::AudioNet.architecture(2).unwrap();
+    let graph = audionet::architecture(2).unwrap();
     let weights = graph.random(5, &Device::Cpu).unwrap().weights();
     tensor_file::write(&folder.path("c.safetensors"), &weights, &Default::default()).unwrap();
     let import = [
@@ -144,9 +144,9 @@ fn a_checkpoint_is_imported() {
     let text = folder.run(&import);
     assert_eq!(text, "m.safetensors: audionet, 2 classes\n");
     let model = Model::load(&folder.path("m.safetensors"), &Device::Cpu).unwrap();
-    assert_eq!(model.classes, ["male", "female"]);
-    assert_eq!(model.metadata["features"], "waveform");
-    assert_eq!(model.metadata["training"], "{\"loss\":\"cross-entropy\"}");
+    assert_eq!(model.classes(), ["male", "female"]);
+    assert_eq!(model.front_end.name(), Some("thesis-waveform"));
+    assert_eq!(model.task.probability(), Some(Probability::Softmax));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use candle_core::Tensor;
 use speechlens_data::Sex;
-use speechlens_models::{Arch, Model, waveform_metadata};
+use speechlens_models::{Model, audionet};
 use speechlens_nn::Graph;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::train::{Config, History, Samples, Score, logits};
@@ -31,18 +31,11 @@ pub struct Trained {
 /// Trains AudioNet, or takes up a run that was stopped, and writes `audionet.safetensors`.
 pub fn train(lab: &Lab, config: &Config, data: &Data) -> Result<Trained> {
     let device = lab.device;
-    let graph = Arch::AudioNet
-        .architecture(Sex::ALL.len())?
-        .random(lab.arguments.seed, device)?;
+    let graph = audionet::architecture(Sex::ALL.len())?.random(lab.arguments.seed, device)?;
     let samples: [&dyn Samples; 2] = [&data.train, &data.validation];
     let trainer = fit(lab, "audionet", &graph, config, samples)?;
     let graph = trainer.graph();
-    let model = Model {
-        arch: Arch::AudioNet,
-        graph: graph.clone(),
-        classes: Sex::ALL.iter().map(|sex| sex.name().to_owned()).collect(),
-        metadata: waveform_metadata(),
-    };
+    let model = Model::of(&audionet::NETWORK, graph.clone(), Sex::names())?;
     model.save(&lab.folder.join("audionet.safetensors"))?;
     let bar = progress::bar("classifying", data.train.len(), lab.arguments.quiet);
     let classify = |samples| {

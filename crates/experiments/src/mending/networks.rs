@@ -6,7 +6,7 @@ use speechlens_data::Sex;
 use speechlens_eval::dataset::to_tensor;
 use speechlens_eval::flip::{Curve, Order, Plan, counts, flip, relevance_by};
 use speechlens_eval::{Augmentation, Replacement};
-use speechlens_models::{Arch, Model, spectrogram_metadata};
+use speechlens_models::{Model, alexnet};
 use speechlens_nn::Graph;
 use speechlens_nn::train::{Config, Samples};
 use speechlens_report::progress;
@@ -106,12 +106,7 @@ pub fn mend(lab: &Lab, trial: &Trial) -> Result<Vec<Network>> {
             &trial.data.validation.dataset,
         ];
         let graph = fit(lab, &network, start, &config, samples)?.graph();
-        let model = Model {
-            arch: Arch::AlexNet,
-            graph: graph.clone(),
-            classes: Sex::ALL.map(|sex| sex.name().to_owned()).to_vec(),
-            metadata: spectrogram_metadata("thesis"),
-        };
+        let model = Model::of(&alexnet::NETWORK, graph.clone(), Sex::names())?;
         model.save(&lab.folder.join(format!("{network}.safetensors")))?;
         graphs.push((name, graph));
     }

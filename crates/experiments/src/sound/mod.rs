@@ -12,7 +12,7 @@ use speechlens_explain::{
     Answers, Details, Explainer, Explanation, Question, Reader, Reading, Settings, TOP, answer,
     logits,
 };
-use speechlens_models::{Arch, Model, spectrogram_metadata};
+use speechlens_models::{Model, alexnet};
 use speechlens_report::page::{Block, Section};
 use speechlens_report::progress;
 use speechlens_report::results::{Experiment, Row};
@@ -55,13 +55,8 @@ fn ways(seed: u64) -> Result<[(&'static str, Settings); 4]> {
 pub fn run(lab: &Lab) -> Result<Findings> {
     let trial = &*gender::Trial::of(lab)?;
     let (corpus, split) = gender::data::open(lab.arguments, &trial.setting)?;
-    let model = Model {
-        arch: Arch::AlexNet,
-        graph: trial.trained.graph.clone(),
-        classes: Sex::ALL.iter().map(|sex| sex.name().to_owned()).collect(),
-        metadata: spectrogram_metadata("thesis"),
-    };
-    let reader = Reader::new(&model, Reading::default())?;
+    let model = Model::of(&alexnet::NETWORK, trial.trained.graph.clone(), Sex::names())?;
+    let reader = Reader::new(&model, Reading::default());
     let used = trial.data.test.dataset.recordings().iter();
     let used: HashSet<&str> = used.map(|recording| recording.id.as_str()).collect();
     let is_used = |index: &&usize| used.contains(corpus.recordings()[**index].id.as_str());

@@ -1,32 +1,27 @@
 //! A server, and a client of it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use candle_core::Device;
-use speechlens_models::{Arch, Model, waveform_metadata};
+use speechlens_models::{Model, Network, audionet};
 use speechlens_serve::{Limits, Service, serve};
 
-type Metadata = BTreeMap<String, String>;
-
 pub fn start(limits: Limits) -> SocketAddr {
-    start_with(Arch::AudioNet, waveform_metadata(), limits)
+    start_with(&audionet::NETWORK, limits)
 }
 
 /// A network of random weights that is served until the test ends.
-pub fn start_with(arch: Arch, metadata: Metadata, limits: Limits) -> SocketAddr {
+pub fn start_with(network: &Network, limits: Limits) -> SocketAddr {
+    let graph = network.architecture(2).expect("a network");
+    let graph = graph.random(3, &Device::Cpu).expect("weights");
+    let classes = vec!["male".into(), "female".into()];
+    let model = Model::of(network, graph, classes).expect("a model");
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        let graph = arch.architecture(2).expect("a network");
         let service = Service {
-            model: Model {
-                arch,
-                graph: graph.random(3, &Device::Cpu).expect("weights"),
-                classes: vec!["male".into(), "female".into()],
-                metadata,
-            },
+            model,
             name: "random".into(),
             device: Device::Cpu,
             seed: 1,

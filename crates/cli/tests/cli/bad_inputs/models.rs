@@ -127,9 +127,14 @@ fn models() {
         ],
     );
     write("crop.safetensors", &weights, &[("arch", "audionet")]);
-    let mut alexnet = Model::load(Path::new(model()), &Device::Cpu).unwrap();
-    alexnet.metadata.insert("crop".into(), "square".into());
-    alexnet.save(&folder.path("crop.safetensors")).unwrap();
+    let alexnet = Model::load(Path::new(model()), &Device::Cpu).unwrap();
+    let weights = alexnet.graph.weights();
+    let crop = [
+        ("arch", "alexnet"),
+        ("classes", "[\"a\",\"b\"]"),
+        ("crop", "square"),
+    ];
+    write("crop.safetensors", &weights, &crop);
     drop(alexnet);
     folder.npy("spectrogram.npy", &spectrogram(0));
     expect(

@@ -4,7 +4,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use speechlens_data::Sex;
 use speechlens_lrp::Lrp;
-use speechlens_models::{Arch, Model};
+use speechlens_models::{Model, alexnet};
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::train::{History, Samples, Score, logits};
 use speechlens_nn::{Graph, Kind};
@@ -35,21 +35,14 @@ pub struct Trained {
 /// Trains AlexNet, or takes up a run that was stopped, and writes `gender.safetensors`.
 pub fn train(lab: &Lab, setting: &Setting, data: &Data) -> Result<Trained> {
     let device = lab.device;
-    let graph = Arch::AlexNet
-        .architecture(Sex::ALL.len())?
-        .random(lab.arguments.seed, device)?;
+    let graph = alexnet::architecture(Sex::ALL.len())?.random(lab.arguments.seed, device)?;
     let samples: [&dyn Samples; 2] = [&data.train.dataset, &data.validation.dataset];
     let config = &setting.config;
     let trainer = fit(lab, "gender", &graph, config, samples)?;
     let per_epoch = trainer.steps_per_epoch(&data.train.dataset)?;
 
     let graph = trainer.graph();
-    let model = Model {
-        arch: Arch::AlexNet,
-        graph: graph.clone(),
-        classes: Sex::ALL.iter().map(|sex| sex.name().to_owned()).collect(),
-        metadata: speechlens_models::spectrogram_metadata("thesis"),
-    };
+    let model = Model::of(&alexnet::NETWORK, graph.clone(), Sex::names())?;
     model.save(&lab.folder.join("gender.safetensors"))?;
     let batch = setting.config.batch;
     let bar = progress::bar("classifying", data.train.dataset.len(), lab.arguments.quiet);

@@ -1,7 +1,7 @@
 //! Training the network, and how well it does with music and noise behind the speech and without.
 
 use anyhow::Result;
-use speechlens_models::{Arch, Model, filterbank_metadata};
+use speechlens_models::{Model, resnet34};
 use speechlens_nn::Graph;
 use speechlens_nn::train::{Config, History, Samples, Score, logits};
 use speechlens_report::progress;
@@ -26,19 +26,12 @@ pub struct Trained {
 /// Trains ResNet34, or takes up a run that was stopped, and writes `speaker.safetensors`.
 pub fn train(lab: &Lab, setting: &Setting, data: &Data) -> Result<Trained> {
     let (arguments, device) = (lab.arguments, lab.device);
-    let graph = Arch::ResNet34
-        .architecture(data.speakers.len())?
-        .random(arguments.seed, device)?;
+    let graph = resnet34::architecture(data.speakers.len())?.random(arguments.seed, device)?;
     let config = setting.config(data.training.len());
     let samples: [&dyn Samples; 2] = [&data.training, data.held_out()];
     let trainer = fit(lab, "speaker", &graph, &config, samples)?;
     let graph = trainer.graph();
-    let model = Model {
-        arch: Arch::ResNet34,
-        graph: graph.clone(),
-        classes: data.speakers.clone(),
-        metadata: filterbank_metadata("segment"),
-    };
+    let model = Model::of(&resnet34::NETWORK, graph.clone(), data.speakers.clone())?;
     model.save(&lab.folder.join("speaker.safetensors"))?;
     let all: usize = data.conditions.iter().map(|c| c.held_out.len()).sum();
     let bar = progress::bar("classifying", all, arguments.quiet);
