@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use speechlens_models::{Arch, Checkpoint};
+use speechlens_models::{Checkpoint, audionet};
 use speechlens_nn::Architecture;
 
 static NETWORK: LazyLock<Architecture> = LazyLock::new(|| {
-    let network = Arch::AudioNet.architecture(2);
+    let network = audionet::architecture(2);
     network.expect("AudioNet is well formed")
 });
 

@@ -291,7 +291,7 @@ fn the_page_of_explain() {
         pieces: true,
         ..Reading::default()
     };
-    let reader = Reader::new(model, reading).expect("a reader");
+    let reader = Reader::new(model, reading);
     let input = reader
         .audio("<b>voice & co</b>.wav", voice(2.5))
         .expect("an input");

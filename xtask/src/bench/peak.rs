@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch as Isa, Simd, WithSimd};
 
 /// Fused multiply-adds that do not wait for each other. More than the units times their latency on x86, and with the factor
 /// as many as AVX2 has registers for.
@@ -32,7 +32,7 @@ impl Peak {
 
 /// Measures for some tenths of a second; the best of several runs counts.
 pub fn measure() -> Peak {
-    let arch = Arch::new();
+    let arch = Isa::new();
     let mut peak = Peak {
         flops: 0.0,
         vector_bits: 0,

@@ -1,19 +1,19 @@
 //! What the kernels' tests share.
 
 use candle_core::{Device, Tensor};
-use pulp::Arch;
+use pulp::Arch as Isa;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// All sets of instructions that there are here, the widest vectors first.
-pub(crate) fn archs() -> Vec<Arch> {
+pub(crate) fn archs() -> Vec<Isa> {
     let mut archs = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
-        archs.extend(pulp::x86::V4::try_new().map(Arch::V4));
-        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        archs.extend(pulp::x86::V4::try_new().map(Isa::V4));
+        archs.extend(pulp::x86::V3::try_new().map(Isa::V3));
     }
-    archs.push(Arch::Scalar);
+    archs.push(Isa::Scalar);
     archs
 }
 

@@ -14,7 +14,7 @@ mod winograd;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor, WithDType};
-use pulp::Arch;
+use pulp::Arch as Isa;
 use rayon::prelude::*;
 
 use super::layout::{channels_first, channels_last};
@@ -196,7 +196,7 @@ impl CustomOp3 for Forward {
                     cpu::slice(weight, weight_layout)?,
                 );
                 CpuStorage::F32(winograd::forward(
-                    Arch::new(),
+                    Isa::new(),
                     input,
                     weight,
                     &epilogue,
@@ -303,12 +303,7 @@ impl CustomOp2 for InputGradient {
                     cpu::slice(output, output_layout)?,
                     cpu::slice(weight, weight_layout)?,
                 );
-                CpuStorage::F32(winograd::input_gradient(
-                    Arch::new(),
-                    output,
-                    weight,
-                    &sizes,
-                ))
+                CpuStorage::F32(winograd::input_gradient(Isa::new(), output, weight, &sizes))
             }
             _ => cpu::dispatch!(output, "conv2d", T => {
                 let (output, weight) = (cpu::slice(output, output_layout)?, cpu::slice(weight, weight_layout)?);
@@ -366,12 +361,7 @@ impl CustomOp2 for WeightGradient {
                     cpu::slice(input, input_layout)?,
                     cpu::slice(output, output_layout)?,
                 );
-                CpuStorage::F32(winograd::weight_gradient(
-                    Arch::new(),
-                    input,
-                    output,
-                    &sizes,
-                ))
+                CpuStorage::F32(winograd::weight_gradient(Isa::new(), input, output, &sizes))
             }
             _ => cpu::dispatch!(input, "conv2d", T => {
                 let (input, output) = (cpu::slice(input, input_layout)?, cpu::slice(output, output_layout)?);

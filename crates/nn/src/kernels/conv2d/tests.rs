@@ -3,7 +3,7 @@
 
 use candle_core::Shape;
 use proptest::prelude::*;
-use pulp::Arch;
+use pulp::Arch as Isa;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -187,9 +187,9 @@ fn threads_change_nothing() {
                 relu: true,
             };
             (
-                winograd::forward(Arch::new(), &input, &weight, &epilogue, &sizes),
-                winograd::input_gradient(Arch::new(), &gradient, &weight, &sizes),
-                winograd::weight_gradient(Arch::new(), &input, &gradient, &sizes),
+                winograd::forward(Isa::new(), &input, &weight, &epilogue, &sizes),
+                winograd::input_gradient(Isa::new(), &gradient, &weight, &sizes),
+                winograd::weight_gradient(Isa::new(), &input, &gradient, &sizes),
                 columns::forward(&input, &weight, &epilogue, &sizes),
                 columns::input_gradient(&gradient, &weight, &sizes),
                 columns::weight_gradient(&input, &gradient, &sizes),
@@ -204,7 +204,7 @@ fn threads_change_nothing() {
         relu: true,
     };
     let first = winograd::forward(
-        Arch::new(),
+        Isa::new(),
         &input[..sizes.image()],
         &weight,
         &epilogue,

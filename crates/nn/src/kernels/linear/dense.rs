@@ -1,7 +1,7 @@
 //! Dense products in f32 that read the weights once and as they lie in memory: for batches they are by far the larger matrix,
 //! and packing them, as a general product does, takes as long as the product.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch as Isa, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::kernels::cpu;
@@ -31,7 +31,7 @@ const DEPTH: usize = 2048;
 const OUTPUTS: usize = 64;
 
 /// `x [N, inputs] · wᵀ`, w `[outputs, inputs]`, as `[N, outputs]`: scalar products along the rows of both.
-pub(super) fn forward(arch: Arch, input: &[f32], weight: &[f32], sizes: Sizes) -> Vec<f32> {
+pub(super) fn forward(arch: Isa, input: &[f32], weight: &[f32], sizes: Sizes) -> Vec<f32> {
     let Sizes {
         batch,
         inputs,
@@ -183,7 +183,7 @@ const ROWS: usize = 256;
 
 /// `g [N, outputs] · w`, w `[outputs, inputs]`, as `[N, inputs]`.
 pub(super) fn input_gradient(
-    arch: Arch,
+    arch: Isa,
     gradient: &[f32],
     weight: &[f32],
     sizes: Sizes,

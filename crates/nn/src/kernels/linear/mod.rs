@@ -3,7 +3,7 @@
 mod dense;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor, WithDType};
-use pulp::Arch;
+use pulp::Arch as Isa;
 
 use super::cpu;
 use super::product::{Matrix, Threads, multiply};
@@ -79,7 +79,7 @@ impl CustomOp2 for Forward {
                     cpu::slice(input, input_layout)?,
                     cpu::slice(weight, weight_layout)?,
                 );
-                CpuStorage::F32(dense::forward(Arch::new(), input, weight, sizes))
+                CpuStorage::F32(dense::forward(Isa::new(), input, weight, sizes))
             }
             _ => cpu::dispatch!(input, "linear", T => {
                 let input = Matrix::<T>::new(cpu::slice(input, input_layout)?, batch, inputs);
@@ -141,7 +141,7 @@ impl CustomOp2 for Product {
         };
         if let (CpuStorage::F32(_), false, true) = (a, self.transpose_left, sizes.suits()) {
             let (a, b) = (cpu::slice(a, a_layout)?, cpu::slice(b, b_layout)?);
-            let output = dense::input_gradient(Arch::new(), a, b, sizes);
+            let output = dense::input_gradient(Isa::new(), a, b, sizes);
             return Ok((CpuStorage::F32(output), Shape::from((rows, b_columns))));
         }
         let storage = cpu::dispatch!(a, "linear", T => {

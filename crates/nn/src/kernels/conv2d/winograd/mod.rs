@@ -12,7 +12,7 @@ mod repeats;
 mod scratch;
 mod transform;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch as Isa, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::sizes::Sizes;
@@ -54,7 +54,7 @@ struct Filters(Vec<f32>);
 
 impl Filters {
     /// Of weights `[outputs, inputs, r, r]`, or for the transposed convolution (`sizes` are its own) of `[inputs, outputs, r, r]`.
-    fn new(arch: Arch, weight: &[f32], sizes: &Sizes, transposed: bool) -> Self {
+    fn new(arch: Isa, weight: &[f32], sizes: &Sizes, transposed: bool) -> Self {
         let mut filters = vec![0.0; panels(sizes) * PLACES * sizes.inputs * PANEL];
         filters
             .par_chunks_mut(PLACES * sizes.inputs * PANEL)
@@ -136,7 +136,7 @@ impl<const R: usize> WithSimd for Kernel<FilterPanel<'_>, R> {
 
 /// The convolution `[N, H, W, inputs]` to `[N, H', W', outputs]`. Equal windows beside each other give equal values.
 pub(super) fn forward(
-    arch: Arch,
+    arch: Isa,
     input: &[f32],
     weight: &[f32],
     epilogue: &Epilogue<f32>,
@@ -149,12 +149,7 @@ pub(super) fn forward(
 }
 
 /// The transposed map, from `[N, H', W', outputs]` to `[N, H, W, inputs]`: a convolution with the kernels turned round.
-pub(super) fn input_gradient(
-    arch: Arch,
-    output: &[f32],
-    weight: &[f32],
-    sizes: &Sizes,
-) -> Vec<f32> {
+pub(super) fn input_gradient(arch: Isa, output: &[f32], weight: &[f32], sizes: &Sizes) -> Vec<f32> {
     let sizes = sizes.transposed();
     let nothing = Epilogue {
         bias: &[],
@@ -170,7 +165,7 @@ pub(super) fn input_gradient(
 }
 
 fn convolve(
-    arch: Arch,
+    arch: Isa,
     input: &[f32],
     filters: &Filters,
     epilogue: &Epilogue<f32>,
@@ -379,7 +374,7 @@ const PARTS: usize = 8;
 
 /// The gradient by the weights, `[outputs, inputs, r, r]`, from the input and the gradient by the output.
 pub(super) fn weight_gradient(
-    arch: Arch,
+    arch: Isa,
     input: &[f32],
     gradient: &[f32],
     sizes: &Sizes,
