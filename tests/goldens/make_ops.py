@@ -31,6 +31,11 @@ class Sum(nn.Module):
         return sum(xs[1:], xs[0])
 
 
+class Product(nn.Module):
+    def forward(self, a, b):
+        return a * b
+
+
 class Concat(nn.Module):
     def forward(self, *xs):
         return torch.cat(xs, 1)
@@ -112,6 +117,7 @@ def cases():
         ("time-mean-over-time", TimeMean(), [sound]),
         ("time-deviation", TimeDeviation(), [image]),
         ("time-deviation-over-time", TimeDeviation(), [sound]),
+        ("product", Product(), [normal(2, 3, 4) for _ in range(2)]),
     ]
 
 

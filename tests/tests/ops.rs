@@ -11,10 +11,10 @@ use rand_chacha::rand_core::SeedableRng;
 use speechlens_nn::kernels::batch_norm;
 use speechlens_nn::ops::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, Add, AvgPool1d, AvgPool2d, BatchNorm, Concat, Conv1d,
-    Conv2d, Flatten, LeakyRelu, Linear, MaxPool1d, MaxPool2d, PRelu, Relu, Sigmoid, Tanh,
+    Conv2d, Flatten, LeakyRelu, Linear, MaxPool1d, MaxPool2d, Mul, PRelu, Relu, Sigmoid, Tanh,
     TimeDeviation, TimeMean,
 };
-use speechlens_nn::{Backward, Mode, Op, Params, Structure, Training};
+use speechlens_nn::{Backward, Map, Mode, Op, Params, Training};
 use speechlens_tests::{Tensors, golden};
 
 /// The ops of the script's cases.
@@ -150,6 +150,7 @@ fn ops() -> Vec<(&'static str, Box<dyn Op>)> {
         ),
         ("flatten", Box::new(Flatten)),
         ("sum-of-3", Box::new(Add)),
+        ("product", Box::new(Mul)),
         ("concat-of-3", Box::new(Concat)),
         ("time-mean", Box::new(TimeMean)),
         ("time-mean-over-time", Box::new(TimeMean)),
@@ -316,35 +317,49 @@ impl Case<'_> {
         }
     }
 
-    /// The transposed map and the routing carry back what the gradient does.
+    /// The maps of the branches carry back what the gradient does; an elementwise function's passes as much as it gets.
     fn tells_a_sweep(&self, params: &Params, inputs: &[&Tensor]) {
-        let (input, cotangent) = (inputs[0], &self.tensors["cotangent"]);
-        match self.op.structure() {
-            Structure::Linear(op) => {
-                let (weight, bias) = op.weights(params, input).unwrap();
-                let output = match bias {
-                    Some(bias) => op.affine(input, &weight, &bias).unwrap(),
-                    None => op.apply(input, &weight).unwrap(),
-                };
-                // The floor of a deviation's variance is in no weight.
-                let tolerance = self
-                    .tolerance
-                    .max(if op.has_fixed_weights() { 0.0 } else { 1e-9 });
-                same(&output, &self.tensors["output"], tolerance, self.name);
-                let back = op.transpose(cotangent, &weight, input.shape()).unwrap();
-                self.same(&back, "gradient/input", "by the transposed map");
+        let cotangent = &self.tensors["cotangent"];
+        let branches = self.op.branches(inputs.len());
+        let shares: f64 = branches.iter().map(|branch| branch.share).sum();
+        let is_sum = matches!(branches[0].map, Map::Term | Map::Moved(_));
+        assert_eq!(shares, if is_sum { inputs.len() as f64 } else { 1.0 });
+        let shapes: Vec<_> = inputs.iter().map(|input| input.shape()).collect();
+        let names = self.input_names();
+        for branch in branches {
+            let input = inputs[branch.input];
+            let name = &format!("gradient/{}", names[branch.input]);
+            match branch.map {
+                Map::Layer(op) => {
+                    let (weight, bias) = op.weights(params, inputs).unwrap();
+                    let output = match bias {
+                        Some(bias) => op.affine(input, &weight, &bias).unwrap(),
+                        None => op.apply(input, &weight).unwrap(),
+                    };
+                    // The floor of a deviation's variance is in no weight.
+                    let tolerance =
+                        self.tolerance
+                            .max(if op.has_fixed_weights() { 0.0 } else { 1e-9 });
+                    same(&output, &self.tensors["output"], tolerance, self.name);
+                    let back = op.transpose(cotangent, &weight, input.shape()).unwrap();
+                    self.same(&back, name, "by the transposed map");
+                }
+                Map::Winner(op) => {
+                    let routed = op.route(input, cotangent).unwrap();
+                    self.same(&routed, name, "by its routing");
+                    let (routed, given) = (routed.sum_all().unwrap(), cotangent.sum_all().unwrap());
+                    same(&routed, &given, self.tolerance, self.name);
+                }
+                Map::Moved(op) => {
+                    let back = op.back(cotangent, &shapes, branch.input).unwrap();
+                    self.same(&back, name, "by where its values were");
+                }
+                Map::Term => self.same(cotangent, name, "as a term of a sum"),
+                Map::Each => {
+                    let shape = self.tensors["output"].shape();
+                    assert_eq!(shape.elem_count(), input.elem_count(), "{}", self.name);
+                }
             }
-            Structure::Routing(op) => {
-                let routed = op.route(input, cotangent).unwrap();
-                self.same(&routed, "gradient/input", "by its routing");
-                let (routed, given) = (routed.sum_all().unwrap(), cotangent.sum_all().unwrap());
-                same(&routed, &given, self.tolerance, self.name);
-            }
-            Structure::PassThrough => {
-                let shape = self.tensors["output"].shape();
-                assert_eq!(shape.elem_count(), input.elem_count(), "{}", self.name);
-            }
-            Structure::Sum | Structure::Concat => assert!(inputs.len() > 1, "{}", self.name),
         }
     }
 }

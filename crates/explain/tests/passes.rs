@@ -11,7 +11,9 @@ use speechlens_explain::{
 };
 use speechlens_models::{Model, audionet};
 use speechlens_nn::ops::{Flatten, Linear};
-use speechlens_nn::{Architecture, Attributes, Described, Kind, Mode, Op, Params, Structure};
+use speechlens_nn::{
+    Architecture, Attributes, Branch, Described, InOrder, Kind, Map, Mode, Op, Params,
+};
 
 /// Inputs that went through [`Counter`].
 static SEEN: AtomicUsize = AtomicUsize::new(0);
@@ -45,8 +47,8 @@ impl Op for Counter {
         Ok(inputs[0].clone())
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::PassThrough
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Moved(&InOrder))
     }
 }
 

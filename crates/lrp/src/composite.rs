@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
-use speechlens_nn::{Graph, Kind, Structure};
+use speechlens_nn::{Graph, Kind};
 
+use crate::plan::{By, moved_input};
 use crate::{Error, Result, Rule, rules};
 
 macro_rules! presets {
@@ -318,23 +319,20 @@ impl Composite {
 
     /// For every node of the graph, the rule of the first row that matches it.
     pub(crate) fn assign(&self, graph: &Graph) -> Vec<Option<&Rule>> {
-        let input = graph.architecture().input();
         let is_weighted = |kind| matches!(kind, Kind::Linear | Kind::Conv);
         let layers = graph
             .nodes()
             .filter(|(_, node)| is_weighted(node.op.kind()));
         let third = layers.count().div_ceil(3);
-        let (mut passed, mut of_input) = (0, Vec::new());
-        let assigned = graph.nodes().map(|(id, node)| {
-            let (kind, structure) = (node.op.kind(), node.op.structure());
+        let (mut passed, is_input) = (0, moved_input(graph));
+        let assigned = graph.nodes().map(|(_, node)| {
+            let kind = node.op.kind();
             passed += usize::from(is_weighted(kind));
-            let reads_input = node.inputs.iter().any(|read| of_input[read.index()]);
-            of_input
-                .push(id == input || (reads_input && matches!(structure, Structure::PassThrough)));
+            let reads_input = node.inputs.iter().any(|read| is_input[read.index()]);
             let matches = |row: &&Row| {
                 let by_kind = match &row.kinds {
                     Some(kinds) => kinds.contains(&kind),
-                    None => matches!(structure, Structure::Linear(_)),
+                    None => By::of(node) == By::Rule,
                 };
                 let by_name = row
                     .name

@@ -10,26 +10,34 @@ use crate::conservation::Ledger;
 use crate::plan::Plan;
 use crate::{InputMap, Result, Rule, Share, Sign, WeightMap};
 
-/// Maps of weights that have been computed, by node.
-pub(crate) struct WeightMaps(Vec<Mutex<Vec<(WeightMap, Tensor)>>>);
+/// Maps of weights that have been computed, by node and by which of its inputs they are of.
+pub(crate) struct WeightMaps(Vec<Mutex<Vec<(usize, WeightMap, Tensor)>>>);
 
 impl WeightMaps {
     pub fn new(nodes: usize) -> Self {
         WeightMaps((0..nodes).map(|_| Mutex::default()).collect())
     }
 
-    fn of(&self, node: NodeId, map: WeightMap, weight: &Tensor) -> Result<Tensor> {
+    fn of(
+        &self,
+        (node, input): (NodeId, usize),
+        map: WeightMap,
+        weight: &Tensor,
+    ) -> Result<Tensor> {
         if map == WeightMap::Whole {
             return Ok(weight.clone());
         }
         let mut known = self.0[node.index()]
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, weight)) = known.iter().find(|(other, _)| *other == map) {
+        let own = known
+            .iter()
+            .find(|(of, other, _)| (*of, *other) == (input, map));
+        if let Some((.., weight)) = own {
             return Ok(weight.clone());
         }
         let mapped = map.of(weight)?;
-        known.push((map, mapped.clone()));
+        known.push((input, map, mapped.clone()));
         Ok(mapped)
     }
 }
@@ -38,7 +46,8 @@ impl WeightMaps {
 pub(crate) struct Layer<'a> {
     op: &'a dyn LinearOp,
     maps: &'a WeightMaps,
-    id: NodeId,
+    /// The node, and which of its inputs the layer reads.
+    place: (NodeId, usize),
     input: Tensor,
     weight: Tensor,
     bias: Option<Tensor>,
@@ -54,22 +63,22 @@ impl<'a> Layer<'a> {
         maps: &'a WeightMaps,
         plan: &Plan,
         trace: &Trace,
-        id: NodeId,
+        place: (NodeId, usize),
         rule: &Rule,
     ) -> Result<Self> {
-        let read = plan.graph.architecture().nodes()[id.index()].inputs[0];
-        let reads_input = read == plan.graph.architecture().input();
-        let reference = if reads_input {
-            plan.options.reference
-        } else {
-            0.0
+        let (id, which) = place;
+        let node = &plan.graph.architecture().nodes()[id.index()];
+        let reference = match plan.is_input(node.inputs[which]) {
+            true => plan.options.reference,
+            false => 0.0,
         };
-        let mut input = trace.output(read)?.clone();
+        let inputs = trace.inputs(node)?;
+        let mut input = inputs[which].clone();
         let output = match rule.uses_output() {
             true => Some(trace.output(id)?.clone()),
             false => None,
         };
-        let (weight, mut bias) = op.weights(plan.graph.params(id), &input)?;
+        let (weight, mut bias) = op.weights(plan.graph.params(id), &inputs)?;
         if reference != 0.0 {
             // Σ (a − r) w + (b + Σ r w) is the output it was.
             let constant = input.narrow(0, 0, 1)?.affine(0.0, reference)?;
@@ -82,7 +91,7 @@ impl<'a> Layer<'a> {
         Ok(Layer {
             op,
             maps,
-            id,
+            place,
             input,
             weight,
             bias,
@@ -186,7 +195,7 @@ impl<'a> Layer<'a> {
     /// A map of the weights, computed once where it is the same for every input.
     fn weight(&self, map: WeightMap) -> Result<Tensor> {
         match self.op.has_fixed_weights() {
-            true => self.maps.of(self.id, map, &self.weight),
+            true => self.maps.of(self.place, map, &self.weight),
             false => map.of(&self.weight),
         }
     }

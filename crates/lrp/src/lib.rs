@@ -1,7 +1,7 @@
 //! Layer-wise relevance propagation (Bach et al. 2015): rules as data, composites, one sweep over any graph.
 //!
 //! A [`Composite`] picks a [`Rule`] for every layer; [`Lrp`] runs them from the target's logit back to the input. Neither
-//! knows a model: a graph's nodes say themselves whether they are linear, route their inputs, or pass them through.
+//! knows a model: a graph's nodes say themselves by which branches relevance goes to what they read.
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
@@ -74,69 +74,84 @@
 //! For composite files to know it, put the function and its name into a file of `src/rules/`, such as `flat.rs`, and the file
 //! into the list of `src/rules/mod.rs`.
 //!
-//! # Adding a layer kind
+//! # Adding a layer
 //!
-//! A layer is a file that implements [`Op`](speechlens_nn::Op); its structure tells the sweep all it needs. Here one that is
-//! linear in its input, the difference of neighbouring values; every rule then works on it:
+//! A layer is a file that implements [`Op`](speechlens_nn::Op); its branches tell the sweep all it needs: to which input relevance
+//! goes, and by what map. Here layer normalization, of a rule of its own. With the deviation held as it was, it is linear:
 //!
 //! ```
 //! use candle_core::{D, Device, Shape, Tensor};
-//! use speechlens_lrp::{Composite, Lrp};
-//! use speechlens_nn::{Architecture, Kind, LinearOp, Mode, Op, Params, Result, Structure, ops::Linear};
+//! use speechlens_lrp::{Composite, Lrp, Options, Row, Rule};
+//! use speechlens_nn::{
+//!     Architecture, Branch, Kind, LinearOp, Map, Mode, Op, Params, Result, ops::{Linear, Registry},
+//! };
 //!
-//! /// `[N, T]` to `[N, T − 1]`: `w (x_{t+1} − x_t)`, with the weight 1.
-//! #[derive(Debug, serde::Serialize)]
-//! struct Difference;
+//! /// `(x − μ) / √(σ² + 1e-5)` of each row of `[N, C]` (Ba et al. 2016, Eq. 4).
+//! #[derive(Debug, serde::Serialize, serde::Deserialize)]
+//! struct LayerNorm;
 //!
-//! impl Op for Difference {
+//! impl Op for LayerNorm {
 //!     fn name(&self) -> &str {
-//!         "difference"
+//!         "layer-norm"
 //!     }
 //!
 //!     fn kind(&self) -> Kind {
-//!         Kind::Conv
+//!         Kind::Norm
 //!     }
 //!
 //!     fn forward(&self, params: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-//!         let (weight, _) = self.weights(params, inputs[0])?;
+//!         let (weight, _) = self.weights(params, inputs)?;
 //!         self.apply(inputs[0], &weight)
 //!     }
 //!
-//!     fn structure(&self) -> Structure<'_> {
-//!         Structure::Linear(self)
+//!     fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+//!         Branch::only(Map::Layer(self))
 //!     }
 //! }
 //!
-//! impl LinearOp for Difference {
-//!     /// What multiplies x_t and x_{t+1}.
-//!     fn weights(&self, _: &Params, input: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
-//!         let weight = Tensor::new(&[-1f32, 1.0], input.device())?;
-//!         Ok((weight.to_dtype(input.dtype())?, None))
+//! fn centred(x: &Tensor) -> Result<Tensor> {
+//!     Ok(x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?)
+//! }
+//!
+//! impl LinearOp for LayerNorm {
+//!     /// What the deviation divides by.
+//!     fn weights(&self, _: &Params, inputs: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)> {
+//!         let variance = centred(inputs[0])?.sqr()?.mean_keepdim(D::Minus1)?;
+//!         Ok(((variance + 1e-5)?.sqrt()?.recip()?, None))
+//!     }
+//!
+//!     fn has_fixed_weights(&self) -> bool {
+//!         false
 //!     }
 //!
 //!     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-//!         let steps = input.dim(1)? - 1;
-//!         let of = |place| input.narrow(1, place, steps)?.broadcast_mul(&weight.narrow(0, place, 1)?);
-//!         Ok((of(0)? + of(1)?)?)
+//!         Ok(centred(input)?.broadcast_mul(weight)?)
 //!     }
 //!
 //!     fn transpose(&self, output: &Tensor, weight: &Tensor, _: &Shape) -> Result<Tensor> {
-//!         let of = |place| output.broadcast_mul(&weight.narrow(0, place, 1)?);
-//!         Ok((of(0)?.pad_with_zeros(D::Minus1, 0, 1)? + of(1)?.pad_with_zeros(D::Minus1, 1, 0)?)?)
+//!         centred(&output.broadcast_mul(weight)?)
 //!     }
 //! }
 //!
 //! # fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 //! let mut net = Architecture::new([5]);
-//! let x = net.add("difference", Difference, [net.input()])?;
-//! net.add("head", Linear::new(4, 2), [x])?;
-//! let graph = net.random(1, &Device::Cpu)?;
+//! let x = net.add("norm", LayerNorm, [net.input()])?;
+//! net.add("head", Linear::new(5, 2).without_bias(), [x])?;
+//! // It stands in files as the others do, and is read by who has it in the registry.
+//! let registry = Registry::default().with::<LayerNorm>("layer-norm");
+//! let graph = Architecture::parse(&net.to_json(), &registry)?.random(1, &Device::Cpu)?;
+//!
+//! let rows = [Row::new(Rule::epsilon(1e-9)).of_kind(Kind::Norm), Row::new(Rule::zero())];
 //! let input = Tensor::new(&[[1f32, -2.0, 4.0, 0.5, 3.0]], &Device::Cpu)?;
-//! let explanation = Lrp::new(&graph, &Composite::preset("epsilon-plus")?)?.explain(&input, &[1])?;
-//! assert_eq!(explanation.relevance.dims(), [1, 5]);
+//! let explanation = Lrp::new(&graph, &Composite::new("mine", rows, Options::default()))?.explain(&input, &[1])?;
+//! // All of the logit, and what every value has in common does not count.
+//! let [logit, total] = [explanation.logits.get(0)?.get(1)?, explanation.relevance.sum_all()?];
+//! assert!((logit.to_scalar::<f32>()? - total.to_scalar::<f32>()?).abs() < 1e-4);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Its gradient, which follows the deviation too, is one method more (`Op::backward`); the rules need none.
 
 mod composite;
 mod conservation;

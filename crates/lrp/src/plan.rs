@@ -1,6 +1,6 @@
 //! Which rule each node of a graph gets, and what can be left out of it.
 
-use speechlens_nn::{Graph, Kind, NodeId, Structure};
+use speechlens_nn::{Branch, Graph, Kind, Map, Node, NodeId};
 
 use crate::rule::STABILIZER;
 use crate::{BatchNormalization, Bias, Composite, Error, Options, Result, Rule, Start};
@@ -14,6 +14,8 @@ pub(crate) struct Plan {
     /// For each node of the network as it was given, the one whose output stands for its own.
     places: Vec<Option<NodeId>>,
     names: Vec<String>,
+    /// By node, whether its output is the network's input, as it is or with its values moved.
+    moved_input: Vec<bool>,
 }
 
 /// What the sweep does at a node.
@@ -49,6 +51,7 @@ impl Plan {
         };
         let mut plan = Plan {
             steps: Vec::new(),
+            moved_input: moved_input(&own),
             options,
             places,
             names: graph.nodes().map(|(_, node)| node.name.clone()).collect(),
@@ -73,10 +76,15 @@ impl Plan {
         names.map(|(name, _)| name.as_str())
     }
 
+    /// Whether a node's output is the network's input, as it is or with its values moved.
+    pub fn is_input(&self, id: NodeId) -> bool {
+        self.moved_input[id.index()]
+    }
+
     /// The composite's rules, checked.
     fn assign(&self, composite: &Composite) -> Result<Vec<Step>> {
         let options = &self.options;
-        let input = self.graph.architecture().input();
+        let last = self.graph.architecture().nodes().len() - 1;
         let non_negative = non_negative_inputs(&self.graph);
         let step = |(index, rule): (usize, Option<&Rule>)| {
             let node = &self.graph.architecture().nodes()[index];
@@ -84,36 +92,40 @@ impl Plan {
                 node: node.name.clone(),
                 problem,
             };
+            let by = By::of(node);
             let mut epsilon = STABILIZER;
-            let is_linear = match node.op.structure() {
-                Structure::Linear(_) => true,
-                Structure::Sum => {
-                    if let Some(rule) = rule {
-                        epsilon = epsilon_of(rule).ok_or_else(|| {
-                            misfit(format!(
-                                "a sum of branches takes the rules epsilon and lrp-0, not {rule}"
-                            ))
-                        })?;
-                    }
-                    false
+            match (by, rule) {
+                (By::Sum, Some(rule)) => {
+                    epsilon = epsilon_of(rule).ok_or_else(|| {
+                        misfit(format!(
+                            "a sum of branches takes the rules epsilon and lrp-0, not {rule}"
+                        ))
+                    })?;
                 }
-                _ => match rule {
-                    Some(_) if node.op.kind() == Kind::Activation => {
-                        return Err(misfit(
-                            "an activation passes relevance on and takes no rule: remove its row"
-                                .into(),
-                        ));
-                    }
-                    _ => false,
-                },
-            };
-            if options.reference != 0.0 && node.inputs.contains(&input) && !is_linear {
+                (By::Winners | By::Place, Some(_)) => {
+                    let problem = match (by, node.op.kind()) {
+                        (By::Winners, _) => {
+                            "gives each output's relevance to the input that it was taken from,"
+                        }
+                        (_, Kind::Activation) => "is an activation: it passes relevance on",
+                        _ => "moves values, and relevance with them,",
+                    };
+                    return Err(misfit(format!(
+                        "{problem} and takes no rule: remove its row"
+                    )));
+                }
+                _ => {}
+            }
+            let reads_input = node.inputs.iter().any(|read| self.is_input(*read));
+            // What only moves values leaves the reference to its readers; behind the output there are none.
+            let takes_reference = by == By::Rule || (self.moved_input[index] && index != last);
+            if options.reference != 0.0 && reads_input && !takes_reference {
                 return Err(Error::Reference {
                     reference: options.reference,
                     node: node.name.clone(),
                 });
             }
-            if !is_linear {
+            if by != By::Rule {
                 return Ok(Step {
                     rule: rule.cloned(),
                     lean: None,
@@ -130,11 +142,16 @@ impl Plan {
                         .into(),
                 ));
             }
-            let Some(rule) = rule else {
-                return Err(Error::Uncovered {
-                    node: node.name.clone(),
-                    kind: node.op.kind(),
-                });
+            let of_products = Rule::zero();
+            let rule = match rule {
+                Some(rule) => rule,
+                None if node.op.kind() == Kind::Product => &of_products,
+                None => {
+                    return Err(Error::Uncovered {
+                        node: node.name.clone(),
+                        kind: node.op.kind(),
+                    });
+                }
             };
             if rule.needs_non_negative && !non_negative[index] {
                 return Err(misfit(format!(
@@ -143,7 +160,6 @@ impl Plan {
             }
             let mut lean = rule.clone();
             if rule.needs_bounds() {
-                let reads_input = node.inputs.contains(&input);
                 let Some(bounds) = options.bounds.filter(|_| reads_input) else {
                     return Err(misfit(match reads_input {
                         true => format!(
@@ -151,7 +167,8 @@ impl Plan {
                              [options]"
                         ),
                         false => format!(
-                            "the rule {rule} is for layers that read the input, whose bounds are known: add first = true to its row"
+                            "the rule {rule} is for layers that read the input, as it is or moved, whose bounds are known: add first = true to \
+                             its row"
                         ),
                     }));
                 };
@@ -204,19 +221,22 @@ impl Plan {
             (*at_zero, *positive) = (self.options.start == Start::Logit, false);
         }
         for (index, node) in nodes.iter().enumerate().rev() {
-            let keeps = match (node.op.structure(), node.op.kind()) {
-                (Structure::Linear(_), _) => {
-                    let rule = self.steps[index].lean.as_ref();
-                    rule.is_some_and(Rule::keeps_zero)
-                }
-                (Structure::Sum, _) => true,
-                (Structure::Routing(_) | Structure::Concat, _) => at_zero[index],
-                (Structure::PassThrough, Kind::Reshape | Kind::Dropout) => at_zero[index],
-                (Structure::PassThrough, _) => node.op.is_relu() && at_zero[index],
+            let rule = self.steps[index].lean.as_ref();
+            let keeps = |map: &Map| match map {
+                Map::Layer(_) => rule.is_some_and(Rule::keeps_zero),
+                Map::Term => true,
+                Map::Winner(_) | Map::Moved(_) => at_zero[index],
+                Map::Each => node.op.is_relu() && at_zero[index],
             };
-            for read in &node.inputs {
-                at_zero[read.index()] &= keeps;
-                positive[read.index()] &= keeps && node.op.is_relu();
+            let branches = node.op.branches(node.inputs.len());
+            let keeps: Vec<(usize, bool)> = branches
+                .iter()
+                .map(|branch| (branch.input, keeps(&branch.map)))
+                .collect();
+            for (place, keeps) in keeps {
+                let read = node.inputs[place].index();
+                at_zero[read] &= keeps;
+                positive[read] &= keeps && node.op.is_relu();
             }
         }
         positive
@@ -226,15 +246,18 @@ impl Plan {
     fn mark_read(&mut self) {
         for (id, node) in self.graph.nodes() {
             let rule = self.steps[id.index()].lean.as_ref();
-            let (inputs, output) = match node.op.structure() {
-                Structure::PassThrough | Structure::Concat => (false, false),
-                Structure::Routing(_) => (true, false),
-                Structure::Sum => (true, true),
-                Structure::Linear(_) => (true, rule.is_some_and(Rule::uses_output)),
-            };
-            self.steps[id.index()].is_read |= output;
-            for read in &node.inputs {
-                self.steps[read.index()].is_read |= inputs;
+            let of_output = rule.is_some_and(Rule::uses_output);
+            for branch in node.op.branches(node.inputs.len()) {
+                let (inputs, output) = match branch.map {
+                    Map::Moved(_) | Map::Each => (false, false),
+                    Map::Winner(_) => (true, false),
+                    Map::Term => (true, true),
+                    Map::Layer(_) => (true, of_output),
+                };
+                self.steps[id.index()].is_read |= output;
+                for read in &node.inputs {
+                    self.steps[read.index()].is_read |= inputs;
+                }
             }
         }
         // Its shape is that of the relevance where no node on the way to the output reads it.
@@ -252,20 +275,57 @@ fn epsilon_of(rule: &Rule) -> Option<f64> {
     }
 }
 
-/// For every node, whether what it reads is nowhere negative, whatever the network's input is.
+/// What decides how relevance goes through a node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum By {
+    /// A rule of the composite.
+    Rule,
+    /// The values of a sum's terms, under a rule's ε.
+    Sum,
+    /// Which input each output was taken from.
+    Winners,
+    /// Nothing: it passes as it is, or moves with the values.
+    Place,
+}
+
+impl By {
+    pub fn of(node: &Node) -> By {
+        let branches = node.op.branches(node.inputs.len());
+        let by = branches.iter().map(|branch| match branch.map {
+            Map::Layer(_) => By::Rule,
+            Map::Term => By::Sum,
+            Map::Winner(_) => By::Winners,
+            Map::Moved(_) | Map::Each => By::Place,
+        });
+        by.min().unwrap_or(By::Place)
+    }
+}
+
+/// For every node, whether what it reads is nowhere negative, whatever the network's input is: by what its ops claim.
 fn non_negative_inputs(graph: &Graph) -> Vec<bool> {
     let mut outputs: Vec<bool> = Vec::new();
     let mut inputs = Vec::new();
     for (_, node) in graph.nodes() {
         let of_inputs =
             !node.inputs.is_empty() && node.inputs.iter().all(|read| outputs[read.index()]);
-        // These move values, add them, average them or scale them by what is not negative.
-        let keeps = matches!(
-            node.op.kind(),
-            Kind::Pool | Kind::Reshape | Kind::Dropout | Kind::Sum | Kind::StatsPool
-        );
-        outputs.push(node.op.is_relu() || (of_inputs && keeps));
+        let claims = node.op.claims();
+        outputs.push(claims.non_negative || (of_inputs && claims.keeps_non_negative));
         inputs.push(of_inputs);
     }
     inputs
+}
+
+/// For every node, whether its output is the network's input, as it is or with its values moved.
+pub(crate) fn moved_input(graph: &Graph) -> Vec<bool> {
+    let mut moved: Vec<bool> = Vec::new();
+    for (id, node) in graph.nodes() {
+        let is_input = id == graph.architecture().input();
+        let branches = node.op.branches(node.inputs.len());
+        let moves = |branch: &Branch| {
+            matches!(branch.map, Map::Moved(_)) && moved[node.inputs[branch.input].index()]
+        };
+        let only_moves = !branches.is_empty() && branches.iter().all(moves);
+        moved.push(is_input || only_moves);
+    }
+    moved
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use speechlens_nn::kernels::pointwise::{product, quotient, sum};
-use speechlens_nn::{Graph, Node, NodeId, Structure, Trace, parts, reshaped};
+use speechlens_nn::kernels::pointwise::{product, quotient};
+use speechlens_nn::{Graph, Map, Node, NodeId, Trace, reshaped};
 
 use crate::conservation::{Balance, Ledger};
 use crate::layer::{Layer, WeightMaps};
-use crate::plan::Plan;
+use crate::plan::{By, Plan};
 use crate::{Composite, Error, Result, Start};
 
 /// Relevance of a batch's inputs.
@@ -99,11 +99,11 @@ impl Lrp {
 
     fn rule_text(&self, id: NodeId, node: &Node) -> Option<String> {
         let step = &self.plan.steps[id.index()];
-        match node.op.structure() {
-            Structure::Linear(_) => step.rule.as_ref().map(ToString::to_string),
-            Structure::Sum => Some(format!("in proportion (ε = {})", step.epsilon)),
-            Structure::Routing(_) => Some("winner takes all".into()),
-            Structure::PassThrough | Structure::Concat => None,
+        match By::of(node) {
+            By::Rule => step.rule.as_ref().map(ToString::to_string),
+            By::Sum => Some(format!("in proportion (ε = {})", step.epsilon)),
+            By::Winners => Some("winner takes all".into()),
+            By::Place => None,
         }
     }
 
@@ -209,78 +209,86 @@ impl Lrp {
         })
     }
 
-    /// Carries the output's relevance back to the input, and forgets what it has passed.
-    fn sweep(&self, mut trace: Trace, start: Tensor, record: &mut Record) -> Result<Tensor> {
+    /// Carries the output's relevance back to the input.
+    fn sweep(&self, trace: Trace, start: Tensor, record: &mut Record) -> Result<Tensor> {
         let graph = &self.plan.graph;
-        let input = graph.architecture().input();
-        let mut relevance: Vec<Option<Tensor>> = vec![None; self.plan.steps.len()];
-        if let Some(last) = relevance.last_mut() {
-            *last = Some(start);
-        }
-        for (id, node) in graph.nodes().rev().filter(|(id, _)| *id != input) {
-            // A node that nothing on the way to the output reads has no relevance to pass on.
-            let Some(output) = relevance[id.index()].take() else {
-                continue;
-            };
-            for name in record.wanted.get(&id).into_iter().flatten() {
-                record.layers.insert(name.clone(), output.clone());
-            }
-            let passed = match record.books {
-                0 => self.pass(&trace, id, node, &output, None)?,
-                _ => self.pass_recorded(&trace, id, node, &output, record)?,
-            };
-            trace.forget(id);
-            for (read, passed) in node.inputs.iter().zip(passed) {
-                let total = &mut relevance[read.index()];
-                *total = Some(match total.take() {
-                    Some(before) => sum(&before, &passed)?,
-                    None => passed,
-                });
-            }
-        }
-        match relevance[input.index()].take() {
+        let input = trace.output(graph.architecture().input())?.clone();
+        let arrived = graph.walk_back(
+            trace,
+            start,
+            |_| true,
+            |trace, id, node, output| {
+                for name in record.wanted.get(&id).into_iter().flatten() {
+                    record.layers.insert(name.clone(), output.clone());
+                }
+                match record.books {
+                    0 => self.pass(trace, id, node, output, None),
+                    _ => self.pass_recorded(trace, id, node, output, record),
+                }
+            },
+        )?;
+        match arrived {
             Some(relevance) => Ok(relevance),
-            None => Ok(trace.output(input)?.zeros_like()?),
+            None => Ok(input.zeros_like()?),
         }
     }
 
-    /// The relevance of what a node reads from that of its output.
+    /// The relevance of what a node reads from that of its output, each with the input's place.
     fn pass(
         &self,
         trace: &Trace,
         id: NodeId,
         node: &Node,
         output: &Tensor,
-        ledger: Option<&mut Ledger>,
-    ) -> Result<Vec<Tensor>> {
-        let read = |place: usize| -> Result<&Tensor> { Ok(trace.output(node.inputs[place])?) };
+        mut ledger: Option<&mut Ledger>,
+    ) -> Result<Vec<(usize, Tensor)>> {
         let step = &self.plan.steps[id.index()];
-        Ok(match node.op.structure() {
-            Structure::PassThrough => vec![reshaped(output, trace.shape(node.inputs[0]))?],
-            Structure::Routing(op) => vec![op.route(read(0)?, output)?],
-            Structure::Sum => {
-                let z = trace.output(id)?;
-                let quotient = quotient(output, z, step.epsilon, 1.0)?;
-                if let Some(ledger) = ledger {
-                    ledger.share(&quotient, z, None, step.epsilon)?;
+        // The terms of a sum have one quotient.
+        let mut of_sum: Option<Tensor> = None;
+        let mut passed = Vec::with_capacity(node.inputs.len());
+        for branch in node.op.branches(node.inputs.len()) {
+            let read = node.inputs[branch.input];
+            let own = match branch.share {
+                1.0 => output.clone(),
+                share => (output * share)?,
+            };
+            let relevance = match branch.map {
+                Map::Each => reshaped(&own, trace.shape(read))?,
+                Map::Moved(op) => {
+                    let shapes: Vec<_> =
+                        node.inputs.iter().map(|read| trace.shape(*read)).collect();
+                    op.back(&own, &shapes, branch.input)?
                 }
-                (0..node.inputs.len())
-                    .map(|branch| Ok(product(read(branch)?, &quotient)?))
-                    .collect::<Result<_>>()?
-            }
-            Structure::Concat => {
-                let shapes: Vec<_> = node.inputs.iter().map(|read| trace.shape(*read)).collect();
-                parts(output, &shapes)?
-            }
-            Structure::Linear(op) => {
-                let rule = step.lean.as_ref().ok_or_else(|| Error::Uncovered {
-                    node: node.name.clone(),
-                    kind: node.op.kind(),
-                })?;
-                let layer = Layer::new(op, &self.maps, &self.plan, trace, id, rule)?;
-                vec![layer.relevance(rule, output, ledger)?]
-            }
-        })
+                Map::Winner(op) => op.route(trace.output(read)?, &own)?,
+                Map::Term => {
+                    let quotient = match of_sum.take() {
+                        Some(quotient) => quotient,
+                        None => {
+                            let z = trace.output(id)?;
+                            let quotient = quotient(&own, z, step.epsilon, 1.0)?;
+                            if let Some(ledger) = ledger.as_deref_mut() {
+                                ledger.share(&quotient, z, None, step.epsilon)?;
+                            }
+                            quotient
+                        }
+                    };
+                    let relevance = product(trace.output(read)?, &quotient)?;
+                    of_sum = Some(quotient);
+                    relevance
+                }
+                Map::Layer(op) => {
+                    let rule = step.lean.as_ref().ok_or_else(|| Error::Uncovered {
+                        node: node.name.clone(),
+                        kind: node.op.kind(),
+                    })?;
+                    let place = (id, branch.input);
+                    let layer = Layer::new(op, &self.maps, &self.plan, trace, place, rule)?;
+                    layer.relevance(rule, &own, ledger.as_deref_mut())?
+                }
+            };
+            passed.push((branch.input, relevance));
+        }
+        Ok(passed)
     }
 
     /// [`Lrp::pass`], with what becomes of the relevance.
@@ -291,12 +299,12 @@ impl Lrp {
         node: &Node,
         output: &Tensor,
         record: &mut Record,
-    ) -> Result<Vec<Tensor>> {
+    ) -> Result<Vec<(usize, Tensor)>> {
         let mut ledger = Ledger::new(record.books);
         let passed = self.pass(trace, id, node, output, Some(&mut ledger))?;
         let arrived = ledger.totals(output)?;
         let mut total = vec![0.0; arrived.len()];
-        for passed in &passed {
+        for (_, passed) in &passed {
             let of_branch = ledger.totals(passed)?;
             total
                 .iter_mut()

@@ -5,11 +5,12 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use speechlens_lrp::{Composite, Lrp};
+use speechlens_lrp::{Composite, Lrp, STABILIZER};
 use speechlens_nn::ops::{
-    Add, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Relu,
+    Add, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Mul, Relu, Sigmoid,
+    Tanh,
 };
-use speechlens_nn::{Architecture, Graph, Op};
+use speechlens_nn::{Architecture, Branch, Graph, Kind, Map, Mode, NodeId, Op, Params};
 
 const A: [f64; 4] = [2.0, -1.0, 0.5, 3.0];
 const W: [[f64; 4]; 2] = [[1.0, 2.0, -4.0, 0.25], [-0.5, 1.0, 2.0, -1.0]];
@@ -197,6 +198,151 @@ fn z_box() {
             let expected: Vec<f64> = terms.iter().map(|t| t / denominator * logit(k)).collect();
             close(&explain(&dense(), &text, &input, k as u32), &expected);
         }
+    }
+}
+
+/// What `Lrp::new` says of a network and a composite that do not fit.
+fn refused(net: Architecture, text: &str) -> String {
+    let composite = Composite::parse(text, Path::new("test")).unwrap();
+    let graph = net.random(1, &Device::Cpu).unwrap();
+    Lrp::new(&graph, &composite).err().unwrap().to_string()
+}
+
+/// A layer that reads the input through what only moves values reads the input: it is the first, its bounds are known, and it is
+/// measured against the reference.
+#[test]
+fn what_only_moves_values_is_seen_through() {
+    let mut net = Architecture::new([1, 2, 2]);
+    let x = net.add("flatten", Flatten, [net.input()]).unwrap();
+    let x = net.add("dropout", Dropout { p: 0.5 }, [x]).unwrap();
+    net.add("dense", Linear::new(4, 2), [x]).unwrap();
+    let behind = net.with_weights(dense().weights()).unwrap();
+    for text in [
+        "[[rule]]\nfirst = true\nrule = \"z-box\"\n[options]\nbounds = [-1.5, 4.0]",
+        "[[rule]]\nrule = \"z-box\"\n[options]\nbounds = [-1.5, 4.0]\nreference = -1.0",
+        "[[rule]]\nrule = \"epsilon\"\nepsilon = 0.5\n[options]\nreference = -80.0",
+    ] {
+        close(
+            &explain(&behind, text, &tensor(&A, (1, 1, 2, 2)), 0),
+            &explain(&dense(), text, &tensor(&A, (1, 4)), 0),
+        );
+    }
+
+    // A ReLU changes what it reads, and behind the output nothing takes a reference.
+    let mut net = Architecture::new([4]);
+    let x = net.add("relu", Relu, [net.input()]).unwrap();
+    net.add("dense", Linear::new(4, 2), [x]).unwrap();
+    let in_box = "[[rule]]\nrule = \"z-box\"\n[options]\nbounds = [-1.5, 4.0]";
+    assert!(refused(net.clone(), in_box).contains("`dense`"));
+    let against = "[[rule]]\nrule = \"lrp-0\"\n[options]\nreference = -1.0";
+    assert!(refused(net, against).contains("`relu`"));
+    let mut net = Architecture::new([4]);
+    net.add("flatten", Flatten, [net.input()]).unwrap();
+    assert!(refused(net, against).contains("`flatten`"));
+}
+
+/// `x − 1`, and a pool to composites: that pools keep what is not negative says nothing of it.
+#[derive(Debug, serde::Serialize)]
+struct Lower;
+
+impl Op for Lower {
+    fn name(&self) -> &str {
+        "lower"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Pool
+    }
+
+    fn forward(
+        &self,
+        _: &Params,
+        inputs: &[&Tensor],
+        _: &mut Mode,
+    ) -> speechlens_nn::Result<Tensor> {
+        Ok((inputs[0] - 1.0)?)
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Each)
+    }
+}
+
+/// Whether a layer's input may be negative is what the ops before it prove, not what they are called.
+#[test]
+fn non_negativity_is_proved_and_not_guessed() {
+    type Add1<'a> = &'a dyn Fn(&mut Architecture, NodeId) -> NodeId;
+    let behind = |op: Add1| {
+        let mut net = Architecture::new([4]);
+        let x = net.add("relu", Relu, [net.input()]).unwrap();
+        let x = op(&mut net, x);
+        net.add("dense", Linear::new(4, 2), [x]).unwrap();
+        let graph = net.random(1, &Device::Cpu).unwrap();
+        let gamma = "[[rule]]\nrule = \"gamma\"\ngamma = 1.0";
+        Lrp::new(&graph, &Composite::parse(gamma, Path::new("test")).unwrap()).map(|_| ())
+    };
+    assert!(behind(&|net, x| net.add("sum", Add, [x, x]).unwrap()).is_ok());
+    assert!(behind(&|net, x| net.add("tanh", Tanh, [x]).unwrap()).is_ok());
+    assert!(behind(&|net, x| net.add("product", Mul, [x, x]).unwrap()).is_ok());
+    let error = behind(&|net, x| net.add("lower", Lower, [x]).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("`dense`"), "{error}");
+}
+
+/// Where relevance has but one way to go, a row that names the node is a mistake, whatever the way.
+#[test]
+fn what_takes_no_rule_refuses_one() {
+    let mut net = Architecture::new([1, 2, 2]);
+    let x = net
+        .add("pool", MaxPool2d::new(2, 2), [net.input()])
+        .unwrap();
+    let x = net.add("flatten", Flatten, [x]).unwrap();
+    let x = net.add("relu", Relu, [x]).unwrap();
+    net.add("dense", Linear::new(1, 2), [x]).unwrap();
+    for (kind, node) in [
+        ("pool", "pool"),
+        ("reshape", "flatten"),
+        ("activation", "relu"),
+    ] {
+        let text =
+            format!("[[rule]]\nkind = \"{kind}\"\nrule = \"lrp-0\"\n[[rule]]\nrule = \"lrp-0\"");
+        let error = refused(net.clone(), &text);
+        assert!(
+            error.contains(&format!("`{node}`")) && error.contains("takes no rule"),
+            "{error}"
+        );
+    }
+}
+
+/// A gate: `a σ(b)`. Each factor gets `z / (z + ε s(z)) · R / 2` for what it is, which is its value times the other; the gate's
+/// half passes through the sigmoid.
+#[test]
+fn a_product_is_shared_by_halves() {
+    let mut net = Architecture::new([4]);
+    let gate = net.add("gate", Sigmoid, [net.input()]).unwrap();
+    let x = net.add("product", Mul, [net.input(), gate]).unwrap();
+    net.add("dense", Linear::new(4, 2), [x]).unwrap();
+    let graph = net.with_weights(dense().weights()).unwrap();
+    let epsilon = 0.5;
+    for (text, epsilon) in [
+        ("[[rule]]\nrule = \"lrp-0\"".to_owned(), STABILIZER),
+        (
+            format!(
+                "[[rule]]\nkind = \"product\"\nrule = \"epsilon\"\nepsilon = {epsilon}\n[[rule]]\nrule = \"lrp-0\""
+            ),
+            epsilon,
+        ),
+    ] {
+        let z: Vec<f64> = A.iter().map(|a| a / (1.0 + (-a).exp())).collect();
+        let sign = |z: f64| if z >= 0.0 { 1.0 } else { -1.0 };
+        let output: f64 = B[0] + z.iter().zip(W[0]).map(|(z, w)| z * w).sum::<f64>();
+        let share = output / (output + STABILIZER * sign(output));
+        let expected: Vec<f64> = z
+            .iter()
+            .zip(W[0])
+            // Both halves end at the same input.
+            .map(|(z, w)| z * w * share * z / (z + epsilon * sign(*z)))
+            .collect();
+        close(&explain(&graph, &text, &tensor(&A, (1, 4)), 0), &expected);
     }
 }
 

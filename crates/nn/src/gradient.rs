@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-use crate::graph::{Graph, Node, Trace};
-use crate::kernels::pointwise;
+use crate::graph::{Graph, Node, NodeId, Trace};
 use crate::{Backward, Kind, Result};
 
 impl Graph {
@@ -46,51 +45,29 @@ impl Graph {
     /// them; that by the input is given back if it is wanted.
     fn sweep(
         &self,
-        mut trace: Trace,
+        trace: Trace,
         gradient: Tensor,
         wanted: &[bool],
         mut by_parameter: Option<&mut BTreeMap<String, Tensor>>,
     ) -> Result<Option<Tensor>> {
-        let input = self.architecture().input();
-        let mut gradients: Vec<Option<Tensor>> = vec![None; wanted.len()];
-        if let Some(last) = gradients.last_mut() {
-            *last = Some(gradient);
-        }
-        let mut saved = std::mem::take(&mut trace.saved);
-        for (id, node) in self.nodes().rev().filter(|(id, _)| *id != input) {
-            let (Some(gradient), true) = (gradients[id.index()].take(), wanted[id.index()]) else {
-                continue;
-            };
-            let inputs: Vec<&Tensor> = node
-                .inputs
-                .iter()
-                .map(|read| trace.output(*read))
-                .collect::<Result<_>>()?;
+        let is_wanted = |id: NodeId| wanted[id.index()];
+        self.walk_back(trace, gradient, is_wanted, |trace, id, node, gradient| {
             let found = node.op.backward(&Backward {
                 params: self.params(id),
-                inputs: &inputs,
+                inputs: &trace.inputs(node)?,
                 output: trace.output(id)?,
-                saved: &std::mem::take(&mut saved[id.index()]),
-                gradient: &gradient,
-                wants_inputs: node.inputs.iter().any(|read| wanted[read.index()]),
+                saved: &trace.saved[id.index()],
+                gradient,
+                wants_inputs: node.inputs.iter().any(|read| is_wanted(*read)),
                 wants_params: by_parameter.is_some(),
             })?;
-            trace.forget(id);
             if let Some(all) = by_parameter.as_deref_mut() {
                 for (name, gradient) in found.params {
                     all.insert(format!("{}.{name}", node.name), gradient);
                 }
             }
-            for (read, gradient) in node.inputs.iter().zip(found.inputs) {
-                let sum = &mut gradients[read.index()];
-                *sum = Some(match sum.take() {
-                    Some(before) => pointwise::sum(&before, &gradient)?,
-                    None => gradient,
-                });
-            }
-        }
-        let by_input = gradients[input.index()].take();
-        Ok(by_input.filter(|_| wanted[input.index()]))
+            Ok(found.inputs.into_iter().enumerate().collect())
+        })
     }
 
     /// For every node, whether it is one that is `sought` or reads one on the way to it.

@@ -7,7 +7,7 @@ use rand::RngExt;
 use serde::Serialize;
 
 use crate::random::{Stream, generator};
-use crate::{Error, Init, Kind, Mode, Op, Params, Result, Structure};
+use crate::{Branch, Error, Init, Kind, Mode, Op, Params, Result};
 
 /// A node's place in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,8 +62,8 @@ impl Op for Input {
         Ok(inputs[0].clone())
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::PassThrough
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Vec::new()
     }
 }
 
@@ -249,6 +249,15 @@ impl Trace {
         })
     }
 
+    /// What the nodes gave that `node` reads.
+    ///
+    /// # Errors
+    /// If one was not kept, or has been forgotten.
+    pub fn inputs(&self, node: &Node) -> Result<Vec<&Tensor>> {
+        let all = node.inputs.iter().map(|read| self.output(*read));
+        all.collect()
+    }
+
     /// The shape of what `node` gave, kept or not.
     pub fn shape(&self, node: NodeId) -> &Shape {
         &self.shapes[node.0]
@@ -262,6 +271,7 @@ impl Trace {
     /// Gives back the memory of what `node` gave.
     pub fn forget(&mut self, node: NodeId) {
         self.outputs[node.0] = None;
+        self.saved[node.0] = Vec::new();
     }
 }
 
@@ -495,11 +505,7 @@ impl Graph {
             }
             return node.op.forward(&self.params[0], &[input], mode);
         }
-        let inputs = node
-            .inputs
-            .iter()
-            .map(|read| trace.output(*read))
-            .collect::<Result<Vec<_>>>()?;
+        let inputs = trace.inputs(node)?;
         let before = mode.updates().len();
         let output =
             node.op

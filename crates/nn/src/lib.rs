@@ -48,6 +48,7 @@ pub mod schedule;
 pub mod tensor_file;
 mod text;
 pub mod train;
+mod walk;
 
 pub use device::{allow_tf32, device, device_name};
 pub use error::{Error, Result};
@@ -55,8 +56,8 @@ pub use fuse::Joined;
 pub use graph::{Architecture, Graph, Node, NodeId, Trace};
 pub use kernels::Pair;
 pub use op::{
-    Attributes, Backward, Described, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params,
-    RoutingOp, Structure, Training, parts, reshaped,
+    Attributes, Backward, Branch, Claims, Described, Gradients, InOrder, Init, Kind, LinearOp, Map,
+    Mode, MovingOp, Op, ParamSpec, Params, RoutingOp, Training, reshaped,
 };
 pub use read_ahead::each_batch;
 pub use train::Trainer;

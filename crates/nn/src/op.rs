@@ -39,10 +39,14 @@ pub enum Kind {
     Sum,
     /// Statistics over time.
     StatsPool,
+    /// The product of values that the network computed.
+    Product,
+    /// Normalization by an input's own statistics.
+    Norm,
 }
 
 impl Kind {
-    const NAMES: [(Kind, &'static str); 11] = [
+    const NAMES: [(Kind, &'static str); 13] = [
         (Kind::Input, "input"),
         (Kind::Linear, "linear"),
         (Kind::Conv, "conv"),
@@ -54,6 +58,8 @@ impl Kind {
         (Kind::BatchNorm2d, "batchnorm2d"),
         (Kind::Sum, "sum"),
         (Kind::StatsPool, "statspool"),
+        (Kind::Product, "product"),
+        (Kind::Norm, "norm"),
     ];
 }
 
@@ -203,25 +209,35 @@ pub trait Op: Described + Debug + Send + Sync {
     /// The output from the inputs, `[N, …]` each.
     fn forward(&self, params: &Params, inputs: &[&Tensor], mode: &mut Mode) -> Result<Tensor>;
 
-    /// What it is to a sweep that walks the graph backwards.
-    fn structure(&self) -> Structure<'_>;
+    /// How relevance goes to what it reads, of so many inputs: by one branch to each that takes any.
+    fn branches(&self, inputs: usize) -> Vec<Branch<'_>>;
 
-    /// The gradients by what it reads and by its trained parameters. The structure tells them of an op without parameters;
-    /// an op that has some, or an elementwise one, says its own.
+    /// What can be proved of what it gives.
+    fn claims(&self) -> Claims {
+        Claims::default()
+    }
+
+    /// The gradients by what it reads and by its trained parameters. The branches tell them of an op without parameters whose maps
+    /// are its derivative too; an op that has some, or an elementwise one, says its own.
     fn backward(&self, pass: &Backward) -> Result<Gradients> {
-        let inputs = match self.structure() {
-            Structure::Linear(op) => {
-                let (weight, _) = op.weights(pass.params, pass.inputs[0])?;
-                vec![op.transpose(pass.gradient, &weight, pass.inputs[0].shape())?]
-            }
-            Structure::Routing(op) => vec![op.route(pass.inputs[0], pass.gradient)?],
-            Structure::PassThrough => vec![reshaped(pass.gradient, pass.inputs[0].shape())?],
-            Structure::Sum => vec![pass.gradient.clone(); pass.inputs.len()],
-            Structure::Concat => {
-                let shapes: Vec<_> = pass.inputs.iter().map(|input| input.shape()).collect();
-                parts(pass.gradient, &shapes)?
-            }
-        };
+        let shapes: Vec<&Shape> = pass.inputs.iter().map(|input| input.shape()).collect();
+        let mut inputs: Vec<Tensor> = Vec::with_capacity(shapes.len());
+        for branch in self.branches(shapes.len()) {
+            let place = branch.input;
+            inputs.push(match branch.map {
+                Map::Layer(op) => {
+                    let (weight, _) = op.weights(pass.params, pass.inputs)?;
+                    op.transpose(pass.gradient, &weight, shapes[place])?
+                }
+                Map::Term => pass.gradient.clone(),
+                Map::Winner(op) => op.route(pass.inputs[place], pass.gradient)?,
+                Map::Moved(op) => op.back(pass.gradient, &shapes, place)?,
+                Map::Each => {
+                    let problem = format!("`{}` says no gradient of its own", self.name());
+                    return Err(candle_core::Error::Msg(problem).into());
+                }
+            });
+        }
         Ok(Gradients {
             inputs,
             params: Vec::new(),
@@ -283,35 +299,77 @@ pub fn reshaped(tensor: &Tensor, shape: &Shape) -> Result<Tensor> {
     }
 }
 
-/// What belongs to each of some tensors of these shapes of one that holds them behind each other along the second axis.
-pub fn parts(whole: &Tensor, shapes: &[&Shape]) -> Result<Vec<Tensor>> {
-    let mut start = 0;
-    let part = |shape: &&Shape| {
-        let (from, length) = (start, shape.dim(1)?);
-        start += length;
-        Ok(whole.narrow(1, from, length)?.contiguous()?)
+/// How relevance goes through an op to one of its inputs.
+pub struct Branch<'a> {
+    /// Which of the inputs.
+    pub input: usize,
+    /// Its share of the node's relevance.
+    pub share: f64,
+    /// What the output is of that input, with all else held as it was.
+    pub map: Map<'a>,
+}
+
+/// What an op's output is of one of its inputs.
+pub enum Map<'a> {
+    /// `z = L(a; w) + b`, linear in `a` and in `w`: relevance goes by the composite's rule.
+    Layer(&'a dyn LinearOp),
+    /// A term of a sum: in proportion to its value in the output, under ε.
+    Term,
+    /// Every output is one of the inputs, and the values decide which: the winner takes all.
+    Winner(&'a dyn RoutingOp),
+    /// Values at other places: relevance goes back to where they came from.
+    Moved(&'a dyn MovingOp),
+    /// An elementwise function: relevance passes as it is.
+    Each,
+}
+
+impl<'a> Branch<'a> {
+    /// The only one of an op with one input.
+    pub fn only(map: Map<'a>) -> Vec<Self> {
+        vec![Branch {
+            input: 0,
+            share: 1.0,
+            map,
+        }]
+    }
+
+    /// One to each of so many inputs, all of whose relevance is told by the same map.
+    pub fn each(inputs: usize, map: impl Fn() -> Map<'a>) -> Vec<Self> {
+        let branch = |input| Branch {
+            input,
+            share: 1.0,
+            map: map(),
+        };
+        (0..inputs).map(branch).collect()
+    }
+}
+
+/// What can be proved of an op's output in inference, whatever its parameters are. Nothing, unless the op says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// It is nowhere negative.
+    pub non_negative: bool,
+    /// It is nowhere negative if nothing it reads is.
+    pub keeps_non_negative: bool,
+}
+
+impl Claims {
+    /// Of an op that makes nothing negative of what is not.
+    pub const KEEPS_NON_NEGATIVE: Claims = Claims {
+        non_negative: false,
+        keeps_non_negative: true,
     };
-    shapes.iter().map(part).collect()
+    /// Of an op that gives nothing negative.
+    pub const NON_NEGATIVE: Claims = Claims {
+        non_negative: true,
+        keeps_non_negative: true,
+    };
 }
 
-/// What an op is to a sweep that walks the graph backwards.
-pub enum Structure<'a> {
-    /// `z = L(a; w) + b`, linear in `a` and in `w`.
-    Linear(&'a dyn LinearOp),
-    /// Every output is one of the inputs.
-    Routing(&'a dyn RoutingOp),
-    /// As many outputs as inputs, in the same order: an elementwise function, or a change of shape.
-    PassThrough,
-    /// The sum of its inputs.
-    Sum,
-    /// Its inputs behind each other, along the second axis.
-    Concat,
-}
-
-/// A layer that is linear in its input for given weights.
+/// A layer that is linear in one of its inputs for given weights.
 pub trait LinearOp {
-    /// The weights for this input and, if there is one, the bias, shaped to be added to the output.
-    fn weights(&self, params: &Params, input: &Tensor) -> Result<(Tensor, Option<Tensor>)>;
+    /// The weights for these inputs of the op and, if there is one, the bias, shaped to be added to the output.
+    fn weights(&self, params: &Params, inputs: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)>;
 
     /// `L(a; w)`, without bias.
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor>;
@@ -334,4 +392,19 @@ pub trait LinearOp {
 pub trait RoutingOp {
     /// Moves the value at every output to the input that it was taken from, and sums what meets there.
     fn route(&self, input: &Tensor, output: &Tensor) -> Result<Tensor>;
+}
+
+/// An op that only moves values: all that it reads is given once, as it was.
+pub trait MovingOp {
+    /// Moves what stands at the output back to the input at this place, of inputs of these shapes.
+    fn back(&self, output: &Tensor, inputs: &[&Shape], place: usize) -> Result<Tensor>;
+}
+
+/// Values in the same order, in another shape or the same.
+pub struct InOrder;
+
+impl MovingOp for InOrder {
+    fn back(&self, output: &Tensor, inputs: &[&Shape], place: usize) -> Result<Tensor> {
+        reshaped(output, inputs[place])
+    }
 }

@@ -97,7 +97,7 @@ proptest! {
     fn the_deviation_is_linear_for_its_input(frames in 2usize..20, seed: u64) {
         let input = by_lot(&[3, 2, 2, frames], &mut ChaCha8Rng::seed_from_u64(seed));
         let forward = TimeDeviation.forward(&Params::new(), &[&input], &mut Mode::Infer).unwrap();
-        let (weight, bias) = TimeDeviation.weights(&Params::new(), &input).unwrap();
+        let (weight, bias) = TimeDeviation.weights(&Params::new(), &[&input]).unwrap();
         prop_assert!(bias.is_none());
         // σ² is the sum times σ, and the floor.
         let sum = TimeDeviation.apply(&input, &weight).unwrap();

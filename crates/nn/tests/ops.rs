@@ -10,7 +10,7 @@ use speechlens_nn::ops::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, BatchNorm, Conv1d, Conv2d, Linear,
     MaxPool1d, MaxPool2d, Relu, TimeDeviation, TimeMean,
 };
-use speechlens_nn::{Architecture, Mode, Op, Params, Structure};
+use speechlens_nn::{Architecture, Map, Mode, Op, Params};
 
 fn by_lot(shape: impl Into<Shape>, rng: &mut ChaCha8Rng) -> Tensor {
     let shape = shape.into();
@@ -50,12 +50,12 @@ fn transpose_is_the_adjoint(
     weight: Option<&Tensor>,
     rng: &mut ChaCha8Rng,
 ) {
-    let Structure::Linear(linear) = op.structure() else {
+    let Map::Layer(linear) = op.branches(1).remove(0).map else {
         panic!("{op:?} is linear");
     };
     let weight = match weight {
         Some(weight) => weight.clone(),
-        None => linear.weights(&Params::new(), input).unwrap().0,
+        None => linear.weights(&Params::new(), &[input]).unwrap().0,
     };
     let output = linear.apply(input, &weight).unwrap();
     let s = by_lot(output.shape(), rng);
@@ -252,7 +252,7 @@ proptest! {
         close(&forward(&max, &turned), &forward(&max, &input), 1e-15);
         let output = forward(&max, &input);
         let s = by_lot(output.shape(), &mut rng);
-        let Structure::Routing(routing) = max.structure() else { panic!("max pooling routes") };
+        let Map::Winner(routing) = max.branches(1).remove(0).map else { panic!("max pooling routes") };
         let (one, other) = (inner(&output, &s), inner(&input, &routing.route(&input, &s).unwrap()));
         prop_assert!((one - other).abs() < 1e-11 * (1.0 + one.abs()), "{} and {}", one, other);
         close(&routing.route(&turned, &s).unwrap(), &routing.route(&input, &s).unwrap(), 1e-15);
@@ -277,7 +277,7 @@ proptest! {
         let expected = over_windows(&image, &[(0, 1)], &across, largest).squeeze(2).unwrap();
         close(&forward(&max, &sound), &expected, 1e-15);
         let s = by_lot(expected.shape(), &mut rng);
-        let Structure::Routing(routing) = max.structure() else { panic!("max pooling routes") };
+        let Map::Winner(routing) = max.branches(1).remove(0).map else { panic!("max pooling routes") };
         let ties = (&image * 1.5).unwrap().round().unwrap();
         let back = routing.route(&ties.squeeze(2).unwrap(), &s).unwrap();
         let expected = routed(&ties, &s.unsqueeze(2).unwrap(), &[(0, 1)], &across);

@@ -8,10 +8,10 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use speechlens_nn::ops::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, Add, AvgPool1d, AvgPool2d, BatchNorm, Concat, Conv1d,
-    Conv2d, Dropout, Flatten, LeakyRelu, Linear, MaxPool1d, MaxPool2d, PRelu, Registry, Relu,
+    Conv2d, Dropout, Flatten, LeakyRelu, Linear, MaxPool1d, MaxPool2d, Mul, PRelu, Registry, Relu,
     Sigmoid, Tanh, TimeDeviation, TimeMean,
 };
-use speechlens_nn::{Architecture, Kind, Mode, NodeId, Op, Params, Result, Structure};
+use speechlens_nn::{Architecture, Branch, Kind, Map, Mode, NodeId, Op, Params, Result};
 
 /// One of every op, with attributes that are not those of the start.
 fn every_op() -> Architecture {
@@ -33,6 +33,7 @@ fn every_op() -> Architecture {
     let x = node!(PRelu { parameters: 8 }, x);
     let y = node!(LeakyRelu { slope: 1.0 / 3.0 }, x);
     let x = node!(Add, x, y, x);
+    let x = node!(Mul, x, y);
     let x = node!(MaxPool2d::new(3, 2).padding((1, 0)), x);
     let x = node!(AvgPool2d::new((2, 1), 1), x);
     let x = node!(AdaptiveAvgPool2d { size: (3, 12) }, x);
@@ -140,8 +141,8 @@ fn ops_are_added_from_outside() {
         fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
             Ok((inputs[0] * self.by)?)
         }
-        fn structure(&self) -> Structure<'_> {
-            Structure::PassThrough
+        fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+            Branch::only(Map::Each)
         }
     }
     let mut net = Architecture::new([2]);

@@ -3,7 +3,7 @@
 use crate::support::Folder;
 
 /// 40 bands of half a second.
-const FBANK: &str = "rate = 8000\nlength = { frames = 48 }\nsilence = 0.0\n[[stage]]\nop = \"fbank\"\nbands = 40\n\
+const FBANK: &str = "rate = 16000\nlength = { frames = 48 }\nsilence = 0.0\n[[stage]]\nop = \"fbank\"\nbands = 40\n\
                      [[stage]]\nop = \"normalize\"\nover = \"window\"\n";
 
 /// Twelve recordings in two classes, high and low, of six speakers.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::rectified::{Rectified, Rectify};
 use crate::kernels::pointwise::{self, zip};
 use crate::kernels::relu;
-use crate::{Kind, Mode, Op, Params, Result, Structure};
+use crate::{Branch, Claims, Kind, Map, Mode, Op, Params, Result};
 
 /// The sum of branches of one shape.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,8 +30,12 @@ impl Op for Add {
         sum(inputs, false)
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::Sum
+    fn claims(&self) -> Claims {
+        Claims::KEEPS_NON_NEGATIVE
+    }
+
+    fn branches(&self, inputs: usize) -> Vec<Branch<'_>> {
+        Branch::each(inputs, || Map::Term)
     }
 
     fn with_relu(&self) -> Option<Arc<dyn Op>> {

@@ -2,7 +2,7 @@ use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::conv2d::none;
-use crate::{Kind, LinearOp, Mode, Op, Pair, Params, Result, Structure};
+use crate::{Branch, Claims, Kind, LinearOp, Map, Mode, Op, Pair, Params, Result};
 
 /// Average pooling: `[N, C, H, W]` to `[N, C, H', W']`, windows that may overlap.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -211,7 +211,8 @@ fn averages<P: Windows>(pool: &P, x: &Tensor, input: &[usize], back: bool) -> Re
 /// The averages are the layer; its `weight` is a single factor of 1, which stands for all of the (non-negative) weights 1/n
 /// where a rule maps them.
 impl<P: Windows> LinearOp for P {
-    fn weights(&self, _: &Params, like: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+    fn weights(&self, _: &Params, inputs: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)> {
+        let like = inputs[0];
         Ok((Tensor::ones(1, like.dtype(), like.device())?, None))
     }
 
@@ -237,7 +238,11 @@ impl<P: Windows + Serialize + std::fmt::Debug + Send + Sync> Op for P {
         super::linear::affine(self, params, inputs[0])
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::Linear(self)
+    fn claims(&self) -> Claims {
+        Claims::KEEPS_NON_NEGATIVE
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Layer(self))
     }
 }

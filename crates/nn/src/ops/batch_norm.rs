@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::rectified::{Rectified, Rectify};
 use crate::kernels::batch_norm;
 use crate::{
-    Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure,
+    Backward, Branch, Gradients, Init, Kind, LinearOp, Map, Mode, Op, ParamSpec, Params, Result,
 };
 
 /// Added to the variance (PyTorch's default).
@@ -85,14 +85,14 @@ impl Op for BatchNorm {
         self.forward_then(params, inputs, mode, false)
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::Linear(self)
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Layer(self))
     }
 
     fn backward(&self, pass: &Backward) -> Result<Gradients> {
         let [statistics] = pass.saved else {
             // In inference the statistics are given: a scale of each channel, whose parameters nobody trains.
-            let (weight, _) = self.weights(pass.params, pass.inputs[0])?;
+            let (weight, _) = self.weights(pass.params, pass.inputs)?;
             return Ok(Gradients {
                 inputs: vec![self.apply(pass.gradient, &weight)?],
                 params: Vec::new(),
@@ -157,9 +157,9 @@ impl Rectify for BatchNorm {
 
 impl LinearOp for BatchNorm {
     /// `s = γ / √(σ² + ε)` and `β − s μ`, shaped `[C, 1, …]` for the input's rank.
-    fn weights(&self, params: &Params, input: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+    fn weights(&self, params: &Params, inputs: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)> {
         let (scale, shift) = self.of_statistics(params)?;
-        let mut shape = vec![1; input.rank() - 1];
+        let mut shape = vec![1; inputs[0].rank() - 1];
         shape[0] = self.channels;
         Ok((scale.reshape(shape.clone())?, Some(shift.reshape(shape)?)))
     }

@@ -7,7 +7,9 @@ use super::Conv2d;
 use super::conv2d::one;
 use super::linear::{scaled, yes};
 use super::rectified::{Rectified, Rectify};
-use crate::{Backward, Gradients, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure};
+use crate::{
+    Backward, Branch, Gradients, Kind, LinearOp, Map, Mode, Op, ParamSpec, Params, Result,
+};
 
 /// Convolution over time: `[N, C, T]` to `[N, outputs, T']`, weight `[outputs, C/groups, k]`, with a bias or without. It is a
 /// [`Conv2d`] on images of height 1.
@@ -123,8 +125,8 @@ impl Op for Conv1d {
         self.forward_then(params, inputs, mode, false)
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::Linear(self)
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Layer(self))
     }
 
     fn backward(&self, pass: &Backward) -> Result<Gradients> {
@@ -180,7 +182,7 @@ impl Rectify for Conv1d {
 }
 
 impl LinearOp for Conv1d {
-    fn weights(&self, params: &Params, _: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+    fn weights(&self, params: &Params, _: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)> {
         let bias = params.get("bias").map(|bias| bias.unsqueeze(1));
         Ok((params["weight"].clone(), bias.transpose()?))
     }

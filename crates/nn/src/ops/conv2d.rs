@@ -8,7 +8,8 @@ use super::rectified::{Rectified, Rectify};
 use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::sums::sum_by_channel;
 use crate::{
-    Backward, Gradients, Init, Kind, LinearOp, Mode, Op, Pair, ParamSpec, Params, Result, Structure,
+    Backward, Branch, Gradients, Init, Kind, LinearOp, Map, Mode, Op, Pair, ParamSpec, Params,
+    Result,
 };
 
 /// 2-D convolution: `[N, C, H, W]` to `[N, outputs, H', W']`, weight `[outputs, C/groups, kh, kw]`, with a bias or without. Sizes are
@@ -145,8 +146,8 @@ impl Op for Conv2d {
         self.forward_then(params, inputs, mode, false)
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::Linear(self)
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Layer(self))
     }
 
     fn backward(&self, pass: &Backward) -> Result<Gradients> {
@@ -202,7 +203,7 @@ impl Rectify for Conv2d {
 }
 
 impl LinearOp for Conv2d {
-    fn weights(&self, params: &Params, _: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+    fn weights(&self, params: &Params, _: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)> {
         let bias = params
             .get("bias")
             .map(|bias| bias.reshape((self.outputs, 1, 1)));

@@ -2,7 +2,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::dropout;
-use crate::{Backward, Gradients, Kind, Mode, Op, Params, Result, Structure};
+use crate::{Backward, Branch, Claims, Gradients, InOrder, Kind, Map, Mode, Op, Params, Result};
 
 /// In training, sets each value to 0 with probability `p` and scales the others by `1/(1 − p)`; else passes its input on.
 /// A seed gives the same mask on every device.
@@ -31,8 +31,12 @@ impl Op for Dropout {
         Ok((input * mask)?)
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::PassThrough
+    fn claims(&self) -> Claims {
+        Claims::KEEPS_NON_NEGATIVE
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Moved(&InOrder))
     }
 
     fn backward(&self, pass: &Backward) -> Result<Gradients> {

@@ -1,7 +1,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::{Kind, Mode, Op, Params, Result, Structure};
+use crate::{Branch, Claims, InOrder, Kind, Map, Mode, Op, Params, Result};
 
 /// `[N, …]` to `[N, elements]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,7 +20,11 @@ impl Op for Flatten {
         Ok(inputs[0].flatten_from(1)?)
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::PassThrough
+    fn claims(&self) -> Claims {
+        Claims::KEEPS_NON_NEGATIVE
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Moved(&InOrder))
     }
 }

@@ -2,7 +2,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::elementwise::{by_sign, map, map_pairs};
-use crate::{Backward, Gradients, Kind, Mode, Op, Params, Result, Structure};
+use crate::{Backward, Branch, Claims, Gradients, Kind, Map, Mode, Op, Params, Result};
 
 /// `x` above 0 and `slope · x` elsewhere, of any shape. The gradient at 0 is the slope, as PyTorch has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,8 +24,12 @@ impl Op for LeakyRelu {
         map(inputs[0], |x| by_sign(x, x, &(x * self.slope)?))
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::PassThrough
+    fn claims(&self) -> Claims {
+        Claims::KEEPS_NON_NEGATIVE
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Each)
     }
 
     fn backward(&self, pass: &Backward) -> Result<Gradients> {

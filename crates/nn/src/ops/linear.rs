@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernels::linear;
 use crate::{
-    Backward, Gradients, Init, Kind, LinearOp, Mode, Op, ParamSpec, Params, Result, Structure,
+    Backward, Branch, Gradients, Init, Kind, LinearOp, Map, Mode, Op, ParamSpec, Params, Result,
 };
 
 /// Dense layer: `[N, inputs]` to `[N, outputs]`, weight `[outputs, inputs]`, with a bias or without.
@@ -41,7 +41,7 @@ pub(super) fn yes() -> bool {
 
 /// `L(a; w) + b`.
 pub(super) fn affine(op: &impl LinearOp, params: &Params, input: &Tensor) -> Result<Tensor> {
-    let (weight, bias) = op.weights(params, input)?;
+    let (weight, bias) = op.weights(params, &[input])?;
     let output = op.apply(input, &weight)?;
     Ok(match bias {
         Some(bias) => output.broadcast_add(&bias)?,
@@ -95,8 +95,8 @@ impl Op for Linear {
         affine(self, params, inputs[0])
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::Linear(self)
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Layer(self))
     }
 
     fn backward(&self, pass: &Backward) -> Result<Gradients> {
@@ -133,7 +133,7 @@ impl Op for Linear {
 }
 
 impl LinearOp for Linear {
-    fn weights(&self, params: &Params, _: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+    fn weights(&self, params: &Params, _: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)> {
         Ok((params["weight"].clone(), params.get("bias").cloned()))
     }
 

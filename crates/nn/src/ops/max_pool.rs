@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::conv1d::with_height;
 use super::conv2d::none;
 use crate::kernels::max_pool2d::{self, Window};
-use crate::{Kind, Mode, Op, Pair, Params, Result, RoutingOp, Structure};
+use crate::{Branch, Claims, Kind, Map, Mode, Op, Pair, Params, Result, RoutingOp};
 
 /// Max pooling over windows that may overlap: `[N, C, H, W]` to `[N, C, H', W']`. On a tie the first in scan order wins.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -87,8 +87,12 @@ impl Op for MaxPool2d {
         max_pool2d::forward(inputs[0], self.window())
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::Routing(self)
+    fn claims(&self) -> Claims {
+        Claims::KEEPS_NON_NEGATIVE
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Winner(self))
     }
 }
 
@@ -111,8 +115,12 @@ impl Op for MaxPool1d {
         Ok(max_pool2d::forward(&with_height(inputs[0])?, self.window())?.squeeze(2)?)
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::Routing(self)
+    fn claims(&self) -> Claims {
+        Claims::KEEPS_NON_NEGATIVE
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Winner(self))
     }
 }
 

@@ -12,7 +12,7 @@
 //! | [`Sigmoid`], [`Tanh`] | `nn.Sigmoid`, `nn.Tanh` | any |
 //! | [`Dropout`] | `nn.Dropout` | any |
 //! | [`Flatten`] | `nn.Flatten` | `[N, …]` |
-//! | [`Add`], [`Concat`] | `+`, `torch.cat(…, 1)` | several of one shape; several `[N, C, …]` |
+//! | [`Add`], [`Mul`], [`Concat`] | `+`, `*`, `torch.cat(…, 1)` | several of one shape; two of one shape; several `[N, C, …]` |
 //! | [`TimeMean`], [`TimeDeviation`] | `x.mean(-1)`, the root of `x.var(-1, correction=0) + 1e-10` | `[N, C, H, T]`, `[N, C, T]` |
 
 mod add;
@@ -26,6 +26,7 @@ mod flatten;
 mod leaky_relu;
 mod linear;
 mod max_pool;
+mod mul;
 mod prelu;
 mod rectified;
 mod relu;
@@ -51,6 +52,7 @@ pub use flatten::Flatten;
 pub use leaky_relu::LeakyRelu;
 pub use linear::Linear;
 pub use max_pool::{MaxPool1d, MaxPool2d};
+pub use mul::Mul;
 pub use prelu::PRelu;
 pub use relu::Relu;
 pub use sigmoid::Sigmoid;
@@ -96,6 +98,7 @@ const OPS: &[(&str, Make)] = &[
     ("linear", of::<Linear>),
     ("max-pool1d", of::<MaxPool1d>),
     ("max-pool2d", of::<MaxPool2d>),
+    ("mul", of::<Mul>),
     ("prelu", of::<PRelu>),
     ("relu", of::<Relu>),
     ("sigmoid", of::<Sigmoid>),

@@ -3,7 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernels::elementwise::by_sign;
 use crate::kernels::sums::sum_by_channel;
-use crate::{Backward, Gradients, Init, Kind, Mode, Op, ParamSpec, Params, Result, Structure};
+use crate::{
+    Backward, Branch, Claims, Gradients, Init, Kind, Map, Mode, Op, ParamSpec, Params, Result,
+};
 
 /// `x` above 0 and `w · x` elsewhere, with a trained `w` for all channels of `[N, C, …]` or one for each (He et al. 2015).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,8 +44,12 @@ impl Op for PRelu {
         by_sign(x, x, &x.broadcast_mul(&slopes(params, x)?)?)
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::PassThrough
+    fn claims(&self) -> Claims {
+        Claims::KEEPS_NON_NEGATIVE
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Each)
     }
 
     fn backward(&self, pass: &Backward) -> Result<Gradients> {

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use serde::Serialize;
 
 use crate::kernels::relu;
-use crate::{Backward, Gradients, Kind, Mode, Op, ParamSpec, Params, Result, Structure};
+use crate::{Backward, Branch, Claims, Gradients, Kind, Mode, Op, ParamSpec, Params, Result};
 
 /// An op that can set negative values to 0 while it writes them.
 pub(super) trait Rectify: Op {
@@ -46,8 +46,12 @@ impl<O: Rectify + Serialize> Op for Rectified<O> {
         self.0.forward_then(params, inputs, mode, true)
     }
 
-    fn structure(&self) -> Structure<'_> {
-        self.0.structure()
+    fn claims(&self) -> Claims {
+        Claims::NON_NEGATIVE
+    }
+
+    fn branches(&self, inputs: usize) -> Vec<Branch<'_>> {
+        self.0.branches(inputs)
     }
 
     fn backward(&self, pass: &Backward) -> Result<Gradients> {

@@ -2,7 +2,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::relu;
-use crate::{Backward, Gradients, Kind, Mode, Op, Params, Result, Structure};
+use crate::{Backward, Branch, Claims, Gradients, Kind, Map, Mode, Op, Params, Result};
 
 /// `max(x, 0)`, of any shape. The gradient at 0 is 0, as PyTorch has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,8 +21,12 @@ impl Op for Relu {
         relu::forward(inputs[0])
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::PassThrough
+    fn claims(&self) -> Claims {
+        Claims::NON_NEGATIVE
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Each)
     }
 
     fn backward(&self, pass: &Backward) -> Result<Gradients> {

@@ -2,7 +2,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::elementwise::{map, map_pairs};
-use crate::{Backward, Gradients, Kind, Mode, Op, Params, Result, Structure};
+use crate::{Backward, Branch, Claims, Gradients, Kind, Map, Mode, Op, Params, Result};
 
 /// `1 / (1 + e⁻ˣ)`, of any shape.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,8 +21,12 @@ impl Op for Sigmoid {
         map(inputs[0], |x| Ok((x.neg()?.exp()? + 1.0)?.recip()?))
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::PassThrough
+    fn claims(&self) -> Claims {
+        Claims::NON_NEGATIVE
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Each)
     }
 
     /// `y (1 − y)` of the gradient.

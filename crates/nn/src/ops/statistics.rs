@@ -1,7 +1,7 @@
 use candle_core::{D, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{Kind, LinearOp, Mode, Op, Params, Result, Structure};
+use crate::{Branch, Claims, Kind, LinearOp, Map, Mode, Op, Params, Result};
 
 /// The smallest variance under the root.
 const FLOOR: f64 = 1e-10;
@@ -38,14 +38,19 @@ impl Op for TimeMean {
         Ok(inputs[0].contiguous()?.mean(D::Minus1)?)
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::Linear(self)
+    fn claims(&self) -> Claims {
+        Claims::KEEPS_NON_NEGATIVE
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Layer(self))
     }
 }
 
 impl LinearOp for TimeMean {
     /// 1/T.
-    fn weights(&self, _: &Params, input: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+    fn weights(&self, _: &Params, inputs: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)> {
+        let input = inputs[0];
         let weight = Tensor::ones(1, input.dtype(), input.device())?;
         Ok(((weight / input.dim(D::Minus1)? as f64)?, None))
     }
@@ -76,17 +81,21 @@ impl Op for TimeDeviation {
         Ok(deviation(inputs[0])?.1.squeeze(D::Minus1)?)
     }
 
-    fn structure(&self) -> Structure<'_> {
-        Structure::Linear(self)
+    fn claims(&self) -> Claims {
+        Claims::NON_NEGATIVE
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Layer(self))
     }
 }
 
 impl LinearOp for TimeDeviation {
     /// `(x_t − μ) / (T σ)`, of the input's shape.
-    fn weights(&self, _: &Params, input: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
-        let (centred, deviation) = deviation(input)?;
+    fn weights(&self, _: &Params, inputs: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)> {
+        let (centred, deviation) = deviation(inputs[0])?;
         Ok((
-            (centred.broadcast_div(&deviation)? / input.dim(D::Minus1)? as f64)?,
+            (centred.broadcast_div(&deviation)? / inputs[0].dim(D::Minus1)? as f64)?,
             None,
         ))
     }
