@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let crop = match data::of_thesis(&model) {
         Some(OfThesis::Spectrograms(crop)) => crop,
         Some(_) => bail!(
-            "{}: reads neither spectrograms nor what a table of labels or digits was made into: only these can be augmented",
+            "{}: does not read spectrograms: only these can be augmented, and what `train --task LABELS.csv|digits` reads",
             arguments.model.display()
         ),
         None => {

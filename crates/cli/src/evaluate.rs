@@ -177,7 +177,12 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     percentages.sort_by(f64::total_cmp);
     let dataset = samples(arguments, &model, common)?;
     let dataset = dataset.as_ref();
-    let bins: usize = model.graph.architecture().input_shape().iter().product();
+    let bins: usize = model
+        .graph
+        .architecture()
+        .fixed_input_shape()?
+        .iter()
+        .product();
     let plan = Plan {
         counts: counts(&percentages, bins),
         values: vec![value],

@@ -276,13 +276,13 @@ fn classifier(arguments: &Arguments, table: Option<&Path>, common: &Common) -> R
 fn check_shape(network: &Network, front_end: &str, features: &[Option<usize>]) -> Result<()> {
     let architecture = (network.build)(2, features)?;
     let reads = &architecture.input_shape()[1..];
-    let is_read = features.iter().copied().eq(reads.iter().copied().map(Some));
+    let is_read = features == reads;
     let shape = |sizes: &mut dyn Iterator<Item = Option<usize>>| {
         let sizes = sizes.map(|size| size.map_or("any".to_owned(), |size| size.to_string()));
         sizes.collect::<Vec<_>>().join(", ")
     };
     let gives = shape(&mut features.iter().copied());
-    let reads = shape(&mut reads.iter().copied().map(Some));
+    let reads = shape(&mut reads.iter().copied());
     let remedy = match features.last() {
         Some(None) => {
             "; its length is that of the recording: give a file with `length = { frames = N }` or `{ exactly = SECONDS }`"

@@ -27,7 +27,11 @@ impl<'a> Load<'a> {
         device: &Device,
         limit: Duration,
     ) -> Result<Self> {
-        let shape = [&[batch], graph.architecture().input_shape()].concat();
+        let shape = [
+            &[batch],
+            graph.architecture().fixed_input_shape()?.as_slice(),
+        ]
+        .concat();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let noise: Vec<f32> = (0..shape.iter().product())
             .map(|_| rng.random_range(-1.0..1.0))

@@ -1,5 +1,6 @@
 //! What networks are asked about: recordings, and arrays of features.
 
+use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -70,7 +71,7 @@ pub struct Heard {
 pub struct Reader {
     front_end: Arc<FrontEnd>,
     /// The shape of an input of the network, its one channel left out.
-    shape: Vec<usize>,
+    shape: Vec<Option<usize>>,
     reading: Reading,
 }
 
@@ -80,7 +81,7 @@ impl Reader {
         let shape = model.graph.architecture().input_shape();
         Reader {
             front_end: model.front_end.clone(),
-            shape: shape.strip_prefix(&[1]).unwrap_or(shape).to_vec(),
+            shape: shape.strip_prefix(&[Some(1)]).unwrap_or(shape).to_vec(),
             reading,
         }
     }
@@ -111,8 +112,12 @@ impl Reader {
             true => array.insert_axis(Axis(0)),
             false => array,
         };
+        let is_read = |one: &[usize]| {
+            one.len() == self.shape.len()
+                && iter::zip(one, &self.shape).all(|(own, reads)| reads.is_none_or(|n| n == *own))
+        };
         match features.shape() {
-            [count, one @ ..] if *count > 0 && one == self.shape => Input {
+            [count, one @ ..] if *count > 0 && is_read(one) => Input {
                 name: name.to_owned(),
                 silent: features.outer_iter().map(is_constant).collect(),
                 features,
@@ -122,7 +127,8 @@ impl Reader {
             }
             .with_sound(),
             _ => {
-                let sizes: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
+                let size = |size: &Option<usize>| size.map_or("any".to_owned(), |n| n.to_string());
+                let sizes: Vec<String> = self.shape.iter().map(size).collect();
                 let sizes = sizes.join(", ");
                 let front_end = self.front_end.name().unwrap_or("FRONTEND.toml");
                 Err(Error::input(

@@ -168,7 +168,8 @@ fn reference(given: &Value, model: &Model) -> Result<Reference> {
             "--reference takes a number or an .npy file: {error}"
         ))
     })?;
-    let shape = model.graph.architecture().input_shape();
+    let shape = model.graph.architecture().fixed_input_shape();
+    let shape = shape.map_err(speechlens_models::Error::from)?;
     let values: usize = shape.iter().product();
     if array.len() != values {
         let problem = format!(

@@ -12,10 +12,12 @@ pub(crate) struct Plan {
     /// By node.
     pub steps: Vec<Step>,
     /// For each node of the network as it was given, the one whose output stands for its own.
-    places: Vec<Option<NodeId>>,
+    places: Vec<NodeId>,
     names: Vec<String>,
     /// By node, whether its output is the network's input, as it is or with its values moved.
     moved_input: Vec<bool>,
+    /// By node, whether its output is the same whatever the network is given: it takes no relevance.
+    is_held: Vec<bool>,
 }
 
 /// What the sweep does at a node.
@@ -41,7 +43,7 @@ impl Plan {
         let own = own.detach();
         let (own, places) = match options.batchnorm {
             BatchNormalization::Ratio => {
-                let places = own.nodes().map(|(id, _)| Some(id)).collect();
+                let places = own.nodes().map(|(id, _)| id).collect();
                 (own, places)
             }
             BatchNormalization::Merge => {
@@ -52,6 +54,7 @@ impl Plan {
         let mut plan = Plan {
             steps: Vec::new(),
             moved_input: moved_input(&own),
+            is_held: held(&own),
             options,
             places,
             names: graph.nodes().map(|(_, node)| node.name.clone()).collect(),
@@ -66,12 +69,12 @@ impl Plan {
     /// The node whose output stands for that of the network's node of this name.
     pub fn place(&self, name: &str) -> Option<NodeId> {
         let index = self.names.iter().position(|other| other == name)?;
-        self.places[index]
+        Some(self.places[index])
     }
 
     /// The nodes of the network as it was given that went into one node.
     pub fn names(&self, id: NodeId) -> impl Iterator<Item = &str> {
-        let here = move |(_, place): &(&String, &Option<NodeId>)| **place == Some(id);
+        let here = move |(_, place): &(&String, &NodeId)| **place == id;
         let names = self.names.iter().zip(&self.places).filter(here);
         names.map(|(name, _)| name.as_str())
     }
@@ -81,10 +84,32 @@ impl Plan {
         self.moved_input[id.index()]
     }
 
+    /// The branches of a node to what is not held, and for each the share of the node's relevance that the rules share out to it: what
+    /// a factor that is held would get, the others get.
+    pub fn branches<'a>(&self, node: &'a Node) -> Vec<Branch<'a>> {
+        let mut all = node.op.branches(node.inputs.len());
+        let by_rule = |branches: &[Branch]| -> f64 {
+            let layers = branches
+                .iter()
+                .filter(|branch| matches!(branch.map, Map::Layer(_)));
+            layers.map(|branch| branch.share).sum()
+        };
+        let whole = by_rule(&all);
+        all.retain(|branch| !self.is_held[node.inputs[branch.input].index()]);
+        let left = by_rule(&all);
+        for branch in all
+            .iter_mut()
+            .filter(|branch| matches!(branch.map, Map::Layer(_)))
+        {
+            branch.share *= whole / left;
+        }
+        all
+    }
+
     /// The composite's rules, checked.
     fn assign(&self, composite: &Composite) -> Result<Vec<Step>> {
         let options = &self.options;
-        let last = self.graph.architecture().nodes().len() - 1;
+        let output = self.graph.architecture().output().index();
         let non_negative = non_negative_inputs(&self.graph);
         let step = |(index, rule): (usize, Option<&Rule>)| {
             let node = &self.graph.architecture().nodes()[index];
@@ -118,7 +143,7 @@ impl Plan {
             }
             let reads_input = node.inputs.iter().any(|read| self.is_input(*read));
             // What only moves values leaves the reference to its readers; behind the output there are none.
-            let takes_reference = by == By::Rule || (self.moved_input[index] && index != last);
+            let takes_reference = by == By::Rule || (self.moved_input[index] && index != output);
             if options.reference != 0.0 && reads_input && !takes_reference {
                 return Err(Error::Reference {
                     reference: options.reference,
@@ -217,9 +242,8 @@ impl Plan {
         // Whether relevance is 0 where the output is 0.
         let mut at_zero = vec![true; nodes.len()];
         let mut positive = vec![true; nodes.len()];
-        if let (Some(at_zero), Some(positive)) = (at_zero.last_mut(), positive.last_mut()) {
-            (*at_zero, *positive) = (self.options.start == Start::Logit, false);
-        }
+        let output = self.graph.architecture().output().index();
+        (at_zero[output], positive[output]) = (self.options.start == Start::Logit, false);
         for (index, node) in nodes.iter().enumerate().rev() {
             let rule = self.steps[index].lean.as_ref();
             let keeps = |map: &Map| match map {
@@ -228,8 +252,8 @@ impl Plan {
                 Map::Winner(_) | Map::Moved(_) => at_zero[index],
                 Map::Each => node.op.is_relu() && at_zero[index],
             };
-            let branches = node.op.branches(node.inputs.len());
-            let keeps: Vec<(usize, bool)> = branches
+            let keeps: Vec<(usize, bool)> = self
+                .branches(node)
                 .iter()
                 .map(|branch| (branch.input, keeps(&branch.map)))
                 .collect();
@@ -247,7 +271,7 @@ impl Plan {
         for (id, node) in self.graph.nodes() {
             let rule = self.steps[id.index()].lean.as_ref();
             let of_output = rule.is_some_and(Rule::uses_output);
-            for branch in node.op.branches(node.inputs.len()) {
+            for branch in self.branches(node) {
                 let (inputs, output) = match branch.map {
                     Map::Moved(_) | Map::Each => (false, false),
                     Map::Winner(_) => (true, false),
@@ -313,6 +337,16 @@ fn non_negative_inputs(graph: &Graph) -> Vec<bool> {
         inputs.push(of_inputs);
     }
     inputs
+}
+
+/// For every node, whether its output is the same whatever the network is given: made of constants and states alone.
+fn held(graph: &Graph) -> Vec<bool> {
+    let mut held: Vec<bool> = Vec::new();
+    for (_, node) in graph.nodes() {
+        let is_given = node.op.as_input().is_some_and(|input| !input.state);
+        held.push(!is_given && node.inputs.iter().all(|read| held[read.index()]));
+    }
+    held
 }
 
 /// For every node, whether its output is the network's input, as it is or with its values moved.

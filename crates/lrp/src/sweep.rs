@@ -246,7 +246,7 @@ impl Lrp {
         // The terms of a sum have one quotient.
         let mut of_sum: Option<Tensor> = None;
         let mut passed = Vec::with_capacity(node.inputs.len());
-        for branch in node.op.branches(node.inputs.len()) {
+        for branch in self.plan.branches(node) {
             let read = node.inputs[branch.input];
             let own = match branch.share {
                 1.0 => output.clone(),

@@ -7,8 +7,8 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use speechlens_lrp::{Composite, Lrp, STABILIZER};
 use speechlens_nn::ops::{
-    Add, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Mul, Relu, Sigmoid,
-    Tanh,
+    Add, AvgPool2d, BatchNorm, Constant, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Mul, Relu,
+    Sigmoid, Tanh,
 };
 use speechlens_nn::{Architecture, Branch, Graph, Kind, Map, Mode, NodeId, Op, Params};
 
@@ -344,6 +344,31 @@ fn a_product_is_shared_by_halves() {
             .collect();
         close(&explain(&graph, &text, &tensor(&A, (1, 4)), 0), &expected);
     }
+}
+
+/// A constant factor takes nothing, and what it is added to gives it its share, as to a bias.
+#[test]
+fn constants_take_no_relevance() {
+    let mask = [0.5, 0.0, -1.0, 2.0];
+    let mut net = Architecture::new([4]);
+    let constant = Constant { shape: vec![1, 4] };
+    let held = net.add("mask", constant, []).unwrap();
+    let x = net.add("product", Mul, [net.input(), held]).unwrap();
+    net.add("dense", Linear::new(4, 2), [x]).unwrap();
+    let mut weights = dense().weights();
+    weights.insert("mask.value".into(), tensor(&mask, (1, 4)));
+    let graph = net.with_weights(weights).unwrap();
+    let text = "[[rule]]\nrule = \"lrp-0\"";
+    let output: f64 = B[0] + (0..4).map(|i| A[i] * mask[i] * W[0][i]).sum::<f64>();
+    let share = output / (output + STABILIZER * output.signum());
+    let expected: Vec<f64> = (0..4)
+        .map(|i| {
+            let z = A[i] * mask[i];
+            let sign = if z >= 0.0 { 1.0 } else { -1.0 };
+            z * W[0][i] * share * z / (z + STABILIZER * sign)
+        })
+        .collect();
+    close(&explain(&graph, text, &tensor(&A, (1, 4)), 0), &expected);
 }
 
 /// `w² / Σ`, with the bias's square in the denominator unless biases are left out, and `1 / n`, whatever the input.

@@ -49,15 +49,15 @@ impl Model {
             left_out,
         } = Checkpoint::open(path)?.weights(&one, prefix)?;
         check_numbers(&weights, path)?;
-        let last = one.nodes().last().map_or("", |node| &node.name);
+        let last = &one.nodes()[one.output().index()].name;
         let outputs = weights.get(&format!("{last}.weight"));
         let outputs = outputs.and_then(|weight| weight.dims().first()).copied();
         let had_one_logit = outputs == Some(1);
         if had_one_logit {
-            for (_, weight) in weights
-                .iter_mut()
-                .filter(|(name, _)| name.rsplit_once('.').is_some_and(|(node, _)| node == last))
-            {
+            for (_, weight) in weights.iter_mut().filter(|(name, _)| {
+                name.rsplit_once('.')
+                    .is_some_and(|(node, _)| node == last.as_str())
+            }) {
                 let both = weight
                     .neg()
                     .and_then(|other| Tensor::cat(&[&other, weight], 0));

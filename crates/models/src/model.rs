@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -190,20 +191,25 @@ fn pieces(graph: &str, metadata: &mut Metadata) -> Result<(Architecture, FrontEn
 /// Fails unless a network reads what a front end gives, with a channel before it or without.
 pub(crate) fn fit(architecture: &Architecture, front_end: &FrontEnd) -> Result<(), String> {
     let (reads, gives) = (architecture.input_shape(), front_end.shape());
-    let is_read = |reads: &[usize]| {
-        reads.len() == gives.len()
-            && std::iter::zip(reads, &gives).all(|(reads, gives)| gives.is_none_or(|g| g == *reads))
+    let may_be = |(reads, gives): (&Option<usize>, &Option<usize>)| match (reads, gives) {
+        (Some(reads), Some(gives)) => reads == gives,
+        _ => true,
     };
-    if is_read(reads) || matches!(reads, [1, rest @ ..] if is_read(rest)) {
+    let is_read = |reads: &[Option<usize>]| {
+        reads.len() == gives.len() && iter::zip(reads, &gives).all(may_be)
+    };
+    if is_read(reads) || matches!(reads, [Some(1), rest @ ..] if is_read(rest)) {
         return Ok(());
     }
-    let gives: Vec<String> = gives
-        .iter()
-        .map(|size| size.map_or("any".to_owned(), |size| size.to_string()))
-        .collect();
+    let list = |shape: &[Option<usize>]| {
+        let sizes = shape.iter();
+        let sizes = sizes.map(|size| size.map_or("any".to_owned(), |size| size.to_string()));
+        sizes.collect::<Vec<_>>().join(", ")
+    };
     Err(format!(
-        "its front end gives [{}], and its graph reads {reads:?}",
-        gives.join(", ")
+        "its front end gives [{}], and its graph reads [{}]",
+        list(&gives),
+        list(reads)
     ))
 }
 

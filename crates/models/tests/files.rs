@@ -287,10 +287,11 @@ fn files_of_older_versions_load() {
 fn a_network_of_ones_own_is_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("own.safetensors");
-    let graph = r#"{"input":[1,4,3],"nodes":[
+    let graph = r#"{"nodes":[
+{"name":"input","op":"input","attributes":{"shape":[null,1,4,3],"state":false}},
 {"name":"flatten","op":"flatten","inputs":["input"]},
 {"name":"head","op":"linear","attributes":{"bias":true,"inputs":12,"outputs":2},"inputs":["flatten"]}
-]}"#;
+],"outputs":["head"]}"#;
     let front_end = "rate = 16000\nlength = { frames = 3 }\n[[stage]]\nop = \"fbank\"\nbands = 4\n";
     let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
     let tensors = [("head.weight", zeros(&[2, 12])), ("head.bias", zeros(&[2]))]
@@ -319,7 +320,7 @@ fn a_network_of_ones_own_is_text() {
     }
     let classes = r#"{"kind":"labels","classes":["a","b"]}"#;
     let refused = |graph: &str, task: &str| refused(&path, &tensors, &metadata(graph, task));
-    let error = refused(&graph.replace("[1,4,3]", "[1,3,4]"), classes);
+    let error = refused(&graph.replace("[null,1,4,3]", "[null,1,3,4]"), classes);
     assert!(
         error.contains("gives [4, 3]") && error.contains("reads [1, 3, 4]"),
         "{error}"

@@ -15,16 +15,18 @@ pub enum Error {
         problem: String,
     },
     /// A text that is no graph.
-    #[error("the graph is no JSON of an input and nodes ({0})")]
+    #[error("the graph is no JSON of nodes and outputs ({0})")]
     Text(String),
-    /// The input has another shape than the network reads.
+    /// An input has another shape than the network reads.
     #[error(
-        "the network reads inputs of shape [N, {}], not {got:?}",
+        "the network reads `{name}` of shape [{}], not {got:?}",
         list(expected)
     )]
     InputShape {
-        /// The shape of one input, without the batch.
-        expected: Vec<usize>,
+        /// What the input is called.
+        name: String,
+        /// The shape of it, with the batch; none where an axis may be of any length.
+        expected: Vec<Option<usize>>,
         /// The shape that came.
         got: Vec<usize>,
     },
@@ -71,10 +73,12 @@ pub enum Error {
 /// This crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-fn list(shape: &[usize]) -> String {
-    shape
-        .iter()
-        .map(usize::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+fn list(shape: &[Option<usize>]) -> String {
+    let axis = |(place, length): (usize, &Option<usize>)| match (length, place) {
+        (Some(length), _) => length.to_string(),
+        (None, 0) => "N".to_owned(),
+        (None, _) => "any".to_owned(),
+    };
+    let all: Vec<String> = shape.iter().enumerate().map(axis).collect();
+    all.join(", ")
 }

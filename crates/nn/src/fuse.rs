@@ -7,8 +7,8 @@ use crate::{Params, Result};
 pub struct Joined {
     /// The graph.
     pub graph: Graph,
-    /// For each of the nodes that were, the one whose output is now what its output went into; none if nothing reads it.
-    pub places: Vec<Option<NodeId>>,
+    /// For each of the nodes that were, the one whose output is now what its output went into.
+    pub places: Vec<NodeId>,
 }
 
 impl Graph {
@@ -50,10 +50,7 @@ impl Graph {
         &self,
         join: impl Fn((&Node, &Params), (&Node, &Params)) -> Option<Result<(Node, Params)>>,
     ) -> Result<Joined> {
-        let mut readers = vec![0usize; self.architecture().nodes().len()];
-        for input in self.nodes().flat_map(|(_, node)| &node.inputs) {
-            readers[input.index()] += 1;
-        }
+        let readers = self.architecture().readers();
         // The nodes that stay, with their parameters, and where each of the old ones went.
         let mut nodes: Vec<(Node, Params)> = Vec::new();
         let mut places: Vec<NodeId> = Vec::new();
@@ -87,16 +84,11 @@ impl Graph {
                 params.clone(),
             ));
         }
-        // The last node is the output: what stands behind where it went, nothing reads.
-        if let Some(output) = places.last() {
-            nodes.truncate(output.index() + 1);
-        }
-        let stays = |place: NodeId| (place.index() < nodes.len()).then_some(place);
-        let places = places.into_iter().map(stays).collect();
+        let outputs = self.architecture().outputs().into_iter();
+        let outputs = outputs.map(|output| places[output.index()]).collect();
         let (nodes, params) = nodes.into_iter().unzip();
-        let shape = self.architecture().input_shape().to_vec();
         Ok(Joined {
-            graph: self.with_nodes(Architecture::from_parts(shape, nodes), params),
+            graph: self.with_nodes(Architecture::from_parts(nodes, outputs), params),
             places,
         })
     }

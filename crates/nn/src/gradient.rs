@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 use crate::graph::{Graph, Node, NodeId, Trace};
-use crate::{Backward, Kind, Result};
+use crate::{Backward, Result};
 
 impl Graph {
     /// The gradients by every trained parameter, by their full names, from that by the output. What has been used of the trace,
@@ -16,7 +16,7 @@ impl Graph {
         trace: Trace,
         gradient: Tensor,
     ) -> Result<BTreeMap<String, Tensor>> {
-        let wanted = self.on_the_way(|node| node.op.params().iter().any(|spec| spec.trained));
+        let wanted = self.on_the_way(|_, node| node.op.params().iter().any(|spec| spec.trained));
         let mut by_parameter = BTreeMap::new();
         self.sweep(trace, gradient, &wanted, Some(&mut by_parameter))?;
         Ok(by_parameter)
@@ -33,7 +33,8 @@ impl Graph {
         let trace = graph.trace(&input.detach())?;
         let logits = trace.logits()?.clone();
         let gradient = by_logits(&logits)?;
-        let wanted = graph.on_the_way(|node| node.op.kind() == Kind::Input);
+        let input_node = graph.architecture().input();
+        let wanted = graph.on_the_way(|id, _| id == input_node);
         let by_input = match graph.sweep(trace, gradient, &wanted, None)? {
             Some(by_input) => by_input,
             None => input.zeros_like()?,
@@ -71,10 +72,10 @@ impl Graph {
     }
 
     /// For every node, whether it is one that is `sought` or reads one on the way to it.
-    fn on_the_way(&self, sought: impl Fn(&Node) -> bool) -> Vec<bool> {
+    fn on_the_way(&self, sought: impl Fn(NodeId, &Node) -> bool) -> Vec<bool> {
         let mut wanted = Vec::with_capacity(self.architecture().nodes().len());
-        for (_, node) in self.nodes() {
-            wanted.push(sought(node) || node.inputs.iter().any(|read| wanted[read.index()]));
+        for (id, node) in self.nodes() {
+            wanted.push(sought(id, node) || node.inputs.iter().any(|read| wanted[read.index()]));
         }
         wanted
     }

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::iter;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::{DType, Device, Shape, Tensor, Var};
 use rand::RngExt;
-use serde::Serialize;
 
+use crate::ops::Input;
 use crate::random::{Stream, generator};
-use crate::{Branch, Error, Init, Kind, Mode, Op, Params, Result};
+use crate::{Error, Init, Mode, Op, Params, Result};
 
 /// A node's place in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,67 +35,85 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
 }
 
-/// The nodes of a network, without parameters. The first is the input, the last the output; each reads earlier ones.
+/// The nodes of a network, without parameters. Each reads earlier ones; the first is the input that is explained.
 #[derive(Clone, Debug)]
 pub struct Architecture {
-    input_shape: Vec<usize>,
     nodes: Vec<Node>,
-}
-
-#[derive(Debug, Serialize)]
-struct Input;
-
-impl Op for Input {
-    fn name(&self) -> &str {
-        "input"
-    }
-
-    fn kind(&self) -> Kind {
-        Kind::Input
-    }
-
-    fn arity(&self) -> RangeInclusive<usize> {
-        0..=0
-    }
-
-    fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        Ok(inputs[0].clone())
-    }
-
-    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
-        Vec::new()
-    }
+    /// None is the last node.
+    outputs: Vec<NodeId>,
 }
 
 impl Architecture {
     /// A network that reads inputs of `shape`, the batch left out.
     pub fn new(shape: impl Into<Vec<usize>>) -> Self {
+        let shape = iter::once(None).chain(shape.into().into_iter().map(Some));
+        let input = Input {
+            shape: shape.collect(),
+            state: false,
+        };
         let input = Node {
             name: "input".into(),
-            op: Arc::new(Input),
+            op: Arc::new(input),
             inputs: Vec::new(),
         };
-        Architecture {
-            input_shape: shape.into(),
-            nodes: vec![input],
-        }
+        Architecture::from_parts(vec![input], Vec::new())
     }
 
-    pub(crate) fn from_parts(input_shape: Vec<usize>, nodes: Vec<Node>) -> Self {
-        Architecture { input_shape, nodes }
+    pub(crate) fn from_parts(nodes: Vec<Node>, outputs: Vec<NodeId>) -> Self {
+        Architecture { nodes, outputs }
     }
 
-    /// The input node.
+    /// The input node, the first of several.
     pub fn input(&self) -> NodeId {
         NodeId(0)
     }
 
-    /// The shape of one input, the batch left out.
-    pub fn input_shape(&self) -> &[usize] {
-        &self.input_shape
+    /// The output node, the first of several.
+    pub fn output(&self) -> NodeId {
+        self.outputs()[0]
     }
 
-    /// Adds a node. The last one added is the output.
+    /// The output nodes.
+    pub fn outputs(&self) -> Vec<NodeId> {
+        match self.outputs.as_slice() {
+            [] => vec![NodeId(self.nodes.len() - 1)],
+            outputs => outputs.to_vec(),
+        }
+    }
+
+    /// The same nodes with other outputs than the last one.
+    pub fn with_outputs(mut self, outputs: impl Into<Vec<NodeId>>) -> Self {
+        self.outputs = outputs.into();
+        self
+    }
+
+    /// The node of this name.
+    pub fn node(&self, name: &str) -> Option<NodeId> {
+        let place = self.nodes.iter().position(|node| node.name == name);
+        place.map(NodeId)
+    }
+
+    /// The shape of one input, the batch left out; none where an axis may be of any length.
+    pub fn input_shape(&self) -> &[Option<usize>] {
+        match self.nodes[0].op.as_input() {
+            Some(Input { shape, .. }) => shape.get(1..).unwrap_or_default(),
+            None => &[],
+        }
+    }
+
+    /// The shape of one input, the batch left out, of a network all of whose inputs have one.
+    ///
+    /// # Errors
+    /// If an axis may be of any length.
+    pub fn fixed_input_shape(&self) -> Result<Vec<usize>> {
+        let shape: Option<Vec<usize>> = self.input_shape().iter().copied().collect();
+        shape.ok_or_else(|| Error::Graph {
+            node: self.nodes[0].name.clone(),
+            problem: "is of any length, and here one is needed".into(),
+        })
+    }
+
+    /// Adds a node. The last one added is the output, unless others are named.
     ///
     /// # Errors
     /// If the name is taken, or the op reads another number of nodes.
@@ -136,6 +154,16 @@ impl Architecture {
         }
         self.nodes.push(Node { name, op, inputs });
         Ok(NodeId(self.nodes.len() - 1))
+    }
+
+    /// By node, how many read it; an output is read once from outside.
+    pub(crate) fn readers(&self) -> Vec<usize> {
+        let mut readers = vec![0; self.nodes.len()];
+        let read = self.nodes.iter().flat_map(|node| node.inputs.clone());
+        for node in read.chain(self.outputs()) {
+            readers[node.0] += 1;
+        }
+        readers
     }
 
     /// The nodes, each after those it reads.
@@ -265,7 +293,7 @@ impl Trace {
 
     /// What the network gave.
     pub fn logits(&self) -> Result<&Tensor> {
-        self.output(NodeId(self.outputs.len() - 1))
+        self.output(self.nodes.output())
     }
 
     /// Gives back the memory of what `node` gave.
@@ -444,6 +472,37 @@ impl Graph {
         Ok(self.run(input, mode, |_| false)?.logits()?.clone())
     }
 
+    /// What some nodes give for inputs by their names, in inference mode; the nodes of the outputs if none is named.
+    ///
+    /// # Errors
+    /// If there is no such node, or an input that is no state is not given.
+    pub fn outputs_of(
+        &self,
+        given: &[(&str, &Tensor)],
+        names: &[&str],
+    ) -> Result<Vec<(String, Tensor)>> {
+        let all = &self.architecture;
+        let place = |name: &&str| {
+            all.node(name).ok_or_else(|| Error::Graph {
+                node: (*name).to_owned(),
+                problem: "there is no such node".into(),
+            })
+        };
+        let wanted = match names {
+            [] => all.outputs(),
+            names => names.iter().map(place).collect::<Result<_>>()?,
+        };
+        for (name, _) in given {
+            place(name)?;
+        }
+        let trace = self.run_given(given, &mut Mode::Infer, |node| wanted.contains(&node))?;
+        let output = |node: NodeId| {
+            let name = all.nodes[node.0].name.clone();
+            Ok((name, trace.output(node)?.clone()))
+        };
+        wanted.into_iter().map(output).collect()
+    }
+
     /// What every node gives for a batch `[N, …]`, in inference mode.
     pub fn trace(&self, input: &Tensor) -> Result<Trace> {
         self.trace_of(input, |_| true)
@@ -454,18 +513,25 @@ impl Graph {
         self.run(input, &mut Mode::Infer, keep)
     }
 
-    /// A forward pass that keeps what some nodes gave, the last one among them.
+    /// A forward pass that keeps what some nodes gave, the outputs among them.
     pub(crate) fn run(
         &self,
         input: &Tensor,
         mode: &mut Mode,
         keep: impl Fn(NodeId) -> bool,
     ) -> Result<Trace> {
+        let name = self.architecture.nodes[0].name.as_str();
+        self.run_given(&[(name, input)], mode, keep)
+    }
+
+    fn run_given(
+        &self,
+        given: &[(&str, &Tensor)],
+        mode: &mut Mode,
+        keep: impl Fn(NodeId) -> bool,
+    ) -> Result<Trace> {
         let nodes = &self.architecture.nodes;
-        let mut readers = vec![0usize; nodes.len()];
-        for input in nodes.iter().flat_map(|node| &node.inputs) {
-            readers[input.0] += 1;
-        }
+        let mut readers = self.architecture.readers();
         let mut trace = Trace {
             nodes: self.architecture.clone(),
             shapes: Vec::with_capacity(nodes.len()),
@@ -473,7 +539,7 @@ impl Graph {
             saved: Vec::with_capacity(nodes.len()),
         };
         for (index, node) in nodes.iter().enumerate() {
-            let output = self.node_forward(NodeId(index), input, &trace, mode)?;
+            let output = self.node_forward(NodeId(index), given, &trace, mode)?;
             for read in &node.inputs {
                 readers[read.0] -= 1;
                 if readers[read.0] == 0 && !keep(*read) {
@@ -490,20 +556,17 @@ impl Graph {
     fn node_forward(
         &self,
         id: NodeId,
-        input: &Tensor,
+        given: &[(&str, &Tensor)],
         trace: &Trace,
         mode: &mut Mode,
     ) -> Result<Tensor> {
         let node = &self.architecture.nodes[id.0];
-        if id.0 == 0 {
-            let (expected, got) = (&self.architecture.input_shape, input.dims());
-            if got.len() != expected.len() + 1 || got[1..] != expected[..] {
-                return Err(Error::InputShape {
-                    expected: expected.clone(),
-                    got: got.to_vec(),
-                });
-            }
-            return node.op.forward(&self.params[0], &[input], mode);
+        if let Some(input) = node.op.as_input() {
+            let value = given.iter().find(|(name, _)| *name == node.name);
+            return match value {
+                Some((_, value)) => input.accept(&node.name, value),
+                None => input.absent(&node.name, given),
+            };
         }
         let inputs = trace.inputs(node)?;
         let before = mode.updates().len();

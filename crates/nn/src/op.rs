@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::Result;
+use crate::ops::Input;
 
 /// A node's parameters by their PyTorch names (`weight`, `bias`, …).
 pub type Params = BTreeMap<String, Tensor>;
@@ -17,7 +18,7 @@ pub type Params = BTreeMap<String, Tensor>;
 /// What a composite calls a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// The graph's input.
+    /// What the graph is given, or holds.
     Input,
     /// A dense layer.
     Linear,
@@ -221,10 +222,10 @@ pub trait Op: Described + Debug + Send + Sync {
     /// are its derivative too; an op that has some, or an elementwise one, says its own.
     fn backward(&self, pass: &Backward) -> Result<Gradients> {
         let shapes: Vec<&Shape> = pass.inputs.iter().map(|input| input.shape()).collect();
-        let mut inputs: Vec<Tensor> = Vec::with_capacity(shapes.len());
+        let mut inputs: Vec<Option<Tensor>> = vec![None; shapes.len()];
         for branch in self.branches(shapes.len()) {
             let place = branch.input;
-            inputs.push(match branch.map {
+            inputs[place] = Some(match branch.map {
                 Map::Layer(op) => {
                     let (weight, _) = op.weights(pass.params, pass.inputs)?;
                     op.transpose(pass.gradient, &weight, shapes[place])?
@@ -238,10 +239,21 @@ pub trait Op: Described + Debug + Send + Sync {
                 }
             });
         }
+        let zeros = |(gradient, input): (Option<Tensor>, &&Tensor)| match gradient {
+            Some(gradient) => Ok(gradient),
+            None => Ok(input.zeros_like()?),
+        };
+        let inputs = inputs.into_iter().zip(pass.inputs).map(zeros);
+        let inputs = inputs.collect::<Result<_>>()?;
         Ok(Gradients {
             inputs,
             params: Vec::new(),
         })
+    }
+
+    /// Of this crate's ops: what is given from outside, if it is that.
+    fn as_input(&self) -> Option<&Input> {
+        None
     }
 
     /// Of this crate's ops: the op that does the same and then sets negative values to 0, in one pass, if there is one.

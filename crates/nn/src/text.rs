@@ -4,15 +4,15 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use crate::graph::{Architecture, NodeId};
+use crate::graph::Architecture;
 use crate::ops::Registry;
 use crate::{Attributes, Error, Result};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text {
-    input: Vec<usize>,
     nodes: Vec<NodeText>,
+    outputs: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -22,13 +22,14 @@ struct NodeText {
     op: String,
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     attributes: Attributes,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     inputs: Vec<String>,
 }
 
 impl Architecture {
-    /// The architecture as JSON: the shape of one `input`, the batch left out, and the `nodes`, each after those it reads, with its
-    /// `name`, its `op` with its `attributes`, and by their names the nodes that are its `inputs`; `input` is the network's own.
-    /// [`Architecture::parse`] reads it back.
+    /// The architecture as JSON: the `nodes`, each after those it reads, with its `name`, its `op` with its `attributes`, and by their
+    /// names the nodes that are its `inputs`; and the names of the `outputs`. What is given from outside is a node of the op `input`
+    /// ([`Input`](crate::ops::Input)); null is an axis of any length. [`Architecture::parse`] reads it back.
     ///
     /// ```
     /// use speechlens_nn::{Architecture, ops::{Linear, Registry, Relu}};
@@ -36,17 +37,18 @@ impl Architecture {
     /// let mut net = Architecture::new([3]);
     /// let x = net.add("dense", Linear::new(3, 2), [net.input()])?;
     /// net.add("relu", Relu, [x])?;
-    /// let text = r#"{"input":[3],"nodes":[
+    /// let text = r#"{"nodes":[
+    /// {"name":"input","op":"input","attributes":{"shape":[null,3],"state":false}},
     /// {"name":"dense","op":"linear","attributes":{"bias":true,"inputs":3,"outputs":2},"inputs":["input"]},
     /// {"name":"relu","op":"relu","inputs":["dense"]}
-    /// ]}"#;
+    /// ],"outputs":["relu"]}"#;
     /// assert_eq!(net.to_json(), text);
     /// assert_eq!(Architecture::parse(text, &Registry::default())?.to_json(), text);
     /// # Ok::<(), speechlens_nn::Error>(())
     /// ```
     pub fn to_json(&self) -> String {
-        let mut text = format!("{{\"input\":{:?},\"nodes\":[", self.input_shape()).replace(' ', "");
-        for (place, node) in self.nodes().iter().enumerate().skip(1) {
+        let mut text = "{\"nodes\":[".to_owned();
+        for (place, node) in self.nodes().iter().enumerate() {
             let inputs = node.inputs.iter();
             let line = NodeText {
                 name: node.name.clone(),
@@ -56,12 +58,17 @@ impl Architecture {
                     .map(|read| self.nodes()[read.index()].name.clone())
                     .collect(),
             };
-            let comma = if place == 1 { "" } else { "," };
+            let comma = if place == 0 { "" } else { "," };
             // Strings, numbers and lists of them: neither serde nor a string refuses them.
             let line = serde_json::to_string(&line).unwrap_or_default();
             let _ = write!(text, "{comma}\n{line}");
         }
-        text + "\n]}"
+        let outputs = self.outputs().into_iter();
+        let outputs: Vec<&str> = outputs
+            .map(|output| self.nodes()[output.index()].name.as_str())
+            .collect();
+        let outputs = serde_json::to_string(&outputs).unwrap_or_default();
+        text + "\n],\"outputs\":" + &outputs + "}"
     }
 
     /// The architecture of a text that [`Architecture::to_json`] wrote, or somebody by hand, of the ops that there are.
@@ -72,12 +79,10 @@ impl Architecture {
     pub fn parse(text: &str, ops: &Registry) -> Result<Self> {
         let text: Text =
             serde_json::from_str(text).map_err(|error| Error::Text(error.to_string()))?;
-        let mut net = Architecture::new(text.input);
+        let mut net = Architecture::from_parts(Vec::new(), Vec::new());
         for node in text.nodes {
             let place = |read: &String| {
-                let place = net.nodes().iter().position(|known| known.name == *read);
-                place
-                    .map(NodeId::new)
+                net.node(read)
                     .ok_or_else(|| format!("reads `{read}`, which is not there before it"))
             };
             let inputs = node.inputs.iter().map(place).collect::<Result<Vec<_>, _>>();
@@ -92,6 +97,25 @@ impl Architecture {
                 }
             };
         }
-        Ok(net)
+        if !net
+            .nodes()
+            .first()
+            .is_some_and(|node| node.op.as_input().is_some())
+        {
+            return Err(Error::Text("the first node is no `input`".into()));
+        }
+        let output = |name: &String| {
+            let problem = || Error::Text(format!("there is no node `{name}` to be an output"));
+            net.node(name).ok_or_else(problem)
+        };
+        let outputs = text
+            .outputs
+            .iter()
+            .map(output)
+            .collect::<Result<Vec<_>>>()?;
+        if outputs.is_empty() {
+            return Err(Error::Text("no node is an output".into()));
+        }
+        Ok(net.with_outputs(outputs))
     }
 }

@@ -7,7 +7,7 @@ use crate::kernels::pointwise::sum;
 use crate::{Error, Result};
 
 impl Graph {
-    /// Walks from the output to the input, each node before those it reads. `start` stands at the output; `pass` is told what has
+    /// Walks from the output to the input (the first of several), each node before those it reads. `start` stands at the output; `pass` is told what has
     /// come together at a node's output and says what of it goes on to which of the node's inputs, by their places. Nodes that
     /// nothing came to are passed over, and so are those that are not `wanted`. What has been passed is dropped from the trace.
     /// Gives what came to the input, if anything did and it is wanted.
@@ -23,10 +23,12 @@ impl Graph {
     ) -> Result<Option<Tensor>, E> {
         let input = self.architecture().input();
         let mut arrived: Vec<Option<Tensor>> = vec![None; self.architecture().nodes().len()];
-        if let Some(last) = arrived.last_mut() {
-            *last = Some(start);
-        }
-        for (id, node) in self.nodes().rev().filter(|(id, _)| *id != input) {
+        arrived[self.architecture().output().index()] = Some(start);
+        for (id, node) in self
+            .nodes()
+            .rev()
+            .filter(|(_, node)| !node.inputs.is_empty())
+        {
             let (Some(here), true) = (arrived[id.index()].take(), wanted(id)) else {
                 continue;
             };

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use speechlens_nn::ops::{
-    AdaptiveAvgPool1d, AdaptiveAvgPool2d, Add, AvgPool1d, AvgPool2d, BatchNorm, Concat, Conv1d,
-    Conv2d, Dropout, Flatten, LeakyRelu, Linear, MaxPool1d, MaxPool2d, Mul, PRelu, Registry, Relu,
-    Sigmoid, Tanh, TimeDeviation, TimeMean,
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, Add, AvgPool1d, AvgPool2d, BatchNorm, Concat, Constant,
+    Conv1d, Conv2d, Dropout, Flatten, LeakyRelu, Linear, MaxPool1d, MaxPool2d, Mul, PRelu,
+    Registry, Relu, Sigmoid, Tanh, TimeDeviation, TimeMean,
 };
 use speechlens_nn::{Architecture, Branch, Kind, Map, Mode, NodeId, Op, Params, Result};
 
@@ -22,11 +22,16 @@ fn every_op() -> Architecture {
         op(&mut net, format!("node.{number}")).unwrap()
     };
     macro_rules! node {
-        ($op:expr, $($read:expr),+) => {
-            add(&|net, name| net.add(name, $op, [$($read),+]))
+        ($op:expr $(, $read:expr)*) => {
+            add(&|net, name| net.add(name, $op, vec![$($read),*]))
         };
     }
     let input = add(&|net, _| Ok(net.input()));
+    // Of nothing but its own, added to what was given.
+    let held = node!(Constant {
+        shape: vec![2, 2, 12, 11]
+    });
+    let input = node!(Add, input, held);
     let conv = Conv2d::new(2, 8, (5, 3)).padding((2, 1)).stride((1, 2));
     let x = node!(conv.clone().dilation(1).groups(2).without_bias(), input);
     let x = node!(BatchNorm::new_2d(8).epsilon(0.1 + 0.2), x);
@@ -62,7 +67,7 @@ fn every_op_comes_back() {
     let back = Architecture::parse(&text, &ops).unwrap();
     assert_eq!(back.to_json(), text);
     assert_eq!(format!("{back:?}"), format!("{net:?}"));
-    let used: BTreeSet<&str> = net.nodes().iter().skip(1).map(|n| n.op.name()).collect();
+    let used: BTreeSet<&str> = net.nodes().iter().map(|n| n.op.name()).collect();
     assert_eq!(used, ops.names().collect());
 
     let logits = |net: Architecture| {
@@ -74,6 +79,12 @@ fn every_op_comes_back() {
     assert_eq!(logits(net), logits(back));
 }
 
+/// A text of these nodes behind an input.
+fn graph(nodes: &str, output: &str) -> String {
+    let input = r#"{"name":"input","op":"input","attributes":{"shape":[null,3],"state":false}}"#;
+    format!("{{\"nodes\":[{input},{nodes}],\"outputs\":[\"{output}\"]}}")
+}
+
 #[test]
 fn what_is_wrong_names_the_node() {
     let refused = |text: &str, says: &str| {
@@ -81,7 +92,7 @@ fn what_is_wrong_names_the_node() {
         assert!(error.to_string().contains(says), "{text}\n{error}");
     };
     let node = |node: &str, says: &str| {
-        let text = format!("{{\"input\":[3],\"nodes\":[{{\"name\":\"a.b\",{node}}}]}}");
+        let text = graph(&format!("{{\"name\":\"a.b\",{node}}}"), "a.b");
         refused(&text, "node `a.b`: ");
         refused(&text, says);
     };
@@ -115,13 +126,16 @@ fn what_is_wrong_names_the_node() {
     node("\"op\":\"add\",\"inputs\":[]", "not 0");
     let conv = "\"attributes\":{\"inputs\":1,\"outputs\":1,\"kernel\":[3,3,3]}";
     node(&format!("\"op\":\"conv2d\",{read},{conv}"), "conv2d: ");
-    refused("{\"input\":[3]}", "missing field `nodes`");
+    refused("{\"outputs\":[]}", "missing field `nodes`");
+    refused(
+        "{\"nodes\":[],\"outputs\":[]}",
+        "the first node is no `input`",
+    );
     refused("arch", "is no JSON");
     let twice = "{\"name\":\"a\",\"op\":\"relu\",\"inputs\":[\"input\"]}";
-    refused(
-        &format!("{{\"input\":[3],\"nodes\":[{twice},{twice}]}}"),
-        "node `a`: the name is taken",
-    );
+    let both = format!("{twice},{twice}");
+    refused(&graph(&both, "a"), "node `a`: the name is taken");
+    refused(&graph(twice, "b"), "no node `b` to be an output");
 }
 
 /// An op of somebody else's: in a file once it is in the registry.

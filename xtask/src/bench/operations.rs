@@ -12,7 +12,7 @@ pub const CLASSES: usize = 10;
 /// dense layers, from the shapes of their weights and outputs.
 pub fn forward(network: &Network) -> Result<f64> {
     let graph = network.architecture(CLASSES)?.random(1, &Device::Cpu)?;
-    let shape = [&[1], graph.architecture().input_shape()].concat();
+    let shape = [&[1], graph.architecture().fixed_input_shape()?.as_slice()].concat();
     let trace = graph.trace(&Tensor::zeros(shape, DType::F32, &Device::Cpu)?)?;
     let mut multiply_adds = 0;
     for (id, node) in graph.nodes() {

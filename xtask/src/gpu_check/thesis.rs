@@ -150,7 +150,7 @@ fn flipping(arguments: &Arguments, device: &Device) -> Result<Timed> {
     let graph = resnet34::architecture(SPEAKERS)?
         .random(arguments.seed, device)?
         .to_dtype(DType::F32)?;
-    let bins = graph.architecture().input_shape().iter().product();
+    let bins = graph.architecture().fixed_input_shape()?.iter().product();
     let percentages: Vec<f64> = (0..=STEPS)
         .map(|step| 100.0 * step as f64 / STEPS as f64)
         .collect();

@@ -71,7 +71,7 @@ impl Display for dyn Method + '_ {
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// The shape of an input, without the batch.
-    pub shape: Vec<usize>,
+    pub shape: Vec<Option<usize>>,
     /// The input that stands for "nothing here".
     pub reference: Reference,
     /// The lowest and the highest value that the input can have, if there are any.

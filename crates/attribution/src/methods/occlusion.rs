@@ -49,14 +49,15 @@ impl Occlusion {
 }
 
 /// A 14th of an axis: what takes AlexNet's 227 bins and frames 27 × 27 patches of 16.
-fn side(length: &usize) -> usize {
+fn side(length: usize) -> usize {
     length.div_ceil(15).max(1)
 }
 
 impl Settings for Occlusion {
     fn suited_to(mut self, subject: &Subject) -> Self {
         if self.patch.is_empty() {
-            self.patch = subject.shape.iter().skip(1).map(side).collect();
+            let sides = subject.shape.iter().skip(1);
+            self.patch = sides.map(|length| length.map_or(1, side)).collect();
         }
         if self.stride.is_empty() {
             self.stride = self.patch.iter().map(|side| side.div_ceil(2)).collect();
@@ -75,9 +76,9 @@ impl Method for Occlusion {
     }
 
     fn of(&self, graph: &Graph) -> Result<Box<dyn Attribute>> {
-        let shape = graph.architecture().input_shape();
+        let shape = graph.architecture().fixed_input_shape()?;
         Ok(Box::new(Covering {
-            patches: patches(shape, &self.patch, &self.stride)?,
+            patches: patches(&shape, &self.patch, &self.stride)?,
             graph: graph.clone(),
             reference: self.reference.clone(),
             score: self.score,

@@ -13,16 +13,19 @@
 //! | [`Dropout`] | `nn.Dropout` | any |
 //! | [`Flatten`] | `nn.Flatten` | `[N, …]` |
 //! | [`Add`], [`Mul`], [`Concat`] | `+`, `*`, `torch.cat(…, 1)` | several of one shape; two of one shape; several `[N, C, …]` |
+//! | [`Input`], [`Constant`] | | nothing |
 //! | [`TimeMean`], [`TimeDeviation`] | `x.mean(-1)`, the root of `x.var(-1, correction=0) + 1e-10` | `[N, C, H, T]`, `[N, C, T]` |
 
 mod add;
 mod avg_pool;
 mod batch_norm;
 mod concat;
+mod constant;
 mod conv1d;
 mod conv2d;
 mod dropout;
 mod flatten;
+mod input;
 mod leaky_relu;
 mod linear;
 mod max_pool;
@@ -45,10 +48,12 @@ pub use add::Add;
 pub use avg_pool::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d};
 pub use batch_norm::BatchNorm;
 pub use concat::Concat;
+pub use constant::Constant;
 pub use conv1d::Conv1d;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
+pub use input::Input;
 pub use leaky_relu::LeakyRelu;
 pub use linear::Linear;
 pub use max_pool::{MaxPool1d, MaxPool2d};
@@ -90,10 +95,12 @@ const OPS: &[(&str, Make)] = &[
     ("avg-pool2d", of::<AvgPool2d>),
     ("batch-norm", of::<BatchNorm>),
     ("concat", of::<Concat>),
+    ("constant", of::<Constant>),
     ("conv1d", of::<Conv1d>),
     ("conv2d", of::<Conv2d>),
     ("dropout", of::<Dropout>),
     ("flatten", of::<Flatten>),
+    ("input", of::<Input>),
     ("leaky-relu", of::<LeakyRelu>),
     ("linear", of::<Linear>),
     ("max-pool1d", of::<MaxPool1d>),
