@@ -1,12 +1,14 @@
 //! `speechlens predict`
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use candle_core::{DType, Device, Tensor};
 use serde_json::json;
-use speechlens_explain::{Input, answer, logits};
+use speechlens_explain::{Input, answer, logits, outputs};
 use speechlens_models::Model;
+use speechlens_report::npy;
 
 use crate::common::{Common, of_model};
 use crate::input::{self, Kinds};
@@ -22,13 +24,19 @@ pub struct Arguments {
     model: PathBuf,
     /// Recordings (.wav, .flac, .mp3, .m4a, .ogg, .opus, .webm, .aiff, .sph and others), folders of them, or .npy files that hold the network's features, [H, W] or
     /// [N, H, W], of waveforms `[8000]` or `[N, 8000]`.
-    #[arg(required = true)]
+    /// For a network of several inputs, NAME=FILE.npy for each: an array of just the shape that the input has.
+    #[arg(required = true, value_name = "INPUT|NAME=FILE.npy")]
     input: Vec<PathBuf>,
+    /// Tell what these give, outputs or any nodes of the network, in place of the class: their values. Networks whose outputs are no
+    /// classes are told so anyway.
+    #[arg(long, value_name = "NAME")]
+    output: Vec<String>,
     #[command(flatten)]
     reading: input::Arguments,
     #[command(flatten)]
     strictness: input::Strictness,
-    /// One JSON object a line: input, class, index, probability, logits; of silence: input, silent, logits.
+    /// One JSON object a line: input, class, index, probability, logits; of silence: input, silent, logits; of outputs: input, output,
+    /// shape, values (flat).
     #[arg(long)]
     json: bool,
 }
@@ -37,18 +45,113 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let device = common.device()?;
     let model = Model::load(&arguments.model, &device)?;
+    let names: Vec<&str> = arguments.output.iter().map(String::as_str).collect();
+    if let Some(given) = arrays(arguments, &model, &device)? {
+        let given: Vec<(&str, &Tensor)> = given.iter().map(|(name, own)| (*name, own)).collect();
+        let outputs = model.graph.outputs_of(&given, &names);
+        let outputs = outputs.with_context(|| arguments.model.display().to_string())?;
+        return outputs
+            .iter()
+            .try_for_each(|(name, values)| tell_values(arguments, "", name, values));
+    }
+    let of_classes = names.is_empty() && model.task.is_of_inputs();
     let found = input::files(&arguments.input, Kinds::RecordingsAndArrays)?;
     let reader = arguments.reading.reader(&model, &found)?;
     let mut inputs = arguments.strictness.inputs(found.len());
     for found in &found {
         let read = arguments.reading.read(&reader, &found.path);
-        if let Some(input) = inputs.take(&found.path, read)? {
+        let Some(input) = inputs.take(&found.path, read)? else {
+            continue;
+        };
+        if of_classes {
             let logits = logits(&model, &input, &device);
             let logits = logits.map_err(|error| of_model(&arguments.model, error))?;
             tell(arguments, &model, &input, &logits)?;
+        } else {
+            let outputs = outputs(&model, &input, &names, &device);
+            let outputs = outputs.map_err(|error| of_model(&arguments.model, error))?;
+            for row in 0..input.len() {
+                for (name, values) in &outputs {
+                    tell_values(arguments, &window(&input, row), name, &values.get(row)?)?;
+                }
+            }
         }
     }
     inputs.end()
+}
+
+/// What each input of a network of several is, if they are given by name.
+fn arrays<'a>(
+    arguments: &'a Arguments,
+    model: &Model,
+    device: &Device,
+) -> Result<Option<Vec<(&'a str, Tensor)>>> {
+    let all = model.graph.nodes().map(|(_, node)| node);
+    let names: Vec<&str> = all
+        .filter(|node| node.op.as_input().is_some())
+        .map(|node| node.name.as_str())
+        .collect();
+    let named = arguments.input.iter().map(|input| {
+        let (name, path) = input.to_str()?.split_once('=')?;
+        names.contains(&name).then_some((name, Path::new(path)))
+    });
+    let named: Vec<_> = named.collect();
+    if named.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let array = |named: Option<(&'a str, &Path)>| {
+        let (name, path) = named.with_context(|| {
+            format!(
+                "give every input by its name, NAME=FILE.npy; there are {}",
+                names.join(", ")
+            )
+        })?;
+        let array = npy::read(path)?;
+        let shape = array.shape().to_vec();
+        let values = array.iter().copied().collect();
+        Ok((name, Tensor::from_vec(values, shape, device)?))
+    };
+    named
+        .into_iter()
+        .map(array)
+        .collect::<Result<_>>()
+        .map(Some)
+}
+
+/// What a window is called.
+fn window(input: &Input, row: usize) -> String {
+    match input.single {
+        true => input.name.clone(),
+        false => format!("{}[{row}]", input.name),
+    }
+}
+
+/// So many values of an output are told to a reader.
+const TOLD: usize = 8;
+
+/// A line for what a node gave.
+fn tell_values(arguments: &Arguments, input: &str, output: &str, values: &Tensor) -> Result<()> {
+    let shape = values.dims();
+    let values = values
+        .to_dtype(DType::F32)?
+        .flatten_all()?
+        .to_vec1::<f32>()?;
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        let line = json!({"input": input, "output": output, "shape": shape, "values": values});
+        writeln!(out, "{line}")?;
+        return Ok(());
+    }
+    let told = values.iter().take(TOLD).map(|value| format!("{value:.4}"));
+    let told = told.collect::<Vec<_>>().join(" ");
+    let more = if values.len() > TOLD { " …" } else { "" };
+    let input = if input.is_empty() {
+        String::new()
+    } else {
+        format!("{input}  ")
+    };
+    writeln!(out, "{input}{output} {shape:?}  {told}{more}")?;
+    Ok(())
 }
 
 /// A line for each window.
@@ -56,10 +159,7 @@ fn tell(arguments: &Arguments, model: &Model, input: &Input, logits: &[Vec<f32>]
     let mut out = std::io::stdout().lock();
     for (row, (logits, silent)) in logits.iter().zip(&input.silent).enumerate() {
         let (index, probability) = answer(model, logits);
-        let name = match input.single {
-            true => input.name.clone(),
-            false => format!("{}[{row}]", input.name),
-        };
+        let name = window(input, row);
         let class = &model.classes()[index];
         match (silent, arguments.json) {
             (true, true) => {

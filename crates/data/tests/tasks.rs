@@ -1,5 +1,7 @@
 //! Tables of labels, their flaws, and splits of any classes.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -56,7 +58,7 @@ fn a_table_is_read_in_any_order_of_columns_and_any_encoding() {
         let audio = labels.audio(1).unwrap();
         assert_eq!(
             audio,
-            speechlens_audio::read(&folder.path().join("b.wav")).unwrap()
+            speechlens_audio::read(folder.path().join("b.wav")).unwrap()
         );
     }
 }

@@ -1,5 +1,7 @@
 //! Windows of any front end as samples, and what an augmentation makes of them.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use candle_core::Device;

@@ -8,6 +8,7 @@ use speechlens_attribution::methods::Lrp;
 use speechlens_attribution::{Attribute, Attribution, Method, Target};
 use speechlens_lrp::{Assignment, Balance};
 use speechlens_models::Model;
+use speechlens_nn::Graph;
 
 use crate::{Error, Input, Result, Settings};
 
@@ -115,7 +116,7 @@ pub fn answer(model: &Model, logits: &[f32]) -> (usize, f32) {
 pub fn logits(model: &Model, input: &Input, device: &Device) -> Result<Vec<Vec<f32>>> {
     let mut logits = Vec::with_capacity(input.len());
     for features in input.features.axis_chunks_iter(Axis(0), BATCH) {
-        let features = to_tensor(features.to_owned(), device)?;
+        let features = to_tensor(&model.graph, features.to_owned(), device)?;
         logits.extend(model.graph.forward(&features)?.to_vec2::<f32>()?);
     }
     check_finite(input, &logits)?;
@@ -129,10 +130,38 @@ fn check_finite(input: &Input, logits: &[Vec<f32>]) -> Result<()> {
     Err(Error::NotFinite(input.name.clone()))
 }
 
-/// `[N, …]` as the network's input `[N, 1, …]`.
-fn to_tensor(features: ArrayD<f32>, device: &Device) -> Result<Tensor> {
+/// What nodes of the network give for the windows of an input, by their names: the outputs if none is named.
+///
+/// # Errors
+/// If the features do not suit the network, or it has no such node.
+pub fn outputs(
+    model: &Model,
+    input: &Input,
+    names: &[&str],
+    device: &Device,
+) -> Result<Vec<(String, Tensor)>> {
+    let mut all: Vec<(String, Vec<Tensor>)> = Vec::new();
+    let read = &model.graph.architecture().nodes()[model.graph.architecture().input().index()];
+    for features in input.features.axis_chunks_iter(Axis(0), BATCH) {
+        let features = to_tensor(&model.graph, features.to_owned(), device)?;
+        let found = model.graph.outputs_of(&[(&read.name, &features)], names)?;
+        for (place, (name, values)) in found.into_iter().enumerate() {
+            match all.get_mut(place) {
+                Some((_, chunks)) => chunks.push(values),
+                None => all.push((name, vec![values])),
+            }
+        }
+    }
+    let joined = |(name, chunks): (String, Vec<Tensor>)| Ok((name, Tensor::cat(&chunks, 0)?));
+    all.into_iter().map(joined).collect()
+}
+
+/// `[N, …]` as the network reads it: `[N, 1, …]` if that has a channel.
+fn to_tensor(graph: &Graph, features: ArrayD<f32>, device: &Device) -> Result<Tensor> {
     let mut shape = features.shape().to_vec();
-    shape.insert(1, 1);
+    if graph.architecture().input_shape().len() == shape.len() {
+        shape.insert(1, 1);
+    }
     let values: Vec<f32> = features.iter().copied().collect();
     Ok(Tensor::from_vec(values, shape, device)?)
 }
@@ -149,6 +178,13 @@ impl Explainer {
         details: Details,
         (device, dtype): (&Device, DType),
     ) -> Result<Self> {
+        if !model.task.is_of_inputs() {
+            return Err(Error::Setting(format!(
+                "the network's task is `{}`, and only classes and labels of whole inputs can be explained: `speechlens predict` tells \
+                 what it gives",
+                model.task.name()
+            )));
+        }
         let method = settings.method(model)?;
         if details != Details::default() && method.rules().is_none() {
             return Err(Error::Setting(format!(
@@ -271,7 +307,8 @@ impl Explainer {
         };
         let mut values = Vec::with_capacity(input.features.len());
         for features in input.features.axis_chunks_iter(Axis(0), BATCH) {
-            let features = to_tensor(features.to_owned(), &self.device)?.to_dtype(self.dtype)?;
+            let features = to_tensor(&self.model.graph, features.to_owned(), &self.device)?
+                .to_dtype(self.dtype)?;
             let books = match (self.details.conservation, answers.targets.is_empty()) {
                 (true, _) => usize::MAX,
                 (false, first) => usize::from(first),

@@ -49,7 +49,7 @@ pub mod show;
 mod sound;
 
 pub use error::{Error, Result};
-pub use explainer::{Answers, Details, Explainer, Question, answer, logits};
+pub use explainer::{Answers, Details, Explainer, Question, answer, logits, outputs};
 pub use input::{Heard, Input, Reader, Reading};
 pub use plane::Plane;
 pub use settings::{RULES_OF_LEVELS, Settings, composite, default_rules, suiting_rules};

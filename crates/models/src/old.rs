@@ -9,27 +9,42 @@ use speechlens_nn::tensor_file::Metadata;
 use crate::model::{ARCH, REMEDY, TRAINING};
 use crate::{Network, Probability, Task};
 
-/// What such a file says, each kept value with the front end that it stands for; of two that say nothing the first.
-const FEATURES: &[(&str, &str, &str, &[(&str, &str)])] = &[
-    (
-        "spectrogram",
-        "alexnet",
-        "crop",
-        &[
+/// What such a file can say that a network reads.
+struct Features {
+    name: &'static str,
+    /// The network that reads them.
+    network: &'static str,
+    /// The key that says more.
+    key: &'static str,
+    /// The front end of each of its values; of no value the first.
+    front_ends: &'static [(&'static str, &'static str)],
+}
+
+const FEATURES: &[Features] = &[
+    Features {
+        name: "spectrogram",
+        network: "alexnet",
+        key: "crop",
+        front_ends: &[
             ("thesis", "thesis-spectrogram"),
             ("audiomnist", "audiomnist-spectrogram"),
         ],
-    ),
-    ("waveform", "audionet", "", &[("", "thesis-waveform")]),
-    (
-        "filterbank",
-        "resnet34",
-        "normalization",
-        &[
+    },
+    Features {
+        name: "waveform",
+        network: "audionet",
+        key: "",
+        front_ends: &[("", "thesis-waveform")],
+    },
+    Features {
+        name: "filterbank",
+        network: "resnet34",
+        key: "normalization",
+        front_ends: &[
             ("segment", "thesis-fbank"),
             ("utterance", "thesis-fbank-recording"),
         ],
-    ),
+    },
 ];
 
 const CLASSES: &str = "classes";
@@ -45,12 +60,12 @@ pub fn read(metadata: &mut Metadata) -> Result<(Architecture, FrontEnd, Task), S
     if classes.is_empty() {
         return Err(format!("`{CLASSES}` names no class"));
     }
-    let own = FEATURES.iter().find(|(_, arch, ..)| *arch == name);
-    let &(own, _, key, front_ends) = own.ok_or_else(|| lacks("frontend"))?;
+    let own = FEATURES.iter().find(|own| own.network == name);
+    let own = own.ok_or_else(|| lacks("frontend"))?;
     if let Some(features) = metadata.remove("features")
-        && features != own
+        && features != own.name
     {
-        let known: Vec<&str> = FEATURES.iter().map(|(known, ..)| *known).collect();
+        let known: Vec<&str> = FEATURES.iter().map(|known| known.name).collect();
         return Err(match known.contains(&features.as_str()) {
             true => format!("says that {name} reads {features}, which it cannot: {REMEDY}"),
             false => format!(
@@ -59,6 +74,7 @@ pub fn read(metadata: &mut Metadata) -> Result<(Architecture, FrontEnd, Task), S
             ),
         });
     }
+    let (key, front_ends) = (own.key, own.front_ends);
     let mut front_end = front_ends[0].1;
     if let Some(value) = metadata.remove(key) {
         let found = front_ends.iter().find(|(known, _)| *known == value);
@@ -68,8 +84,8 @@ pub fn read(metadata: &mut Metadata) -> Result<(Architecture, FrontEnd, Task), S
             format!("has the {key} `{value}`, which this version does not know; there are {known}")
         })?;
     }
-    for (_, _, key, _) in FEATURES {
-        metadata.remove(*key);
+    for features in FEATURES {
+        metadata.remove(features.key);
     }
     let training: Option<Value> = metadata
         .get(TRAINING)

@@ -97,11 +97,8 @@ impl Architecture {
                 }
             };
         }
-        if !net
-            .nodes()
-            .first()
-            .is_some_and(|node| node.op.as_input().is_some())
-        {
+        let first = net.nodes().first();
+        if first.is_none_or(|node| node.op.as_input().is_none()) {
             return Err(Error::Text("the first node is no `input`".into()));
         }
         let output = |name: &String| {

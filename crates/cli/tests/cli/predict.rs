@@ -83,3 +83,83 @@ fn a_reader_that_leaves_is_no_failure() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+/// A network that is text: an embedding of whole recordings of any length at 16 kHz, with a state.
+fn embedding(folder: &Folder) {
+    // One channel; three means over time.
+    let graph = r#"{"nodes":[
+{"name":"sound","op":"input","attributes":{"shape":[null,1,null]}},
+{"name":"state","op":"input","attributes":{"shape":[1,3],"state":true}},
+{"name":"frames","op":"adaptive-avg-pool1d","attributes":{"size":3},"inputs":["sound"]},
+{"name":"flat","op":"flatten","inputs":["frames"]},
+{"name":"next","op":"add","inputs":["flat","state"]}
+],"outputs":["flat","next"]}"#;
+    let metadata = [
+        ("graph", graph),
+        ("frontend", "rate = 16000\nlength = \"any\"\n"),
+        ("task", "{\"kind\":\"embedding\"}"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into();
+    let path = folder.path("own.safetensors");
+    speechlens_nn::tensor_file::write(&path, &Default::default(), &metadata).unwrap();
+}
+
+#[test]
+fn outputs_that_are_no_classes_are_told_as_values() {
+    let folder = Folder::new();
+    embedding(&folder);
+    folder.tone("short.wav", 16000, 1600);
+    folder.tone("long.wav", 16000, 6400);
+    let predict = ["predict", "own.safetensors"];
+    let text = folder.run(&[&predict[..], &["short.wav", "long.wav", "--json"]].concat());
+    let told = lines(&text);
+    let name = |line: &Value| (line["input"].clone(), line["output"].clone());
+    let names: Vec<_> = told.iter().map(name).collect();
+    let expected = [
+        ("short.wav", "flat"),
+        ("short.wav", "next"),
+        ("long.wav", "flat"),
+        ("long.wav", "next"),
+    ];
+    assert_eq!(
+        names,
+        expected.map(|(input, output)| (input.into(), output.into()))
+    );
+    assert!(
+        told.iter()
+            .all(|line| line["shape"] == serde_json::json!([3]))
+    );
+    // The state was not given.
+    assert_eq!(told[0]["values"], told[1]["values"]);
+
+    let text = folder.run(&[&predict[..], &["short.wav", "--output", "frames", "--json"]].concat());
+    assert_eq!(lines(&text)[0]["shape"], serde_json::json!([1, 3]));
+    let text = folder.run(&[&predict[..], &["short.wav"]].concat());
+    assert!(text.starts_with("short.wav  flat [3]  "), "{text}");
+
+    let sound = ndarray::Array3::from_shape_fn((1, 1, 6), |(.., t)| t as f32);
+    folder.npy("sound.npy", &sound);
+    folder.npy("state.npy", &ndarray::array![[10f32, 20.0, 30.0]]);
+    let arrays = ["sound=sound.npy", "state=state.npy", "--json"];
+    let told = lines(&folder.run(&[&predict[..], &arrays].concat()));
+    assert_eq!(told[0]["values"], serde_json::json!([0.5, 2.5, 4.5]));
+    assert_eq!(told[1]["values"], serde_json::json!([10.5, 22.5, 34.5]));
+    assert_eq!(told[1]["shape"], serde_json::json!([1, 3]));
+
+    let error = folder.fail(&[&predict[..], &["sound=sound.npy", "state.npy"]].concat());
+    assert!(
+        error.contains("NAME=FILE.npy") && error.contains("sound, state"),
+        "{error}"
+    );
+    let error = folder.fail(&[&predict[..], &["short.wav", "--output", "logits"]].concat());
+    assert!(
+        error.contains("`logits`") && error.contains("own.safetensors"),
+        "{error}"
+    );
+    let error = folder.fail(&["explain", "own.safetensors", "short.wav", "-o", "out"]);
+    assert!(
+        error.contains("`embedding`") && error.contains("predict"),
+        "{error}"
+    );
+}
