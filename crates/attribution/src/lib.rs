@@ -47,7 +47,7 @@ mod reference;
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use speechlens_lrp::{Assignment, Balance};
+use speechlens_lrp::{Assignment, Conservation};
 
 pub use methods::Method;
 pub use reference::Reference;
@@ -122,7 +122,7 @@ pub struct Details {
     /// Layers whose output's relevance is kept.
     pub layers: Vec<String>,
     /// Of how many inputs of a batch, the first, it is kept what becomes of relevance at every layer.
-    pub books: usize,
+    pub conserved: usize,
 }
 
 /// What a method says of a batch.
@@ -137,7 +137,7 @@ pub struct Attribution {
     /// The relevance of the outputs of the layers asked for, by their names, each of its output's shape `[N, …]`.
     pub layers: BTreeMap<String, Tensor>,
     /// What became of the relevance at every node on the way, the output's first, for as many inputs as were asked for.
-    pub conservation: Vec<Balance>,
+    pub conservation: Vec<Conservation>,
     /// Of methods whose relevance should add up to `f(x) − f(r)`: what is missing of that, for each input.
     pub completeness_gap: Option<Vec<f64>>,
 }

@@ -141,10 +141,10 @@ struct Utterances {
 struct Source {
     recordings: Vec<Recording>,
     left_out: Vec<LeftOut>,
-    kind: Kind,
+    form: Form,
 }
 
-enum Kind {
+enum Form {
     Store(Arc<Store>),
     /// AudioMNIST's preprocessed files, one for each recording.
     Files(Vec<PathBuf>),
@@ -406,7 +406,7 @@ impl Arguments {
             return Ok(Source {
                 recordings: store.recordings().to_vec(),
                 left_out: store.left_out().to_vec(),
-                kind: Kind::Store(Arc::new(store)),
+                form: Form::Store(Arc::new(store)),
             });
         }
         if !files.is_empty() {
@@ -420,14 +420,14 @@ impl Arguments {
             return Ok(Source {
                 recordings: labelled.recordings,
                 left_out: labelled.left_out,
-                kind: Kind::Files(labelled.files),
+                form: Form::Files(labelled.files),
             });
         }
         let corpus = self.open(data, common)?;
         Ok(Source {
             recordings: corpus.recordings().to_vec(),
             left_out: corpus.left_out().to_vec(),
-            kind: Kind::Corpus(corpus),
+            form: Form::Corpus(corpus),
         })
     }
 
@@ -441,12 +441,12 @@ impl Arguments {
         common: &Common,
     ) -> Result<Dataset> {
         match &source.kind {
-            Kind::Store(store) => Ok(Dataset::of_store(store, indices)?),
-            Kind::Files(files) => {
+            Form::Store(store) => Ok(Dataset::of_store(store, indices)?),
+            Form::Files(files) => {
                 let of = |&index: &usize| (files[index].clone(), source.recordings[index].clone());
                 Ok(Dataset::of_files(indices.iter().map(of).collect())?)
             }
-            Kind::Corpus(corpus) => {
+            Form::Corpus(corpus) => {
                 let store = self.spectrograms(corpus.as_ref(), name, indices, crop, common)?;
                 source.left_out.extend(store.left_out().iter().cloned());
                 let places: Vec<usize> = (0..store.len()).collect();

@@ -14,7 +14,7 @@ use speechlens_models::Model;
 use speechlens_report::progress;
 
 use crate::common::{Common, of_model, percentage};
-use crate::input::{self, Found, Kinds};
+use crate::input::{self, Found, Sought};
 use crate::method;
 
 /// Show which parts of a recording speak for a class, and which against it.
@@ -122,7 +122,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let Some(output) = &arguments.output else {
         return Ok(());
     };
-    let found = input::files(&arguments.input, Kinds::RecordingsAndArrays)?;
+    let found = input::files(&arguments.input, Sought::RecordingsAndArrays)?;
     let reader = arguments.reading.reader(&model, &found)?;
     let folders = input::places(output, &found)?;
     let ways = ways(&explainers)?;

@@ -10,7 +10,7 @@ use speechlens_frontend::{Error, FrontEnd, Length, Reading};
 use speechlens_report::npy;
 
 use crate::common::check_writable;
-use crate::input::{self, Kinds, remedy};
+use crate::input::{self, Sought, remedy};
 
 const FILE: &str = "\
 A TOML file has a rate, a length and stages:
@@ -165,7 +165,7 @@ impl Arguments {
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let front_end = arguments.front_end()?;
-    let found = input::files(&arguments.audio, Kinds::Recordings)?;
+    let found = input::files(&arguments.audio, Sought::Recordings)?;
     let places = input::places(&arguments.output, &found)?;
     let mut inputs = arguments.strictness.inputs(found.len());
     for (found, place) in found.iter().zip(places) {

@@ -60,14 +60,14 @@ fn is_array(path: &Path) -> bool {
 
 /// What is looked for in folders.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kinds {
+pub enum Sought {
     Recordings,
     /// Recordings, and features as `.npy` files.
     RecordingsAndArrays,
 }
 
 /// The files given, and those in the folders given, in order.
-pub fn files(paths: &[PathBuf], kinds: Kinds) -> Result<Vec<Found>> {
+pub fn files(paths: &[PathBuf], sought: Sought) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -79,14 +79,14 @@ pub fn files(paths: &[PathBuf], kinds: Kinds) -> Result<Vec<Found>> {
             continue;
         }
         let before = found.len();
-        search(path, Path::new(""), kinds, &mut found)?;
+        search(path, Path::new(""), sought, &mut found)?;
         ensure!(
             found.len() > before,
             "{}: holds no recordings ({}.{}); give a folder that does",
             path.display(),
-            match kinds {
-                Kinds::Recordings => "",
-                Kinds::RecordingsAndArrays => ".npy, ",
+            match sought {
+                Sought::Recordings => "",
+                Sought::RecordingsAndArrays => ".npy, ",
             },
             ENDINGS.join(", .")
         );
@@ -94,12 +94,12 @@ pub fn files(paths: &[PathBuf], kinds: Kinds) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-fn search(folder: &Path, name: &Path, kinds: Kinds, found: &mut Vec<Found>) -> Result<()> {
+fn search(folder: &Path, name: &Path, sought: Sought, found: &mut Vec<Found>) -> Result<()> {
     for path in entries(folder)? {
         let name = name.join(path.file_stem().unwrap_or_default());
-        let is_array = || kinds == Kinds::RecordingsAndArrays && is_array(&path);
+        let is_array = || sought == Sought::RecordingsAndArrays && is_array(&path);
         if path.is_dir() {
-            search(&path, &name, kinds, found)?;
+            search(&path, &name, sought, found)?;
         } else if is_recording(&path) || is_array() {
             found.push(Found { path, name });
         }

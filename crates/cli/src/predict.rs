@@ -11,7 +11,7 @@ use speechlens_models::Model;
 use speechlens_report::npy;
 
 use crate::common::{Common, of_model};
-use crate::input::{self, Kinds};
+use crate::input::{self, Sought};
 
 /// Classify recordings.
 ///
@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             .try_for_each(|(name, values)| tell_values(arguments, "", name, values));
     }
     let of_classes = names.is_empty() && model.task.is_of_inputs();
-    let found = input::files(&arguments.input, Kinds::RecordingsAndArrays)?;
+    let found = input::files(&arguments.input, Sought::RecordingsAndArrays)?;
     let reader = arguments.reading.reader(&model, &found)?;
     let mut inputs = arguments.strictness.inputs(found.len());
     for found in &found {

@@ -13,7 +13,7 @@ use candle_core::Device;
 use clap::ValueEnum;
 use serde_json::json;
 use speechlens_audio::Crop;
-use speechlens_data::background::{Background, Kind};
+use speechlens_data::background::{Backdrop, Background};
 use speechlens_data::{LeftOut, Recording, Sex};
 use speechlens_eval::NoisySegments;
 use speechlens_eval::noisy_segments::Sounds;
@@ -89,8 +89,8 @@ pub struct Arguments {
     /// What speakers are heard against, `music`, `noise` or both: in every epoch each segment is trained on anew, as it was
     /// recorded or with one of these behind it, drawn by lot. Music lies 5 to 15 dB below the speech, noise 0 to 15 dB. At the end
     /// the held-out segments are tested with each, from backgrounds that training did not hear.
-    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(Kind), value_name = "music,noise")]
-    augment: Vec<Kind>,
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(Backdrop), value_name = "music,noise")]
+    augment: Vec<Backdrop>,
     /// Where --augment takes music and noise from: MUSAN's folder, that holds music/ and noise/. Without it both are synthesized.
     #[arg(long, value_name = "DIR", requires = "augment")]
     musan: Option<PathBuf>,
@@ -345,11 +345,11 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
         let [to_train, to_test] = background.split()?.map(Arc::new);
         let sounds = Arc::new(Sounds::new(corpora));
         let some = arguments.augment.iter().copied().map(Some);
-        let kinds: Vec<Option<Kind>> = iter::once(None).chain(some).collect();
+        let kinds: Vec<Option<Backdrop>> = iter::once(None).chain(some).collect();
         plan.heard["behind"] = json!(kinds.iter().flatten().map(|k| k.name()).collect::<Vec<_>>());
         plan.heard["backgrounds"] = to_train.fingerprint().into();
         plan.training = Box::new(NoisySegments::new(training, &sounds, &to_train, &kinds));
-        let test = |kind: &Kind| {
+        let test = |kind: &Backdrop| {
             let segments = NoisySegments::new(held_out.clone(), &sounds, &to_test, &[Some(*kind)]);
             (format!("the same with {kind}"), segments)
         };

@@ -6,10 +6,10 @@
 //! of the speech.
 //!
 //! ```
-//! use speechlens_data::background::{Background, Kind};
+//! use speechlens_data::background::{Background, Backdrop};
 //! # let speech = speechlens_audio::Audio { samples: (0..16000).map(|n| (n as f32 * 0.1).sin()).collect(), rate: 16000 };
 //! let background = Background::synthetic(1); // or Background::musan("data/musan".as_ref(), 1, false)?
-//! let mixed = background.mix(&speech, Kind::Music, "84-121123-0000")?;
+//! let mixed = background.mix(&speech, Backdrop::Music, "84-121123-0000")?;
 //! assert!((5.0..=15.0).contains(&mixed.snr_db));
 //! assert_eq!(mixed.audio.samples.len(), speech.samples.len());
 //! # Ok::<(), speechlens_data::Error>(())
@@ -45,16 +45,16 @@ const TRIES: usize = 100;
 
 /// What stands behind the speech.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum Backdrop {
     /// Music.
     Music = 0,
     /// Noise that is neither music nor speech.
     Noise = 1,
 }
 
-impl Kind {
+impl Backdrop {
     /// Both.
-    pub const ALL: [Kind; 2] = [Kind::Music, Kind::Noise];
+    pub const ALL: [Backdrop; 2] = [Backdrop::Music, Backdrop::Noise];
 
     /// `music` or `noise`, also the name of MUSAN's folder.
     pub fn name(self) -> &'static str {
@@ -64,23 +64,23 @@ impl Kind {
     /// The signal-to-noise ratios that are drawn, each as likely as any other, in dB.
     pub fn snr_db(self) -> RangeInclusive<f64> {
         match self {
-            Kind::Music => 5.0..=15.0,
-            Kind::Noise => 0.0..=15.0,
+            Backdrop::Music => 5.0..=15.0,
+            Backdrop::Noise => 0.0..=15.0,
         }
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for Backdrop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
 }
 
-impl FromStr for Kind {
+impl FromStr for Backdrop {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+        let kind = Backdrop::ALL.into_iter().find(|kind| kind.name() == name);
         kind.ok_or_else(|| format!("`{name}` is neither music nor noise"))
     }
 }
@@ -168,7 +168,7 @@ impl Background {
     }
 
     /// One of these kinds, or none of them, each as likely as any other, for the recording that is called `id`.
-    pub fn choose(&self, kinds: &[Option<Kind>], id: &str) -> Option<Kind> {
+    pub fn choose(&self, kinds: &[Option<Backdrop>], id: &str) -> Option<Backdrop> {
         let mut rng = rng(self.seed, &format!("what is behind {id}"));
         kinds.choose(&mut rng).copied().flatten()
     }
@@ -179,7 +179,7 @@ impl Background {
     ///
     /// # Errors
     /// If the speech has no samples or no rate, no clip can be read, or the clips are silent.
-    pub fn mix(&self, speech: &Audio, kind: Kind, id: &str) -> Result<Mixed> {
+    pub fn mix(&self, speech: &Audio, kind: Backdrop, id: &str) -> Result<Mixed> {
         self.mix_part(speech, 0..speech.samples.len(), kind, id)
     }
 
@@ -192,7 +192,7 @@ impl Background {
         &self,
         speech: &Audio,
         part: Range<usize>,
-        kind: Kind,
+        kind: Backdrop,
         id: &str,
     ) -> Result<Mixed> {
         if speech.rate == 0 {
@@ -224,7 +224,7 @@ impl Background {
         &self,
         samples: usize,
         rate: u32,
-        kind: Kind,
+        kind: Backdrop,
         rng: &mut ChaCha8Rng,
     ) -> Result<(String, Vec<f32>)> {
         let mut name = String::new();
@@ -257,10 +257,10 @@ impl Background {
 }
 
 /// Ten seconds of something like it.
-fn synthesize(kind: Kind, rng: &mut ChaCha8Rng) -> Audio {
+fn synthesize(kind: Backdrop, rng: &mut ChaCha8Rng) -> Audio {
     let samples = match kind {
-        Kind::Music => music::synthesize(LENGTH, rng),
-        Kind::Noise => noise::synthesize(LENGTH, rng),
+        Backdrop::Music => music::synthesize(LENGTH, rng),
+        Backdrop::Noise => noise::synthesize(LENGTH, rng),
     };
     Audio {
         samples: samples.into_iter().map(|x| x as f32).collect(),
@@ -344,7 +344,7 @@ mod tests {
             Background::musan(folder.path(), 3, false).unwrap(),
             Background::synthetic(3),
         ] {
-            for kind in Kind::ALL {
+            for kind in Backdrop::ALL {
                 let mut drawn = Vec::new();
                 for number in 0..40 {
                     let mixed = background.mix(&speech, kind, &number.to_string()).unwrap();
@@ -372,11 +372,14 @@ mod tests {
         };
         for (background, other_seed) in open(1).iter().zip(open(2)) {
             let mix = |kind, id| background.mix(&speech, kind, id).unwrap();
-            let (a, b) = (mix(Kind::Music, "a"), mix(Kind::Music, "b"));
-            assert_eq!((&b, &a), (&mix(Kind::Music, "b"), &mix(Kind::Music, "a")));
+            let (a, b) = (mix(Backdrop::Music, "a"), mix(Backdrop::Music, "b"));
+            assert_eq!(
+                (&b, &a),
+                (&mix(Backdrop::Music, "b"), &mix(Backdrop::Music, "a"))
+            );
             assert_ne!(a.audio, b.audio);
-            assert_ne!(a.audio, mix(Kind::Noise, "a").audio);
-            let other = other_seed.mix(&speech, Kind::Music, "a").unwrap();
+            assert_ne!(a.audio, mix(Backdrop::Noise, "a").audio);
+            let other = other_seed.mix(&speech, Backdrop::Music, "a").unwrap();
             assert_ne!(a.audio, other.audio);
         }
     }
@@ -389,8 +392,8 @@ mod tests {
         for sample in &mut speech.samples[4000..] {
             *sample *= 0.01;
         }
-        let whole = background.mix(&speech, Kind::Noise, "a").unwrap();
-        let part = |range| background.mix_part(&speech, range, Kind::Noise, "a");
+        let whole = background.mix(&speech, Backdrop::Noise, "a").unwrap();
+        let part = |range| background.mix_part(&speech, range, Backdrop::Noise, "a");
         assert_eq!(part(0..8000).unwrap(), whole);
         let soft = part(4000..8000).unwrap();
         assert_eq!(soft.audio.samples.len(), 4000);
@@ -411,7 +414,8 @@ mod tests {
         let folder = musan(20_000);
         let clips = |background: &Background| -> std::collections::BTreeSet<String> {
             let ids = (0..20).map(|id| id.to_string());
-            let mixed = ids.flat_map(|id| Kind::ALL.map(|kind| background.mix(&speech, kind, &id)));
+            let mixed =
+                ids.flat_map(|id| Backdrop::ALL.map(|kind| background.mix(&speech, kind, &id)));
             mixed.map(|mixed| mixed.unwrap().clip).collect()
         };
         let open = || Background::musan(folder.path(), 1, false).unwrap();
@@ -426,7 +430,7 @@ mod tests {
         );
 
         let [training, test] = Background::synthetic(1).split().unwrap();
-        let mix = |background: &Background| background.mix(&speech, Kind::Music, "a").unwrap();
+        let mix = |background: &Background| background.mix(&speech, Backdrop::Music, "a").unwrap();
         assert_ne!(mix(&training).audio, mix(&test).audio);
 
         std::fs::remove_file(folder.path().join("music/fma/music-fma-0000.wav")).unwrap();
@@ -436,10 +440,10 @@ mod tests {
 
     #[test]
     fn kinds_have_names() {
-        for kind in Kind::ALL {
+        for kind in Backdrop::ALL {
             assert_eq!(kind.to_string().parse(), Ok(kind));
         }
-        assert!("speech".parse::<Kind>().is_err());
+        assert!("speech".parse::<Backdrop>().is_err());
     }
 
     #[test]
@@ -447,7 +451,7 @@ mod tests {
         let short = musan(3000);
         let speech = speech(RATE, 8000);
         let background = Background::musan(short.path(), 1, false).unwrap();
-        let mixed = background.mix(&speech, Kind::Noise, "a").unwrap();
+        let mixed = background.mix(&speech, Backdrop::Noise, "a").unwrap();
         let noise = added(&mixed, &speech);
         assert!((3000..8000).all(|n| (noise[n] - noise[n - 3000]).abs() < 1e-6));
         let clip = speechlens_audio::read(short.path().join(&mixed.clip)).unwrap();
@@ -459,7 +463,7 @@ mod tests {
         let long = musan(40_000);
         let background = Background::musan(long.path(), 1, false).unwrap();
         let starts = |id: &str| {
-            let mixed = background.mix(&speech, Kind::Noise, id).unwrap();
+            let mixed = background.mix(&speech, Backdrop::Noise, id).unwrap();
             let noise = added(&mixed, &speech);
             let clip = speechlens_audio::read(long.path().join(&mixed.clip)).unwrap();
             let likeness = |start: usize| -> f64 {
@@ -484,7 +488,7 @@ mod tests {
     fn the_background_is_resampled_to_the_rate_of_the_speech() {
         // A clip of a tone at 1 kHz, in another rate.
         let root = tempfile::tempdir().unwrap();
-        for kind in Kind::ALL {
+        for kind in Backdrop::ALL {
             std::fs::create_dir_all(root.path().join(kind.name())).unwrap();
             let wave = |n: usize| 0.5 * (n as f32 * std::f32::consts::TAU / 44.1).sin();
             let clip = Audio {
@@ -495,7 +499,7 @@ mod tests {
         }
         let background = Background::musan(root.path(), 1, false).unwrap();
         let speech = speech(16_000, 10_007);
-        let mixed = background.mix(&speech, Kind::Music, "a").unwrap();
+        let mixed = background.mix(&speech, Backdrop::Music, "a").unwrap();
         assert_eq!(
             (mixed.audio.rate, mixed.audio.samples.len()),
             (16_000, 10_007)
@@ -550,7 +554,8 @@ mod tests {
         };
         let open = |strict| Background::musan(folder.path(), 1, strict).unwrap();
         let ids: Vec<String> = (0..20).map(|id| id.to_string()).collect();
-        let mix = |background: &Background, id: &String| background.mix(&speech, Kind::Music, id);
+        let mix =
+            |background: &Background, id: &String| background.mix(&speech, Backdrop::Music, id);
         let whole = open(false);
         let before: Vec<Mixed> = ids.iter().map(|id| mix(&whole, id).unwrap()).collect();
         assert_eq!(whole.left_out(), []);
@@ -590,7 +595,7 @@ mod tests {
         );
         assert!(error.starts_with(&start), "{error}");
         assert!(error.contains("2 truncated or damaged"), "{error}");
-        assert!(open(false).mix(&speech, Kind::Noise, "a").is_ok());
+        assert!(open(false).mix(&speech, Backdrop::Noise, "a").is_ok());
     }
 
     #[test]
@@ -607,24 +612,24 @@ mod tests {
         let background = Background::musan(folder.path(), 1, false).unwrap();
         let speech = speech(RATE, 2000);
         for id in ["a", "b", "c", "d", "e", "f"] {
-            let mixed = background.mix(&speech, Kind::Music, id).unwrap();
+            let mixed = background.mix(&speech, Backdrop::Music, id).unwrap();
             assert_eq!(mixed.clip, "music/rfm/music-rfm-0000.wav");
         }
         clip("music/rfm/music-rfm-0000.wav", vec![0.0; 1000]);
-        let error = background.mix(&speech, Kind::Music, "a").unwrap_err();
+        let error = background.mix(&speech, Backdrop::Music, "a").unwrap_err();
         assert!(error.to_string().contains("silent"), "{error}");
 
         let silence = Audio {
             samples: vec![0.0; 100],
             rate: RATE,
         };
-        let mixed = Background::synthetic(1).mix(&silence, Kind::Noise, "a");
+        let mixed = Background::synthetic(1).mix(&silence, Backdrop::Noise, "a");
         assert_eq!(mixed.unwrap().audio, silence);
         let nothing = Audio {
             samples: vec![],
             rate: RATE,
         };
-        assert!(background.mix(&nothing, Kind::Noise, "a").is_err());
+        assert!(background.mix(&nothing, Backdrop::Noise, "a").is_err());
     }
 
     /// The share of the energy in bins that stand out: ten times the median of the bins around them.
@@ -652,7 +657,7 @@ mod tests {
 
     #[test]
     fn what_is_synthesized_as_music_is_tonal_and_as_noise_is_not() {
-        let tonalities = Kind::ALL.map(|kind| {
+        let tonalities = Backdrop::ALL.map(|kind| {
             let of = |seed| tonality(&synthesize(kind, &mut rng(seed, "tonality")));
             let mut all: Vec<f64> = (0..20).map(of).collect();
             all.sort_by(f64::total_cmp);
@@ -665,7 +670,7 @@ mod tests {
 
     #[test]
     fn what_is_synthesized_goes_on_without_long_pauses_and_varies() {
-        for kind in Kind::ALL {
+        for kind in Backdrop::ALL {
             let spectra: Vec<Vec<f64>> = (0..10)
                 .map(|seed| {
                     let audio = synthesize(kind, &mut rng(seed, "variety"));

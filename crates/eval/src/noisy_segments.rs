@@ -8,7 +8,7 @@ use ndarray::{Array2, Array3, Axis, s};
 use rayon::prelude::*;
 use speechlens_audio::filterbank::{BANDS, FRAME, HOP, RATE, subtract_mean};
 use speechlens_audio::{Audio, Filterbank, resample};
-use speechlens_data::background::{Background, Kind};
+use speechlens_data::background::{Backdrop, Background};
 use speechlens_data::{Corpus, Recording};
 use speechlens_nn::train::Samples;
 
@@ -69,7 +69,7 @@ pub struct NoisySegments {
     segments: Segments,
     sounds: Arc<Sounds>,
     background: Arc<Background>,
-    kinds: Vec<Option<Kind>>,
+    kinds: Vec<Option<Backdrop>>,
 }
 
 impl NoisySegments {
@@ -78,7 +78,7 @@ impl NoisySegments {
         segments: Segments,
         sounds: &Arc<Sounds>,
         background: &Arc<Background>,
-        kinds: &[Option<Kind>],
+        kinds: &[Option<Backdrop>],
     ) -> Self {
         NoisySegments {
             segments,
@@ -148,7 +148,7 @@ impl Samples for NoisySegments {
         let names = self
             .kinds
             .iter()
-            .map(|kind| kind.map_or("none", Kind::name));
+            .map(|kind| kind.map_or("none", Backdrop::name));
         let names = names.collect::<Vec<_>>().join(" ");
         let text = format!(
             "{}\n{names}\n{}",

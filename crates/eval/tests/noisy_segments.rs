@@ -7,14 +7,14 @@ use std::sync::Arc;
 use ndarray::{Array2, Axis, s};
 use speechlens_audio::Filterbank;
 use speechlens_audio::filterbank::{FRAME, HOP, RATE};
-use speechlens_data::background::{Background, Kind};
+use speechlens_data::background::{Backdrop, Background};
 use speechlens_data::{Corpus, FilterbankStore, HeldOut, Synthetic};
 use speechlens_eval::noisy_segments::Sounds;
 use speechlens_eval::segments::{FRAMES, Normalization};
 use speechlens_eval::{NoisySegments, Segments};
 use speechlens_nn::train::Samples;
 
-const ANY: [Option<Kind>; 3] = [None, Some(Kind::Music), Some(Kind::Noise)];
+const ANY: [Option<Backdrop>; 3] = [None, Some(Backdrop::Music), Some(Backdrop::Noise)];
 
 /// Two speakers with two utterances each.
 struct Speech {
@@ -43,7 +43,7 @@ fn speech(normalization: Normalization) -> Speech {
 }
 
 impl Speech {
-    fn with(&self, kinds: &[Option<Kind>], seed: u64) -> NoisySegments {
+    fn with(&self, kinds: &[Option<Backdrop>], seed: u64) -> NoisySegments {
         let background = Arc::new(Background::synthetic(seed));
         NoisySegments::new(self.segments.clone(), &self.sounds, &background, kinds)
     }
@@ -112,7 +112,7 @@ fn a_segment_is_the_filterbank_of_the_mixture() {
         let name = format!("{} from frame {first}, epoch 5", recording.id);
         let background = Background::synthetic(1);
         let mixed = background
-            .mix_part(&audio, part, Kind::Music, &name)
+            .mix_part(&audio, part, Backdrop::Music, &name)
             .unwrap();
         let whole = Filterbank::new().compute(&mixed.audio).unwrap();
         let mean = whole.mapv(f64::from).mean_axis(Axis(1)).unwrap();

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use ndarray::{ArrayD, Axis};
 use speechlens_attribution::methods::Lrp;
 use speechlens_attribution::{Attribute, Attribution, Method, Target};
-use speechlens_lrp::{Assignment, Balance};
+use speechlens_lrp::{Assignment, Conservation};
 use speechlens_models::Model;
 use speechlens_nn::Graph;
 
@@ -85,7 +85,7 @@ pub struct Answers {
     /// By name, `[N, …]` each.
     pub layers: BTreeMap<String, ArrayD<f32>>,
     /// By node, the output's first, if the method can tell: of the first window, or of all if asked for.
-    pub conservation: Vec<Balance>,
+    pub conservation: Vec<Conservation>,
     /// What relevance fails to account for, if the method can tell.
     pub completeness_gap: Option<Vec<f64>>,
 }
@@ -309,12 +309,12 @@ impl Explainer {
         for features in input.features.axis_chunks_iter(Axis(0), BATCH) {
             let features = to_tensor(&self.model.graph, features.to_owned(), &self.device)?
                 .to_dtype(self.dtype)?;
-            let books = match (self.details.conservation, answers.targets.is_empty()) {
+            let conserved = match (self.details.conservation, answers.targets.is_empty()) {
                 (true, _) => usize::MAX,
                 (false, first) => usize::from(first),
             };
             let before = answers.targets.len() * self.passes();
-            let found = self.about(&features, books, &|done| progress(before + done))?;
+            let found = self.about(&features, conserved, &|done| progress(before + done))?;
             let logits = found.logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
             check_finite(input, &logits)?;
             values.extend(array(&found.relevance)?);
@@ -326,16 +326,16 @@ impl Explainer {
         Ok(answers)
     }
 
-    /// What the method says of a batch, with the books of so many of its windows.
+    /// What the method says of a batch, with what became of relevance at every layer for so many of its windows.
     fn about(
         &self,
         features: &Tensor,
-        books: usize,
+        conserved: usize,
         progress: &dyn Fn(usize),
     ) -> Result<Attribution> {
         let details = speechlens_attribution::Details {
             layers: self.details.layers.clone(),
-            books,
+            conserved,
         };
         let of_class = |class: usize| vec![class as u32; features.dims()[0]];
         let explain = |target| self.attribute.explain(features, target, &details, progress);
@@ -362,7 +362,7 @@ fn ready(method: &dyn Method, model: &Model) -> Result<Box<dyn Attribute>> {
 }
 
 impl Answers {
-    /// Puts another batch's targets, layers and books behind those there are.
+    /// Puts another batch's targets, layers and conservation behind those there are.
     fn append(&mut self, found: Attribution) -> Result<()> {
         self.targets.extend(found.targets);
         for (name, relevance) in found.layers {

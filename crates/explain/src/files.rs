@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::DType;
 use ndarray::Axis;
 use serde_json::{Value, json};
-use speechlens_lrp::Balance;
+use speechlens_lrp::Conservation;
 use speechlens_report::{atomic, npy};
 
 use crate::show::{Explanation, exhibit, parts, wav};
@@ -114,14 +114,14 @@ pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Va
         summary["completeness_gap"] = json!(gap);
     }
     if explainer.details().conservation {
-        let balance = |balance: &Balance| {
+        let node = |node: &Conservation| {
             json!({
-                "node": balance.node, "kind": balance.kind.to_string(), "rule": balance.rule, "arrived": balance.arrived,
-                "passed": balance.passed, "bias": balance.bias, "epsilon": balance.epsilon,
-                "remainder": balance.remainder(),
+                "node": node.node, "kind": node.kind.to_string(), "rule": node.rule, "arrived": node.arrived,
+                "passed": node.passed, "bias": node.bias, "epsilon": node.epsilon,
+                "remainder": node.remainder(),
             })
         };
-        summary["conservation"] = answers.conservation.iter().map(balance).collect();
+        summary["conservation"] = answers.conservation.iter().map(node).collect();
     }
     summary
 }

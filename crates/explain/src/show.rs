@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use ndarray::{ArrayView2, ArrayViewD, Axis, Ix1, Ix2};
 use speechlens_audio::{Audio, to_writer};
-use speechlens_lrp::{Assignment, Balance};
+use speechlens_lrp::{Assignment, Conservation};
 use speechlens_models::Model;
 use speechlens_nn::loss::Loss;
 use speechlens_report::axes::Axes;
@@ -408,18 +408,18 @@ pub fn rules(name: &str, assignments: Vec<Assignment>) -> Table {
 }
 
 /// What became of relevance at each node that does more than pass it on, for the first window.
-pub fn conservation(conservation: &[Balance]) -> Table {
-    let row = |balance: &Balance| {
+pub fn conservation(conservation: &[Conservation]) -> Table {
+    let row = |node: &Conservation| {
         let number = |values: &[f64]| format!("{:.4}", values.first().copied().unwrap_or_default());
-        let remainder = balance.remainder();
+        let remainder = node.remainder();
         let cells = [
-            number(&balance.arrived),
-            number(&balance.passed),
-            number(&balance.bias),
-            number(&balance.epsilon),
+            number(&node.arrived),
+            number(&node.passed),
+            number(&node.bias),
+            number(&node.epsilon),
             format!("{:.1e}", remainder.first().copied().unwrap_or_default()),
         ];
-        Row::measured(balance.node.clone(), cells)
+        Row::measured(node.node.clone(), cells)
     };
     Table {
         corner: "layer".into(),
@@ -428,7 +428,7 @@ pub fn conservation(conservation: &[Balance]) -> Table {
             .to_vec(),
         rows: conservation
             .iter()
-            .filter(|balance| balance.rule.is_some())
+            .filter(|node| node.rule.is_some())
             .map(row)
             .collect(),
     }

@@ -119,7 +119,7 @@ fn the_other_question_is_that_of_the_same_rules_from_the_other_reference() {
 }
 
 #[test]
-fn the_books_of_a_contrast_balance() {
+fn a_contrast_is_conserved_as_a_class_is() {
     let model = model(&audionet::NETWORK);
     let input = read(&model, Reading::default(), tone(0.9, 8000));
     let explainer = Explainer::new(
@@ -131,12 +131,12 @@ fn the_books_of_a_contrast_balance() {
     )
     .expect("a method");
     let answers = explainer.explain(&input, &|_| ()).expect("explained");
-    let books = &answers.conservation;
+    let conservation = &answers.conservation;
     let logits = &answers.logits[0];
-    let arrived = books[0].arrived[0];
+    let arrived = conservation[0].arrived[0];
     assert!((arrived - f64::from(logits[1] - logits[2])).abs() < 1e-5 * arrived.abs().max(1.0));
     let sum: f64 = answers.relevance.iter().map(|r| f64::from(*r)).sum();
-    let last = books.last().expect("a layer").passed[0];
+    let last = conservation.last().expect("a layer").passed[0];
     assert!(
         (sum - last).abs() < 1e-4 * last.abs().max(1e-3),
         "{sum}, {last}"

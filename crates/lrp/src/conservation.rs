@@ -9,7 +9,7 @@ use crate::layer::stabilizer;
 /// What became of the relevance that arrived at a node, for each input of the batch. All that arrived is passed on, kept by
 /// the bias, lost to ε, or in the remainder.
 #[derive(Clone, Debug)]
-pub struct Balance {
+pub struct Conservation {
     /// The node.
     pub node: String,
     /// What a composite calls it.
@@ -26,7 +26,7 @@ pub struct Balance {
     pub epsilon: Vec<f64>,
 }
 
-impl Balance {
+impl Conservation {
     /// What is left: rounding, and where a rule shares out only the relevance of some outputs, that of all others.
     pub fn remainder(&self) -> Vec<f64> {
         let left = |i: usize| self.arrived[i] - self.passed[i] - self.bias[i] - self.epsilon[i];
@@ -35,23 +35,23 @@ impl Balance {
 }
 
 /// What a layer's shares did not pass on, of the first inputs.
-pub(crate) struct Ledger {
+pub(crate) struct Kept {
     inputs: usize,
     bias: Option<Vec<f64>>,
     epsilon: Option<Vec<f64>>,
 }
 
-impl Ledger {
+impl Kept {
     /// An empty one for so many inputs, the first.
     pub fn new(inputs: usize) -> Self {
-        Ledger {
+        Kept {
             inputs,
             bias: None,
             epsilon: None,
         }
     }
 
-    /// The part of a tensor that is booked, in f64.
+    /// The part of a tensor that is added up, in f64.
     fn part(&self, tensor: &Tensor) -> Result<Tensor> {
         let count = self.inputs.min(tensor.dim(0)?);
         Ok(tensor.narrow(0, 0, count)?.to_dtype(DType::F64)?)
@@ -62,7 +62,7 @@ impl Ledger {
         totals(&self.part(relevance)?)
     }
 
-    /// Books a share: `R_k / (z_k + ε s(z_k))` times the bias, and times `ε s(z_k)`.
+    /// Adds a share: `R_k / (z_k + ε s(z_k))` times the bias, and times `ε s(z_k)`.
     pub fn share(
         &mut self,
         quotient: &Tensor,

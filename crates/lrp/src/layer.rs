@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use speechlens_nn::kernels::pointwise::{of_sign, product, quotient, sum};
 use speechlens_nn::{LinearOp, NodeId, Trace};
 
-use crate::conservation::Ledger;
+use crate::conservation::Kept;
 use crate::plan::Plan;
 use crate::{InputMap, Result, Rule, Share, Sign, WeightMap};
 
@@ -105,7 +105,7 @@ impl<'a> Layer<'a> {
         &self,
         rule: &Rule,
         output: &Tensor,
-        mut ledger: Option<&mut Ledger>,
+        mut kept: Option<&mut Kept>,
     ) -> Result<Tensor> {
         // Each map of the input is multiplied once by the sum of what its terms spread.
         let mut spreads: Vec<(InputMap, Tensor)> = Vec::new();
@@ -116,8 +116,8 @@ impl<'a> Layer<'a> {
             };
             let (z, bias) = (self.denominator(share)?, self.bias_of(share)?);
             let quotient = quotient(&own, &z, share.epsilon, share.factor)?;
-            if let Some(ledger) = ledger.as_deref_mut() {
-                ledger.share(&quotient, &z, bias.as_ref(), share.epsilon)?;
+            if let Some(kept) = kept.as_deref_mut() {
+                kept.share(&quotient, &z, bias.as_ref(), share.epsilon)?;
             }
             for term in &share.terms {
                 let weight = self.weight(term.weight)?;

@@ -163,7 +163,7 @@ mod rules;
 mod sweep;
 
 pub use composite::{BatchNormalization, Bias, Composite, Options, PRESETS, Row, Start};
-pub use conservation::Balance;
+pub use conservation::Conservation;
 pub use error::{Error, Result};
 pub use rule::{InputMap, Rule, STABILIZER, Share, Sign, Term, WeightMap};
 pub use sweep::{Assignment, Detail, Explanation, Forward, Lrp};

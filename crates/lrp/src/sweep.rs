@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use speechlens_nn::kernels::pointwise::{product, quotient};
 use speechlens_nn::{Graph, Map, Node, NodeId, Trace, reshaped};
 
-use crate::conservation::{Balance, Ledger};
+use crate::conservation::{Conservation, Kept};
 use crate::layer::{Layer, WeightMaps};
 use crate::plan::{By, Plan};
 use crate::{Composite, Error, Result, Start};
@@ -26,7 +26,7 @@ pub struct Detail {
     /// The relevance of the outputs of the layers asked for, by their names, each of its output's shape `[N, …]`.
     pub layers: BTreeMap<String, Tensor>,
     /// What became of the relevance at every node on the way, the output's first.
-    pub conservation: Vec<Balance>,
+    pub conservation: Vec<Conservation>,
 }
 
 /// Which rule a layer got.
@@ -62,12 +62,12 @@ impl Forward {
 
 /// What a detailed sweep writes down.
 struct Record {
-    /// Of how many inputs, the first, there are books.
-    books: usize,
+    /// Of how many inputs, the first, what became of relevance is written down.
+    conserved: usize,
     /// The nodes asked for, with the names that they were asked by.
     wanted: BTreeMap<NodeId, Vec<String>>,
     layers: BTreeMap<String, Tensor>,
-    conservation: Vec<Balance>,
+    conservation: Vec<Conservation>,
 }
 
 impl Lrp {
@@ -154,7 +154,7 @@ impl Lrp {
         forward: Forward,
         targets: &[u32],
         layers: &[&str],
-        books: usize,
+        conserved: usize,
     ) -> Result<Detail> {
         let Forward { trace, logits } = forward;
         let mut wanted = BTreeMap::<NodeId, Vec<String>>::new();
@@ -173,7 +173,7 @@ impl Lrp {
         }
         let start = self.start(&logits, targets)?;
         let mut record = Record {
-            books: books.min(targets.len()),
+            conserved: conserved.min(targets.len()),
             wanted,
             layers: BTreeMap::new(),
             conservation: Vec::new(),
@@ -221,7 +221,7 @@ impl Lrp {
                 for name in record.wanted.get(&id).into_iter().flatten() {
                     record.layers.insert(name.clone(), output.clone());
                 }
-                match record.books {
+                match record.conserved {
                     0 => self.pass(trace, id, node, output, None),
                     _ => self.pass_recorded(trace, id, node, output, record),
                 }
@@ -240,7 +240,7 @@ impl Lrp {
         id: NodeId,
         node: &Node,
         output: &Tensor,
-        mut ledger: Option<&mut Ledger>,
+        mut kept: Option<&mut Kept>,
     ) -> Result<Vec<(usize, Tensor)>> {
         let step = &self.plan.steps[id.index()];
         // The terms of a sum have one quotient.
@@ -266,8 +266,8 @@ impl Lrp {
                         None => {
                             let z = trace.output(id)?;
                             let quotient = quotient(&own, z, step.epsilon, 1.0)?;
-                            if let Some(ledger) = ledger.as_deref_mut() {
-                                ledger.share(&quotient, z, None, step.epsilon)?;
+                            if let Some(kept) = kept.as_deref_mut() {
+                                kept.share(&quotient, z, None, step.epsilon)?;
                             }
                             quotient
                         }
@@ -283,7 +283,7 @@ impl Lrp {
                     })?;
                     let place = (id, branch.input);
                     let layer = Layer::new(op, &self.maps, &self.plan, trace, place, rule)?;
-                    layer.relevance(rule, &own, ledger.as_deref_mut())?
+                    layer.relevance(rule, &own, kept.as_deref_mut())?
                 }
             };
             passed.push((branch.input, relevance));
@@ -300,19 +300,19 @@ impl Lrp {
         output: &Tensor,
         record: &mut Record,
     ) -> Result<Vec<(usize, Tensor)>> {
-        let mut ledger = Ledger::new(record.books);
-        let passed = self.pass(trace, id, node, output, Some(&mut ledger))?;
-        let arrived = ledger.totals(output)?;
+        let mut kept = Kept::new(record.conserved);
+        let passed = self.pass(trace, id, node, output, Some(&mut kept))?;
+        let arrived = kept.totals(output)?;
         let mut total = vec![0.0; arrived.len()];
         for (_, passed) in &passed {
-            let of_branch = ledger.totals(passed)?;
+            let of_branch = kept.totals(passed)?;
             total
                 .iter_mut()
                 .zip(of_branch)
                 .for_each(|(total, of)| *total += of);
         }
-        let [bias, epsilon] = ledger.close();
-        record.conservation.push(Balance {
+        let [bias, epsilon] = kept.close();
+        record.conservation.push(Conservation {
             node: node.name.clone(),
             kind: node.op.kind(),
             rule: self.rule_text(id, node),

@@ -66,7 +66,7 @@ fn sweep(
     details: &Details,
 ) -> Result<Attribution> {
     let layers: Vec<&str> = details.layers.iter().map(String::as_str).collect();
-    let found = lrp.sweep_from(forward, &targets, &layers, details.books)?;
+    let found = lrp.sweep_from(forward, &targets, &layers, details.conserved)?;
     Ok(Attribution {
         layers: found.layers,
         conservation: found.conservation,

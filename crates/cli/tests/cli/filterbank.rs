@@ -159,14 +159,14 @@ fn an_explanation_says_how_it_came_about() {
         [segments, 256, 8, 25]
     );
     let summary = folder.json("out/summary.json");
-    let books = summary["conservation"].as_array().unwrap();
-    assert_eq!(books[0]["node"], "classifier");
-    for book in books {
-        let number = |key: &str| book[key][0].as_f64().unwrap();
+    let conservation = summary["conservation"].as_array().unwrap();
+    assert_eq!(conservation[0]["node"], "classifier");
+    for node in conservation {
+        let number = |key: &str| node[key][0].as_f64().unwrap();
         let spent = number("passed") + number("bias") + number("epsilon") + number("remainder");
         assert!(
             (number("arrived") - spent).abs() <= 1e-9 * (1.0 + spent.abs()),
-            "{book}"
+            "{node}"
         );
     }
 

@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use speechlens_audio::{Audio, is_recording};
 
-use super::Kind;
+use super::Backdrop;
 use crate::folder::{self, entries};
 use crate::left_out::{LeftOut, Reason, reasons};
 use crate::{Error, Result};
@@ -35,7 +35,7 @@ pub struct Clip {
 impl Musan {
     pub fn open(folder: &Path, strict: bool) -> Result<Musan> {
         let mut files = [Vec::new(), Vec::new()];
-        for (kind, files) in Kind::ALL.into_iter().zip(&mut files) {
+        for (kind, files) in Backdrop::ALL.into_iter().zip(&mut files) {
             let of_kind = folder.join(kind.name());
             if of_kind.is_dir() {
                 find(&of_kind, files)?;
@@ -74,7 +74,7 @@ impl Musan {
             strict: self.strict,
             unreadable: Mutex::default(),
         });
-        for (kind, files) in Kind::ALL.into_iter().zip(self.files) {
+        for (kind, files) in Backdrop::ALL.into_iter().zip(self.files) {
             let count = files.len();
             if count < 2 {
                 let reason = format!(
@@ -104,7 +104,7 @@ impl Musan {
     }
 
     /// Any recording of a kind that can be read.
-    pub fn draw(&self, kind: Kind, rng: &mut ChaCha8Rng) -> Result<Clip> {
+    pub fn draw(&self, kind: Backdrop, rng: &mut ChaCha8Rng) -> Result<Clip> {
         loop {
             let path = self.files[kind as usize]
                 .choose(rng)
@@ -132,7 +132,7 @@ impl Musan {
     }
 
     /// Fails if all of a kind were drawn and could not be read.
-    fn has_others(&self, kind: Kind) -> Result<()> {
+    fn has_others(&self, kind: Backdrop) -> Result<()> {
         let files = &self.files[kind as usize];
         let unreadable = self.unreadable();
         let of_kind = files.iter().filter_map(|path| unreadable.get(path));

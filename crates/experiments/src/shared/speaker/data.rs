@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use speechlens_data::background::{Background, Kind};
+use speechlens_data::background::{Backdrop, Background};
 use speechlens_data::left_out::summary;
 use speechlens_data::{FilterbankStore, HeldOut, LeftOut, Preparation, Recording};
 use speechlens_eval::NoisySegments;
@@ -142,9 +142,9 @@ impl Data {
         let left_out = [corpus.left_out(), store.left_out(), &split.left_out].concat();
         let told = told(arguments, corpus.as_ref(), &left_out);
         let sounds = Arc::new(Sounds::new(vec![corpus]));
-        let some = Kind::ALL.map(Some);
-        let all: Vec<Option<Kind>> = iter::once(None).chain(some).collect();
-        let with = |segments: &Segments, background, kinds: &[Option<Kind>]| {
+        let some = Backdrop::ALL.map(Some);
+        let all: Vec<Option<Backdrop>> = iter::once(None).chain(some).collect();
+        let with = |segments: &Segments, background, kinds: &[Option<Backdrop>]| {
             NoisySegments::new(segments.clone(), &sounds, background, kinds)
         };
         let training = with(&training, to_train, &all);

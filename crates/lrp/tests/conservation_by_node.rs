@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use speechlens_lrp::{Balance, Composite, Detail, Lrp};
+use speechlens_lrp::{Composite, Conservation, Detail, Lrp};
 use speechlens_nn::ops::{
     Add, AvgPool2d, BatchNorm, Concat, Conv2d, Flatten, Linear, MaxPool2d, Relu, TimeDeviation,
     TimeMean,
@@ -221,7 +221,7 @@ fn input(seed: u64) -> Tensor {
 
 /// What became of relevance at a node, for each input.
 struct Entry {
-    balance: Balance,
+    node: Conservation,
     /// What rounding may take: see [`ROUNDING`].
     rounding: Vec<f64>,
     /// What the floor of a standard deviation took, of the relevance R of `σ = √(v + 1e-10)`: `1e-10 / σ · R / (σ + ε)`.
@@ -238,7 +238,7 @@ fn sums(tensor: &Tensor) -> Vec<f64> {
         .unwrap()
 }
 
-fn books(graph: &Graph, rules: &str, seed: u64) -> Vec<Entry> {
+fn conservation(graph: &Graph, rules: &str, seed: u64) -> Vec<Entry> {
     let lrp = Lrp::new(graph, &Composite::parse(rules, Path::new("test")).unwrap()).unwrap();
     let names: Vec<String> = lrp
         .assignments()
@@ -262,11 +262,11 @@ fn books(graph: &Graph, rules: &str, seed: u64) -> Vec<Entry> {
             .zip(absolute)
             .for_each(|(m, a)| *m = m.max(a));
     }
-    let entry = |balance: Balance| {
-        let relevance = &layers[&balance.node];
+    let entry = |node: Conservation| {
+        let relevance = &layers[&node.node];
         let (mut floor, mut rounding) = (vec![0.0; TARGETS.len()], most.clone());
         rounding.iter_mut().for_each(|most| *most *= ROUNDING);
-        if balance.node == "std" {
+        if node.node == "std" {
             let (id, node) = graph.nodes().find(|(_, node)| node.name == "std").unwrap();
             let deviation = trace.output(id).unwrap();
             let stabilized = (deviation * (deviation + EPSILON).unwrap()).unwrap();
@@ -279,7 +279,7 @@ fn books(graph: &Graph, rules: &str, seed: u64) -> Vec<Entry> {
             rounding.iter_mut().zip(hardly).for_each(|(r, h)| *r += h);
         }
         Entry {
-            balance,
+            node,
             rounding,
             floor,
         }
@@ -304,17 +304,17 @@ proptest! {
             "[[rule]]\nkind = \"sum\"\nrule = \"epsilon\"\nepsilon = {EPSILON:e}\n[[rule]]\nrule = \"epsilon\"\nepsilon = {EPSILON:e}\n{}",
             options(seed)
         );
-        for Entry { balance, rounding, floor } in books(&graph, &rules, seed) {
+        for Entry { node, rounding, floor } in conservation(&graph, &rules, seed) {
             for (i, rounding) in rounding.iter().enumerate() {
-                let apart = balance.arrived[i] - balance.passed[i] - floor[i] - balance.epsilon[i];
-                prop_assert!(apart.abs() <= *rounding, "{}: {} of {:?}", balance.node, apart, balance);
+                let apart = node.arrived[i] - node.passed[i] - floor[i] - node.epsilon[i];
+                prop_assert!(apart.abs() <= *rounding, "{}: {} of {:?}", node.node, apart, node);
             }
         }
     }
 
-    /// Under every rule, with biases: what is not passed on stands in the books.
+    /// Under every rule, with biases: what is not passed on is told.
     #[test]
-    fn nothing_is_lost_that_the_books_do_not_show(seed: u64, rule in 0usize..6) {
+    fn nothing_is_lost_that_is_not_told(seed: u64, rule in 0usize..6) {
         let graph = by_lot(seed);
         let rule = [
             "rule = \"epsilon\"\nepsilon = 0.3",
@@ -328,10 +328,10 @@ proptest! {
             "[[rule]]\nkind = \"conv\"\n{rule}\n[[rule]]\nkind = \"linear\"\n{rule}\n[[rule]]\nrule = \"epsilon\"\nepsilon = {EPSILON:e}\n{}",
             options(seed)
         );
-        for Entry { balance, rounding, floor } in books(&graph, &rules, seed) {
-            let remainders = balance.remainder();
+        for Entry { node, rounding, floor } in conservation(&graph, &rules, seed) {
+            let remainders = node.remainder();
             for ((remainder, floor), rounding) in remainders.iter().zip(&floor).zip(&rounding) {
-                prop_assert!((remainder - floor).abs() <= *rounding, "{}: {} for {}: {:?}", balance.node, remainder, floor, balance);
+                prop_assert!((remainder - floor).abs() <= *rounding, "{}: {} for {}: {:?}", node.node, remainder, floor, node);
             }
         }
     }
