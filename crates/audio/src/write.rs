@@ -1,7 +1,6 @@
 //! Recordings to WAV files.
 
 use std::{
-    fs,
     io::{self, BufWriter, Seek, Write},
     path::Path,
 };
@@ -24,16 +23,10 @@ pub fn write_wav(path: impl AsRef<Path>, audio: &Audio) -> Result<()> {
             index,
         });
     }
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let write = || {
-        let mut file = temporary(folder)?;
-        to_writer(BufWriter::new(file.as_file_mut()), audio)?;
-        file.persist(path).map_err(|e| e.error)
-    };
-    write().map(drop).map_err(|source| Error::Write {
+    speechlens_atomic::write(path, |file| {
+        to_writer(BufWriter::new(file.as_file_mut()), audio)
+    })
+    .map_err(|source| Error::Write {
         path: path.into(),
         source,
     })
@@ -68,15 +61,4 @@ pub fn to_writer(writer: impl Write + Seek, audio: &Audio) -> io::Result<()> {
         hound::Error::IoError(e) => e,
         e => io::Error::other(e),
     })
-}
-
-/// A temporary file that, once renamed, has the permissions of any other new file.
-fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
 }

@@ -440,7 +440,7 @@ impl Arguments {
         crop: Crop,
         common: &Common,
     ) -> Result<Dataset> {
-        match &source.kind {
+        match &source.form {
             Form::Store(store) => Ok(Dataset::of_store(store, indices)?),
             Form::Files(files) => {
                 let of = |&index: &usize| (files[index].clone(), source.recordings[index].clone());

@@ -7,7 +7,9 @@ use hdf5::File;
 use speechlens_frontend::FrontEnd;
 
 use crate::folder::entries;
-use crate::hdf5_file::{attribute, dataset, remove_partial};
+use speechlens_atomic::remove_all_partial;
+
+use crate::hdf5_file::{attribute, dataset};
 use crate::{Error, Result, feature_file, feature_store, filterbank_store, store};
 
 /// The variable that names the folder.
@@ -105,7 +107,7 @@ impl Cache {
             std::fs::remove_file(&entry.path).map_err(Error::io(&entry.path))?;
         }
         if self.folder.exists() {
-            remove_partial(&self.folder, ".").map_err(Error::io(&self.folder))?;
+            remove_all_partial(&self.folder).map_err(Error::io(&self.folder))?;
         }
         Ok(gone)
     }

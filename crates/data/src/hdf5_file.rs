@@ -4,12 +4,14 @@ use std::path::Path;
 
 use hdf5::types::VarLenUnicode;
 use hdf5::{Dataset, File, Group, H5Type};
+use speechlens_atomic::{folder_of, remove_partial};
 
 use crate::{Error, Result};
 
 /// What the writer of a file stumbled over: HDF5, or what it had to write.
 pub(crate) enum Failure {
     Hdf5(hdf5::Error),
+    Io(std::io::Error),
     Other(Error),
 }
 
@@ -19,34 +21,16 @@ impl From<hdf5::Error> for Failure {
     }
 }
 
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::Io(error)
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure::Other(error)
     }
-}
-
-/// What the names end in of files that are being written.
-const PARTIAL: &str = ".partial";
-
-/// Removes what kills in the middle of writing left. HDF5 locks the files that it writes: those of a living process stay.
-pub(crate) fn remove_partial(folder: &Path, prefix: &str) -> std::io::Result<()> {
-    for entry in folder.read_dir()? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_left = || std::fs::File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
-        if name.starts_with(prefix) && name.ends_with(PARTIAL) && is_left() {
-            std::fs::remove_file(&path)?;
-        }
-    }
-    Ok(())
-}
-
-/// The folder that a file is in.
-pub(crate) fn folder_of(path: &Path) -> &Path {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new("."))
 }
 
 /// Writes an HDF5 file under another name in the same folder, which is made if need be, and renames it when it is whole.
@@ -54,35 +38,22 @@ pub(crate) fn write_atomically(
     path: &Path,
     write: impl FnOnce(&File) -> Result<(), Failure>,
 ) -> Result<()> {
-    let folder = folder_of(path);
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let prefix = format!(".{name}.");
-    remove_partial(folder, &prefix).map_err(Error::io(folder))?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(PARTIAL);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    let unwritten = |failure: Failure| match failure {
+        Failure::Hdf5(error) => Error::hdf5(path)(error),
+        Failure::Io(error) => Error::io(path)(error),
+        Failure::Other(error) => error,
+    };
+    if folder_of(path).exists() {
+        remove_partial(path).map_err(Error::io(folder_of(path)))?;
     }
-    let temporary = builder.tempfile_in(folder).map_err(Error::io(folder))?;
-    let create = || -> Result<(), Failure> {
+    speechlens_atomic::write(path, |temporary| {
         let file = File::create(temporary.path())?;
         write(&file)?;
         file.flush()?;
         file.close()?;
         Ok(())
-    };
-    create().map_err(|failure| match failure {
-        Failure::Hdf5(error) => Error::hdf5(path)(error),
-        Failure::Other(error) => error,
-    })?;
-    temporary.as_file().sync_all().map_err(Error::io(path))?;
-    temporary
-        .persist(path)
-        .map_err(|e| Error::io(path)(e.error))?;
-    Ok(())
+    })
+    .map_err(unwritten)
 }
 
 fn text(text: &str) -> hdf5::Result<VarLenUnicode> {

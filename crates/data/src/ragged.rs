@@ -11,7 +11,9 @@ use hdf5::{Dataset, Group, H5Type};
 use ndarray::{ArrayView2, s};
 
 use crate::feature_file::write_column;
-use crate::hdf5_file::{Failure, column, dataset, folder_of};
+use speechlens_atomic::folder_of;
+
+use crate::hdf5_file::{Failure, column, dataset};
 use crate::{Error, Result};
 
 /// Rows that are copied at a time.

@@ -32,6 +32,8 @@ pub enum Kind {
     Dropout,
     /// A change of shape.
     Reshape,
+    /// Values behind each other.
+    Concat,
     /// Batch normalization of dense layers and 1-D convolutions.
     BatchNorm1d,
     /// Batch normalization of 2-D convolutions.
@@ -47,7 +49,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const NAMES: [(Kind, &'static str); 13] = [
+    const NAMES: [(Kind, &'static str); 14] = [
         (Kind::Input, "input"),
         (Kind::Linear, "linear"),
         (Kind::Conv, "conv"),
@@ -55,6 +57,7 @@ impl Kind {
         (Kind::Activation, "activation"),
         (Kind::Dropout, "dropout"),
         (Kind::Reshape, "reshape"),
+        (Kind::Concat, "concat"),
         (Kind::BatchNorm1d, "batchnorm1d"),
         (Kind::BatchNorm2d, "batchnorm2d"),
         (Kind::Sum, "sum"),

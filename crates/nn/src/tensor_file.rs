@@ -1,8 +1,7 @@
 //! safetensors files with metadata, written whole or not at all.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -13,96 +12,46 @@ use crate::{Error, Result};
 /// The strings that travel with the tensors.
 pub type Metadata = BTreeMap<String, String>;
 
-/// Writes tensors and metadata to a folder beside `path` and moves the file there: a kill at any moment leaves the old file
-/// or the new one, and perhaps that folder, which [`remove_partial`] finds.
+/// Writes tensors and metadata; a kill at any moment leaves the old file or the new one, and perhaps what [`remove_partial`]
+/// finds.
 pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, metadata: &Metadata) -> Result<()> {
-    let file_error = |source| Error::File {
-        path: path.to_owned(),
-        source,
-    };
-    let folder = folder_of(path);
-    std::fs::create_dir_all(folder).map_err(file_error)?;
-    let (prefix, suffix) = partial(path);
-    let temporary = tempfile::Builder::new()
-        .prefix(&prefix)
-        .suffix(suffix)
-        .tempdir_in(folder)
-        .map_err(file_error)?;
-    let file = temporary.path().join("tensors");
-    let rights = File::create(&file)
-        .and_then(|file| file.metadata())
-        .map_err(file_error)?
-        .permissions();
     let metadata: HashMap<String, String> = metadata.clone().into_iter().collect();
-    safetensors::serialize_to_file(tensors, Some(metadata), &file).map_err(
-        |error| match error {
-            SafeTensorError::IoError(source) => file_error(source),
-            error => Error::Format {
-                path: path.to_owned(),
-                problem: format!("cannot be written: {error}"),
-            },
-        },
-    )?;
-    // safetensors has moved a private file of its own there: give it the rights of any other, and let it reach the disk.
-    let settle = || {
-        let mut written = File::options().read(true).write(true).open(&file)?;
-        sort_header(&mut written)?;
-        written.set_permissions(rights)?;
-        written.sync_all()?;
-        std::fs::rename(&file, path)
-    };
-    settle().map_err(file_error)
+    let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|error| Error::Format {
+        path: path.to_owned(),
+        problem: format!("cannot be written: {error}"),
+    })?;
+    speechlens_atomic::write(path, |file| file.write_all(&with_sorted_header(bytes)?))
+        .map_err(file_error(path))
 }
 
 /// Removes what kills in the middle of writing `path` left beside it. Nobody else may be writing it.
 pub fn remove_partial(path: &Path) -> Result<()> {
-    let (prefix, suffix) = partial(path);
-    let remove = || {
-        for entry in std::fs::read_dir(folder_of(path))? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(&prefix) && name.ends_with(suffix) {
-                std::fs::remove_dir_all(entry.path())?;
-            }
-        }
-        Ok(())
-    };
-    remove().map_err(|source| Error::File {
+    speechlens_atomic::remove_partial(path).map_err(file_error(path))
+}
+
+fn file_error(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    |source| Error::File {
         path: path.to_owned(),
         source,
-    })
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-}
-
-/// How the names begin and end of the folders in which `path` is written.
-fn partial(path: &Path) -> (String, &'static str) {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    (format!(".{name}."), ".partial")
-}
-
-/// Puts the header's keys in order, in place: safetensors writes the metadata in another order every time, and the same
-/// tensors and metadata are to give the same bytes.
-fn sort_header(file: &mut File) -> std::io::Result<()> {
-    let mut length = [0; 8];
-    file.read_exact(&mut length)?;
-    let mut header = vec![0; u64::from_le_bytes(length) as usize];
-    file.read_exact(&mut header)?;
-    let sorted: BTreeMap<String, BTreeMap<String, serde_json::Value>> =
-        serde_json::from_slice(&header)?;
-    let mut text = serde_json::to_vec(&sorted)?;
-    if text.len() > header.len() {
-        return Err(std::io::Error::other(
-            "the sorted header does not fit its place",
-        ));
     }
-    text.resize(header.len(), b' ');
-    file.seek(SeekFrom::Start(8))?;
-    file.write_all(&text)
+}
+
+/// Puts the header's keys in order: safetensors writes the metadata in another order every time, and the same tensors and metadata
+/// are to give the same bytes.
+fn with_sorted_header(mut bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
+    let too_short = || std::io::Error::other("the sorted header does not fit its place");
+    let (length, rest) = bytes.split_first_chunk_mut().ok_or_else(too_short)?;
+    let header = rest.get_mut(..u64::from_le_bytes(*length) as usize);
+    let header = header.ok_or_else(too_short)?;
+    let sorted: BTreeMap<String, BTreeMap<String, serde_json::Value>> =
+        serde_json::from_slice(header)?;
+    let text = serde_json::to_vec(&sorted)?;
+    let (place, after) = header
+        .split_at_mut_checked(text.len())
+        .ok_or_else(too_short)?;
+    place.copy_from_slice(&text);
+    after.fill(b' ');
+    Ok(bytes)
 }
 
 /// Reads tensors and metadata.
@@ -185,8 +134,7 @@ mod tests {
         )
         .unwrap();
         for left in [".a.safetensors.x1.partial", ".b.safetensors.x1.partial"] {
-            std::fs::create_dir(folder.path().join(left)).unwrap();
-            std::fs::write(folder.path().join(left).join(".tmp"), "half").unwrap();
+            std::fs::write(folder.path().join(left), "half").unwrap();
         }
         remove_partial(&path).unwrap();
         let names = std::fs::read_dir(folder.path()).unwrap();

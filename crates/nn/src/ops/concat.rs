@@ -15,7 +15,7 @@ impl Op for Concat {
     }
 
     fn kind(&self) -> Kind {
-        Kind::Reshape
+        Kind::Concat
     }
 
     fn arity(&self) -> RangeInclusive<usize> {
