@@ -1,10 +1,6 @@
 //! The decibel spectrogram that the gender network reads.
 
-use std::{
-    fmt,
-    str::FromStr,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use multiversion::multiversion;
 use ndarray::Array2;
@@ -27,7 +23,8 @@ pub const HOP: usize = 35;
 const SMALLEST: f32 = 1e-5;
 
 /// Which 227 of the 230 frames are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, strum::Display, strum::EnumString)]
+#[strum(serialize_all = "lowercase", parse_err_ty = Error, parse_err_fn = no_crop)]
 pub enum Crop {
     /// The first 227, as in the thesis.
     #[default]
@@ -36,32 +33,15 @@ pub enum Crop {
     AudioMnist,
 }
 
+fn no_crop(name: &str) -> Error {
+    Error::Crop(name.into())
+}
+
 impl Crop {
     fn first_frame(self) -> usize {
         match self {
             Crop::Thesis => 0,
             Crop::AudioMnist => 2,
-        }
-    }
-}
-
-impl fmt::Display for Crop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Crop::Thesis => "thesis",
-            Crop::AudioMnist => "audiomnist",
-        })
-    }
-}
-
-impl FromStr for Crop {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "thesis" => Ok(Crop::Thesis),
-            "audiomnist" => Ok(Crop::AudioMnist),
-            _ => Err(Error::Crop(name.into())),
         }
     }
 }

@@ -19,10 +19,8 @@ mod musan;
 mod music;
 mod noise;
 
-use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
-use std::str::FromStr;
 
 use musan::Musan;
 use rand::RngExt;
@@ -44,12 +42,19 @@ const LENGTH: usize = 10 * RATE as usize;
 const TRIES: usize = 100;
 
 /// What stands behind the speech.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString, strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "lowercase", parse_err_ty = String, parse_err_fn = no_backdrop)]
 pub enum Backdrop {
     /// Music.
-    Music = 0,
+    Music,
     /// Noise that is neither music nor speech.
-    Noise = 1,
+    Noise,
+}
+
+fn no_backdrop(name: &str) -> String {
+    format!("`{name}` is neither music nor noise")
 }
 
 impl Backdrop {
@@ -58,7 +63,7 @@ impl Backdrop {
 
     /// `music` or `noise`, also the name of MUSAN's folder.
     pub fn name(self) -> &'static str {
-        ["music", "noise"][self as usize]
+        self.into()
     }
 
     /// The signal-to-noise ratios that are drawn, each as likely as any other, in dB.
@@ -67,21 +72,6 @@ impl Backdrop {
             Backdrop::Music => 5.0..=15.0,
             Backdrop::Noise => 0.0..=15.0,
         }
-    }
-}
-
-impl fmt::Display for Backdrop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Backdrop {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let kind = Backdrop::ALL.into_iter().find(|kind| kind.name() == name);
-        kind.ok_or_else(|| format!("`{name}` is neither music nor noise"))
     }
 }
 

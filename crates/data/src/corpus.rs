@@ -1,6 +1,5 @@
 //! What a corpus is, and opening one.
 
-use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -13,7 +12,10 @@ use crate::split::Part;
 use crate::{AudioMnist, Error, LibriSpeech, Pieces, Result, Synthetic, VoxCeleb};
 
 /// A speaker's sex as the corpora state it. The numbers are the class indices, those of AudioMNIST's own labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum Sex {
     /// Class 0.
     Male = 0,
@@ -32,7 +34,7 @@ impl Sex {
 
     /// The class name.
     pub fn name(self) -> &'static str {
-        ["male", "female"][self.index()]
+        self.into()
     }
 
     /// The class names, in the order of the class indices.
@@ -43,12 +45,6 @@ impl Sex {
     /// The sex of a class index, or nothing for other numbers.
     pub fn from_index(index: usize) -> Option<Sex> {
         Sex::ALL.get(index).copied()
-    }
-}
-
-impl fmt::Display for Sex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

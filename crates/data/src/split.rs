@@ -4,8 +4,6 @@
 //! balanced as it can be: its recordings alternate between the sexes, and within a sex go round the speakers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -26,7 +24,20 @@ pub enum Speakers {
 }
 
 /// What recordings are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "lowercase", parse_err_ty = String, parse_err_fn = no_part)]
 pub enum Part {
     /// For training.
     Train,
@@ -36,28 +47,17 @@ pub enum Part {
     Test,
 }
 
+fn no_part(name: &str) -> String {
+    format!("`{name}` is none of train, validation and test")
+}
+
 impl Part {
     /// All of them.
     pub const ALL: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
 
     /// What it is called in tables and on the command line.
     pub fn name(self) -> &'static str {
-        ["train", "validation", "test"][self as usize]
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Part {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Part, String> {
-        let found = Part::ALL.into_iter().find(|part| part.name() == name);
-        found.ok_or_else(|| format!("`{name}` is none of train, validation and test"))
+        self.into()
     }
 }
 

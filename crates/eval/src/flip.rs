@@ -1,6 +1,5 @@
 //! Pixel flipping (Samek et al. 2017): accuracy and target probability as more and more bins are set to a value.
 
-use std::fmt::{self, Display};
 use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
@@ -21,31 +20,24 @@ use crate::{Error, Result};
 pub use speechlens_nn::kernels::ranks::{falling, rising};
 
 /// Which bins go first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 pub enum Order {
     /// The most relevant.
     #[serde(rename = "lrp")]
+    #[strum(serialize = "lrp")]
     MostRelevant,
     /// The least relevant: those that speak against the target.
     #[serde(rename = "lrp_rev")]
+    #[strum(serialize = "lrp_rev")]
     LeastRelevant,
     /// By lot.
     #[serde(rename = "random")]
+    #[strum(serialize = "random")]
     Random,
     /// The largest input values: a control that looks at no network.
     #[serde(rename = "loudest")]
+    #[strum(serialize = "loudest")]
     Loudest,
-}
-
-impl Display for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Order::MostRelevant => "lrp",
-            Order::LeastRelevant => "lrp_rev",
-            Order::Random => "random",
-            Order::Loudest => "loudest",
-        })
-    }
 }
 
 impl Order {
@@ -305,7 +297,7 @@ fn lots(bins: usize, seed: u64, recording: usize) -> Vec<u32> {
 }
 
 /// All values of a tensor.
-pub(crate) fn rows(tensor: &Tensor) -> Result<Vec<f32>> {
+pub(crate) fn flat(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
 }
 

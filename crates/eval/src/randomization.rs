@@ -6,7 +6,7 @@ use speechlens_attribution::Method;
 use speechlens_nn::{Graph, Node, NodeId};
 
 use crate::agreement::spearman;
-use crate::flip::rows;
+use crate::flip::flat;
 use crate::{Error, Result};
 
 /// How much is left of an explanation with the weights of some layers random.
@@ -46,7 +46,7 @@ pub fn randomization(
     let random = random.to_dtype(input.dtype())?.weights();
     let explain = |graph: &Graph| -> Result<Vec<Vec<f32>>> {
         let found = method.of(graph)?.attribute(input, targets, &|_| ())?;
-        Ok(rows(&found.relevance)?
+        Ok(flat(&found.relevance)?
             .chunks(input.elem_count() / targets.len().max(1))
             .map(<[f32]>::to_vec)
             .collect())

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use speechlens_attribution::Attribute;
 
 use crate::Result;
-use crate::flip::rows;
+use crate::flip::flat;
 
 /// For each input of a batch `[N, …]`, the largest relative change of its relevance among so many noisy copies,
 /// `max_δ ‖R(x + δ) − R(x)‖ / ‖R(x)‖`, δ uniform in `radius` times the input's range to either side (Yeh et al. 2019,
@@ -19,10 +19,10 @@ pub fn max_sensitivity(
     samples: usize,
     seed: u64,
 ) -> Result<Vec<f64>> {
-    let values = rows(input)?;
+    let values = flat(input)?;
     let length = values.len() / targets.len().max(1);
     let explain = |input: &Tensor| -> Result<Vec<f32>> {
-        rows(&method.attribute(input, targets, &|_| ())?.relevance)
+        flat(&method.attribute(input, targets, &|_| ())?.relevance)
     };
     let before = explain(input)?;
     let mut most = vec![0f64; targets.len()];

@@ -1,8 +1,6 @@
 //! Segments of filterbanks with the speaker's class, as speaker networks are trained and measured on them.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
@@ -21,7 +19,8 @@ use crate::{Error, Result};
 pub const FRAMES: usize = 200;
 
 /// Over what the mean of each band is set to 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::Display, strum::EnumString)]
+#[strum(serialize_all = "lowercase", parse_err_ty = String, parse_err_fn = no_normalization)]
 pub enum Normalization {
     /// Over the segment.
     #[default]
@@ -30,25 +29,8 @@ pub enum Normalization {
     Utterance,
 }
 
-impl fmt::Display for Normalization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Normalization::Segment => "segment",
-            Normalization::Utterance => "utterance",
-        })
-    }
-}
-
-impl FromStr for Normalization {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "segment" => Ok(Normalization::Segment),
-            "utterance" => Ok(Normalization::Utterance),
-            _ => Err(format!("`{name}` is neither segment nor utterance")),
-        }
-    }
+fn no_normalization(name: &str) -> String {
+    format!("`{name}` is neither segment nor utterance")
 }
 
 /// Segments of [64, 200], log mel filterbanks with a mean of 0 in each band, with what is known of their recordings; the label

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
-use std::fmt::{self, Debug, Display};
+use std::fmt::Debug;
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use candle_core::{Shape, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use serde_json::Value;
+use strum::VariantNames;
 
 use crate::Result;
 use crate::ops::Input;
@@ -16,7 +16,19 @@ use crate::ops::Input;
 pub type Params = BTreeMap<String, Tensor>;
 
 /// What a composite calls a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "lowercase", parse_err_ty = String, parse_err_fn = no_kind)]
 pub enum Kind {
     /// What the graph is given, or holds.
     Input,
@@ -48,51 +60,9 @@ pub enum Kind {
     Norm,
 }
 
-impl Kind {
-    const NAMES: [(Kind, &'static str); 14] = [
-        (Kind::Input, "input"),
-        (Kind::Linear, "linear"),
-        (Kind::Conv, "conv"),
-        (Kind::Pool, "pool"),
-        (Kind::Activation, "activation"),
-        (Kind::Dropout, "dropout"),
-        (Kind::Reshape, "reshape"),
-        (Kind::Concat, "concat"),
-        (Kind::BatchNorm1d, "batchnorm1d"),
-        (Kind::BatchNorm2d, "batchnorm2d"),
-        (Kind::Sum, "sum"),
-        (Kind::StatsPool, "statspool"),
-        (Kind::Product, "product"),
-        (Kind::Norm, "norm"),
-    ];
-}
-
-impl Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Kind::NAMES
-            .iter()
-            .find(|(kind, _)| kind == self)
-            .map_or("", |(_, name)| name);
-        f.write_str(name)
-    }
-}
-
-impl FromStr for Kind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Kind::NAMES
-            .iter()
-            .find(|(_, name)| *name == text)
-            .map(|(kind, _)| *kind)
-            .ok_or_else(|| {
-                let names: Vec<_> = Kind::NAMES.iter().map(|(_, name)| *name).collect();
-                format!(
-                    "`{text}` is no kind of layer; there are {}",
-                    names.join(", ")
-                )
-            })
-    }
+fn no_kind(text: &str) -> String {
+    let names = Kind::VARIANTS.join(", ");
+    format!("`{text}` is no kind of layer; there are {names}")
 }
 
 /// Whether the graph is being trained.
