@@ -3,6 +3,7 @@
 
 mod audionet;
 mod clever_hans;
+mod digits;
 mod finished;
 mod first_percent;
 mod gender;
@@ -33,7 +34,7 @@ pub struct Experiment {
 }
 
 /// In the order of the page, which tells them as one story. The first has what is seen at the first glance.
-pub const EXPERIMENTS: [Experiment; 9] = [
+pub const EXPERIMENTS: [Experiment; 10] = [
     Experiment {
         name: "gender",
         run: gender::run,
@@ -65,6 +66,10 @@ pub const EXPERIMENTS: [Experiment; 9] = [
     Experiment {
         name: "audionet",
         run: audionet::run,
+    },
+    Experiment {
+        name: "digits",
+        run: digits::run,
     },
     Experiment {
         name: "methods",

@@ -98,6 +98,11 @@ impl Arguments {
         source([&self.audiomnist, &self.librispeech])
     }
 
+    /// What digits are to be opened from. LibriSpeech has none.
+    pub fn digits(&self) -> Result<String> {
+        source([&self.audiomnist])
+    }
+
     /// How the gender network's recordings are made ready.
     pub fn preparation(&self) -> Preparation {
         Preparation {
