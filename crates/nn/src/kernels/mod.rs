@@ -1,4 +1,18 @@
 //! What the ops compute with, where candle has no backward pass or a slow one: on the CPU, and on NVIDIA devices.
+//!
+//! Each is a candle custom op with a gradient. They keep the channels of a pixel together in memory (`layout.rs`); by its shape a
+//! tensor stays `[N, C, H, W]`. Convolutions of 3×3 and 5×5 windows with stride and dilation 1 in f32 are Winograd's
+//! (`conv2d/winograd/`; equal windows are given equal values, so that rounding chooses no winner of a max pool), all others
+//! products over windows, group by group (`conv2d/columns.rs`); those over time are images of height 1; dense layers read their
+//! weights as they lie (`linear/dense.rs`). Vectors are `pulp`'s, which picks the widest that the processor has.
+//!
+//! On NVIDIA devices a kernel is CUDA C (`cuda/kernels.cu`), or one expression for every place (`pointwise.rs`, `optim.rs`), or of
+//! every channel (`expressions.cu`), compiled when first asked for; convolutions are candle's matrix products over windows that
+//! our kernels lay out (`conv2d/cuda.rs`). The tests compile the same sources by a C++ compiler and run their threads on the CPU
+//! (`cuda/rehearsal.rs`). Nothing that computes waits for a device within a sweep or a step.
+//!
+//! The only `unsafe` of the workspace is in `product.rs` (the call into the `gemm` crate), `cpu.rs` (outputs that are written
+//! once), and, with the feature `cuda`, in `cuda/launch.rs` (kernels started) and `device.rs` (one stream, memory kept).
 
 pub mod batch_norm;
 pub mod conv2d;

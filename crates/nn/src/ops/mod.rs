@@ -66,7 +66,21 @@ pub use tanh::Tanh;
 
 type Make = fn(Attributes) -> Result<Arc<dyn Op>, String>;
 
+/// No attribute that counts is larger: sizes that are multiplied stay numbers.
+const LARGEST: u64 = 1 << 20;
+
+/// Whether a number in the value counts more than [`LARGEST`].
+fn is_too_large(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.iter().any(is_too_large),
+        value => value.as_u64().is_some_and(|number| number > LARGEST),
+    }
+}
+
 fn of<O: Op + DeserializeOwned + 'static>(attributes: Attributes) -> Result<Arc<dyn Op>, String> {
+    if let Some((name, _)) = attributes.iter().find(|(_, value)| is_too_large(value)) {
+        return Err(format!("`{name}` is above {LARGEST}"));
+    }
     let given: Vec<String> = attributes.keys().cloned().collect();
     // To serde, what has no attributes is null.
     let op = serde_json::from_value::<O>(Value::Null)
