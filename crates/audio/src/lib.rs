@@ -6,7 +6,7 @@
 //! to 8 kHz ([`resample`]), placed in a second of zeros, transformed ([`Stft`]), scaled to −80 … 0 dB. [`Waveform`] is that second
 //! itself, as AudioNet reads it. [`Filterbank`] turns
 //! any length of it into the logarithmic mel bands that the speaker network reads, 64 every 10 ms. [`silence`] trims
-//! recordings and cuts long ones at their pauses. [`masked`] makes heard what a network attends to.
+//! recordings and cuts long ones at their pauses. [`Masking`] makes heard what a network attends to.
 //!
 //! ```
 //! use speechlens_audio::{Audio, Crop, Placement, Spectrogram, read, write_wav};
@@ -59,7 +59,7 @@ pub use audio::Audio;
 pub use decibel::decibel;
 pub use error::{Error, Result};
 pub use filterbank::Filterbank;
-pub use masking::{Mask, masked};
+pub use masking::Masking;
 pub use read::{ENDINGS, LONGEST, is_recording, read, read_at_most, read_bytes};
 pub use resample::{Resampler, resample};
 pub use second::{Placement, RATE, SECOND, Seconds};

@@ -4,7 +4,7 @@ use std::f64::consts::{PI, TAU};
 
 use ndarray::Array2;
 use proptest::prelude::*;
-use speechlens_audio::{Audio, Mask, Stft, masked, resample};
+use speechlens_audio::{Audio, Masking, Stft, resample};
 
 /// `cycles` periods of a sine in `length` samples.
 fn sine(cycles: f64, phase: f64, length: usize) -> Vec<f32> {
@@ -161,12 +161,9 @@ fn a_mask_keeps_its_share_and_runs_in_straight_lines() {
     let frequencies: Vec<f64> = (0..5).map(|n| 1000.0 * f64::from(n)).collect();
     let through = |shares: [f32; 2]| {
         let shares = Array2::from_shape_fn((5, 2), |(_, column)| shares[column]);
-        let mask = Mask {
-            times: &[0.25, 0.75],
-            frequencies: &frequencies,
-            shares: shares.view(),
-        };
-        masked(&audio, &mask, 455, 35).expect("masked").samples
+        let axes = (&[0.25, 0.75][..], frequencies.as_slice());
+        let masking = Masking::new(&audio, axes, 455, 35).expect("a recording");
+        masking.part(shares.view()).samples
     };
     assert!(largest_difference(&through([1.0, 1.0]), &audio.samples) < 1e-6);
     assert_eq!(through([0.0, 0.0]), vec![0.0; 8000]);

@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             tell(arguments, &model, &input, &logits)?;
         } else {
             let outputs = outputs(&model, &input, &names, &device);
-            let outputs = outputs.map_err(|error| of_model(&arguments.model, error))?;
+            let outputs = outputs.with_context(|| arguments.model.display().to_string())?;
             for row in 0..input.len() {
                 for (name, values) in &outputs {
                     tell_values(arguments, &window(&input, row), name, &values.get(row)?)?;

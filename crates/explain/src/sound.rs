@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 use speechlens_audio::filterbank;
-use speechlens_audio::{Audio, HOP, Mask, RATE, WINDOW, masked};
+use speechlens_audio::{Audio, HOP, Masking, RATE, WINDOW};
 use speechlens_report::limit;
 
 use crate::{Heard, Plane, Result};
@@ -44,35 +44,44 @@ impl Sounds {
                 .mapv(|r| (sign * r / limit).clamp(0.0, 1.0).sqrt())
         };
         let supporting = share(1.0);
-        let part = |shares: &Array2<f32>| part(&heard.audio, plane, shares);
+        let shares = [
+            supporting.mapv(|share| 1.0 - share),
+            supporting,
+            share(-1.0),
+            plane.top(top).mapv(|top| if top { 0.0 } else { 1.0 }),
+        ];
+        let [rest, supporting, opposing, without_top] = parts(&heard.audio, plane, &shares)?;
         Ok(Sounds {
             heard: heard.audio.clone(),
-            rest: part(&supporting.mapv(|share| 1.0 - share))?,
-            supporting: part(&supporting)?,
-            opposing: part(&share(-1.0))?,
-            without_top: part(&plane.top(top).mapv(|top| if top { 0.0 } else { 1.0 }))?,
+            supporting,
+            opposing,
+            rest,
+            without_top,
         })
     }
 }
 
 /// What is left of a recording whose bins keep these shares of themselves.
-fn part(audio: &Audio, plane: &Plane, shares: &Array2<f32>) -> Result<Audio> {
+fn parts<const N: usize>(
+    audio: &Audio,
+    plane: &Plane,
+    shares: &[Array2<f32>; N],
+) -> Result<[Audio; N]> {
     if plane.frequencies.is_empty() {
-        let shares = shares.iter().chain(std::iter::repeat(&0.0));
-        let samples = audio.samples.iter().zip(shares);
-        return Ok(Audio {
-            samples: samples.map(|(sample, share)| sample * share).collect(),
-            rate: audio.rate,
-        });
+        let part = |shares: &Array2<f32>| {
+            let shares = shares.iter().chain(std::iter::repeat(&0.0));
+            let samples = audio.samples.iter().zip(shares);
+            Audio {
+                samples: samples.map(|(sample, share)| sample * share).collect(),
+                rate: audio.rate,
+            }
+        };
+        return Ok(shares.each_ref().map(part));
     }
     let (window, hop) = match audio.rate {
         RATE => (WINDOW, HOP),
         _ => (filterbank::FRAME, FILTERBANK_HOP),
     };
-    let mask = Mask {
-        times: &plane.times,
-        frequencies: &plane.frequencies,
-        shares: shares.view(),
-    };
-    Ok(masked(audio, &mask, window, hop)?)
+    let masking = Masking::new(audio, (&plane.times, &plane.frequencies), window, hop)?;
+    Ok(shares.each_ref().map(|shares| masking.part(shares.view())))
 }

@@ -14,8 +14,14 @@ const OPS: [(&str, &str); 14] = [
     ("adaptive-avg-pool1d", r#"{"size":2}"#),
     ("adaptive-avg-pool2d", r#"{"size":[2,2]}"#),
     ("avg-pool1d", r#"{"kernel":2,"stride":1,"padding":0}"#),
-    ("avg-pool2d", r#"{"kernel":[2,2],"stride":[1,1],"padding":[0,0]}"#),
-    ("batch-norm", r#"{"channels":4,"epsilon":1e-5,"images":true}"#),
+    (
+        "avg-pool2d",
+        r#"{"kernel":[2,2],"stride":[1,1],"padding":[0,0]}"#,
+    ),
+    (
+        "batch-norm",
+        r#"{"channels":4,"epsilon":1e-5,"images":true}"#,
+    ),
     ("constant", r#"{"shape":[2,3]}"#),
     (
         "conv1d",
@@ -29,7 +35,10 @@ const OPS: [(&str, &str); 14] = [
     ("leaky-relu", r#"{"slope":0.1}"#),
     ("linear", r#"{"inputs":4,"outputs":3,"bias":true}"#),
     ("max-pool1d", r#"{"kernel":2,"stride":1,"padding":0}"#),
-    ("max-pool2d", r#"{"kernel":[2,2],"stride":[1,1],"padding":[0,0]}"#),
+    (
+        "max-pool2d",
+        r#"{"kernel":[2,2],"stride":[1,1],"padding":[0,0]}"#,
+    ),
     ("prelu", r#"{"parameters":4}"#),
 ];
 
