@@ -7,6 +7,8 @@ cp ../tests/goldens/checkpoints/* corpus/checkpoint
 cp ../tests/goldens/checkpoints/*.safetensors corpus/model
 header='{"__metadata__":{"arch":"audionet","classes":"[\"a\",\"b\"]","features":"waveform","training":"{\"loss\":\"cross-entropy\"}"},"features.0.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
 printf "\\$(printf %o ${#header})\0\0\0\0\0\0\0%s\0\0\0\0\0\0\0\0" "$header" > corpus/model/named
+header='{"__metadata__":{"graph":"{\"nodes\":[{\"name\":\"input\",\"op\":\"input\",\"attributes\":{\"shape\":[null,1,4,3],\"state\":false}},{\"name\":\"flat\",\"op\":\"flatten\",\"inputs\":[\"input\"]},{\"name\":\"head\",\"op\":\"linear\",\"attributes\":{\"inputs\":12,\"outputs\":2},\"inputs\":[\"flat\"]}],\"outputs\":[\"head\"]}","frontend":"rate = 16000\nlength = { frames = 3 }\n[[stage]]\nop = \"fbank\"\nbands = 4\n","task":"{\"kind\":\"classes\",\"probability\":\"softmax\",\"classes\":[\"a\",\"b\"]}"},"head.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+printf "\\$(printf %o $((${#header} % 256)))\\$(printf %o $((${#header} / 256)))\0\0\0\0\0\0%s\0\0\0\0\0\0\0\0" "$header" > corpus/model/graph
 cp ../crates/lrp/presets/*.toml corpus/composite
 printf '{"01": {"gender": "male"}, "02": {"gender": "female"}}\0%s\0%s' 01/3_01_10.wav 02/0_02_0.wav > corpus/audiomnist/good
 printf 'VoxCeleb1 ID\tGender\nid10001\tm\nid10002\tf\n\0%s\0%s' wav/id10001/a/1.wav wav/id10002/b/2.m4a > corpus/voxceleb/good
