@@ -64,7 +64,7 @@ pub fn write<E: From<io::Error>>(
 /// # Errors
 /// If the folder cannot be read, or a file not removed.
 pub fn remove_partial(path: &Path) -> io::Result<()> {
-    remove(folder_of(path), &prefix_of(path))
+    remove(folder_of(path), &prefix_of(path), false)
 }
 
 /// [`remove_partial`] of all files of a folder.
@@ -72,7 +72,7 @@ pub fn remove_partial(path: &Path) -> io::Result<()> {
 /// # Errors
 /// If the folder cannot be read, or a file not removed.
 pub fn remove_all_partial(folder: &Path) -> io::Result<()> {
-    remove(folder, ".")
+    remove(folder, ".", true)
 }
 
 fn prefix_of(path: &Path) -> String {
@@ -80,12 +80,16 @@ fn prefix_of(path: &Path) -> String {
     format!(".{name}.")
 }
 
-fn remove(folder: &Path, prefix: &str) -> io::Result<()> {
+fn remove(folder: &Path, prefix: &str, is_any: bool) -> io::Result<()> {
     for entry in folder.read_dir()? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_left = || File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
-        if name.starts_with(prefix) && name.ends_with(PARTIAL) && is_left() {
+        let middle = name
+            .strip_prefix(prefix)
+            .and_then(|rest| rest.strip_suffix(PARTIAL));
+        // With a dot it is of another file, whose name only begins so.
+        if middle.is_some_and(|middle| is_any || !middle.contains('.')) && is_left() {
             std::fs::remove_file(&path)?;
         }
     }
@@ -115,7 +119,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("a.h5");
         write(&path, |file| file.write_all(b"whole")).expect("written");
-        for left in [".a.h5.x1.partial", ".b.h5.x1.partial", ".a.h5.x2.partial"] {
+        let left = [
+            ".a.h5.x1.partial",
+            ".b.h5.x1.partial",
+            ".a.h5.x2.partial",
+            ".a.h5.h5.x1.partial",
+        ];
+        for left in left {
             std::fs::write(folder.path().join(left), "half").expect("written");
         }
         let living = File::open(folder.path().join(".a.h5.x2.partial")).expect("there");
@@ -129,7 +139,13 @@ mod tests {
             names.sort();
             names
         };
-        assert_eq!(names(), [".a.h5.x2.partial", ".b.h5.x1.partial", "a.h5"]);
+        let stay = [
+            ".a.h5.h5.x1.partial",
+            ".a.h5.x2.partial",
+            ".b.h5.x1.partial",
+            "a.h5",
+        ];
+        assert_eq!(names(), stay);
         drop(living);
         remove_all_partial(folder.path()).expect("removed");
         assert_eq!(names(), ["a.h5"]);

@@ -224,21 +224,27 @@ fn reason(error: &anyhow::Error) -> Reason {
 }
 
 impl Arguments {
-    /// A reader for the model, of the files that were found.
-    pub fn reader(&self, model: &Model, found: &[Found]) -> Result<Reader> {
-        let of_recordings = [
+    /// Fails if an option is given: they are for recordings, and there is something else.
+    pub fn refuse(&self, there: &str) -> Result<()> {
+        let given = [
             ("offset", self.offset.is_some()),
             ("trim", self.trim),
             ("pieces", self.pieces),
             ("hop", self.hop.is_some()),
         ];
+        for (option, given) in given {
+            ensure!(
+                !given,
+                "--{option}: is for recordings, and there are {there}; leave it out"
+            );
+        }
+        Ok(())
+    }
+
+    /// A reader for the model, of the files that were found.
+    pub fn reader(&self, model: &Model, found: &[Found]) -> Result<Reader> {
         if found.iter().all(Found::is_array) {
-            for (option, given) in of_recordings {
-                ensure!(
-                    !given,
-                    "--{option}: is for recordings, and there are arrays only; leave it out"
-                );
-            }
+            self.refuse("arrays only")?;
         }
         let front_end = &model.front_end;
         let (is_placed, is_cut, reads) = match front_end.length() {

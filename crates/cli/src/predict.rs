@@ -1,13 +1,14 @@
 //! `speechlens predict`
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 use speechlens_explain::{Input, answer, logits, outputs};
-use speechlens_models::Model;
+use speechlens_models::{Model, Task};
 use speechlens_report::npy;
 
 use crate::common::{Common, of_model};
@@ -15,15 +16,16 @@ use crate::input::{self, Sought};
 
 /// Classify recordings.
 ///
-/// Prints a line for each: the input, its class, and the class's probability. Networks that read filterbanks hear two seconds
-/// at a time: a line for each segment of a recording. Of segments without sound it says so, and no class. Networks of gender with
-/// sigmoids ask of each class whether it is the one: the percentages of all classes need not add up to 100.
+/// Prints a line for each: the input, its class, and the class's probability; of networks that hear so much at a time, a line for each
+/// window of a recording. Of windows without sound it says so, and no class. Networks with sigmoids ask of each class whether it is
+/// the one: the percentages of all classes need not add up to 100. Of labels it tells those that are more likely than not, of
+/// embeddings, scores and frames their values.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A model that `speechlens train` or `speechlens import` wrote.
     model: PathBuf,
-    /// Recordings (.wav, .flac, .mp3, .m4a, .ogg, .opus, .webm, .aiff, .sph and others), folders of them, or .npy files that hold the network's features, [H, W] or
-    /// [N, H, W], of waveforms `[8000]` or `[N, 8000]`.
+    /// Recordings (.wav, .flac, .mp3, .m4a, .ogg, .opus, .webm, .aiff, .sph and others), folders of them, or .npy files that hold the network's features, one
+    /// window or several, [N, …].
     /// For a network of several inputs, NAME=FILE.npy for each: an array of just the shape that the input has.
     #[arg(required = true, value_name = "INPUT|NAME=FILE.npy")]
     input: Vec<PathBuf>,
@@ -54,30 +56,60 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             .iter()
             .try_for_each(|(name, values)| tell_values(arguments, "", name, values));
     }
-    let of_classes = names.is_empty() && model.task.is_of_inputs();
     let found = input::files(&arguments.input, Sought::RecordingsAndArrays)?;
     let reader = arguments.reading.reader(&model, &found)?;
     let mut inputs = arguments.strictness.inputs(found.len());
     for found in &found {
-        let read = arguments.reading.read(&reader, &found.path);
-        let Some(input) = inputs.take(&found.path, read)? else {
-            continue;
-        };
-        if of_classes {
-            let logits = logits(&model, &input, &device);
-            let logits = logits.map_err(|error| of_model(&arguments.model, error))?;
-            tell(arguments, &model, &input, &logits)?;
-        } else {
-            let outputs = outputs(&model, &input, &names, &device);
-            let outputs = outputs.with_context(|| arguments.model.display().to_string())?;
-            for row in 0..input.len() {
-                for (name, values) in &outputs {
-                    tell_values(arguments, &window(&input, row), name, &values.get(row)?)?;
+        let told = arguments
+            .reading
+            .read(&reader, &found.path)
+            .and_then(|input| match (&model.task, names.as_slice()) {
+                (Task::Classes { .. }, []) => {
+                    let logits = logits(&model, &input, &device);
+                    let logits = logits.map_err(|error| of_model(&arguments.model, error))?;
+                    tell(arguments, &model, &input, &logits)
                 }
+                _ => {
+                    let outputs = outputs(&model, &input, &names, &device);
+                    let outputs = outputs.with_context(|| arguments.model.display().to_string())?;
+                    tell_outputs(arguments, &model, &input, &outputs)
+                }
+            });
+        inputs.take(&found.path, told)?;
+    }
+    inputs.end()
+}
+
+/// A line for what each node gave for each window; of labels, to a reader, those that are more likely than not.
+fn tell_outputs(
+    arguments: &Arguments,
+    model: &Model,
+    input: &Input,
+    outputs: &[(String, Tensor)],
+) -> Result<()> {
+    for row in 0..input.len() {
+        for (name, values) in outputs {
+            let (window, values) = (window(input, row), values.get(row)?);
+            let logits = values.dims() == [model.classes().len()];
+            match (&model.task, arguments.output.is_empty(), arguments.json) {
+                (Task::Labels { classes }, true, false) if logits => {
+                    let logits = values.to_vec1::<f32>()?;
+                    let likely = classes.iter().enumerate().filter_map(|(class, name)| {
+                        let probability = model.probability(&logits, class);
+                        (probability > 0.5).then(|| format!("{name} {:.1} %", 100.0 * probability))
+                    });
+                    let likely: Vec<String> = likely.collect();
+                    let likely = match likely.is_empty() {
+                        true => "none".to_owned(),
+                        false => likely.join(", "),
+                    };
+                    writeln!(std::io::stdout().lock(), "{window}  {likely}")?;
+                }
+                _ => tell_values(arguments, &window, name, &values)?,
             }
         }
     }
-    inputs.end()
+    Ok(())
 }
 
 /// What each input of a network of several is, if they are given by name.
@@ -98,6 +130,14 @@ fn arrays<'a>(
     let named: Vec<_> = named.collect();
     if named.iter().all(Option::is_none) {
         return Ok(None);
+    }
+    arguments.reading.refuse("arrays")?;
+    let mut seen = BTreeSet::new();
+    for (name, _) in named.iter().flatten() {
+        ensure!(
+            seen.insert(*name),
+            "{name}: is given twice; give each input once"
+        );
     }
     let array = |named: Option<(&'a str, &Path)>| {
         let (name, path) = named.with_context(|| {

@@ -1,7 +1,7 @@
 //! Speech corpora, splits, a synthetic corpus, and HDF5 feature stores.
 //!
 //! A [`Corpus`] lists [`Recording`]s and hands out their sound. [`open`] finds out what a folder holds; the word
-//! `synthetic` stands for the built-in voices, for a machine that has no data. There are two tasks:
+//! `synthetic` stands for the built-in voices, for a machine that has no data. There are two tasks of the thesis, and any other ([`task`]):
 //!
 //! **Gender**, of strangers: recordings of at most a second; a [`Split`] deals them to training, validation and test so that no
 //! speaker is in two of them, and a [`Store`] keeps their spectrograms on disk.

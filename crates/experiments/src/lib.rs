@@ -27,7 +27,7 @@ pub use speaker::{ORDERS, RULES, RuleSet};
 
 /// An experiment.
 pub struct Experiment {
-    /// As the entries of `assets/thesis.json` call it.
+    /// What `--only` calls it, and the entries of `assets/thesis.json` that it repeats.
     pub name: &'static str,
     /// Runs it.
     pub run: fn(&Lab) -> Result<Findings>,

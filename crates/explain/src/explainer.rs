@@ -120,7 +120,19 @@ pub fn logits(model: &Model, input: &Input, device: &Device) -> Result<Vec<Vec<f
         logits.extend(model.graph.forward(&features)?.to_vec2::<f32>()?);
     }
     check_finite(input, &logits)?;
+    check_classes(model, &logits)?;
     Ok(logits)
+}
+
+/// Fails unless there is a logit for each class.
+fn check_classes(model: &Model, logits: &[Vec<f32>]) -> Result<()> {
+    let (classes, logits) = (model.classes().len(), logits.first().map_or(0, Vec::len));
+    if classes == logits || logits == 0 {
+        return Ok(());
+    }
+    Err(Error::Setting(format!(
+        "its graph gives {logits} logits, and its task names {classes} classes: name as many"
+    )))
 }
 
 fn check_finite(input: &Input, logits: &[Vec<f32>]) -> Result<()> {
@@ -130,7 +142,7 @@ fn check_finite(input: &Input, logits: &[Vec<f32>]) -> Result<()> {
     Err(Error::NotFinite(input.name.clone()))
 }
 
-/// What nodes of the network give for the windows of an input, by their names: the outputs if none is named.
+/// What nodes of the network give for the windows of an input, `[windows, …]`, by their names: the outputs if none is named.
 ///
 /// # Errors
 /// If the features do not suit the network, or it has no such node.
@@ -146,6 +158,11 @@ pub fn outputs(
         let features = to_tensor(&model.graph, features.to_owned(), device)?;
         let found = model.graph.outputs_of(&[(&read.name, &features)], names)?;
         for (place, (name, values)) in found.into_iter().enumerate() {
+            // What holds no batch is the same for all windows.
+            let values = match values.dims().first() == features.dims().first() {
+                true => values,
+                false => Tensor::stack(&vec![values; features.dim(0)?], 0)?,
+            };
             match all.get_mut(place) {
                 Some((_, chunks)) => chunks.push(values),
                 None => all.push((name, vec![values])),
@@ -317,6 +334,7 @@ impl Explainer {
             let found = self.about(&features, conserved, &|done| progress(before + done))?;
             let logits = found.logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
             check_finite(input, &logits)?;
+            check_classes(&self.model, &logits)?;
             values.extend(array(&found.relevance)?);
             answers.logits.extend(logits);
             answers.append(found)?;

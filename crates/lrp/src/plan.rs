@@ -117,7 +117,8 @@ impl Plan {
                 node: node.name.clone(),
                 problem,
             };
-            let by = By::of(node);
+            let branches = self.branches(node);
+            let by = By::among(&branches);
             let mut epsilon = STABILIZER;
             match (by, rule) {
                 (By::Sum, Some(rule)) => {
@@ -127,7 +128,7 @@ impl Plan {
                         ))
                     })?;
                 }
-                (By::Winners | By::Place, Some(_)) => {
+                (By::Winners | By::Place, Some(_)) if !branches.is_empty() => {
                     let problem = match (by, node.op.kind()) {
                         (By::Winners, _) => {
                             "gives each output's relevance to the input that it was taken from,"
@@ -170,7 +171,15 @@ impl Plan {
             let of_products = Rule::zero();
             let rule = match rule {
                 Some(rule) => rule,
-                None if node.op.kind() == Kind::Product => &of_products,
+                // A factor's map is all of what it gives.
+                None if node
+                    .op
+                    .branches(node.inputs.len())
+                    .iter()
+                    .all(|b| b.share < 1.0) =>
+                {
+                    &of_products
+                }
                 None => {
                     return Err(Error::Uncovered {
                         node: node.name.clone(),
@@ -314,7 +323,11 @@ pub(crate) enum By {
 
 impl By {
     pub fn of(node: &Node) -> By {
-        let branches = node.op.branches(node.inputs.len());
+        By::among(&node.op.branches(node.inputs.len()))
+    }
+
+    /// The first of the variants that there is: of a node some of whose branches need a rule, the rule.
+    fn among(branches: &[Branch]) -> By {
         let by = branches.iter().map(|branch| match branch.map {
             Map::Layer(_) => By::Rule,
             Map::Term => By::Sum,

@@ -36,7 +36,7 @@ pub struct Assignment {
     pub nodes: Vec<String>,
     /// What a composite calls the first of them.
     pub kind: speechlens_nn::Kind,
-    /// Its rule; none if relevance passes through, or each output takes all from one input.
+    /// Its rule, or what goes by in place of one; none if relevance passes as it is, or moves with the values.
     pub rule: Option<String>,
 }
 
@@ -265,7 +265,7 @@ impl Lrp {
                         Some(quotient) => quotient,
                         None => {
                             let z = trace.output(id)?;
-                            let quotient = quotient(&own, z, step.epsilon, 1.0)?;
+                            let quotient = quotient(output, z, step.epsilon, 1.0)?;
                             if let Some(kept) = kept.as_deref_mut() {
                                 kept.share(&quotient, z, None, step.epsilon)?;
                             }
@@ -274,7 +274,10 @@ impl Lrp {
                     };
                     let relevance = product(trace.output(read)?, &quotient)?;
                     of_sum = Some(quotient);
-                    relevance
+                    match branch.share {
+                        1.0 => relevance,
+                        share => (relevance * share)?,
+                    }
                 }
                 Map::Layer(op) => {
                     let rule = step.lean.as_ref().ok_or_else(|| Error::Uncovered {

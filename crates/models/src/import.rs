@@ -44,6 +44,7 @@ impl Model {
         };
         let build = |classes: usize| (network.build)(classes, &front_end.shape());
         let one = build(1)?;
+        fit(&one, &front_end).map_err(wrong)?;
         let Weights {
             tensors: mut weights,
             left_out,
@@ -66,7 +67,6 @@ impl Model {
         }
         let classes = outputs.map_or(1, |outputs| outputs.max(2));
         let architecture = build(classes)?;
-        fit(&architecture, &front_end).map_err(wrong)?;
         let graph = architecture
             .with_weights(weights)
             .map_err(|error| {

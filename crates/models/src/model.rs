@@ -93,13 +93,16 @@ impl Model {
         self.task.classes()
     }
 
-    /// What such a network is trained by: what its logits mean.
+    /// What such a network is trained by: what its logits mean. Of a task without classes nothing is meant by it.
     pub fn loss(&self) -> Loss {
         let probability = self.task.probability();
         probability.map_or(Loss::default(), |probability| probability.loss())
     }
 
     /// The probability of a class, as its [`loss`](Model::loss) means it.
+    ///
+    /// # Panics
+    /// If there is no logit of that class.
     pub fn probability(&self, logits: &[f32], class: usize) -> f32 {
         self.loss().probability(logits, class)
     }
@@ -114,6 +117,9 @@ impl Model {
 
     /// Writes the model as safetensors: the weights by their PyTorch names, and as metadata the `graph`
     /// ([`Architecture::to_json`]), the `frontend` ([`FrontEnd::to_toml`]), the `task` as JSON, and what else there is.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let task = serde_json::to_string(&self.task).map_err(|error| Error::Model {
             path: path.to_owned(),
@@ -127,6 +133,9 @@ impl Model {
     }
 
     /// Reads a model, also of versions that wrote the name of a network in place of its graph.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is no model, or its graph, front end, task and weights do not fit each other.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let (tensors, metadata) = tensor_file::read(path, device)?;
         Self::of_file(tensors, metadata, path)
@@ -176,13 +185,13 @@ fn pieces(graph: &str, metadata: &mut Metadata) -> Result<(Architecture, FrontEn
         value.ok_or_else(|| format!("is no whole SpeechLens model (no `{key}`): save it again"))
     };
     let architecture = Architecture::parse(graph, &Registry::default())
-        .map_err(|error| format!("its graph: {error}"))?;
+        .map_err(|error| format!("of its graph: {error}"))?;
     let front_end =
         FrontEnd::parse(&take(FRONT_END)?).map_err(|error| format!("its front end {error}"))?;
     let task: Task =
         serde_json::from_str(&take(TASK)?).map_err(|error| format!("its task: {error}"))?;
     fit(&architecture, &front_end)?;
-    if task.is_of_inputs() && task.classes().is_empty() {
+    if task.probability().is_some() && task.classes().is_empty() {
         return Err("its task names no class".into());
     }
     Ok((architecture, front_end, task))
@@ -191,10 +200,8 @@ fn pieces(graph: &str, metadata: &mut Metadata) -> Result<(Architecture, FrontEn
 /// Fails unless a network reads what a front end gives, with a channel before it or without.
 pub(crate) fn fit(architecture: &Architecture, front_end: &FrontEnd) -> Result<(), String> {
     let (reads, gives) = (architecture.input_shape(), front_end.shape());
-    let may_be = |(reads, gives): (&Option<usize>, &Option<usize>)| match (reads, gives) {
-        (Some(reads), Some(gives)) => reads == gives,
-        _ => true,
-    };
+    let may_be =
+        |(reads, gives): (&Option<usize>, &Option<usize>)| reads.is_none() || reads == gives;
     let is_read = |reads: &[Option<usize>]| {
         reads.len() == gives.len() && iter::zip(reads, &gives).all(may_be)
     };
@@ -206,8 +213,14 @@ pub(crate) fn fit(architecture: &Architecture, front_end: &FrontEnd) -> Result<(
         let sizes = sizes.map(|size| size.map_or("any".to_owned(), |size| size.to_string()));
         sizes.collect::<Vec<_>>().join(", ")
     };
+    let remedy = match gives.last() {
+        Some(None) => {
+            "; its length is that of the recording: give a file with `length = { frames = N }` or `{ exactly = SECONDS }`"
+        }
+        _ => "",
+    };
     Err(format!(
-        "its front end gives [{}], and its graph reads [{}]",
+        "its front end gives [{}], and its graph reads [{}]{remedy}",
         list(&gives),
         list(reads)
     ))

@@ -19,7 +19,8 @@ pub struct Network {
     pub two_classes: Option<[&'static str; 2]>,
     /// How it is trained.
     pub recipe: Recipe,
-    /// It for a number of classes and, if it can have another than its own, a shape of what it reads.
+    /// It for a number of classes and a shape of what it reads, `[rows, frames]` or `[samples]`, without batch and channel; a network of
+    /// one size passes over the shape, and an empty one is the network's own. Its output is a layer with a `weight` of a row a class.
     pub build: fn(usize, &[Option<usize>]) -> speechlens_nn::Result<Architecture>,
 }
 
@@ -54,7 +55,7 @@ impl Network {
     /// It for this number of classes.
     ///
     /// # Errors
-    /// Never of a network that builds.
+    /// If `build` adds a node that does not fit.
     pub fn architecture(&self, classes: usize) -> speechlens_nn::Result<Architecture> {
         (self.build)(classes, &[])
     }

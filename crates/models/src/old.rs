@@ -90,8 +90,8 @@ pub fn read(metadata: &mut Metadata) -> Result<(Architecture, FrontEnd, Task), S
     let training: Option<Value> = metadata
         .get(TRAINING)
         .and_then(|text| serde_json::from_str(text).ok());
-    let loss = training.and_then(|mut told| {
-        let loss: Result<Loss, _> = serde_json::from_value(told["loss"].take());
+    let loss = training.and_then(|told| {
+        let loss: Result<Loss, _> = serde_json::from_value(told.get("loss")?.clone());
         loss.ok()
     });
     let architecture = network.architecture(classes.len());

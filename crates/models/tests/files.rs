@@ -218,7 +218,7 @@ fn files_of_older_versions_load() {
         ),
         (
             "alexnet",
-            &[("training", "by hand")],
+            &[("training", "[3]")],
             "thesis-spectrogram",
             sigmoid,
         ),
@@ -319,7 +319,7 @@ fn a_network_of_ones_own_is_text() {
         assert_eq!(model.graph.architecture().to_json(), graph);
     }
     let classes = r#"{"kind":"labels","classes":["a","b"]}"#;
-    let refused = |graph: &str, task: &str| refused(&path, &tensors, &metadata(graph, task));
+    let refused = |graph: &str, task: &str| self::refused(&path, &tensors, &metadata(graph, task));
     let error = refused(&graph.replace("[null,1,4,3]", "[null,1,3,4]"), classes);
     assert!(
         error.contains("gives [4, 3]") && error.contains("reads [1, 3, 4]"),
@@ -332,6 +332,19 @@ fn a_network_of_ones_own_is_text() {
     assert!(error.contains("no op `flat`"), "{error}");
     let error = refused(graph, r#"{"kind":"labels","classes":[]}"#);
     assert!(error.contains("names no class"), "{error}");
+    let error = refused(
+        graph,
+        r#"{"kind":"frames","probability":"softmax","classes":[]}"#,
+    );
+    assert!(error.contains("names no class"), "{error}");
+    let mut any = metadata(graph, classes);
+    let length = front_end.replace("{ frames = 3 }", "\"any\"");
+    any.insert("frontend".into(), length);
+    let error = self::refused(&path, &tensors, &any);
+    assert!(
+        error.contains("gives [4, any]") && error.contains("frames = N"),
+        "{error}"
+    );
     let error = refused(graph, r#"{"kind":"words"}"#);
     assert!(
         error.contains("its task") && error.contains("words"),

@@ -15,7 +15,7 @@ pub enum Error {
         problem: String,
     },
     /// A text that is no graph.
-    #[error("the graph is no JSON of nodes and outputs ({0})")]
+    #[error("the graph: {0}")]
     Text(String),
     /// An input has another shape than the network reads.
     #[error(

@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// One of every op; branches that meet again, and a ReLU that is not the only reader of what it reads.
+    /// Ops of many kinds; branches that meet again, and a ReLU that is not the only reader of what it reads.
     fn every_op() -> Architecture {
         let mut net = Architecture::new([2, 12, 11]);
         let x = net.input();

@@ -81,10 +81,19 @@ impl Architecture {
         }
     }
 
-    /// The same nodes with other outputs than the last one.
-    pub fn with_outputs(mut self, outputs: impl Into<Vec<NodeId>>) -> Self {
+    /// The same nodes with other outputs than the last one, nodes of this network.
+    ///
+    /// # Errors
+    /// If there are none, or one is not there.
+    pub fn with_outputs(mut self, outputs: impl Into<Vec<NodeId>>) -> Result<Self> {
         self.outputs = outputs.into();
-        self
+        let is_there = |output: &NodeId| output.0 < self.nodes.len();
+        match self.outputs.is_empty() || !self.outputs.iter().all(is_there) {
+            true => Err(Error::Text(
+                "no node is an output, or one that is not there".into(),
+            )),
+            false => Ok(self),
+        }
     }
 
     /// The node of this name.
@@ -137,8 +146,11 @@ impl Architecture {
             Some("the name is taken".to_owned())
         } else if !arity.contains(&inputs.len()) {
             Some(format!(
-                "reads {} nodes, not {}",
-                arity.start(),
+                "reads {}, not {}",
+                match arity.end() {
+                    most if most == arity.start() => format!("{most} nodes"),
+                    _ => format!("{} nodes or more", arity.start()),
+                },
                 inputs.len()
             ))
         } else if inputs.iter().any(|input| input.0 >= self.nodes.len()) {
@@ -171,7 +183,7 @@ impl Architecture {
         &self.nodes
     }
 
-    /// A graph with PyTorch's default initialization: every parameter uniform in ±1/√fan_in.
+    /// A graph with PyTorch's default initialization: weights uniform in ±1/√fan_in, scales 1 and shifts 0.
     pub fn random(self, seed: u64, device: &Device) -> Result<Graph> {
         let mut position = 0;
         self.fill(|_, spec| {
@@ -475,7 +487,7 @@ impl Graph {
     /// What some nodes give for inputs by their names, in inference mode; the nodes of the outputs if none is named.
     ///
     /// # Errors
-    /// If there is no such node, or an input that is no state is not given.
+    /// If there is no such node, an input that is no state is not given, or one is given that is none or of another shape.
     pub fn outputs_of(
         &self,
         given: &[(&str, &Tensor)],
@@ -493,7 +505,13 @@ impl Graph {
             names => names.iter().map(place).collect::<Result<_>>()?,
         };
         for (name, _) in given {
-            place(name)?;
+            let node = &all.nodes[place(name)?.0];
+            if node.op.as_input().is_none() {
+                return Err(Error::Graph {
+                    node: node.name.clone(),
+                    problem: "is no input, and cannot be given".into(),
+                });
+            }
         }
         let trace = self.run_given(given, &mut Mode::Infer, |node| wanted.contains(&node))?;
         let output = |node: NodeId| {

@@ -27,8 +27,8 @@
 //! * [`Architecture::to_json`] writes a network as text, and [`Architecture::parse`] reads it: ops go by the names of a
 //!   [`Registry`](ops::Registry), to which others can be added.
 //! * [`Graph::forward`] computes the logits, [`Graph::trace`] also keeps what every node gave.
-//! * [`Op::structure`] tells a sweep that walks the graph backwards what a node is: linear in its input, a choice among its
-//!   inputs, or a pass-through. Layer-wise relevance propagation needs no more.
+//! * [`Op::branches`] tells by which maps relevance goes back from a node to what it reads, and [`Op::claims`] what can be proved of
+//!   what it gives. Layer-wise relevance propagation needs no more.
 //! * [`Trainer`] differentiates the graph and steps its parameters, at a learning rate that may follow a
 //!   [`Schedule`](schedule::Schedule); its checkpoints resume to the same bits.
 

@@ -67,7 +67,7 @@ fn no_kind(text: &str) -> String {
 
 /// Whether the graph is being trained.
 pub enum Mode<'a> {
-    /// Dropout passes its input on.
+    /// Dropout passes its input on, batch normalization takes the running statistics.
     Infer,
     /// Dropout draws, batch normalization takes the batch's statistics.
     Train(&'a mut Training),
@@ -162,7 +162,7 @@ impl<T: Serialize> Described for T {
     }
 }
 
-/// What a node computes. One file in [`ops`](crate::ops) each.
+/// What a node computes. A file in [`ops`](crate::ops), which may have the same over other axes too.
 pub trait Op: Described + Debug + Send + Sync {
     /// What files and [`Registry`](crate::ops::Registry) call it.
     fn name(&self) -> &str;
@@ -194,11 +194,15 @@ pub trait Op: Described + Debug + Send + Sync {
     /// The gradients by what it reads and by its trained parameters. The branches tell them of an op without parameters whose maps
     /// are its derivative too; an op that has some, or an elementwise one, says its own.
     fn backward(&self, pass: &Backward) -> Result<Gradients> {
+        if pass.wants_params && self.params().iter().any(|spec| spec.trained) {
+            let problem = format!("`{}` says no gradient by its parameters", self.name());
+            return Err(candle_core::Error::Msg(problem).into());
+        }
         let shapes: Vec<&Shape> = pass.inputs.iter().map(|input| input.shape()).collect();
         let mut inputs: Vec<Option<Tensor>> = vec![None; shapes.len()];
         for branch in self.branches(shapes.len()) {
             let place = branch.input;
-            inputs[place] = Some(match branch.map {
+            let gradient = match branch.map {
                 Map::Layer(op) => {
                     let (weight, _) = op.weights(pass.params, pass.inputs)?;
                     op.transpose(pass.gradient, &weight, shapes[place])?
@@ -210,6 +214,10 @@ pub trait Op: Described + Debug + Send + Sync {
                     let problem = format!("`{}` says no gradient of its own", self.name());
                     return Err(candle_core::Error::Msg(problem).into());
                 }
+            };
+            inputs[place] = Some(match inputs[place].take() {
+                Some(before) => (before + gradient)?,
+                None => gradient,
             });
         }
         let zeros = |(gradient, input): (Option<Tensor>, &&Tensor)| match gradient {

@@ -74,11 +74,11 @@ impl Architecture {
     /// The architecture of a text that [`Architecture::to_json`] wrote, or somebody by hand, of the ops that there are.
     ///
     /// # Errors
-    /// If it is no such text; a node that is not right is named: its op is unknown, or an attribute is, or what it reads is not
-    /// there before it.
+    /// If it is no such text, its first node is no `input`, or an output is not there; a node that is not right is named: its op is
+    /// unknown, or an attribute is, it reads too many or too few, what it reads is not there before it, or its name is taken.
     pub fn parse(text: &str, ops: &Registry) -> Result<Self> {
-        let text: Text =
-            serde_json::from_str(text).map_err(|error| Error::Text(error.to_string()))?;
+        let text: Text = serde_json::from_str(text)
+            .map_err(|error| Error::Text(format!("is no JSON of nodes and outputs ({error})")))?;
         let mut net = Architecture::from_parts(Vec::new(), Vec::new());
         for node in text.nodes {
             let place = |read: &String| {
@@ -110,9 +110,6 @@ impl Architecture {
             .iter()
             .map(output)
             .collect::<Result<Vec<_>>>()?;
-        if outputs.is_empty() {
-            return Err(Error::Text("no node is an output".into()));
-        }
-        Ok(net.with_outputs(outputs))
+        net.with_outputs(outputs)
     }
 }

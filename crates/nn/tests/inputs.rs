@@ -36,13 +36,13 @@ fn two_of_each() -> Graph {
     let state = net
         .add("state", free(&[Some(2), Some(4)], true), [])
         .unwrap();
-    let mask = net.add("mask", Constant { shape: vec![2, 4] }, []).unwrap();
+    let mask = net.add("mask", Constant { shape: vec![4] }, []).unwrap();
     let x = net.add("dense", Linear::new(4, 4), [net.input()]).unwrap();
     let x = net.add("relu", Relu, [x]).unwrap();
     let x = net.add("masked", Mul, [x, mask]).unwrap();
     let next = net.add("next", Add, [x, state]).unwrap();
     let last = net.add("last", Relu, [next]).unwrap();
-    let net = net.with_outputs([x, last]);
+    let net = net.with_outputs([x, last]).unwrap();
     let again = Architecture::parse(&net.to_json(), &Registry::default()).unwrap();
     assert_eq!(again.to_json(), net.to_json());
     again
@@ -64,7 +64,11 @@ fn what_is_given_and_what_is_not() {
     let weights: BTreeMap<String, Tensor> = graph.weights();
     let dense = x.matmul(&weights["dense.weight"].t().unwrap()).unwrap();
     let dense = dense.broadcast_add(&weights["dense.bias"]).unwrap();
-    let masked = (dense.relu().unwrap() * &weights["mask.value"]).unwrap();
+    let masked = dense
+        .relu()
+        .unwrap()
+        .broadcast_mul(&weights["mask.value"])
+        .unwrap();
     // The first output is what a network answers.
     same(&graph.forward(&x).unwrap(), &masked);
     // A state that is not given is zeros; `next` is read by `last` alone, and ReLU is not joined to what others ask for.
@@ -94,6 +98,7 @@ fn what_is_given_and_what_is_not() {
     };
     assert!(refused(&[("state", &state)], &[]).contains("`input`: is an input"));
     assert!(refused(&[("input", &x), ("other", &x)], &[]).contains("`other`"));
+    assert!(refused(&[("input", &x), ("relu", &x)], &[]).contains("`relu`: is no input"));
     assert!(refused(&[("input", &x)], &["logits"]).contains("`logits`"));
     let error = refused(&[("input", &x), ("state", &values((1, 4)))], &[]);
     assert!(

@@ -123,7 +123,10 @@ fn what_is_wrong_names_the_node() {
         "\"op\":\"relu\",\"inputs\":[\"input\",\"input\"]",
         "reads 1 nodes, not 2",
     );
-    node("\"op\":\"add\",\"inputs\":[]", "not 0");
+    node(
+        "\"op\":\"add\",\"inputs\":[]",
+        "reads 1 nodes or more, not 0",
+    );
     let conv = "\"attributes\":{\"inputs\":1,\"outputs\":1,\"kernel\":[3,3,3]}";
     node(&format!("\"op\":\"conv2d\",{read},{conv}"), "conv2d: ");
     refused("{\"outputs\":[]}", "missing field `nodes`");

@@ -173,7 +173,7 @@ pub const METHODS: &[Entry] = &[
     Entry {
         name: random::NAME,
         summary: "By lot: a control",
-        is_linear: true,
+        is_linear: false,
         options: &["seed"],
         make: of::<Random>,
     },

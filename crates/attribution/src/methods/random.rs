@@ -92,6 +92,17 @@ impl Attribute for Lots {
         ))
     }
 
+    /// Lots for a difference are lots, and not the difference of two draws, which are the same.
+    fn contrast(
+        &self,
+        input: &Tensor,
+        [targets, _]: [&[u32]; 2],
+        details: &Details,
+        progress: &dyn Fn(usize),
+    ) -> Result<Attribution> {
+        self.explain(input, Target::Of(targets), details, progress)
+    }
+
     fn passes(&self) -> Passes {
         Passes {
             forward: 1,

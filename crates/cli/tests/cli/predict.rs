@@ -84,6 +84,44 @@ fn a_reader_that_leaves_is_no_failure() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
+/// A network that is text: three means over time of whole recordings of any length at 16 kHz, and the same with a state; and what
+/// they mean.
+fn network(folder: &Folder, task: &str) {
+    embedding(folder);
+    let path = folder.path("own.safetensors");
+    let (tensors, mut metadata) =
+        speechlens_nn::tensor_file::read(&path, &candle_core::Device::Cpu).unwrap();
+    metadata.insert("task".into(), task.into());
+    speechlens_nn::tensor_file::write(&path, &tensors, &metadata).unwrap();
+}
+
+#[test]
+fn labels_are_told_that_are_likely() {
+    let folder = Folder::new();
+    folder.npy(
+        "up.npy",
+        &ndarray::array![[-2f32, -2.0, 0.5, 0.5, 2.0, 2.0]],
+    );
+    let predict = ["predict", "own.safetensors", "up.npy"];
+    network(&folder, r#"{"kind":"labels","classes":["a","b","c"]}"#);
+    let sigmoid = |x: f64| 100.0 / (1.0 + (-x).exp());
+    let expected = format!("up.npy  b {:.1} %, c {:.1} %\n", sigmoid(0.5), sigmoid(2.0));
+    // Of both outputs, which are the same here.
+    assert_eq!(folder.run(&predict), expected.repeat(2));
+    let told = lines(&folder.run(&[&predict[..], &["--json"]].concat()));
+    assert_eq!(told[0]["values"], serde_json::json!([-2.0, 0.5, 2.0]));
+
+    network(
+        &folder,
+        r#"{"kind":"classes","probability":"softmax","classes":["a","b"]}"#,
+    );
+    let error = folder.fail(&predict);
+    assert!(
+        error.contains("3 logits") && error.contains("2 classes"),
+        "{error}"
+    );
+}
+
 /// A network that is text: an embedding of whole recordings of any length at 16 kHz, with a state.
 fn embedding(folder: &Folder) {
     // One channel; three means over time.

@@ -30,11 +30,7 @@ fn sizes(profile: Profile) -> Sizes {
     match profile {
         Profile::Smoke => Sizes::at_most(40, 20, 20),
         Profile::Quick => Sizes::at_most(2000, 300, 300),
-        Profile::Full => Sizes {
-            train: None,
-            validation: None,
-            test: None,
-        },
+        Profile::Full => Sizes::all(),
     }
 }
 

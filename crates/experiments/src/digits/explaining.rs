@@ -24,8 +24,8 @@ const ORDERS: [Order; 4] = [
     Order::LeastRelevant,
     Order::Loudest,
 ];
-/// Recordings explained at a time.
-const BATCH: usize = 25;
+/// Recordings a pass.
+pub const BATCH: usize = 25;
 
 /// What a network listens to, and whether that is true.
 pub struct Explained {
@@ -44,14 +44,14 @@ pub fn explain(
     data: &Data,
 ) -> Result<Explained> {
     let lrp = Lrp::new(&model.graph, &Composite::preset(preset)?).context(preset.to_owned())?;
-    let values: usize = model
+    let bins: usize = model
         .graph
         .architecture()
         .fixed_input_shape()?
         .iter()
         .product();
     let plan = Plan {
-        counts: counts(&PERCENTAGES, values),
+        counts: counts(&PERCENTAGES, bins),
         values: vec![data.silence as f32],
         orders: ORDERS.to_vec(),
         seed: lab.arguments.seed,

@@ -13,13 +13,13 @@ use speechlens_data::{Artifact, Preparation};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// AudioMNIST, as its authors publish it, or your own digits kept so (DIR/SPEAKER/DIGIT_SPEAKER_REPETITION.wav and
-    /// DIR/audioMNIST_meta.txt), for the gender network; without data, the built-in synthetic voices are used.
+    /// DIR/audioMNIST_meta.txt), for the gender network and the digits; without data, the built-in synthetic voices are used.
     #[arg(long, value_name = "DIR")]
     audiomnist: Option<PathBuf>,
     /// Split AudioMNIST as its authors did for gender (0 to 3), and not by the seed.
     #[arg(long, value_name = "N", requires = "audiomnist", value_parser = clap::value_parser!(u8).range(0..=3))]
     pub fold: Option<u8>,
-    /// Take silence off both ends of the recordings of the gender network, before each is put into its second: what is 40 dB below the
+    /// Take silence off both ends of the recordings of the gender network and of digits, before each is put into its second: what is 40 dB below the
     /// loudest.
     #[arg(long)]
     pub trim: bool,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Branch, Claims, Kind, LinearOp, Map, Mode, Op, Params, Result};
 
-/// The product of two values of one shape, place by place: a value and its gate, or an input and its mask. Relevance goes to each by
+/// The product of two values, place by place, of one shape or with axes that are repeated: a value and its gate, or an input and its mask. Relevance goes to each by
 /// half, through the map that is linear in it with the other held (Achtibat et al. 2024, "AttnLRP", Eq. 14).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mul;
@@ -27,7 +27,7 @@ impl Op for Mul {
     }
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        Ok((inputs[0] * inputs[1])?)
+        Ok(inputs[0].broadcast_mul(inputs[1])?)
     }
 
     fn branches(&self, _: usize) -> Vec<Branch<'_>> {
@@ -54,10 +54,20 @@ impl LinearOp for Times {
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        Ok((input * weight)?)
+        Ok(input.broadcast_mul(weight)?)
     }
 
-    fn transpose(&self, output: &Tensor, weight: &Tensor, _: &Shape) -> Result<Tensor> {
-        Ok((output * weight)?)
+    /// What was repeated is added up.
+    fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
+        let mut back = output.broadcast_mul(weight)?;
+        while back.rank() > input.rank() {
+            back = back.sum(0)?;
+        }
+        for (axis, length) in input.dims().iter().enumerate() {
+            if *length == 1 && back.dim(axis)? != 1 {
+                back = back.sum_keepdim(axis)?;
+            }
+        }
+        Ok(back)
     }
 }
