@@ -9,7 +9,7 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 
 use crate::{Audio, Error, Result};
 
-/// Writes 16-bit PCM. The file appears whole or not at all.
+/// Writes 16-bit PCM. The file appears whole or not at all; missing folders are made.
 ///
 /// Samples beyond full scale are clipped.
 ///

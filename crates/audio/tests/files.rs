@@ -324,7 +324,9 @@ fn writing_leaves_nothing_behind_when_it_fails() {
         samples: vec![0.0],
         rate: 8000,
     };
-    let error = write_wav(folder.path().join("no/such/x.wav"), &good).unwrap_err();
+    // A folder is made where there is none, and not below a file.
+    write_wav(folder.path().join("new/x.wav"), &good).unwrap();
+    let error = write_wav(folder.path().join("new/x.wav/y.wav"), &good).unwrap_err();
     assert!(matches!(error, Error::Write { .. }), "{error}");
 }
 

@@ -62,6 +62,8 @@ fn every_op() -> Architecture {
 #[test]
 fn every_op_comes_back() {
     let net = every_op();
+    let output = net.output();
+    let net = net.with_outputs([output]).unwrap();
     let text = net.to_json();
     let ops = Registry::default();
     let back = Architecture::parse(&text, &ops).unwrap();
