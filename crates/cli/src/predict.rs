@@ -24,8 +24,8 @@ use crate::input::{self, Sought};
 pub struct Arguments {
     /// A model that `speechlens train` or `speechlens import` wrote.
     model: PathBuf,
-    /// Recordings (.wav, .flac, .mp3, .m4a, .ogg, .opus, .webm, .aiff, .sph and others), folders of them, or .npy files that hold the network's features, one
-    /// window or several, [N, …].
+    /// Recordings (.wav, .flac, .mp3, .m4a, .ogg, .opus, .webm, .aiff, .sph and others), folders of them, or .npy files that hold the network's features, [H, W] or
+    /// [N, H, W], of waveforms `[samples]` or `[N, samples]`.
     /// For a network of several inputs, NAME=FILE.npy for each: an array of just the shape that the input has.
     #[arg(required = true, value_name = "INPUT|NAME=FILE.npy")]
     input: Vec<PathBuf>,

@@ -98,10 +98,7 @@ fn network(folder: &Folder, task: &str) {
 #[test]
 fn labels_are_told_that_are_likely() {
     let folder = Folder::new();
-    folder.npy(
-        "up.npy",
-        &ndarray::array![[-2f32, -2.0, 0.5, 0.5, 2.0, 2.0]],
-    );
+    folder.npy("up.npy", &ndarray::array![-2f32, -2.0, 0.5, 0.5, 2.0, 2.0]);
     let predict = ["predict", "own.safetensors", "up.npy"];
     network(&folder, r#"{"kind":"labels","classes":["a","b","c"]}"#);
     let sigmoid = |x: f64| 100.0 / (1.0 + (-x).exp());
