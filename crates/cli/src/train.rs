@@ -48,7 +48,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ARCH", value_parser = Network::named)]
     arch: Option<&'static Network>,
     /// What the network reads, for digits and labels: a front end by name or a TOML file (see `speechlens features --help`), whose
-    /// features are of the shape of the network's input: [227, 227] for alexnet, [8000] for audionet, any bands and frames for
+    /// features are of the shape of the network's input: `[227, 227]` for alexnet, `[8000]` for audionet, any bands and frames for
     /// resnet34. Else thesis-spectrogram, thesis-waveform or thesis-fbank.
     #[arg(long, value_name = "NAME|FILE.toml")]
     frontend: Option<String>,
