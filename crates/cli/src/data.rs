@@ -14,7 +14,7 @@ use speechlens_data::{
     Recording, Sex, Sizes, Speakers, Split, Store, hdf5_layout, held_out,
 };
 use speechlens_eval::segments::{FRAMES, Normalization, Segments};
-use speechlens_eval::{Dataset, Waveforms, Windows};
+use speechlens_eval::{Dataset, Windows};
 use speechlens_frontend::FrontEnd;
 use speechlens_models::Model;
 use speechlens_report::progress::{self, DecimalBytes, ProgressBar};
@@ -353,9 +353,15 @@ impl Arguments {
         Ok(dataset)
     }
 
-    /// As [`Arguments::read`], the recordings' waveforms; they are kept in memory.
-    pub fn waveforms(&self, parts: &[Part], common: &Common) -> Result<Vec<Waveforms>> {
-        let mut all: Vec<Waveforms> = parts.iter().map(|_| Waveforms::default()).collect();
+    /// As [`Arguments::read`], the recordings' waveforms, in the classes that a network has for men and for women.
+    pub fn waveforms(
+        &self,
+        parts: &[Part],
+        of_sexes: [u32; 2],
+        common: &Common,
+    ) -> Result<Vec<Windows>> {
+        let front_end = FrontEnd::load("thesis-waveform")?;
+        let mut all: Vec<Windows> = parts.iter().map(|_| Windows::default()).collect();
         for data in &self.data {
             let path = Path::new(data);
             refuse_single(path)?;
@@ -363,24 +369,15 @@ impl Arguments {
                 !(path.is_file() || path.is_dir() && !hdf5_layout::list(path)?.is_empty()),
                 "{data}: holds spectrograms, and the network reads waveforms: give the recordings"
             );
-            let corpus = self.open(data, common)?;
-            let split = self.split(data, corpus.recordings(), common)?;
-            let mut left_out = [corpus.left_out(), &split.left_out].concat();
-            for (all, part) in all.iter_mut().zip(parts) {
-                let indices = part.of(&split);
-                let label = format!("waveforms, {}", part.name());
-                let bar = progress::bar(&label, indices.len(), common.quiet);
-                let progress = |done: usize| bar.set_position(done as u64);
-                let waveforms =
-                    Waveforms::compute(corpus.as_ref(), indices, common.seed, &progress);
-                bar.finish_and_clear();
-                let waveforms = waveforms.map_err(|error| match error {
-                    speechlens_eval::Error::Data(error) => self.explained(error),
-                    error => error.into(),
-                })?;
-                check_both(waveforms.recordings(), part.name()).with_context(|| data.to_owned())?;
-                left_out.extend(waveforms.left_out().iter().cloned());
-                all.append(waveforms);
+            let source = Labelled::Corpus(self.open(data, common)?);
+            let split = self.split(data, source.recordings(), common)?;
+            let mut left_out = [source.left_out(), &split.left_out].concat();
+            for (windows, part) in all.iter_mut().zip(parts) {
+                let (name, indices) = (part.name(), part.of(&split));
+                let (store, places) =
+                    self.features(&source, name, indices, &front_end, common, &mut left_out)?;
+                check_both(store.recordings(), name).with_context(|| data.to_owned())?;
+                windows.append_of_sexes(&store, &places, of_sexes)?;
             }
             self.tell(data, &left_out)?;
         }

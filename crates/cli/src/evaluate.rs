@@ -71,7 +71,7 @@ struct FlipArguments {
 }
 
 /// A test on the voices of training says little of others.
-fn warn_of_heard_speakers(model: &Model, recordings: &[Recording]) {
+fn warn_of_heard_speakers<'a>(model: &Model, recordings: impl IntoIterator<Item = &'a Recording>) {
     let training = model.training();
     let speakers = training["speakers"].as_array();
     let heard: BTreeSet<&str> = speakers
@@ -79,6 +79,7 @@ fn warn_of_heard_speakers(model: &Model, recordings: &[Recording]) {
         .flatten()
         .filter_map(|speaker| speaker.as_str())
         .collect();
+    let recordings: Vec<&Recording> = recordings.into_iter().collect();
     let again = recordings
         .iter()
         .filter(|r| heard.contains(r.speaker.as_str()));
@@ -108,8 +109,7 @@ fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<
             .data
             .windows(None, &parts, &model.front_end, known, common)?;
         let windows = read.parts.into_iter().next().context("there are no data")?;
-        let recordings = windows.recordings().into_iter().cloned();
-        warn_of_heard_speakers(model, &recordings.collect::<Vec<_>>());
+        warn_of_heard_speakers(model, windows.recordings());
         return Ok(Box::new(windows.sample(arguments.recordings, common.seed)));
     };
     match of_thesis {
@@ -122,10 +122,12 @@ fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<
         }
         OfThesis::Waveforms => {
             let classes = data::classes_of_sexes(&arguments.model, model)?;
-            let read = arguments.data.waveforms(&[arguments.part], common)?;
+            let read = arguments
+                .data
+                .waveforms(&[arguments.part], classes, common)?;
             let waveforms = read.into_iter().next().context("there are no data")?;
             warn_of_heard_speakers(model, waveforms.recordings());
-            Ok(Box::new(waveforms.classified(classes)?))
+            Ok(Box::new(waveforms))
         }
         OfThesis::Filterbanks(normalization) => {
             let data = arguments.data.speakers(normalization, common)?;

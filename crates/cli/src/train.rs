@@ -212,7 +212,7 @@ fn gender(arguments: &Arguments, common: &Common) -> Result<Plan> {
 fn gender_by_waveform(arguments: &Arguments, common: &Common) -> Result<Plan> {
     let mut waveforms = arguments
         .data
-        .waveforms(&[Part::Train, Part::Validation], common)?
+        .waveforms(&[Part::Train, Part::Validation], [0, 1], common)?
         .into_iter();
     let (training, validation) = (
         waveforms.next().unwrap_or_default(),
@@ -253,8 +253,7 @@ fn classifier(arguments: &Arguments, table: Option<&Path>, common: &Common) -> R
         parts.next().unwrap_or_default(),
         parts.next().unwrap_or_default(),
     );
-    let recordings = training.recordings();
-    let mut heard = heard(&recordings.into_iter().cloned().collect::<Vec<_>>());
+    let mut heard = heard(training.recordings());
     heard["windows"] = training.len().into();
     heard["task"] = table
         .map_or("digits".into(), |table| table.display().to_string())
@@ -297,7 +296,8 @@ fn check_shape(network: &Network, front_end: &str, features: &[Option<usize>]) -
 }
 
 /// How many recordings, and of whom.
-fn heard(recordings: &[Recording]) -> serde_json::Value {
+fn heard<'a>(recordings: impl IntoIterator<Item = &'a Recording>) -> serde_json::Value {
+    let recordings: Vec<&Recording> = recordings.into_iter().collect();
     let speakers: BTreeSet<&str> = recordings.iter().map(|r| r.speaker.as_str()).collect();
     json!({ "recordings": recordings.len(), "speakers": speakers })
 }

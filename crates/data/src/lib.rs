@@ -53,7 +53,6 @@
 //! | an artifact that gives a class away | [`planted`] |
 //! | any front end's features on disk | [`feature_store`] |
 //! | spectrograms and filterbanks on disk, and where they are kept | [`store`], [`filterbank_store`], [`cache`] |
-//! | waveforms in memory | [`waveforms()`] |
 //! | AudioMNIST's own preprocessed files | [`hdf5_layout`] |
 
 pub mod audiomnist;
@@ -80,7 +79,6 @@ pub mod store;
 pub mod synthetic;
 pub mod task;
 pub mod voxceleb;
-mod waveforms;
 
 pub use audiomnist::AudioMnist;
 pub use background::Background;
@@ -100,4 +98,3 @@ pub use store::{Parameters, Store};
 pub use synthetic::Synthetic;
 pub use task::{Digits, Labels};
 pub use voxceleb::VoxCeleb;
-pub use waveforms::{Computed, waveforms};

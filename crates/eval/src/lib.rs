@@ -1,6 +1,6 @@
 //! Labelled data sets, and measures of an explanation over them.
 //!
-//! [`Dataset`] has spectrograms and [`Waveforms`] the sound itself, with the speaker's sex; [`Segments`] has filterbanks with the
+//! [`Dataset`] has spectrograms with the speaker's sex; [`Segments`] has filterbanks with the
 //! speaker, [`NoisySegments`] with music and noise behind the speech; [`Windows`] has any front end's features with any class.
 //! Training and the measures read any of them.
 //!
@@ -41,14 +41,12 @@ pub mod randomization;
 pub mod robustness;
 pub mod segments;
 pub mod throughput;
-pub mod waveforms;
 pub mod windows;
 
 pub use augment::{Augmentation, Replacement};
 pub use dataset::Dataset;
 pub use noisy_segments::NoisySegments;
 pub use segments::Segments;
-pub use waveforms::Waveforms;
 pub use windows::Windows;
 
 /// What can go wrong in this crate.

@@ -35,18 +35,49 @@ impl Windows {
         classes: &[String],
     ) -> Result<()> {
         let labels: HashMap<&String, u32> = classes.iter().zip(0..).collect();
-        for place in places {
-            let Recording { id, class, .. } = &store.recordings()[*place];
-            let label = class.as_ref().and_then(|class| labels.get(class)).copied();
-            let label = label.ok_or_else(|| {
-                let class = class.as_deref().unwrap_or("none");
+        self.append_by(store, places, hop, |recording| {
+            let label = recording.class.as_ref().and_then(|class| labels.get(class));
+            label.copied().ok_or_else(|| {
+                let class = recording.class.as_deref().unwrap_or("none");
                 let first: Vec<&str> = classes.iter().map(String::as_str).take(3).collect();
                 let more = if classes.len() > 3 { ", …" } else { "" };
                 Error::Plan(format!(
-                    "recording {id} has the class `{class}`, and the network's are {}{more}: give recordings of these",
+                    "recording {} has the class `{class}`, and the network's are {}{more}: give recordings of these",
+                    recording.id,
                     first.join(", ")
                 ))
-            })?;
+            })
+        })
+    }
+
+    /// The same, labelled by the classes that a network has for men and for women.
+    ///
+    /// # Errors
+    /// If the sex of a speaker is not known.
+    pub fn append_of_sexes(
+        &mut self,
+        store: &Arc<FeatureStore>,
+        places: &[usize],
+        of_sexes: [u32; 2],
+    ) -> Result<()> {
+        self.append_by(store, places, None, |recording| match recording.sex {
+            Some(sex) => Ok(of_sexes[sex.index()]),
+            None => {
+                let speaker = recording.speaker.clone();
+                Err(speechlens_data::Error::UnknownSex(vec![speaker]).into())
+            }
+        })
+    }
+
+    fn append_by(
+        &mut self,
+        store: &Arc<FeatureStore>,
+        places: &[usize],
+        hop: Option<usize>,
+        label: impl Fn(&Recording) -> Result<u32>,
+    ) -> Result<()> {
+        for place in places {
+            let label = label(&store.recordings()[*place])?;
             let windows = store.windows(*place, hop)?.into_iter();
             self.windows
                 .extend(windows.map(|window| (store.clone(), window, label)));

@@ -8,8 +8,9 @@ use candle_core::Device;
 use ndarray::Axis;
 use speechlens_attribution::Method;
 use speechlens_attribution::methods::GradientTimesInput;
+use speechlens_audio::Waveform;
 use speechlens_data::task::classes;
-use speechlens_data::{Corpus, Digits, FeatureStore, Synthetic};
+use speechlens_data::{Corpus, Digits, FeatureStore, Parameters, Synthetic};
 use speechlens_eval::{Augmentation, Replacement, Windows};
 use speechlens_frontend::FrontEnd;
 use speechlens_nn::Architecture;
@@ -121,4 +122,48 @@ fn an_augmentation_replaces_the_most_relevant_bins_and_keeps_the_rest() {
         assert!(kept.iter().all(|(_, r)| **r <= least));
     }
     assert_eq!(make().unwrap().key(), store.key());
+}
+
+/// Waveforms with the speaker's sex, as the front end makes them of the same recordings by the same seed.
+#[test]
+fn windows_of_men_and_women_have_the_classes_of_a_network() {
+    let folder = tempfile::tempdir().unwrap();
+    // A man and a woman, five words of each.
+    let corpus = Synthetic::new(1, 5, 1);
+    let front_end = FrontEnd::load("thesis-waveform").unwrap();
+    let path = folder.path().join("waveforms.h5");
+    let indices = [7, 0, 2];
+    let making = (&front_end, 3);
+    let store = FeatureStore::open_or_compute(&path, &corpus, &indices, making, &|_| ());
+    let store = Arc::new(store.unwrap());
+    let mut all = Windows::default();
+    all.append_of_sexes(&store, &[0, 1, 2], [5, 4]).unwrap();
+    assert_eq!(all.labels(), [4, 5, 5]);
+    let ids: Vec<&String> = all.recordings().iter().map(|one| &one.id).collect();
+    assert_eq!(ids, indices.map(|index| &corpus.recordings()[index].id));
+    let (input, labels) = all.batch(&[2, 0], &Device::Cpu).unwrap();
+    assert_eq!(
+        (input.dims(), labels.as_slice()),
+        (&[2, 1, 8000][..], &[5, 4][..])
+    );
+    let parameters = Parameters {
+        seed: 3,
+        ..Parameters::default()
+    };
+    for (row, index) in input
+        .squeeze(1)
+        .unwrap()
+        .to_vec2::<f32>()
+        .unwrap()
+        .iter()
+        .zip([2, 7])
+    {
+        let audio = corpus.audio(index).unwrap();
+        let placement = parameters.placement(&corpus.recordings()[index].id);
+        let expected = Waveform::default().compute(&audio, placement).unwrap();
+        assert_eq!(row, &expected.to_vec());
+    }
+    let mut other = Windows::default();
+    other.append_of_sexes(&store, &[0, 1, 2], [0, 1]).unwrap();
+    assert_ne!(other.key(), all.key());
 }

@@ -96,23 +96,24 @@ fn waveforms(
     device: &Device,
 ) -> Result<(Picture, Experiment)> {
     let (mut traces, mut rows) = (Vec::new(), Vec::new());
+    let labels = data.test.labels();
     for sex in [Sex::Female, Sex::Male] {
         let class = sex.index();
         let is_right = |place: &usize| {
             let logits = &trained.logits[*place];
             logits.iter().all(|logit| *logit <= logits[class])
         };
-        let of_sex =
-            || (0..data.test.len()).filter(|place| data.test.labels()[*place] as usize == class);
+        let of_sex = || (0..labels.len()).filter(|place| labels[*place] as usize == class);
         let place = of_sex().find(is_right).or_else(|| of_sex().next());
         let place = place.with_context(|| format!("the test has no {sex} recording"))?;
         let relevance = relevance(lrp, data, &[place], device)?.concat();
         let view = ndarray::ArrayView1::from(&relevance);
-        let name = format!("{sex}, {}", data.test.recordings()[place].id);
+        let name = format!("{sex}, {}", data.test.origin(place).0.id);
+        let waveform: Vec<f32> = data.test.read(&[place])?.into_iter().collect();
         let trace = Trace::new(
             SECOND as f64 / f64::from(RATE),
             "amplitude (95th percentile = 1)",
-            data.test.waveform(place),
+            ndarray::ArrayView1::from(&waveform),
             view,
             limit(view),
         )?;

@@ -4,8 +4,13 @@
 mod explaining;
 mod training;
 
+use std::sync::Arc;
+
 use anyhow::Result;
-use speechlens_eval::Waveforms;
+use speechlens_data::FeatureStore;
+use speechlens_eval::Windows;
+use speechlens_frontend::FrontEnd;
+use speechlens_models::audionet;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
@@ -18,33 +23,39 @@ use crate::shared::{Arguments, Findings, Lab, Profile};
 
 /// The gender experiment's recordings as waveforms.
 struct Data {
-    train: Waveforms,
-    validation: Waveforms,
-    test: Waveforms,
+    train: Windows,
+    validation: Windows,
+    test: Windows,
     /// What the data are, in words.
     description: String,
 }
 
 impl Data {
-    fn prepare(arguments: &Arguments, setting: &Setting) -> Result<Self> {
+    fn prepare(lab: &Lab, setting: &Setting) -> Result<Self> {
+        let arguments = lab.arguments;
+        let front_end = FrontEnd::load(audionet::NETWORK.front_end)?;
         let (corpus, split) = data::open(arguments, setting)?;
-        let part = |name: &str, indices: &[usize]| {
+        let mut left_out = [corpus.left_out(), &split.left_out].concat();
+        let mut part = |name: &str, indices: &[usize]| -> Result<Windows> {
             let label = format!("waveforms, {name}");
             let bar = progress::bar(&label, indices.len(), arguments.quiet);
             let done = |done: usize| bar.set_position(done as u64);
-            let waveforms = Waveforms::compute(corpus.as_ref(), indices, arguments.seed, &done);
+            let path = lab.folder.join(format!("features/waveforms-{name}.h5"));
+            let making = (&front_end, arguments.seed);
+            let store =
+                FeatureStore::open_or_compute(&path, corpus.as_ref(), indices, making, &done)?;
             bar.finish_and_clear();
-            waveforms
+            left_out.extend(store.left_out().iter().cloned());
+            let places: Vec<usize> = (0..store.recordings().len()).collect();
+            let mut windows = Windows::default();
+            windows.append_of_sexes(&Arc::new(store), &places, [0, 1])?;
+            Ok(windows)
         };
         let (train, validation, test) = (
             part("train", &split.train)?,
             part("validation", &split.validation)?,
             part("test", &split.test)?,
         );
-        let mut left_out = [corpus.left_out(), &split.left_out].concat();
-        for part in [&train, &validation, &test] {
-            left_out.extend(part.left_out().iter().cloned());
-        }
         let description = format!(
             "{}: waveforms of {} recordings for training, {} for validation, {} for test{}",
             corpus.name(),
@@ -96,7 +107,7 @@ fn config(arguments: &Arguments, recordings: usize) -> Config {
 /// Trains, explains and tests.
 pub fn run(lab: &Lab) -> Result<Findings> {
     let setting = Setting::new(lab.arguments);
-    let data = Data::prepare(lab.arguments, &setting)?;
+    let data = Data::prepare(lab, &setting)?;
     let config = config(lab.arguments, data.train.len());
     let trained = training::train(lab, &config, &data)?;
     fit::chart(&trained.history)?.write_png(&lab.folder.join("audionet-training.png"))?;
