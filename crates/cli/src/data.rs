@@ -10,13 +10,13 @@ use speechlens_data::left_out::summary;
 use speechlens_data::split::check_both;
 use speechlens_data::task::{self, classes};
 use speechlens_data::{
-    Cache, Corpus, Error, FeatureStore, FilterbankStore, HeldOut, LeftOut, Parameters, Preparation,
-    Recording, Sex, Sizes, Speakers, Split, Store, hdf5_layout, held_out,
+    Cache, Corpus, Error, FeatureStore, HeldOut, LeftOut, Parameters, Preparation, Recording, Sex,
+    Sizes, Speakers, Split, Store, hdf5_layout, held_out,
 };
-use speechlens_eval::segments::{FRAMES, Normalization, Segments};
 use speechlens_eval::{Dataset, Windows};
 use speechlens_frontend::FrontEnd;
 use speechlens_models::Model;
+use speechlens_models::resnet34::FRAMES;
 use speechlens_report::progress::{self, DecimalBytes, ProgressBar};
 
 use crate::common::{Common, at_least_one};
@@ -69,9 +69,9 @@ pub struct SpeakerData {
     /// The speakers.
     pub classes: Vec<String>,
     /// For training.
-    pub training: Segments,
+    pub training: Windows,
     /// Speech of the same speakers that training does not hear.
-    pub held_out: Segments,
+    pub held_out: Windows,
     /// The corpora that they are from; a feature store has none.
     pub corpora: Vec<Box<dyn Corpus>>,
 }
@@ -129,7 +129,7 @@ impl Part {
 
 /// Filterbanks of whole recordings.
 struct Utterances {
-    store: FilterbankStore,
+    store: Arc<FeatureStore>,
     /// The places in the store of the recordings that are asked for.
     places: Vec<usize>,
     left_out: Vec<LeftOut>,
@@ -247,11 +247,7 @@ impl Arguments {
                 )
             } else if path.is_file() {
                 refuse_single(path)?;
-                let store = FeatureStore::open(path)?;
-                ensure!(
-                    store.front_end().to_toml()? == front_end.to_toml()?,
-                    "{data}: holds features of another front end than the network's: make them with this network"
-                );
+                let store = FeatureStore::open(path)?.of_front_end(front_end)?;
                 Labelled::Store(Arc::new(store))
             } else {
                 let digits = task::open_digits(&data, common.seed, self.preparation(), &done);
@@ -533,15 +529,15 @@ impl Arguments {
     }
 
     /// Segments of known speakers. Each of the data is split by itself, and has speakers of its own.
-    pub fn speakers(&self, normalization: Normalization, common: &Common) -> Result<SpeakerData> {
+    pub fn speakers(&self, front_end: &FrontEnd, common: &Common) -> Result<SpeakerData> {
         ensure!(
             !self.pieces,
             "--pieces: the network reads two seconds at a time of whole recordings; leave it out"
         );
         let mut all = SpeakerData {
             classes: Vec::new(),
-            training: Segments::new(normalization),
-            held_out: Segments::new(normalization),
+            training: Windows::default(),
+            held_out: Windows::default(),
             corpora: Vec::new(),
         };
         for data in &self.data {
@@ -550,9 +546,9 @@ impl Arguments {
                 places,
                 mut left_out,
                 corpus,
-            } = self.filterbanks(data, common)?;
+            } = self.filterbanks(data, front_end, common)?;
             all.corpora.extend(corpus);
-            let (frames, store) = (store.frames(), Arc::new(store));
+            let frames = store.lengths();
             let recordings = places
                 .iter()
                 .map(|place| store.recordings()[*place].clone());
@@ -581,14 +577,14 @@ impl Arguments {
             tell_left_out(data, &left_out, "");
             all.classes.extend(split.speakers);
             all.training
-                .append(&store, &split.train, TRAINING_HOP, &all.classes)?;
+                .append_stretches(&store, &split.train, TRAINING_HOP, &all.classes)?;
             all.held_out
-                .append(&store, &split.test, TEST_HOP, &all.classes)?;
+                .append_stretches(&store, &split.test, TEST_HOP, &all.classes)?;
         }
         Ok(all)
     }
 
-    fn filterbanks(&self, data: &str, common: &Common) -> Result<Utterances> {
+    fn filterbanks(&self, data: &str, front_end: &FrontEnd, common: &Common) -> Result<Utterances> {
         let limited = |recordings: &[Recording]| {
             let limit = self.limit.unwrap_or(recordings.len());
             held_out::in_turn(recordings, limit, |_| true)
@@ -600,7 +596,7 @@ impl Arguments {
                 !self.trim,
                 "{data}: holds filterbanks, and --trim is for recordings: leave it out"
             );
-            let store = FilterbankStore::open(path)?;
+            let store = Arc::new(FeatureStore::open(path)?.of_front_end(front_end)?);
             return Ok(Utterances {
                 places: limited(store.recordings()),
                 left_out: store.left_out().to_vec(),
@@ -614,11 +610,13 @@ impl Arguments {
         let done = |done: usize| bar.set_position(done as u64);
         let name = format!("{}-filterbanks", file_name(corpus.as_ref()));
         let folder = self.kept_in()?;
-        let store = FilterbankStore::cached(&folder, &name, corpus.as_ref(), &indices, &done);
+        let making = (front_end, common.seed);
+        let store =
+            FeatureStore::cached((&folder, &name), corpus.as_ref(), &indices, making, &done);
         let told = store.as_ref();
         let told = told.map(|store| (store.recordings().len(), store.path()));
         tell_of_store(&bar, "filterbanks", told);
-        let store = store?;
+        let store = Arc::new(store?);
         Ok(Utterances {
             places: (0..store.recordings().len()).collect(),
             left_out: [corpus.left_out(), store.left_out()].concat(),
@@ -635,7 +633,7 @@ pub enum OfThesis {
     /// Waveforms of men and women.
     Waveforms,
     /// Segments of filterbanks of known speakers.
-    Filterbanks(Normalization),
+    Filterbanks,
 }
 
 /// Which of the thesis's data sets a network was made for; none if it reads another front end's features, or tells what a table
@@ -648,8 +646,7 @@ pub fn of_thesis(model: &Model) -> Option<OfThesis> {
         "thesis-spectrogram" => Some(OfThesis::Spectrograms(Crop::Thesis)),
         "audiomnist-spectrogram" => Some(OfThesis::Spectrograms(Crop::AudioMnist)),
         "thesis-waveform" => Some(OfThesis::Waveforms),
-        "thesis-fbank" => Some(OfThesis::Filterbanks(Normalization::Segment)),
-        "thesis-fbank-recording" => Some(OfThesis::Filterbanks(Normalization::Utterance)),
+        "thesis-fbank" | "thesis-fbank-recording" => Some(OfThesis::Filterbanks),
         _ => None,
     }
 }

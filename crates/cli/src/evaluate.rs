@@ -129,8 +129,8 @@ fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<
             warn_of_heard_speakers(model, waveforms.recordings());
             Ok(Box::new(waveforms))
         }
-        OfThesis::Filterbanks(normalization) => {
-            let data = arguments.data.speakers(normalization, common)?;
+        OfThesis::Filterbanks => {
+            let data = arguments.data.speakers(&model.front_end, common)?;
             ensure!(
                 data.classes == model.classes(),
                 "{}: its speakers are not those of the data: give what it was trained on",

@@ -15,9 +15,8 @@ use serde_json::json;
 use speechlens_audio::Crop;
 use speechlens_data::background::{Backdrop, Background};
 use speechlens_data::{LeftOut, Recording, Sex};
-use speechlens_eval::NoisySegments;
-use speechlens_eval::noisy_segments::Sounds;
-use speechlens_eval::segments::Normalization;
+use speechlens_eval::NoisyWindows;
+use speechlens_eval::noisy_windows::Sounds;
 use speechlens_frontend::FrontEnd;
 use speechlens_models::{ARCH, Model, Network, TRAINING, Task, alexnet, audionet, resnet34};
 use speechlens_nn::optim::Optimizer;
@@ -84,7 +83,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     checkpoint_seconds: u64,
     /// Over what the mean of each band of a filterbank is set to 0: `segment`, of two seconds, or `utterance`.
-    #[arg(long, default_value_t, value_parser = clap::value_parser!(Normalization), value_name = "segment|utterance")]
+    #[arg(long, value_enum, default_value = "segment")]
     normalization: Normalization,
     /// What speakers are heard against, `music`, `noise` or both: in every epoch each segment is trained on anew, as it was
     /// recorded or with one of these behind it, drawn by lot. Music lies 5 to 15 dB below the speech, noise 0 to 15 dB. At the end
@@ -138,6 +137,12 @@ enum Algorithm {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum Normalization {
+    Segment,
+    Utterance,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum Course {
     Constant,
     OneCycle,
@@ -155,7 +160,7 @@ struct Plan {
     /// What the validation samples are.
     validated_on: String,
     /// What else it is tested on at the end, with what each is.
-    tests: Vec<(String, NoisySegments)>,
+    tests: Vec<(String, NoisyWindows)>,
     /// What both hear behind the speech.
     clips: Clips,
 }
@@ -303,7 +308,10 @@ fn heard<'a>(recordings: impl IntoIterator<Item = &'a Recording>) -> serde_json:
 }
 
 fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
-    let normalization = arguments.normalization;
+    let front_end = FrontEnd::load(match arguments.normalization {
+        Normalization::Segment => "thesis-fbank",
+        Normalization::Utterance => "thesis-fbank-recording",
+    })?;
     // What is not MUSAN is told before an hour of filterbanks.
     let background = match &arguments.musan {
         Some(folder) => {
@@ -316,7 +324,7 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
         training,
         held_out,
         corpora,
-    } = arguments.data.speakers(normalization, common)?;
+    } = arguments.data.speakers(&front_end, common)?;
     tracing::info!(
         "{} speakers: {} segments for training, {} held out",
         classes.len(),
@@ -325,10 +333,7 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
     );
     let mut plan = Plan {
         network: &resnet34::NETWORK,
-        front_end: FrontEnd::load(match normalization {
-            Normalization::Segment => "thesis-fbank",
-            Normalization::Utterance => "thesis-fbank-recording",
-        })?,
+        front_end,
         heard: json!({ "segments": training.len(), "speakers": classes }),
         classes,
         training: Box::new(training.clone()),
@@ -348,9 +353,9 @@ fn speaker(arguments: &Arguments, common: &Common) -> Result<Plan> {
         let kinds: Vec<Option<Backdrop>> = iter::once(None).chain(some).collect();
         plan.heard["behind"] = json!(kinds.iter().flatten().map(|k| k.name()).collect::<Vec<_>>());
         plan.heard["backgrounds"] = to_train.fingerprint().into();
-        plan.training = Box::new(NoisySegments::new(training, &sounds, &to_train, &kinds));
+        plan.training = Box::new(NoisyWindows::new(training, &sounds, &to_train, &kinds));
         let test = |kind: &Backdrop| {
-            let segments = NoisySegments::new(held_out.clone(), &sounds, &to_test, &[Some(*kind)]);
+            let segments = NoisyWindows::new(held_out.clone(), &sounds, &to_test, &[Some(*kind)]);
             (format!("the same with {kind}"), segments)
         };
         plan.tests = arguments.augment.iter().map(test).collect();

@@ -10,7 +10,7 @@ use crate::folder::entries;
 use speechlens_atomic::remove_all_partial;
 
 use crate::hdf5_file::{attribute, dataset};
-use crate::{Error, Result, feature_file, feature_store, filterbank_store, store};
+use crate::{Error, Result, feature_file, feature_store, store};
 
 /// The variable that names the folder.
 pub const VARIABLE: &str = "SPEECHLENS_CACHE";
@@ -117,7 +117,7 @@ fn content(path: &Path) -> hdf5::Result<Content> {
     let file = File::open(path)?;
     let features = match attribute(&file, "format")?.as_str() {
         store::FORMAT => "spectrograms",
-        filterbank_store::FORMAT => "filterbanks",
+        feature_store::FILTERBANKS => "filterbanks",
         feature_store::FORMAT => FrontEnd::parse(&attribute(&file, "frontend")?)
             .ok()
             .and_then(|front_end| front_end.name())
@@ -134,7 +134,7 @@ fn content(path: &Path) -> hdf5::Result<Content> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FilterbankStore, Parameters, Store, Synthetic};
+    use crate::{FeatureStore, Parameters, Store, Synthetic};
 
     #[test]
     fn stores_of_all_kinds_are_beside_each_other_until_they_are_cleared() {
@@ -165,7 +165,9 @@ mod tests {
         }
         assert_eq!([cached(&[0, 1], 1), cached(&[1, 0], 1)], [0, 2]);
         let voices = Synthetic::utterances(1, 1, 1);
-        FilterbankStore::cached(cache.folder(), "voices", &voices, &[0], &|_| ()).unwrap();
+        let front_end = FrontEnd::load("thesis-fbank").unwrap();
+        let place = (cache.folder(), "voices");
+        FeatureStore::cached(place, &voices, &[0], (&front_end, 1), &|_| ()).unwrap();
         let entries = cache.entries().unwrap();
         let about: Vec<_> = entries
             .iter()
@@ -174,7 +176,7 @@ mod tests {
             .collect();
         let of = |features, recordings| (features, recordings, "synthetic, seed 1".to_owned());
         assert_eq!(about.len(), 5);
-        assert!(about[0] == of("filterbanks", 1) && about.contains(&of("spectrograms", 3)));
+        assert!(about[0] == of("thesis-fbank", 1) && about.contains(&of("spectrograms", 3)));
 
         // What is damaged is computed again.
         let damaged = entries.iter().find(|entry| {

@@ -252,10 +252,10 @@ pub(crate) fn read_left_out(file: &Group) -> hdf5::Result<Vec<LeftOut>> {
         .collect()
 }
 
-/// Opens a file of this format; `read` gets the file and its key.
+/// Opens a file of one of these formats; `read` gets the file and its key.
 pub(crate) fn open<S>(
     path: &Path,
-    format: &str,
+    formats: &[&str],
     read: impl FnOnce(&File, String) -> hdf5::Result<S>,
 ) -> Result<S> {
     let mut signature = Vec::new();
@@ -271,8 +271,9 @@ pub(crate) fn open<S>(
         }
         let file = File::open(path)?;
         let found = attribute(&file, "format")?;
-        if found != format {
-            return Err(format!("of the format `{found}`, not `{format}`").into());
+        if !formats.contains(&found.as_str()) {
+            let known = formats.join("` or `");
+            return Err(format!("of the format `{found}`, not `{known}`").into());
         }
         let key = attribute(&file, "key")?;
         read(&file, key)

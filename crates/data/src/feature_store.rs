@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use hdf5::{Dataset, File};
-use ndarray::{Array2, ArrayD, Ix1, Ix2, s};
+use ndarray::{Array2, ArrayD, Axis, Ix1, Ix2, s};
 use rayon::prelude::*;
 use speechlens_audio::Audio;
 use speechlens_frontend::{FrontEnd, Length};
@@ -30,6 +30,9 @@ use crate::{Error, Result};
 
 /// Changes whenever the file's layout does, or what a front end computes.
 pub(crate) const FORMAT: &str = "SpeechLens store of a front end 1";
+/// Of versions that kept filterbanks of 64 bands and no other front end: `features` (frames × 64) by `frames_start` and
+/// `frames_count`, and `mean` (N × 64) of each band over the recording.
+pub(crate) const FILTERBANKS: &str = "SpeechLens filterbank store 2";
 
 /// Recordings in memory at a time.
 const CHUNK: usize = 64;
@@ -61,6 +64,8 @@ pub struct FeatureStore {
     changes: Option<Changes>,
     recordings: Vec<Recording>,
     left_out: Vec<LeftOut>,
+    /// Of filterbanks as they were kept once, of each band over each recording, and whether they are to be taken off.
+    means: Option<(Array2<f32>, bool)>,
 }
 
 impl FeatureStore {
@@ -106,26 +111,45 @@ impl FeatureStore {
     /// # Errors
     /// If there is no file, or it is no whole store.
     pub fn open(path: &Path) -> Result<FeatureStore> {
-        feature_file::open(path, FORMAT, |file, key| {
-            let front_end = FrontEnd::parse(&attribute(file, "frontend")?);
+        feature_file::open(path, &[FORMAT, FILTERBANKS], |file, key| {
+            // As filterbanks were kept once.
+            let is_old = file.link_exists("features");
+            let (name, ranges) = match is_old {
+                true => ("features", "frames"),
+                false => ("material", "material"),
+            };
+            let front_end = match is_old {
+                true => FrontEnd::load("thesis-fbank"),
+                false => FrontEnd::parse(&attribute(file, "frontend")?),
+            };
             let front_end = front_end.map_err(|error| error.to_string())?;
-            let material = dataset(file, "material")?;
+            let material = dataset(file, name)?;
             let (total, rows) = match material.shape()[..] {
                 [total] => (total, None),
                 [total, rows] => (total, Some(rows)),
-                ref shape => return Err(format!("`material` is {shape:?}").into()),
+                ref shape => return Err(format!("`{name}` is {shape:?}").into()),
             };
             if rows != rows_of(&front_end) {
                 let shape = material.shape();
                 return Err(
-                    format!("`material` is {shape:?}, which its front end does not give").into(),
+                    format!("`{name}` is {shape:?}, which its front end does not give").into(),
                 );
             }
-            let count = dataset(file, "material_start")?.size();
-            let ranges = read_ranges(file, "material", count)?;
+            let count = dataset(file, &format!("{ranges}_start"))?.size();
+            let ranges = read_ranges(file, ranges, count)?;
+            let means = match is_old {
+                false => None,
+                true => {
+                    let means = dataset(file, "mean")?.read::<f32, Ix2>()?;
+                    if Some(means.dim()) != rows.map(|rows| (count, rows)) {
+                        return Err(format!("`mean` is {:?}", means.dim()).into());
+                    }
+                    Some((means, false))
+                }
+            };
             if ranges.iter().any(|range| range.end > total) {
                 return Err(
-                    format!("a recording ends behind the {total} that `material` has").into(),
+                    format!("a recording ends behind the {total} that `{name}` has").into(),
                 );
             }
             let changes = match file.link_exists("changed_start") {
@@ -141,8 +165,40 @@ impl FeatureStore {
                 recordings: read_recordings(file, count)?,
                 left_out: read_left_out(file)?,
                 ranges,
+                means,
             })
         })
+    }
+
+    /// The store, if it holds what this front end makes; what was kept once of filterbanks is told by means over windows or over
+    /// recordings as well.
+    ///
+    /// # Errors
+    /// If it holds another front end's features.
+    pub fn of_front_end(mut self, front_end: &FrontEnd) -> Result<FeatureStore> {
+        let (own, asked) = (toml(&self.front_end)?, toml(front_end)?);
+        if own == asked {
+            return Ok(self);
+        }
+        match (&mut self.means, front_end.name()) {
+            (Some((_, taken_off)), Some("thesis-fbank-recording")) => {
+                *taken_off = true;
+                self.front_end = FrontEnd::parse(&asked).map_err(|source| Error::FrontEnd {
+                    id: "of a store".into(),
+                    source,
+                })?;
+                Ok(self)
+            }
+            _ => Err(Error::malformed(
+                &self.path,
+                "holds features of another front end than the network's: make them with this network".to_owned(),
+            )),
+        }
+    }
+
+    /// The length of the material of every recording, in frames or samples.
+    pub fn lengths(&self) -> Vec<usize> {
+        self.ranges.iter().map(Range::len).collect()
     }
 
     /// What the store was computed from, as a hash.
@@ -314,7 +370,11 @@ impl FeatureStore {
             Some(extent) => (start + extent).min(range.len()),
             None => range.len(),
         };
-        let part = self.part(range.start + start..range.start + end)?;
+        let mut part = self.part(range.start + start..range.start + end)?;
+        if let Some((means, true)) = &self.means {
+            let mean = means.row(recording).insert_axis(Axis(1)).into_dyn();
+            part -= &mean;
+        }
         let made = self.front_end.window(part);
         let mut values = made.map_err(|source| self.of(recording, source))?;
         if let Some(changes) = &self.changes {
@@ -502,7 +562,6 @@ impl<'a> Making<'a> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use ndarray::Axis;
     use speechlens_frontend::Reading;
 
     use super::*;

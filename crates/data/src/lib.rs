@@ -21,22 +21,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Speaker**, among known ones: whole utterances ([`open_utterances`]); a [`FilterbankStore`] keeps their filterbanks, and
+//! **Speaker**, among known ones: whole utterances ([`open_utterances`]); a [`FeatureStore`] keeps their filterbanks, and
 //! [`HeldOut`] says which frames of each speaker are for training and which for test.
 //!
 //! ```
-//! use speechlens_data::{Corpus, FilterbankStore, HeldOut, Synthetic};
+//! use speechlens_data::{Corpus, FeatureStore, HeldOut, Synthetic, Window};
+//! use speechlens_frontend::FrontEnd;
 //!
 //! let corpus = Synthetic::utterances(1, 3, 1); // a man and a woman, 3 utterances of each, seed 1
 //! let folder = tempfile::tempdir()?;
 //! let path = folder.path().join("filterbanks.h5");
-//! let store = FilterbankStore::open_or_compute(&path, &corpus, &[0, 1, 2, 3, 4, 5], &|_done| {})?;
+//! let front_end = FrontEnd::load("thesis-fbank")?;
+//! let store = FeatureStore::open_or_compute(&path, &corpus, &[0, 1, 2, 3, 4, 5], (&front_end, 1), &|_done| {})?;
 //!
-//! let split = HeldOut::split(store.recordings(), &store.frames(), 200)?; // in segments of 200 frames: 2 s
+//! let split = HeldOut::split(store.recordings(), &store.lengths(), 200)?; // in segments of 200 frames: 2 s
 //! assert_eq!(split.speakers, ["01", "02"]);
 //! let held_out = &split.test[0];
-//! let filterbank = store.read(held_out.recording, held_out.frames.clone())?;
-//! assert_eq!(filterbank.dim(), (64, held_out.frames.len()));
+//! let first = Window { recording: held_out.recording, start: held_out.frames.start };
+//! assert_eq!(store.read(&[first])?[0].shape(), [64, 200]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -52,7 +54,7 @@
 //! | music and noise behind speech: MUSAN, or synthesized | [`background`] |
 //! | an artifact that gives a class away | [`planted`] |
 //! | any front end's features on disk | [`feature_store`] |
-//! | spectrograms and filterbanks on disk, and where they are kept | [`store`], [`filterbank_store`], [`cache`] |
+//! | spectrograms on disk, and where stores are kept | [`store`], [`cache`] |
 //! | AudioMNIST's own preprocessed files | [`hdf5_layout`] |
 
 pub mod audiomnist;
@@ -62,7 +64,6 @@ pub mod corpus;
 mod error;
 mod feature_file;
 pub mod feature_store;
-pub mod filterbank_store;
 pub mod folder;
 mod hdf5_file;
 pub mod hdf5_layout;
@@ -86,7 +87,6 @@ pub use cache::Cache;
 pub use corpus::{Corpus, Recording, Sex, open, open_utterances};
 pub use error::{Error, Result};
 pub use feature_store::{FeatureStore, Window};
-pub use filterbank_store::FilterbankStore;
 pub use held_out::{HeldOut, Stretch};
 pub use left_out::LeftOut;
 pub use librispeech::LibriSpeech;

@@ -124,7 +124,7 @@ impl Store {
     /// # Errors
     /// If there is no file, or it is no whole store.
     pub fn open(path: &Path) -> Result<Store> {
-        feature_file::open(path, FORMAT, |file, key| {
+        feature_file::open(path, &[FORMAT], |file, key| {
             let offsets = dataset(file, "offset")?.read_raw::<u32>()?;
             let count = offsets.len();
             let ranges = read_ranges(file, "sound", count)?;

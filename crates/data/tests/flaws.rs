@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use speechlens_audio::{Audio, write_wav};
 use speechlens_data::left_out::Reason;
 use speechlens_data::{
-    Corpus, Error, FilterbankStore, LeftOut, Parameters, Preparation, Split, Store, Synthetic,
+    Corpus, Error, FeatureStore, LeftOut, Parameters, Preparation, Split, Store, Synthetic,
 };
 use speechlens_data::{Sizes, Speakers, open, open_utterances};
+use speechlens_frontend::FrontEnd;
 
 /// A corpus, what is wrong with it, and what is to come of that.
 struct Flaw {
@@ -497,8 +498,10 @@ fn used(
     );
     let mut ids: Vec<String> = match of_speakers {
         true => {
+            let front_end = FrontEnd::load("thesis-fbank").unwrap();
+            let making = (&front_end, 1);
             let store =
-                FilterbankStore::open_or_compute(store, corpus.as_ref(), &indices, &|_| ())?;
+                FeatureStore::open_or_compute(store, corpus.as_ref(), &indices, making, &|_| ())?;
             left_out.extend(store.left_out().iter().cloned());
             store.recordings().iter().map(|r| r.id.clone()).collect()
         }

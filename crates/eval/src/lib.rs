@@ -1,8 +1,7 @@
 //! Labelled data sets, and measures of an explanation over them.
 //!
-//! [`Dataset`] has spectrograms with the speaker's sex; [`Segments`] has filterbanks with the
-//! speaker, [`NoisySegments`] with music and noise behind the speech; [`Windows`] has any front end's features with any class.
-//! Training and the measures read any of them.
+//! [`Windows`] has any front end's features with any class, [`NoisyWindows`] with music and noise behind the speech; [`Dataset`] has
+//! spectrograms with the speaker's sex. Training and the measures read any of them.
 //!
 //! [`flip`] sets bins of the input to a value, in an order that an explanation gives, and watches the network's answer: if
 //! the explanation is true, the most relevant bins matter most, and the least relevant least.
@@ -36,17 +35,15 @@ pub mod dataset;
 pub mod flip;
 pub mod heatmap;
 pub mod known_answer;
-pub mod noisy_segments;
+pub mod noisy_windows;
 pub mod randomization;
 pub mod robustness;
-pub mod segments;
 pub mod throughput;
 pub mod windows;
 
 pub use augment::{Augmentation, Replacement};
 pub use dataset::Dataset;
-pub use noisy_segments::NoisySegments;
-pub use segments::Segments;
+pub use noisy_windows::NoisyWindows;
 pub use windows::Windows;
 
 /// What can go wrong in this crate.

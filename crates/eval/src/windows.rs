@@ -8,7 +8,8 @@ use ndarray::{ArrayD, Axis, stack};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use speechlens_data::{FeatureStore, Recording, Window};
+use speechlens_data::{FeatureStore, Recording, Stretch, Window};
+use speechlens_frontend::FrontEnd;
 use speechlens_nn::train::Samples;
 
 use crate::dataset::to_tensor;
@@ -69,6 +70,38 @@ impl Windows {
         })
     }
 
+    /// Cuts stretches of a store's recordings into windows that begin every `hop` frames; the label is the place of the speaker among
+    /// the classes.
+    ///
+    /// # Errors
+    /// If a speaker is in no class.
+    pub fn append_stretches(
+        &mut self,
+        store: &Arc<FeatureStore>,
+        stretches: &[Stretch],
+        hop: usize,
+        classes: &[String],
+    ) -> Result<()> {
+        let labels: HashMap<&String, u32> = classes.iter().zip(0..).collect();
+        let extent = store.front_end().extent().unwrap_or(usize::MAX);
+        for Stretch { recording, frames } in stretches {
+            let speaker = &store.recordings()[*recording].speaker;
+            let label = *labels.get(speaker).ok_or_else(|| {
+                Error::Plan(format!(
+                    "speaker {speaker} is none of the {} classes",
+                    classes.len()
+                ))
+            })?;
+            let starts = frames.clone().step_by(hop.max(1));
+            let whole = starts.take_while(|start| start.saturating_add(extent) <= frames.end);
+            self.windows.extend(whole.map(|start| {
+                let recording = *recording;
+                (store.clone(), Window { recording, start }, label)
+            }));
+        }
+        Ok(())
+    }
+
     fn append_by(
         &mut self,
         store: &Arc<FeatureStore>,
@@ -114,6 +147,16 @@ impl Windows {
             }
         }
         all
+    }
+
+    /// The front end that makes a window.
+    pub fn front_end(&self, place: usize) -> &FrontEnd {
+        self.windows[place].0.front_end()
+    }
+
+    /// The class of one window.
+    pub fn label(&self, place: usize) -> u32 {
+        self.windows[place].2
     }
 
     /// The classes of the windows.

@@ -10,7 +10,7 @@ use speechlens_attribution::Method;
 use speechlens_attribution::methods::GradientTimesInput;
 use speechlens_audio::Waveform;
 use speechlens_data::task::classes;
-use speechlens_data::{Corpus, Digits, FeatureStore, Parameters, Synthetic};
+use speechlens_data::{Corpus, Digits, FeatureStore, Parameters, Stretch, Synthetic};
 use speechlens_eval::{Augmentation, Replacement, Windows};
 use speechlens_frontend::FrontEnd;
 use speechlens_nn::Architecture;
@@ -166,4 +166,38 @@ fn windows_of_men_and_women_have_the_classes_of_a_network() {
     let mut other = Windows::default();
     other.append_of_sexes(&store, &[0, 1, 2], [0, 1]).unwrap();
     assert_ne!(other.key(), all.key());
+}
+
+#[test]
+fn stretches_are_cut_in_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = Synthetic::utterances(1, 3, 1);
+    let front_end = FrontEnd::load("thesis-fbank").unwrap();
+    let path = folder.path().join("filterbanks.h5");
+    let indices: Vec<usize> = (0..corpus.recordings().len()).collect();
+    let making = (&front_end, 1);
+    let store = FeatureStore::open_or_compute(&path, &corpus, &indices, making, &|_| ());
+    let store = Arc::new(store.unwrap());
+    let stretch = |recording, frames| Stretch { recording, frames };
+    let stretches = [stretch(4, 10..290), stretch(0, 0..200), stretch(1, 5..204)];
+    let mut all = Windows::default();
+    let classes = ["02", "01"].map(str::to_owned);
+    all.append_stretches(&store, &stretches, 25, &classes)
+        .unwrap();
+    let origins = (0..all.len()).map(|place| all.origin(place));
+    let origins: Vec<_> = origins
+        .map(|(recording, first)| (recording.id.as_str(), first))
+        .collect();
+    assert_eq!(
+        origins[..4],
+        [10, 35, 60, 85].map(|first| ("02-001", first))
+    );
+    assert_eq!(origins[4..], [("01-000", 0)]);
+    assert_eq!(all.labels(), [0, 0, 0, 0, 1]);
+    let windows = all.read(&[0]).unwrap();
+    assert_eq!(windows.shape(), [1, 64, 200]);
+    let error = all
+        .append_stretches(&store, &stretches, 25, &classes[1..])
+        .unwrap_err();
+    assert!(error.to_string().contains("speaker 02"), "{error}");
 }

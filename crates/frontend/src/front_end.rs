@@ -71,6 +71,8 @@ pub struct FrontEnd {
     /// What is done to each window.
     after: Vec<(String, Planned)>,
     axes: Axes,
+    /// Whether each frame of its material is made of the samples around it alone.
+    is_local: bool,
     resampler: Resampler,
 }
 
@@ -183,6 +185,7 @@ impl FrontEnd {
         let samples = description.length.samples(description.rate);
         let mut axes = Axes::samples(description.rate, samples);
         let (mut before, mut after) = (Vec::new(), Vec::<(String, Planned)>::new());
+        let mut is_local = true;
         for (index, stage) in description.stage.iter().enumerate() {
             let mut parameters = stage.clone();
             let op = parameters.remove("op");
@@ -200,7 +203,10 @@ impl FrontEnd {
             axes = planned.axes.clone();
             match (planned.of_window, after.is_empty()) {
                 (true, _) => after.push((op.to_owned(), planned)),
-                (false, true) => before.push((op.to_owned(), planned)),
+                (false, true) => {
+                    is_local &= stage.is_local();
+                    before.push((op.to_owned(), planned));
+                }
                 (false, false) => {
                     return Err(at(
                         "stands behind a stage of windows: put it before them".into()
@@ -216,6 +222,7 @@ impl FrontEnd {
             before,
             after,
             axes,
+            is_local,
             resampler: Resampler::default(),
         })
     }
@@ -338,6 +345,18 @@ impl FrontEnd {
             Length::Frames(frames) => Some(frames),
             length => length.samples(self.rate()),
         }
+    }
+
+    /// The samples at its rate of which the window is made that begins with this frame of its [material](FrontEnd::material); none if
+    /// others of the recording have a say.
+    pub fn samples_of_window(&self, frame: usize) -> Option<Range<usize>> {
+        let Length::Frames(frames) = self.description.length else {
+            return None;
+        };
+        let samples = |seconds: f64| (seconds * f64::from(self.rate())).round() as usize;
+        let start = frame * self.frame();
+        let end = start + (frames - 1) * self.frame() + samples(2.0 * self.axes.first);
+        self.is_local.then_some(start..end)
     }
 
     /// The features of one window of its [material](FrontEnd::material), of the first samples or frames of what is given; samples

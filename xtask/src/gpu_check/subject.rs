@@ -7,12 +7,14 @@ use candle_core::{DType, Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use speechlens_data::{
-    FilterbankStore, Parameters, Preparation, Sex, Sizes, Speakers, Split, Store, Stretch,
+    FeatureStore, Parameters, Preparation, Sex, Sizes, Speakers, Split, Store, Stretch,
     held_out::in_turn,
 };
-use speechlens_eval::segments::{FRAMES, Normalization, Segments};
+use speechlens_eval::Windows;
 use speechlens_eval::{Dataset, flip::counts};
 use speechlens_experiments::RULES;
+use speechlens_frontend::FrontEnd;
+use speechlens_models::resnet34::FRAMES;
 use speechlens_models::{Network, alexnet, resnet34};
 use speechlens_nn::Graph;
 use speechlens_nn::loss::Loss;
@@ -123,7 +125,7 @@ pub fn voices(arguments: &Arguments, count: usize) -> Result<Dataset> {
 }
 
 /// So many segments of two seconds, or all if there are fewer, and the number of speakers.
-pub fn segments(arguments: &Arguments, count: usize) -> Result<(Segments, usize)> {
+pub fn segments(arguments: &Arguments, count: usize) -> Result<(Windows, usize)> {
     let corpus = speechlens_data::open_utterances(
         &arguments.source()?,
         arguments.seed,
@@ -133,19 +135,21 @@ pub fn segments(arguments: &Arguments, count: usize) -> Result<(Segments, usize)
     let bar = progress::bar("filterbanks", chosen.len(), arguments.quiet);
     let path = arguments.output.join("features/utterances.h5");
     let done = |done: usize| bar.set_position(done as u64);
-    let store = FilterbankStore::open_or_compute(&path, corpus.as_ref(), &chosen, &done)?;
+    let front_end = FrontEnd::load(resnet34::NETWORK.front_end)?;
+    let making = (&front_end, arguments.seed);
+    let store = FeatureStore::open_or_compute(&path, corpus.as_ref(), &chosen, making, &done)?;
     bar.finish_and_clear();
     let store = Arc::new(store);
     let whole = |(recording, frames): (usize, usize)| Stretch {
         recording,
         frames: 0..frames,
     };
-    let stretches: Vec<Stretch> = store.frames().into_iter().enumerate().map(whole).collect();
+    let stretches: Vec<Stretch> = store.lengths().into_iter().enumerate().map(whole).collect();
     let recordings = store.recordings().iter();
     let mut speakers: Vec<String> = recordings.map(|one| one.speaker.clone()).collect();
     speakers.sort_unstable();
     speakers.dedup();
-    let mut all = Segments::new(Normalization::Segment);
-    all.append(&store, &stretches, FRAMES, &speakers)?;
+    let mut all = Windows::default();
+    all.append_stretches(&store, &stretches, FRAMES, &speakers)?;
     Ok((all.sample(count, arguments.seed), speakers.len()))
 }

@@ -9,7 +9,7 @@ use ndarray::Array2;
 use speechlens_audio::{FLOOR_DB, filterbank};
 use speechlens_eval::agreement::spearman;
 use speechlens_eval::flip::Curve;
-use speechlens_eval::segments::FRAMES;
+use speechlens_models::resnet34::FRAMES;
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::page::{Block, Section};

@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use ndarray::Array2;
 use speechlens_audio::filterbank::{BANDS, frequencies};
-use speechlens_eval::NoisySegments;
+use speechlens_eval::NoisyWindows;
 use speechlens_eval::flip::{Curve, Order, Plan, Point, counts, flip};
 use speechlens_eval::heatmap::{checkerboard, shares_by_band};
-use speechlens_eval::segments::FRAMES;
+use speechlens_models::resnet34::FRAMES;
 use speechlens_nn::Graph;
 use speechlens_nn::train::Samples;
 use speechlens_report::progress;
@@ -73,7 +73,7 @@ pub fn measure(
     setting: &Setting,
     explainers: &[&Explainer],
     graph: &Graph,
-    (of, segments): (Of, &NoisySegments),
+    (of, segments): (Of, &NoisyWindows),
     device: &Device,
 ) -> Result<Flips> {
     let plan = |orders: &[Order]| Plan {

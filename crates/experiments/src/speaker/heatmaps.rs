@@ -89,7 +89,8 @@ fn explain(
     place: usize,
     device: &Device,
 ) -> Result<(Array2<f32>, Array2<f32>, f64)> {
-    let filterbank = condition.held_out.segment(0, place)?;
+    let filterbank = condition.held_out.window(0, place)?;
+    let filterbank: Array2<f32> = filterbank.into_dimensionality()?;
     let label = condition.held_out.clean().label(place);
     let input = to_tensor(filterbank.clone().insert_axis(Axis(0)), device)?;
     let explanation = explainer.lrp.explain(&input, &[label])?;

@@ -23,6 +23,10 @@ fn low() -> f64 {
 }
 
 impl Stage for Fbank {
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn plan(&self, axes: &Axes) -> Result<Planned, String> {
         wants_samples(axes)?;
         if axes.rate != filterbank::RATE {

@@ -63,6 +63,11 @@ pub trait Stage: Debug + Send + Sync {
     /// # Errors
     /// Says what is wrong and what to do, if it cannot follow such signals.
     fn plan(&self, axes: &Axes) -> std::result::Result<Planned, String>;
+
+    /// Whether it makes each frame of the samples around the frame's time alone, as many before as behind.
+    fn is_local(&self) -> bool {
+        false
+    }
 }
 
 type Make = fn(toml::Table) -> std::result::Result<Box<dyn Stage>, toml::de::Error>;

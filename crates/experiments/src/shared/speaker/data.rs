@@ -8,10 +8,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use speechlens_data::background::{Backdrop, Background};
 use speechlens_data::left_out::summary;
-use speechlens_data::{FilterbankStore, HeldOut, LeftOut, Preparation, Recording};
-use speechlens_eval::NoisySegments;
-use speechlens_eval::noisy_segments::Sounds;
-use speechlens_eval::segments::{FRAMES, Normalization, Segments};
+use speechlens_data::{FeatureStore, HeldOut, LeftOut, Preparation, Recording};
+use speechlens_eval::noisy_windows::Sounds;
+use speechlens_eval::{NoisyWindows, Windows};
+use speechlens_frontend::FrontEnd;
+use speechlens_models::resnet34::{self, FRAMES};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
@@ -87,7 +88,7 @@ pub struct Condition {
     /// What it is called.
     pub name: &'static str,
     /// The segments.
-    pub held_out: NoisySegments,
+    pub held_out: NoisyWindows,
 }
 
 /// Training and held-out segments of the same speakers.
@@ -95,13 +96,13 @@ pub struct Data {
     /// The speakers: the classes.
     pub speakers: Vec<String>,
     /// For training: each segment as it was recorded, with music or with noise, drawn anew each epoch.
-    pub training: NoisySegments,
+    pub training: NoisyWindows,
     /// Held out, as they were recorded, with music and with noise that training did not hear.
     pub conditions: Vec<Condition>,
     /// The held-out segments whose bins are flipped: each as it was recorded, with music or with noise.
-    pub flipped: NoisySegments,
+    pub flipped: NoisyWindows,
     /// The same of those that training heard, as the thesis flips them.
-    pub flipped_of_training: NoisySegments,
+    pub flipped_of_training: NoisyWindows,
     /// What the data are, in words.
     pub description: String,
     /// Where music and noise come from: to train with, and to test with.
@@ -127,13 +128,15 @@ impl Data {
         let bar = progress::bar("filterbanks", chosen.len(), arguments.quiet);
         let path = folder.join("features").join("speakers.h5");
         let done = |done: usize| bar.set_position(done as u64);
-        let store = FilterbankStore::open_or_compute(&path, corpus.as_ref(), &chosen, &done);
+        let front_end = FrontEnd::load(resnet34::NETWORK.front_end)?;
+        let making = (&front_end, arguments.seed);
+        let store = FeatureStore::open_or_compute(&path, corpus.as_ref(), &chosen, making, &done);
         bar.finish_and_clear();
         let store = Arc::new(store?);
-        let split = HeldOut::split(store.recordings(), &store.frames(), FRAMES)?;
+        let split = HeldOut::split(store.recordings(), &store.lengths(), FRAMES)?;
         let segments = |stretches, hop| {
-            let mut segments = Segments::new(Normalization::Segment);
-            segments.append(&store, stretches, hop, &split.speakers)?;
+            let mut segments = Windows::default();
+            segments.append_stretches(&store, stretches, hop, &split.speakers)?;
             Ok::<_, anyhow::Error>(segments)
         };
         let training = segments(&split.train, TRAINING_HOP)?;
@@ -144,8 +147,8 @@ impl Data {
         let sounds = Arc::new(Sounds::new(vec![corpus]));
         let some = Backdrop::ALL.map(Some);
         let all: Vec<Option<Backdrop>> = iter::once(None).chain(some).collect();
-        let with = |segments: &Segments, background, kinds: &[Option<Backdrop>]| {
-            NoisySegments::new(segments.clone(), &sounds, background, kinds)
+        let with = |segments: &Windows, background, kinds: &[Option<Backdrop>]| {
+            NoisyWindows::new(segments.clone(), &sounds, background, kinds)
         };
         let training = with(&training, to_train, &all);
         let conditions = ["as recorded", "with music", "with noise"]
@@ -184,7 +187,7 @@ impl Data {
     }
 
     /// Held-out segments as they were recorded.
-    pub fn held_out(&self) -> &NoisySegments {
+    pub fn held_out(&self) -> &NoisyWindows {
         &self.conditions[0].held_out
     }
 }
