@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
-use candle_core::Device;
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use speechlens_audio::{Crop, FLOOR_DB};
+use speechlens_audio::Crop;
 use speechlens_data::hdf5_layout;
 use speechlens_eval::augment::by_lot;
 use speechlens_eval::{Augmentation, Replacement};
+use speechlens_frontend::FrontEnd;
 use speechlens_models::Model;
 use speechlens_nn::train::Samples;
 use speechlens_report::progress;
@@ -82,52 +82,55 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     })?;
     let device = common.device()?;
     let model = Model::load(&arguments.model, &device)?;
-    let crop = match data::of_thesis(&model) {
-        Some(OfThesis::Spectrograms(crop)) => crop,
-        Some(_) => bail!(
-            "{}: does not read spectrograms: only these can be augmented, and what `train --task LABELS.csv|digits` reads",
-            arguments.model.display()
-        ),
-        None => {
-            ensure!(
-                is_store,
-                "{}: {} reads features of a front end: give a store (.h5)",
-                output.display(),
-                arguments.model.display()
-            );
-            return windows(arguments, &model, common, &device);
-        }
-    };
-    let classes = data::classes_of_sexes(&arguments.model, &model)?;
+    let of_sexes = data::of_thesis(&model) == Some(OfThesis::Sexes);
     ensure!(
-        is_store || crop == Crop::AudioMnist,
-        "{}: files of AudioMNIST's preprocessing have the crop {}, and the model reads {crop}: give a store (.h5)",
-        output.display(),
-        Crop::AudioMnist
+        of_sexes || data::of_thesis(&model).is_none(),
+        "{}: does not read spectrograms: only these can be augmented, and what `train --task LABELS.csv|digits` reads",
+        arguments.model.display()
     );
-    let method = arguments
-        .method
-        .settings(&model, common.seed)?
-        .method(&model)?;
-    let augmentation = arguments.augmentation(FLOOR_DB);
-    let dataset = arguments.data.read_whole(crop, common)?;
-    let dataset = dataset.classified(classes)?;
-    let targets = match arguments.class {
-        Class::True => dataset.labels().to_vec(),
-        Class::Lot => by_lot(dataset.len(), model.classes().len(), common.seed),
+    let of_audiomnist = FrontEnd::load("audiomnist-spectrogram")?.to_toml()?;
+    ensure!(
+        is_store || of_sexes && model.front_end.to_toml()? == of_audiomnist,
+        "{}: files are those of AudioMNIST's preprocessing, whose crop is {}, and the model reads {}: give a store (.h5)",
+        output.display(),
+        Crop::AudioMnist,
+        model
+            .front_end
+            .name()
+            .unwrap_or("another front end's features")
+    );
+    let silence = model.front_end.silence();
+    ensure!(
+        silence.is_some() || !matches!(arguments.fill, Fill::Floor),
+        "{}: its front end does not tell which value is silence: leave --fill floor out",
+        arguments.model.display()
+    );
+    let settings = arguments.method.settings(&model, common.seed)?;
+    let method = settings.method(&model)?;
+    let augmentation = arguments.augmentation(silence.unwrap_or_default() as f32);
+    let (front_end, classes) = (&model.front_end, model.classes());
+    let windows = match of_sexes {
+        true => {
+            let of_sexes = data::classes_of_sexes(&arguments.model, &model)?;
+            arguments.data.read_whole(front_end, of_sexes, common)?
+        }
+        false => arguments.data.all_windows(front_end, classes, common)?,
     };
-    let bar = progress::bar("augmenting", dataset.len(), common.quiet);
+    let targets = match arguments.class {
+        Class::True => windows.labels(),
+        Class::Lot => by_lot(windows.len(), classes.len(), common.seed),
+    };
+    let bar = progress::bar("augmenting", windows.len(), common.quiet);
     let progress = |done: usize| bar.set_position(done as u64);
     if is_store {
-        if dataset.store().is_none() {
-            bail!(
-                "{}: files of AudioMNIST's preprocessing make such files again: give a folder",
-                output.display()
-            );
-        }
+        ensure!(
+            windows.store().is_some(),
+            "{}: files of AudioMNIST's preprocessing make such files again: give a folder",
+            output.display()
+        );
         let (graph, batch) = (&model.graph, arguments.batch);
         augmentation.store(
-            &dataset,
+            &windows,
             &targets,
             graph,
             method.as_ref(),
@@ -138,66 +141,25 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         )?;
     } else {
         let explainer = method.of(&model.graph)?;
-        let places: Vec<usize> = (0..dataset.len()).collect();
+        let places: Vec<usize> = (0..windows.len()).collect();
         for places in places.chunks(arguments.batch) {
             let explainer = explainer.as_ref();
             let targets: Vec<u32> = places.iter().map(|place| targets[*place]).collect();
-            let values =
-                augmentation.spectrograms(&dataset, places, &targets, explainer, &device)?;
+            let values = augmentation.of_places(&windows, places, &targets, explainer, &device)?;
             for (values, place) in values.outer_iter().zip(places) {
-                hdf5_layout::write(output, &dataset.recordings()[*place], values)?;
+                let values = values.into_dimensionality()?;
+                hdf5_layout::write(output, windows.origin(*place).0, values)?;
                 bar.inc(1);
             }
         }
     }
     bar.finish_and_clear();
-    tell(
-        output,
-        &format!("{} recordings", dataset.len()),
-        &augmentation,
-        common,
-    );
-    Ok(())
-}
-
-/// The same of the windows of any front end.
-fn windows(arguments: &Arguments, model: &Model, common: &Common, device: &Device) -> Result<()> {
-    let silence = model.front_end.silence();
-    ensure!(
-        silence.is_some() || !matches!(arguments.fill, Fill::Floor),
-        "{}: its front end does not tell which value is silence: leave --fill floor out",
-        arguments.model.display()
-    );
-    let settings = arguments.method.settings(model, common.seed)?;
-    let method = settings.method(model)?;
-    let augmentation = arguments.augmentation(silence.unwrap_or_default() as f32);
-    let windows = arguments
-        .data
-        .all_windows(&model.front_end, model.classes(), common)?;
-    let targets = match arguments.class {
-        Class::True => windows.labels(),
-        Class::Lot => by_lot(windows.len(), model.classes().len(), common.seed),
+    let what = match of_sexes {
+        true => "recordings",
+        false => "windows",
     };
-    let bar = progress::bar("augmenting", windows.len(), common.quiet);
-    let progress = |done: usize| bar.set_position(done as u64);
-    let (graph, output, batch) = (&model.graph, &arguments.output, arguments.batch);
-    augmentation.windows(
-        &windows,
-        &targets,
-        graph,
-        method.as_ref(),
-        output,
-        batch,
-        device,
-        &progress,
-    )?;
-    bar.finish_and_clear();
-    tell(
-        output,
-        &format!("{} windows", windows.len()),
-        &augmentation,
-        common,
-    );
+    let what = format!("{} {what}", windows.len());
+    tell(output, &what, &augmentation, common);
     Ok(())
 }
 

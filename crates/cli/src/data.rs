@@ -10,10 +10,10 @@ use speechlens_data::left_out::summary;
 use speechlens_data::split::check_both;
 use speechlens_data::task::{self, classes};
 use speechlens_data::{
-    Cache, Corpus, Error, FeatureStore, HeldOut, LeftOut, Parameters, Preparation, Recording, Sex,
-    Sizes, Speakers, Split, Store, hdf5_layout, held_out,
+    Cache, Corpus, Error, FeatureStore, HeldOut, LeftOut, Preparation, Recording, Sex, Sizes,
+    Speakers, Split, hdf5_layout, held_out,
 };
-use speechlens_eval::{Dataset, Windows};
+use speechlens_eval::Windows;
 use speechlens_frontend::FrontEnd;
 use speechlens_models::Model;
 use speechlens_models::resnet34::FRAMES;
@@ -137,7 +137,7 @@ struct Utterances {
     corpus: Option<Box<dyn Corpus>>,
 }
 
-/// Recordings with spectrograms, or that can have them.
+/// Recordings of men and women with features, or that can have them.
 struct Source {
     recordings: Vec<Recording>,
     left_out: Vec<LeftOut>,
@@ -145,7 +145,7 @@ struct Source {
 }
 
 enum Form {
-    Store(Arc<Store>),
+    Store(Arc<FeatureStore>),
     /// AudioMNIST's preprocessed files, one for each recording.
     Files(Vec<PathBuf>),
     Corpus(Box<dyn Corpus>),
@@ -269,10 +269,24 @@ impl Arguments {
         common: &Common,
         left_out: &mut Vec<LeftOut>,
     ) -> Result<(Arc<FeatureStore>, Vec<usize>)> {
-        let corpus = match source {
-            Labelled::Store(store) => return Ok((store.clone(), indices.to_vec())),
-            Labelled::Corpus(corpus) => corpus.as_ref(),
-        };
+        match source {
+            Labelled::Store(store) => Ok((store.clone(), indices.to_vec())),
+            Labelled::Corpus(corpus) => {
+                self.computed(corpus.as_ref(), name, indices, front_end, common, left_out)
+            }
+        }
+    }
+
+    /// The features of some recordings of a corpus, computed or as they are kept.
+    fn computed(
+        &self,
+        corpus: &dyn Corpus,
+        name: &str,
+        indices: &[usize],
+        front_end: &FrontEnd,
+        common: &Common,
+        left_out: &mut Vec<LeftOut>,
+    ) -> Result<(Arc<FeatureStore>, Vec<usize>)> {
         let label = format!("features, {name}");
         let bar = progress::bar(&label, indices.len(), common.quiet);
         let done = |done: usize| bar.set_position(done as u64);
@@ -310,18 +324,26 @@ impl Arguments {
         }
     }
 
-    /// The recordings of some parts, in their order. Each of the data is split by itself.
-    pub fn read(&self, parts: &[Part], crop: Crop, common: &Common) -> Result<Vec<Dataset>> {
-        let mut all: Vec<Dataset> = parts.iter().map(|_| Dataset::default()).collect();
+    /// The recordings of some parts, in their order, in the classes that a network has for men and for women. Each of the data is split
+    /// by itself.
+    pub fn read(
+        &self,
+        parts: &[Part],
+        front_end: &FrontEnd,
+        of_sexes: [u32; 2],
+        common: &Common,
+    ) -> Result<Vec<Windows>> {
+        let mut all: Vec<Windows> = parts.iter().map(|_| Windows::default()).collect();
         for data in &self.data {
-            let mut source = self.source(data, crop, common)?;
+            let mut source = self.source(data, front_end, common)?;
             let split = self.split(data, &source.recordings, common)?;
             source.left_out.extend(split.left_out.iter().cloned());
             for (all, part) in all.iter_mut().zip(parts) {
                 let (name, indices) = (part.name(), part.of(&split));
-                let of_part = self.dataset(&mut source, name, indices, crop, common)?;
+                let of_part =
+                    self.of_source(&mut source, name, indices, front_end, of_sexes, common)?;
                 check_both(of_part.recordings(), name).with_context(|| data.to_owned())?;
-                all.append(of_part);
+                all.extend(&of_part);
             }
             self.tell(data, &source.left_out)?;
         }
@@ -329,11 +351,16 @@ impl Arguments {
     }
 
     /// All recordings, of every part.
-    pub fn read_whole(&self, crop: Crop, common: &Common) -> Result<Dataset> {
+    pub fn read_whole(
+        &self,
+        front_end: &FrontEnd,
+        of_sexes: [u32; 2],
+        common: &Common,
+    ) -> Result<Windows> {
         let [data] = self.data.as_slice() else {
             bail!("give one corpus or feature store at a time");
         };
-        let mut source = self.source(data, crop, common)?;
+        let mut source = self.source(data, front_end, common)?;
         let unknown = |recording: &&Recording| recording.sex.is_none();
         let unknown = source.recordings.iter().filter(unknown);
         let unknown: Vec<LeftOut> = unknown.map(LeftOut::without_sex).collect();
@@ -344,44 +371,13 @@ impl Arguments {
         if let (true, Some(one)) = (indices.is_empty(), source.recordings.first()) {
             return Err(Error::UnknownSex(vec![one.speaker.clone()]).into());
         }
-        let dataset = self.dataset(&mut source, "all", &indices, crop, common)?;
+        let all = self.of_source(&mut source, "all", &indices, front_end, of_sexes, common)?;
         self.tell(data, &source.left_out)?;
-        Ok(dataset)
-    }
-
-    /// As [`Arguments::read`], the recordings' waveforms, in the classes that a network has for men and for women.
-    pub fn waveforms(
-        &self,
-        parts: &[Part],
-        of_sexes: [u32; 2],
-        common: &Common,
-    ) -> Result<Vec<Windows>> {
-        let front_end = FrontEnd::load("thesis-waveform")?;
-        let mut all: Vec<Windows> = parts.iter().map(|_| Windows::default()).collect();
-        for data in &self.data {
-            let path = Path::new(data);
-            refuse_single(path)?;
-            ensure!(
-                !(path.is_file() || path.is_dir() && !hdf5_layout::list(path)?.is_empty()),
-                "{data}: holds spectrograms, and the network reads waveforms: give the recordings"
-            );
-            let source = Labelled::Corpus(self.open(data, common)?);
-            let split = self.split(data, source.recordings(), common)?;
-            let mut left_out = [source.left_out(), &split.left_out].concat();
-            for (windows, part) in all.iter_mut().zip(parts) {
-                let (name, indices) = (part.name(), part.of(&split));
-                let (store, places) =
-                    self.features(&source, name, indices, &front_end, common, &mut left_out)?;
-                check_both(store.recordings(), name).with_context(|| data.to_owned())?;
-                windows.append_of_sexes(&store, &places, of_sexes)?;
-            }
-            self.tell(data, &left_out)?;
-        }
         Ok(all)
     }
 
-    /// What `data` stands for, with spectrograms of this crop.
-    fn source(&self, data: &str, crop: Crop, common: &Common) -> Result<Source> {
+    /// What `data` stands for, with such features.
+    fn source(&self, data: &str, front_end: &FrontEnd, common: &Common) -> Result<Source> {
         let path = Path::new(data);
         let files = match path.is_dir() {
             true => hdf5_layout::list(path)?,
@@ -389,13 +385,18 @@ impl Arguments {
         };
         let is_ready = path.is_file() || !files.is_empty();
         ensure!(
+            !(is_ready && front_end.axes().are_samples()),
+            "{data}: holds spectrograms, and the network reads waveforms: give the recordings"
+        );
+        ensure!(
             !(is_ready && (self.trim || self.pieces)),
             "{data}: holds spectrograms, and --trim and --pieces are for recordings: leave them out"
         );
         if path.is_file() {
             refuse_single(path)?;
-            let store = Store::open(path)?;
-            check_crop(data, store.crop(), crop)?;
+            let store = FeatureStore::open(path)?;
+            check_crop(data, store.front_end(), front_end)?;
+            let store = store.of_front_end(front_end)?;
             return Ok(Source {
                 recordings: store.recordings().to_vec(),
                 left_out: store.left_out().to_vec(),
@@ -404,7 +405,7 @@ impl Arguments {
         }
         if !files.is_empty() {
             // Its authors cut the spectrograms so.
-            check_crop(data, Crop::AudioMnist, crop)?;
+            check_crop(data, &FrontEnd::load("audiomnist-spectrogram")?, front_end)?;
             let bar = progress::bar("reading labels", files.len(), common.quiet);
             let done = |done: usize| bar.set_position(done as u64);
             let labelled = hdf5_layout::labelled(files, self.strict, &done);
@@ -425,27 +426,35 @@ impl Arguments {
     }
 
     /// Some recordings of a source; what of them cannot be used joins what the source leaves out.
-    fn dataset(
+    fn of_source(
         &self,
         source: &mut Source,
         name: &str,
         indices: &[usize],
-        crop: Crop,
+        front_end: &FrontEnd,
+        of_sexes: [u32; 2],
         common: &Common,
-    ) -> Result<Dataset> {
+    ) -> Result<Windows> {
+        let mut windows = Windows::default();
         match &source.form {
-            Form::Store(store) => Ok(Dataset::of_store(store, indices)?),
+            Form::Store(store) => windows.append_of_sexes(store, indices, of_sexes)?,
             Form::Files(files) => {
                 let of = |&index: &usize| (files[index].clone(), source.recordings[index].clone());
-                Ok(Dataset::of_files(indices.iter().map(of).collect())?)
+                windows.append_files(indices.iter().map(of).collect(), of_sexes)?;
             }
             Form::Corpus(corpus) => {
-                let store = self.spectrograms(corpus.as_ref(), name, indices, crop, common)?;
-                source.left_out.extend(store.left_out().iter().cloned());
-                let places: Vec<usize> = (0..store.len()).collect();
-                Ok(Dataset::of_store(&Arc::new(store), &places)?)
+                let (store, places) = self.computed(
+                    corpus.as_ref(),
+                    name,
+                    indices,
+                    front_end,
+                    common,
+                    &mut source.left_out,
+                )?;
+                windows.append_of_sexes(&store, &places, of_sexes)?;
             }
         }
+        Ok(windows)
     }
 
     /// The recordings that are called so, of which each is to last a second at most.
@@ -455,30 +464,6 @@ impl Arguments {
         let corpus = speechlens_data::open(data, common.seed, self.preparation(), &done);
         reading.finish_and_clear();
         corpus.map_err(|error| self.explained(error))
-    }
-
-    /// Spectrograms of some recordings, computed or as they are kept.
-    fn spectrograms(
-        &self,
-        corpus: &dyn Corpus,
-        name: &str,
-        indices: &[usize],
-        crop: Crop,
-        common: &Common,
-    ) -> Result<Store> {
-        let label = format!("spectrograms, {name}");
-        let bar = progress::bar(&label, indices.len(), common.quiet);
-        let parameters = Parameters {
-            crop,
-            seed: common.seed,
-        };
-        let done = |done: usize| bar.set_position(done as u64);
-        let folder = self.kept_in()?;
-        let name = format!("{}-{name}", file_name(corpus));
-        let store = Store::cached(&folder, &name, corpus, indices, parameters, &done);
-        let told = store.as_ref().map(|store| (store.len(), store.path()));
-        tell_of_store(&bar, &label, told);
-        store.map_err(|error| self.explained(error))
     }
 
     /// Where features are kept.
@@ -626,14 +611,13 @@ impl Arguments {
     }
 }
 
-/// The thesis's own data sets: what they hold is kept in stores of their own, and split as the thesis has it.
+/// The thesis's own data sets, which are split as the thesis has it.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OfThesis {
-    /// Spectrograms of men and women.
-    Spectrograms(Crop),
-    /// Waveforms of men and women.
-    Waveforms,
-    /// Segments of filterbanks of known speakers.
-    Filterbanks,
+    /// Men and women, who are strangers.
+    Sexes,
+    /// Known speakers.
+    Speakers,
 }
 
 /// Which of the thesis's data sets a network was made for; none if it reads another front end's features, or tells what a table
@@ -643,10 +627,10 @@ pub fn of_thesis(model: &Model) -> Option<OfThesis> {
         return None;
     }
     match model.front_end.name()? {
-        "thesis-spectrogram" => Some(OfThesis::Spectrograms(Crop::Thesis)),
-        "audiomnist-spectrogram" => Some(OfThesis::Spectrograms(Crop::AudioMnist)),
-        "thesis-waveform" => Some(OfThesis::Waveforms),
-        "thesis-fbank" | "thesis-fbank-recording" => Some(OfThesis::Filterbanks),
+        "thesis-spectrogram" | "audiomnist-spectrogram" | "thesis-waveform" => {
+            Some(OfThesis::Sexes)
+        }
+        "thesis-fbank" | "thesis-fbank-recording" => Some(OfThesis::Speakers),
         _ => None,
     }
 }
@@ -739,10 +723,18 @@ fn refuse_single(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails if spectrograms that are there already were cut otherwise than asked for.
-fn check_crop(data: &str, is: Crop, asked: Crop) -> Result<()> {
-    if is != asked {
-        bail!("{data}: its spectrograms have the crop {is}, not {asked}: train with --crop {is}");
+/// Fails if spectrograms are cut otherwise than the network's.
+fn check_crop(data: &str, own: &FrontEnd, network: &FrontEnd) -> Result<()> {
+    let crop = |front_end: &FrontEnd| match front_end.name() {
+        Some("thesis-spectrogram") => Some(Crop::Thesis),
+        Some("audiomnist-spectrogram") => Some(Crop::AudioMnist),
+        _ => None,
+    };
+    if let (Some(own), Some(network)) = (crop(own), crop(network)) {
+        ensure!(
+            own == network,
+            "{data}: its spectrograms have the crop {own}, not {network}: train with --crop {own}"
+        );
     }
     Ok(())
 }

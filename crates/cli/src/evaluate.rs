@@ -113,23 +113,17 @@ fn samples(arguments: &FlipArguments, model: &Model, common: &Common) -> Result<
         return Ok(Box::new(windows.sample(arguments.recordings, common.seed)));
     };
     match of_thesis {
-        OfThesis::Spectrograms(crop) => {
+        OfThesis::Sexes => {
             let classes = data::classes_of_sexes(&arguments.model, model)?;
-            let read = arguments.data.read(&[arguments.part], crop, common)?;
-            let dataset = read.into_iter().next().context("there are no data")?;
-            warn_of_heard_speakers(model, dataset.recordings());
-            Ok(Box::new(dataset.classified(classes)?))
-        }
-        OfThesis::Waveforms => {
-            let classes = data::classes_of_sexes(&arguments.model, model)?;
+            let parts = [arguments.part];
             let read = arguments
                 .data
-                .waveforms(&[arguments.part], classes, common)?;
-            let waveforms = read.into_iter().next().context("there are no data")?;
-            warn_of_heard_speakers(model, waveforms.recordings());
-            Ok(Box::new(waveforms))
+                .read(&parts, &model.front_end, classes, common)?;
+            let windows = read.into_iter().next().context("there are no data")?;
+            warn_of_heard_speakers(model, windows.recordings());
+            Ok(Box::new(windows))
         }
-        OfThesis::Filterbanks => {
+        OfThesis::Speakers => {
             let data = arguments.data.speakers(&model.front_end, common)?;
             ensure!(
                 data.classes == model.classes(),

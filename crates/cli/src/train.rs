@@ -188,44 +188,22 @@ impl Clips {
     }
 }
 
-fn gender(arguments: &Arguments, common: &Common) -> Result<Plan> {
-    let crop = arguments.crop;
-    let mut datasets = arguments
-        .data
-        .read(&[Part::Train, Part::Validation], crop, common)?
-        .into_iter();
+fn gender(
+    network: &'static Network,
+    front_end: FrontEnd,
+    arguments: &Arguments,
+    common: &Common,
+) -> Result<Plan> {
+    let parts = [Part::Train, Part::Validation];
+    let read = arguments.data.read(&parts, &front_end, [0, 1], common)?;
+    let mut read = read.into_iter();
     let (training, validation) = (
-        datasets.next().unwrap_or_default(),
-        datasets.next().unwrap_or_default(),
+        read.next().unwrap_or_default(),
+        read.next().unwrap_or_default(),
     );
     Ok(Plan {
-        network: &alexnet::NETWORK,
-        front_end: FrontEnd::load(match crop {
-            Crop::Thesis => "thesis-spectrogram",
-            Crop::AudioMnist => "audiomnist-spectrogram",
-        })?,
-        classes: Sex::names(),
-        heard: heard(training.recordings()),
-        training: Box::new(training),
-        validation: Box::new(validation),
-        validated_on: "validation speakers".to_owned(),
-        tests: Vec::new(),
-        clips: Clips::default(),
-    })
-}
-
-fn gender_by_waveform(arguments: &Arguments, common: &Common) -> Result<Plan> {
-    let mut waveforms = arguments
-        .data
-        .waveforms(&[Part::Train, Part::Validation], [0, 1], common)?
-        .into_iter();
-    let (training, validation) = (
-        waveforms.next().unwrap_or_default(),
-        waveforms.next().unwrap_or_default(),
-    );
-    Ok(Plan {
-        network: &audionet::NETWORK,
-        front_end: FrontEnd::load("thesis-waveform")?,
+        network,
+        front_end,
         classes: Sex::names(),
         heard: heard(training.recordings()),
         training: Box::new(training),
@@ -455,19 +433,26 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let plan = match (&arguments.task, arguments.arch) {
         (Told::Digits, _) => classifier(arguments, None, common)?,
         (Told::Labels(table), _) => classifier(arguments, Some(table), common)?,
-        (Told::Gender, None) => gender(arguments, common)?,
-        (Told::Gender, Some(network)) if network == &alexnet::NETWORK => gender(arguments, common)?,
+        (Told::Gender, network) if network.is_none_or(|own| own == &alexnet::NETWORK) => {
+            let front_end = FrontEnd::load(match arguments.crop {
+                Crop::Thesis => "thesis-spectrogram",
+                Crop::AudioMnist => "audiomnist-spectrogram",
+            })?;
+            gender(&alexnet::NETWORK, front_end, arguments, common)?
+        }
         (Told::Gender, Some(network)) if network == &audionet::NETWORK => {
-            gender_by_waveform(arguments, common)?
+            let front_end = FrontEnd::load(network.front_end)?;
+            gender(network, front_end, arguments, common)?
         }
         (Told::Speaker, network) if network.is_none_or(|own| own == &resnet34::NETWORK) => {
             speaker(arguments, common)?
         }
-        (Told::Gender, Some(network)) => bail!(
-            "--arch {network}: tells speakers apart; for gender there are alexnet and audionet"
+        (Told::Gender, network) => bail!(
+            "--arch {}: for gender there are alexnet and audionet",
+            network.map_or("", |network| network.name)
         ),
         (Told::Speaker, network) => bail!(
-            "--arch {}: tells gender; for speakers there is resnet34",
+            "--arch {}: for speakers there is resnet34",
             network.map_or("", |network| network.name)
         ),
     };

@@ -10,7 +10,7 @@ use crate::folder::entries;
 use speechlens_atomic::remove_all_partial;
 
 use crate::hdf5_file::{attribute, dataset};
-use crate::{Error, Result, feature_file, feature_store, store};
+use crate::{Error, Result, feature_file, feature_store};
 
 /// The variable that names the folder.
 pub const VARIABLE: &str = "SPEECHLENS_CACHE";
@@ -116,7 +116,7 @@ impl Cache {
 fn content(path: &Path) -> hdf5::Result<Content> {
     let file = File::open(path)?;
     let features = match attribute(&file, "format")?.as_str() {
-        store::FORMAT => "spectrograms",
+        feature_store::SPECTROGRAMS => "spectrograms",
         feature_store::FILTERBANKS => "filterbanks",
         feature_store::FORMAT => FrontEnd::parse(&attribute(&file, "frontend")?)
             .ok()
@@ -134,7 +134,7 @@ fn content(path: &Path) -> hdf5::Result<Content> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FeatureStore, Parameters, Store, Synthetic};
+    use crate::{FeatureStore, Synthetic};
 
     #[test]
     fn stores_of_all_kinds_are_beside_each_other_until_they_are_cleared() {
@@ -144,16 +144,13 @@ mod tests {
         assert_eq!(cache.clear(Duration::ZERO).unwrap(), []);
         let words = Synthetic::new(1, 3, 1);
         let cached = |indices: &[usize], seed| {
-            let parameters = Parameters {
-                seed,
-                ..Parameters::default()
-            };
+            let front_end = FrontEnd::load("thesis-spectrogram").unwrap();
             let computed = std::sync::atomic::AtomicUsize::new(0);
             let count = |_| {
                 computed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             };
-            let folder = cache.folder();
-            let store = Store::cached(folder, "words", &words, indices, parameters, &count);
+            let place = (cache.folder(), "words");
+            let store = FeatureStore::cached(place, &words, indices, (&front_end, seed), &count);
             drop(store.unwrap());
             computed.into_inner()
         };
@@ -176,7 +173,7 @@ mod tests {
             .collect();
         let of = |features, recordings| (features, recordings, "synthetic, seed 1".to_owned());
         assert_eq!(about.len(), 5);
-        assert!(about[0] == of("thesis-fbank", 1) && about.contains(&of("spectrograms", 3)));
+        assert!(about[0] == of("thesis-fbank", 1) && about.contains(&of("thesis-spectrogram", 3)));
 
         // What is damaged is computed again.
         let damaged = entries.iter().find(|entry| {

@@ -69,24 +69,8 @@ impl Job<'_> {
     }
 
     /// Computes the features of every recording that can be used, so many in memory at a time, and gives each to `keep` with its
-    /// place in `indices`.
+    /// place in `indices`. Errors of `one` name the recording.
     pub fn compute<T: Send, E: From<Error>>(
-        &self,
-        at_a_time: usize,
-        one: impl Fn(&Recording, &Audio) -> speechlens_audio::Result<T> + Sync,
-        keep: impl FnMut(usize, T) -> Result<(), E>,
-    ) -> Result<Content<'_>, E> {
-        let one = |recording: &Recording, audio: &Audio| {
-            one(recording, audio).map_err(|source| Error::Features {
-                id: recording.id.clone(),
-                source,
-            })
-        };
-        self.make(at_a_time, one, keep)
-    }
-
-    /// The same, of what names the recording in its errors.
-    pub fn make<T: Send, E: From<Error>>(
         &self,
         at_a_time: usize,
         one: impl Fn(&Recording, &Audio) -> Result<T> + Sync,

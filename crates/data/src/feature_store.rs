@@ -2,8 +2,8 @@
 //!
 //! Of each recording its [material](FrontEnd::material) is kept: sound at the front end's rate, or where windows are of so many
 //! frames the features of the whole recording; what is done to each window is done as it is asked for. `material` (f32, `[samples]`
-//! or `[frames, rows]`, the recordings one after another), and of N recordings `material_start` and `material_count`, `id`, `speaker`
-//! (text), `label` (0 male, 1 female, −1 unknown), `digit` (−1 for none), and of a task `class` and `part` (text). Of windows that were
+//! or `[frames, rows]`, the recordings one after another), and of N recordings `material_start` and `material_count`, where they lie
+//! among zeros `offset` (the sample at which each begins; the zeros are not kept), `id`, `speaker` (text), `label` (0 male, 1 female, −1 unknown), `digit` (−1 for none), and of a task `class` and `part` (text). Of windows that were
 //! changed, `window_recording` and `window_start`, `changed_start` and `changed_count`, and for each change `changed_bin` (its place
 //! in the window, by rows) and `changed_value`. Of recordings that could not be used, `left_out_id`, `left_out_reason` and
 //! `left_out_message`. Attributes `format`, `key`, `origin`, `frontend` (TOML), and of changed windows `derived`: how.
@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 
 use hdf5::{Dataset, File};
 use ndarray::{Array2, ArrayD, Axis, Ix1, Ix2, s};
+use rand::Rng;
 use rayon::prelude::*;
-use speechlens_audio::Audio;
+use speechlens_audio::{Audio, Placement};
 use speechlens_frontend::{FrontEnd, Length};
 
 use crate::corpus::{Corpus, Recording};
@@ -25,7 +26,7 @@ use crate::feature_file::{
 use crate::hdf5_file::{Failure, attribute, column, dataset, write_attribute};
 use crate::left_out::LeftOut;
 use crate::ragged::{Ragged, Rows, read_ranges, write_ranges};
-use crate::store::Parameters;
+use crate::seed::rng;
 use crate::{Error, Result};
 
 /// Changes whenever the file's layout does, or what a front end computes.
@@ -33,9 +34,18 @@ pub(crate) const FORMAT: &str = "SpeechLens store of a front end 1";
 /// Of versions that kept filterbanks of 64 bands and no other front end: `features` (frames × 64) by `frames_start` and
 /// `frames_count`, and `mean` (N × 64) of each band over the recording.
 pub(crate) const FILTERBANKS: &str = "SpeechLens filterbank store 2";
+/// Of versions that kept spectrograms apart: `sound` in place of `material`, the attribute `crop`, a window a recording, `changed_level`.
+pub(crate) const SPECTROGRAMS: &str = "SpeechLens feature store 2";
 
 /// Recordings in memory at a time.
 const CHUNK: usize = 64;
+/// Windows that are changed at a time.
+const CHANGED: usize = 256;
+
+/// Where a recording lies among zeros by a seed. It depends on its id alone, and not on the recordings beside it.
+pub fn placement(seed: u64, id: &str) -> Placement {
+    Placement::Random(rng(seed, &format!("placement of {id}")).next_u64())
+}
 
 /// Which window of which recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +71,8 @@ pub struct FeatureStore {
     front_end: FrontEnd,
     material: Dataset,
     ranges: Vec<Range<usize>>,
+    /// Where each recording lies among zeros.
+    offsets: Option<Vec<u32>>,
     changes: Option<Changes>,
     recordings: Vec<Recording>,
     left_out: Vec<LeftOut>,
@@ -111,16 +123,22 @@ impl FeatureStore {
     /// # Errors
     /// If there is no file, or it is no whole store.
     pub fn open(path: &Path) -> Result<FeatureStore> {
-        feature_file::open(path, &[FORMAT, FILTERBANKS], |file, key| {
-            // As filterbanks were kept once.
-            let is_old = file.link_exists("features");
-            let (name, ranges) = match is_old {
-                true => ("features", "frames"),
-                false => ("material", "material"),
+        let formats = [FORMAT, FILTERBANKS, SPECTROGRAMS];
+        feature_file::open(path, &formats, |file, key| {
+            let format = attribute(file, "format")?;
+            let (name, ranges) = match format.as_str() {
+                FILTERBANKS => ("features", "frames"),
+                SPECTROGRAMS => ("sound", "sound"),
+                _ => ("material", "material"),
             };
-            let front_end = match is_old {
-                true => FrontEnd::load("thesis-fbank"),
-                false => FrontEnd::parse(&attribute(file, "frontend")?),
+            let front_end = match format.as_str() {
+                FILTERBANKS => FrontEnd::load("thesis-fbank"),
+                SPECTROGRAMS => FrontEnd::load(match attribute(file, "crop")?.as_str() {
+                    "thesis" => "thesis-spectrogram",
+                    "audiomnist" => "audiomnist-spectrogram",
+                    _ => return Err("an unknown crop".into()),
+                }),
+                _ => FrontEnd::parse(&attribute(file, "frontend")?),
             };
             let front_end = front_end.map_err(|error| error.to_string())?;
             let material = dataset(file, name)?;
@@ -137,7 +155,7 @@ impl FeatureStore {
             }
             let count = dataset(file, &format!("{ranges}_start"))?.size();
             let ranges = read_ranges(file, ranges, count)?;
-            let means = match is_old {
+            let means = match format == FILTERBANKS {
                 false => None,
                 true => {
                     let means = dataset(file, "mean")?.read::<f32, Ix2>()?;
@@ -152,9 +170,32 @@ impl FeatureStore {
                     format!("a recording ends behind the {total} that `{name}` has").into(),
                 );
             }
-            let changes = match file.link_exists("changed_start") {
+            let offsets = match file.link_exists("offset") {
                 false => None,
-                true => Some(changes(file, &ranges)?),
+                true => Some(column::<u32>(file, "offset", count)?),
+            };
+            let length = front_end.extent().unwrap_or(usize::MAX);
+            let fits = |(offset, range): (&u32, &Range<usize>)| {
+                range.len().saturating_add(*offset as usize) <= length
+            };
+            if !offsets.iter().flatten().zip(&ranges).all(fits) {
+                return Err("a recording reaches past the zeros around it".into());
+            }
+            let changes = match (file.link_exists("changed_start"), format.as_str()) {
+                (false, _) => None,
+                (true, SPECTROGRAMS) => {
+                    let window = |recording| Window {
+                        recording,
+                        start: 0,
+                    };
+                    let windows = (0..count).map(window).collect();
+                    Some(changes(file, windows, "changed_level")?)
+                }
+                (true, _) => Some(changes(
+                    file,
+                    changed_windows(file, count)?,
+                    "changed_value",
+                )?),
             };
             Ok(FeatureStore {
                 path: path.to_owned(),
@@ -165,6 +206,7 @@ impl FeatureStore {
                 recordings: read_recordings(file, count)?,
                 left_out: read_left_out(file)?,
                 ranges,
+                offsets,
                 means,
             })
         })
@@ -198,7 +240,23 @@ impl FeatureStore {
 
     /// The length of the material of every recording, in frames or samples.
     pub fn lengths(&self) -> Vec<usize> {
-        self.ranges.iter().map(Range::len).collect()
+        (0..self.ranges.len()).map(|one| self.length(one)).collect()
+    }
+
+    fn length(&self, recording: usize) -> usize {
+        match (&self.offsets, self.front_end.extent()) {
+            (Some(_), Some(extent)) => extent,
+            _ => self.ranges[recording].len(),
+        }
+    }
+
+    /// The samples that a recording is among those of its material; the others are zeros around it. All, if there are none.
+    pub fn samples(&self, recording: usize) -> Range<usize> {
+        let start = self
+            .offsets
+            .as_ref()
+            .map_or(0, |all| all[recording] as usize);
+        start..start + self.ranges[recording].len()
     }
 
     /// What the store was computed from, as a hash.
@@ -243,7 +301,7 @@ impl FeatureStore {
                 .filter(|window| window.recording == recording);
             return Ok(own.copied().collect());
         }
-        let starts = self.front_end.starts(self.ranges[recording].len(), hop);
+        let starts = self.front_end.starts(self.length(recording), hop);
         let starts = starts.map_err(|source| self.of(recording, source))?;
         let window = |start| Window { recording, start };
         Ok(starts.into_iter().map(window).collect())
@@ -254,15 +312,12 @@ impl FeatureStore {
     /// # Errors
     /// If there is no such window, or the file cannot be read.
     pub fn read(&self, windows: &[Window]) -> Result<Vec<ArrayD<f32>>> {
-        windows
-            .par_iter()
-            .map(|window| self.window(*window))
-            .collect()
+        windows.par_iter().map(|window| self.one(*window)).collect()
     }
 
     /// Opens the store at `path` if it was derived so from this one: it holds these windows with other values, and `how` says, whole
     /// and exactly, what they depend on beside this store. If there is none, or if it holds something else, it is written: `next`
-    /// gives the values of 64 windows at most at a time, and the file appears whole or not at all. Of each, the values that are not
+    /// gives the values of 256 windows at most at a time, and the file appears whole or not at all. Of each, the values that are not
     /// those of the front end are kept.
     ///
     /// # Errors
@@ -291,8 +346,8 @@ impl FeatureStore {
                 let mut bins = Rows::<u32>::new(path, 1)?;
                 let mut values = Rows::<f32>::new(path, 1)?;
                 let mut changed = Vec::with_capacity(windows.len());
-                for start in (0..windows.len()).step_by(CHUNK) {
-                    let some = start..(start + CHUNK).min(windows.len());
+                for start in (0..windows.len()).step_by(CHANGED) {
+                    let some = start..(start + CHANGED).min(windows.len());
                     let plain = self.read(&windows[some.clone()])?;
                     let other = next(some.clone())?;
                     self.check(path, &plain, &other)?;
@@ -322,6 +377,10 @@ impl FeatureStore {
                 for recording in &kept {
                     let own = self.part(self.ranges[*recording].clone())?;
                     ranges.push(material.append(&by_time(&own))?);
+                }
+                if let Some(offsets) = &self.offsets {
+                    let own: Vec<u32> = kept.iter().map(|place| offsets[*place]).collect();
+                    write_column(file, "offset", &own)?;
                 }
                 material.write(file, "material")?;
                 write_ranges(file, "material", &ranges)?;
@@ -355,22 +414,30 @@ impl FeatureStore {
     }
 
     /// The features of a window as the store holds them.
-    fn window(&self, window: Window) -> Result<ArrayD<f32>> {
+    ///
+    /// # Errors
+    /// If there is no such window, or the file cannot be read.
+    pub fn one(&self, window: Window) -> Result<ArrayD<f32>> {
         let Window { recording, start } = window;
-        let Some(range) = self
-            .ranges
-            .get(recording)
-            .filter(|range| start <= range.len())
-        else {
+        let range = self.ranges.get(recording);
+        let Some(range) = range.filter(|_| start <= self.length(recording)) else {
             return Err(self.damaged(format!(
                 "there is no window at {start} of recording {recording}"
             )));
         };
-        let end = match self.front_end.extent() {
-            Some(extent) => (start + extent).min(range.len()),
-            None => range.len(),
+        let mut part = match (&self.offsets, self.front_end.extent()) {
+            (Some(offsets), _) => {
+                let recorded: Vec<f32> = self.part(range.clone())?.into_iter().collect();
+                let placed = self
+                    .front_end
+                    .among_zeros(&recorded, offsets[recording] as usize);
+                placed.map_err(|source| self.of(recording, source))?
+            }
+            (None, extent) => {
+                let end = extent.map_or(range.len(), |extent| (start + extent).min(range.len()));
+                self.part(range.start + start..range.start + end)?
+            }
         };
-        let mut part = self.part(range.start + start..range.start + end)?;
         if let Some((means, true)) = &self.means {
             let mean = means.row(recording).insert_axis(Axis(1)).into_dyn();
             part -= &mean;
@@ -467,30 +534,29 @@ fn toml(front_end: &FrontEnd) -> Result<String> {
     })
 }
 
-fn changes(file: &File, recordings: &[Range<usize>]) -> hdf5::Result<Changes> {
+/// The windows that were changed, of so many recordings.
+fn changed_windows(file: &File, recordings: usize) -> hdf5::Result<Vec<Window>> {
     let count = dataset(file, "window_recording")?.size();
     let of = column::<u64>(file, "window_recording", count)?;
     let starts = column::<u64>(file, "window_start", count)?;
-    let windows: Vec<Window> = of
-        .into_iter()
-        .zip(starts)
-        .map(|(recording, start)| Window {
-            recording: recording as usize,
-            start: start as usize,
-        })
-        .collect();
-    if windows
-        .iter()
-        .any(|window| window.recording >= recordings.len())
-    {
-        return Err("a window is of no recording".into());
+    let windows = of.into_iter().zip(starts).map(|(recording, start)| Window {
+        recording: recording as usize,
+        start: start as usize,
+    });
+    let windows: Vec<Window> = windows.collect();
+    match windows.iter().any(|window| window.recording >= recordings) {
+        true => Err("a window is of no recording".into()),
+        false => Ok(windows),
     }
-    let ranges = read_ranges(file, "changed", count)?;
+}
+
+fn changes(file: &File, windows: Vec<Window>, values: &str) -> hdf5::Result<Changes> {
+    let ranges = read_ranges(file, "changed", windows.len())?;
     Ok(Changes {
         places: windows.iter().copied().zip(0..).collect(),
         windows,
         bins: Ragged::open(file, "changed_bin", &ranges)?,
-        values: Ragged::open(file, "changed_value", &ranges)?,
+        values: Ragged::open(file, values, &ranges)?,
     })
 }
 
@@ -499,7 +565,7 @@ struct Making<'a> {
     job: Job<'a>,
     front_end: &'a FrontEnd,
     text: String,
-    parameters: Parameters,
+    seed: u64,
     key: String,
 }
 
@@ -522,18 +588,22 @@ impl<'a> Making<'a> {
             job,
             front_end,
             text,
-            parameters: Parameters {
-                seed,
-                ..Parameters::default()
-            },
+            seed,
         })
     }
 
     fn write(&self, path: &Path) -> Result<()> {
         let one = |recording: &Recording, audio: &Audio| {
-            let placement = self.parameters.placement(&recording.id);
-            let material = self.front_end.material(audio, placement);
-            material.map_err(|source| Error::FrontEnd {
+            let placement = placement(self.seed, &recording.id);
+            let made = match self.front_end.placed_at(audio, placement) {
+                Ok(Some((samples, offset))) => Ok((samples, Some(offset as u32))),
+                Ok(None) => {
+                    let material = self.front_end.material(audio, placement);
+                    material.map(|own| (by_time(&own), None))
+                }
+                Err(error) => Err(error),
+            };
+            made.map_err(|source| Error::FrontEnd {
                 id: recording.id.clone(),
                 source,
             })
@@ -542,15 +612,21 @@ impl<'a> Making<'a> {
         feature_file::write(path, about, |file: &File| {
             write_attribute(file, "frontend", &self.text)?;
             let mut material = Rows::<f32>::new(path, rows_of(self.front_end).unwrap_or(1))?;
-            let mut ranges = vec![0..0; self.job.indices.len()];
-            let content = self.job.make(
+            let count = self.job.indices.len();
+            let (mut ranges, mut offsets) = (vec![0..0; count], vec![None; count]);
+            let content = self.job.compute(
                 CHUNK,
                 one,
-                |place, own: ArrayD<f32>| -> Result<(), Failure> {
-                    ranges[place] = material.append(&by_time(&own))?;
+                |place, (own, offset): (Vec<f32>, Option<u32>)| -> Result<(), Failure> {
+                    ranges[place] = material.append(&own)?;
+                    offsets[place] = offset;
                     Ok(())
                 },
             )?;
+            let offsets: Option<Vec<u32>> = content.of(&offsets).into_iter().collect();
+            if let Some(offsets) = offsets {
+                write_column(file, "offset", &offsets)?;
+            }
             material.write(file, "material")?;
             write_ranges(file, "material", &content.of(&ranges))?;
             Ok(content)
@@ -565,7 +641,7 @@ mod tests {
     use speechlens_frontend::Reading;
 
     use super::*;
-    use crate::{Digits, Store, Synthetic};
+    use crate::{Digits, Synthetic};
 
     const FBANK: &str = "rate = 16000\nlength = { frames = 120 }\n[[stage]]\nop = \"fbank\"\nbands = 80\n\
                          [[stage]]\nop = \"normalize\"\nover = \"window\"\n";
@@ -608,34 +684,112 @@ mod tests {
         }
     }
 
+    /// Files of older versions: filterbanks of 64 bands, and spectrograms with a window a recording, changed ones among them.
     #[test]
-    fn the_thesis_store_has_the_same_spectrograms() {
+    fn stores_of_older_versions_are_read() {
         let folder = tempfile::tempdir().unwrap();
-        let corpus = Digits::new(Synthetic::new(1, 4, 1));
-        let front_end = FrontEnd::load("thesis-spectrogram").unwrap();
-        let (path, old) = (folder.path().join("new.h5"), folder.path().join("old.h5"));
-        let new = FeatureStore::open_or_compute(&path, &corpus, &[7, 2], (&front_end, 3), &|_| ());
-        let new = new.unwrap();
-        let parameters = Parameters {
-            seed: 3,
-            ..Parameters::default()
+        let path = |name: &str| folder.path().join(name);
+        let old = |name: &str, format: &str, new: &FeatureStore, write: &dyn Fn(&File)| {
+            let about = [format, "key", "origin"];
+            let write = |file: &File| {
+                write(file);
+                Ok(Content {
+                    kept: (0..new.recordings.len()).collect(),
+                    recordings: new.recordings.iter().collect(),
+                    left_out: Vec::new(),
+                })
+            };
+            feature_file::write(&path(name), about, write).unwrap();
+            FeatureStore::open(&path(name)).unwrap()
         };
-        let old = Store::open_or_compute(&old, &corpus, &[7, 2], parameters, &|_| ()).unwrap();
-        assert_eq!(new.recordings()[0].class.as_deref(), Some("3"));
-        let windows = [0, 1].map(|recording| Window {
-            recording,
-            start: 0,
-        });
-        assert_eq!(new.windows(1, Some(3)).unwrap(), windows[1..]);
-        let all = old.read_all().unwrap().into_dyn();
-        for (ours, theirs) in new
-            .read(&windows)
+        let windows = |store: &FeatureStore| -> Vec<Window> {
+            let all = (0..store.recordings().len()).map(|one| store.windows(one, None).unwrap());
+            all.flatten().collect()
+        };
+
+        let utterances = Synthetic::utterances(1, 2, 1);
+        let front_end = FrontEnd::load("thesis-fbank").unwrap();
+        let new = store(
+            &path("f.h5"),
+            &utterances,
+            &[3, 0],
+            &front_end.to_toml().unwrap(),
+        );
+        let filterbanks = |file: &File| {
+            let values: Array2<f32> = new.material.read().unwrap();
+            let mean =
+                |range: &Range<usize>| values.slice(s![range.clone(), ..]).mean_axis(Axis(0));
+            let means: Vec<_> = new
+                .ranges
+                .iter()
+                .map(|range| mean(range).unwrap())
+                .collect();
+            let means: Vec<_> = means.iter().map(|mean| mean.view()).collect();
+            let means = ndarray::stack(Axis(0), &means).unwrap();
+            for (name, values) in [("features", &values), ("mean", &means)] {
+                file.new_dataset_builder()
+                    .with_data(values)
+                    .create(name)
+                    .unwrap();
+            }
+            write_ranges(file, "frames", &new.ranges).unwrap();
+        };
+        let read = old("old-f.h5", FILTERBANKS, &new, &filterbanks);
+        assert_eq!(read.lengths(), new.lengths());
+        let all = windows(&new);
+        assert_eq!(read.read(&all).unwrap(), new.read(&all).unwrap());
+        // They hold no means taken off, and can be read so or so.
+        let by_recording = FrontEnd::load("thesis-fbank-recording").unwrap();
+        let text = by_recording.to_toml().unwrap();
+        let expected = store(&path("r.h5"), &utterances, &[3, 0], &text)
+            .read(&all)
+            .unwrap();
+        let found = read
+            .of_front_end(&by_recording)
             .unwrap()
-            .iter()
-            .zip(all.axis_iter(Axis(0)))
-        {
-            assert_eq!(ours, theirs);
+            .read(&all)
+            .unwrap();
+        for (found, expected) in found.iter().zip(&expected) {
+            let apart = (found - expected).mapv(f32::abs);
+            assert!(apart.iter().all(|apart| *apart < 1e-5));
         }
+        assert!(new.of_front_end(&by_recording).is_err());
+
+        let words = Synthetic::new(1, 4, 1);
+        let front_end = FrontEnd::load("audiomnist-spectrogram").unwrap();
+        let new = store(
+            &path("s.h5"),
+            &words,
+            &[7, 2],
+            &front_end.to_toml().unwrap(),
+        );
+        let all = windows(&new);
+        let changed = new.derive(&path("d.h5"), &all, "by hand", |range| {
+            let mut values = new.read(&all[range])?;
+            values.iter_mut().for_each(|window| window[[3, 5]] = -7.0);
+            Ok(values)
+        });
+        let changed = changed.unwrap();
+        let sound = |file: &File| {
+            let values: Vec<f32> = new.material.read_raw().unwrap();
+            write_column(file, "sound", &values).unwrap();
+            write_ranges(file, "sound", &new.ranges).unwrap();
+            write_column(file, "offset", new.offsets.as_ref().unwrap()).unwrap();
+            write_attribute(file, "crop", "audiomnist").unwrap();
+        };
+        let read = old("old-s.h5", SPECTROGRAMS, &new, &sound);
+        assert_eq!(read.front_end().name(), front_end.name());
+        assert_eq!(read.read(&all).unwrap(), new.read(&all).unwrap());
+        assert_eq!(read.samples(1), new.samples(1));
+        let derived = |file: &File| {
+            sound(file);
+            write_ranges(file, "changed", &[0..1, 1..2]).unwrap();
+            write_column(file, "changed_bin", &[3u16 * 227 + 5; 2]).unwrap();
+            write_column(file, "changed_level", &[-7f32; 2]).unwrap();
+        };
+        let read = old("old-d.h5", SPECTROGRAMS, &new, &derived);
+        assert!(read.is_derived());
+        assert_eq!(read.read(&all).unwrap(), changed.read(&all).unwrap());
     }
 
     #[test]
@@ -740,13 +894,14 @@ mod tests {
             assert_eq!(std::fs::read(&path).unwrap().len(), length);
         }
         std::fs::remove_file(&path).unwrap();
-        Store::open_or_compute(&path, &corpus, &[0], Parameters::default(), &|_| ()).unwrap();
-        assert!(
-            open()
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("feature store 2")
-        );
+        let other = |_: &File| -> Result<Content, Failure> {
+            Ok(Content {
+                kept: Vec::new(),
+                recordings: Vec::new(),
+                left_out: Vec::new(),
+            })
+        };
+        feature_file::write(&path, ["another", "key", "origin"], other).unwrap();
+        assert!(open().err().unwrap().to_string().contains("`another`"));
     }
 }

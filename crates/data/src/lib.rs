@@ -4,10 +4,11 @@
 //! `synthetic` stands for the built-in voices, for a machine that has no data. There are two tasks of the thesis, and any other ([`task`]):
 //!
 //! **Gender**, of strangers: recordings of at most a second; a [`Split`] deals them to training, validation and test so that no
-//! speaker is in two of them, and a [`Store`] keeps their spectrograms on disk.
+//! speaker is in two of them, and a [`FeatureStore`] keeps their spectrograms on disk.
 //!
 //! ```
-//! use speechlens_data::{Corpus, Parameters, Sizes, Speakers, Split, Store, Synthetic};
+//! use speechlens_data::{Corpus, FeatureStore, Sizes, Speakers, Split, Synthetic, Window};
+//! use speechlens_frontend::FrontEnd;
 //!
 //! let corpus = Synthetic::new(4, 10, 1); // 4 voices of each sex, 10 words of each, seed 1
 //! let split = Split::draw(corpus.recordings(), Speakers::All, Sizes::all(), 1)?;
@@ -15,9 +16,10 @@
 //!
 //! let folder = tempfile::tempdir()?;
 //! let path = folder.path().join("test.h5");
-//! let store = Store::open_or_compute(&path, &corpus, &split.test, Parameters::default(), &|_done| {})?;
-//! let batch = store.read(&[0, 5, 7])?; // spectrograms in dB
-//! assert_eq!(batch.dim(), (3, 227, 227));
+//! let front_end = FrontEnd::load("thesis-spectrogram")?;
+//! let store = FeatureStore::open_or_compute(&path, &corpus, &split.test, (&front_end, 1), &|_done| {})?;
+//! let first = Window { recording: 7, start: 0 };
+//! assert_eq!(store.one(first)?.shape(), [227, 227]); // a spectrogram in dB
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -53,8 +55,7 @@
 //! | training, validation and test: by speaker, and for each speaker | [`split`], [`held_out`] |
 //! | music and noise behind speech: MUSAN, or synthesized | [`background`] |
 //! | an artifact that gives a class away | [`planted`] |
-//! | any front end's features on disk | [`feature_store`] |
-//! | spectrograms on disk, and where stores are kept | [`store`], [`cache`] |
+//! | features on disk, of any front end, and where they are kept | [`feature_store`], [`cache`] |
 //! | AudioMNIST's own preprocessed files | [`hdf5_layout`] |
 
 pub mod audiomnist;
@@ -76,7 +77,6 @@ pub mod prepared;
 mod ragged;
 mod seed;
 pub mod split;
-pub mod store;
 pub mod synthetic;
 pub mod task;
 pub mod voxceleb;
@@ -86,7 +86,7 @@ pub use background::Background;
 pub use cache::Cache;
 pub use corpus::{Corpus, Recording, Sex, open, open_utterances};
 pub use error::{Error, Result};
-pub use feature_store::{FeatureStore, Window};
+pub use feature_store::{FeatureStore, Window, placement};
 pub use held_out::{HeldOut, Stretch};
 pub use left_out::LeftOut;
 pub use librispeech::LibriSpeech;
@@ -94,7 +94,6 @@ pub use pieces::Pieces;
 pub use planted::{Artifact, Planted};
 pub use prepared::Preparation;
 pub use split::{Part, Sizes, Speakers, Split};
-pub use store::{Parameters, Store};
 pub use synthetic::Synthetic;
 pub use task::{Digits, Labels};
 pub use voxceleb::VoxCeleb;

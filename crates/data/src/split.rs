@@ -326,12 +326,12 @@ fn deal(recordings: &[Recording], seed: u64) -> Vec<Part> {
 ///
 /// # Errors
 /// If there are none of one.
-pub fn check_both(recordings: &[Recording], part: &str) -> Result<()> {
-    let has = |sex: &Sex| {
-        recordings
-            .iter()
-            .any(|recording| recording.sex == Some(*sex))
-    };
+pub fn check_both<'a>(
+    recordings: impl IntoIterator<Item = &'a Recording>,
+    part: &str,
+) -> Result<()> {
+    let sexes: Vec<Option<Sex>> = recordings.into_iter().map(|one| one.sex).collect();
+    let has = |sex: &Sex| sexes.contains(&Some(*sex));
     match Sex::ALL.iter().find(|sex| !has(sex)) {
         None => Ok(()),
         Some(sex) => Err(Error::TooFew(format!(

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use speechlens_data::pieces::Cut;
 use speechlens_data::{
-    Corpus, LibriSpeech, Parameters, Pieces, Sex, Sizes, Speakers, Split, Store,
+    Corpus, FeatureStore, LibriSpeech, Pieces, Sex, Sizes, Speakers, Split, Window,
 };
+use speechlens_frontend::FrontEnd;
 
 fn librispeech() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
@@ -64,8 +65,10 @@ fn real_utterances_become_pieces_spectrograms_and_a_split() {
 
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("test.h5");
-    let store = Store::open_or_compute(&path, &corpus, &split.test, Parameters::default(), &|_| ())
-        .unwrap();
+    let front_end = FrontEnd::load("thesis-spectrogram").unwrap();
+    let making = (&front_end, 0);
+    let store =
+        FeatureStore::open_or_compute(&path, &corpus, &split.test, making, &|_| ()).unwrap();
     assert_eq!(
         store
             .recordings()
@@ -74,8 +77,14 @@ fn real_utterances_become_pieces_spectrograms_and_a_split() {
             .count(),
         10
     );
-    let values = store.read_all().unwrap();
-    assert!(values.iter().all(|db| (-80.0..=0.0).contains(db)));
+    for recording in 0..store.recordings().len() {
+        let first = Window {
+            recording,
+            start: 0,
+        };
+        let values = store.one(first).unwrap();
+        assert!(values.iter().all(|db| (-80.0..=0.0).contains(db)));
+    }
 
     let fixed = Pieces::cut(utterances_of(&folder), Cut::Fixed(1.0), &|_| ()).unwrap();
     assert!(fixed.audio(0).unwrap().samples.len() == 16_000 && fixed.recordings().len() > 351);

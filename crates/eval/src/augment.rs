@@ -5,17 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
-use ndarray::{Array3, ArrayD, ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{Array3, ArrayD, ArrayView2, ArrayViewMut2};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use speechlens_attribution::{Attribute, Method};
-use speechlens_data::FeatureStore;
 use speechlens_nn::Graph;
 
-use crate::dataset::to_tensor;
 use crate::flip::{counts, falling};
-use crate::{Dataset, Error, Result, Windows};
+use crate::{Error, Result, Windows, to_tensor};
 
 /// What stands in a bin's place.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,22 +84,19 @@ impl Augmentation {
         }
     }
 
-    /// The spectrograms of these places, `[N, frequency, time]` in dB, without the bins that are most relevant for their targets.
+    /// The windows at these places, `[N, …]`, without the bins that are most relevant for their targets.
     ///
     /// # Errors
     /// If there is not one target a place.
-    pub fn spectrograms(
+    pub fn of_places(
         &self,
-        dataset: &Dataset,
+        windows: &Windows,
         places: &[usize],
         targets: &[u32],
         method: &dyn Attribute,
         device: &Device,
-    ) -> Result<Array3<f32>> {
-        let values = dataset.spectrograms(places)?.into_dyn();
-        let values = self.changed(values, targets, method, device)?;
-        let shape = |error: ndarray::ShapeError| Error::Explanation(error.to_string());
-        values.into_dimensionality().map_err(shape)
+    ) -> Result<ArrayD<f32>> {
+        self.changed(windows.read(places)?, targets, method, device)
     }
 
     /// Inputs `[N, …]` without the bins that are most relevant for their targets; samples are one row.
@@ -139,45 +134,6 @@ impl Augmentation {
         Ok(values)
     }
 
-    /// Windows so, with a target for each, in a feature store at `path`, as [`Augmentation::store`].
-    ///
-    /// # Errors
-    /// If they are not of one feature store.
-    #[expect(clippy::too_many_arguments, reason = "all of it decides the result")]
-    pub fn windows(
-        &self,
-        windows: &Windows,
-        targets: &[u32],
-        graph: &Graph,
-        method: &dyn Method,
-        path: &Path,
-        batch: usize,
-        device: &Device,
-        progress: &dyn Fn(usize),
-    ) -> Result<FeatureStore> {
-        let Some((store, own)) = windows.store() else {
-            let problem = "only recordings of one feature store can be augmented into another";
-            return Err(Error::Plan(problem.into()));
-        };
-        let how = self.how(targets, graph, method)?;
-        let explainer = method.of(graph)?;
-        let derived = |error: Error| speechlens_data::Error::Derived(Box::new(error));
-        Ok(store.derive(path, &own, &how, |range| {
-            let mut all = Vec::with_capacity(range.len());
-            for start in range.clone().step_by(batch.max(1)) {
-                let places: Vec<usize> = (start..(start + batch.max(1)).min(range.end)).collect();
-                let targets = &targets[start..start + places.len()];
-                let values = windows
-                    .read(&places)
-                    .and_then(|values| self.changed(values, targets, explainer.as_ref(), device));
-                let values = values.map_err(derived)?;
-                all.extend(values.outer_iter().map(|window| window.to_owned()));
-                progress(start + places.len());
-            }
-            Ok(all)
-        })?)
-    }
-
     /// What a store that is made so depends on, beside the store that it is made of.
     fn how(&self, targets: &[u32], graph: &Graph, method: &dyn Method) -> Result<String> {
         let bytes: Vec<u8> = targets
@@ -192,18 +148,17 @@ impl Augmentation {
         ))
     }
 
-    /// The whole data set so, with a target for each of its recordings, in a feature store at `path`: it is opened if it is there
-    /// and was made of the same data by the same network, method, targets and augmentation. `progress` is told how many are
-    /// done.
+    /// All windows so, with a target for each, in a feature store at `path`: it is opened if it is there and was made of the same data by
+    /// the same network, method, targets and augmentation. `progress` is told how many are done.
     ///
     /// The true classes as targets leave marks that tell the class: see [`Augmentation`].
     ///
     /// # Errors
-    /// If the data set is not of one feature store.
+    /// If they are not of one feature store.
     #[expect(clippy::too_many_arguments, reason = "all of it decides the result")]
     pub fn store(
         &self,
-        dataset: &Dataset,
+        windows: &Windows,
         targets: &[u32],
         graph: &Graph,
         method: &dyn Method,
@@ -211,36 +166,27 @@ impl Augmentation {
         batch: usize,
         device: &Device,
         progress: &dyn Fn(usize),
-    ) -> Result<Dataset> {
-        let Some((store, places)) = dataset.store() else {
+    ) -> Result<Windows> {
+        let Some((store, own)) = windows.store() else {
             let problem = "only recordings of one feature store can be augmented into another";
             return Err(Error::Plan(problem.into()));
         };
         let how = self.how(targets, graph, method)?;
         let explainer = method.of(graph)?;
-        // The places of a store, back to those of the data set, which are asked for in this order.
-        let mut done = 0;
-        let derived = store.derive(path, &places, &how, |chunk| {
-            let mut all = Array3::zeros((0, 0, 0));
-            for part in chunk.chunks(batch.max(1)) {
-                let places: Vec<usize> = (done..done + part.len()).collect();
-                let targets = &targets[done..done + part.len()];
+        let derived = store.derive(path, &own, &how, |range| {
+            let mut all = Vec::with_capacity(range.len());
+            for start in range.clone().step_by(batch.max(1)) {
+                let places: Vec<usize> = (start..(start + batch.max(1)).min(range.end)).collect();
+                let targets = &targets[start..start + places.len()];
                 let values = self
-                    .spectrograms(dataset, &places, targets, explainer.as_ref(), device)
+                    .of_places(windows, &places, targets, explainer.as_ref(), device)
                     .map_err(|error| speechlens_data::Error::Derived(Box::new(error)))?;
-                if all.is_empty() {
-                    all = values;
-                } else {
-                    all.append(Axis(0), values.view())
-                        .map_err(|error| speechlens_data::Error::Derived(Box::new(error)))?;
-                }
-                done += part.len();
-                progress(done);
+                all.extend(values.outer_iter().map(|window| window.to_owned()));
+                progress(start + places.len());
             }
             Ok(all)
         })?;
-        let all: Vec<usize> = (0..derived.len()).collect();
-        Dataset::of_store(&Arc::new(derived), &all)?.relabelled(dataset.labels().to_vec())
+        Ok(windows.derived(&own, &Arc::new(derived)))
     }
 }
 

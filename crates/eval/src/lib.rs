@@ -1,7 +1,7 @@
 //! Labelled data sets, and measures of an explanation over them.
 //!
-//! [`Windows`] has any front end's features with any class, [`NoisyWindows`] with music and noise behind the speech; [`Dataset`] has
-//! spectrograms with the speaker's sex. Training and the measures read any of them.
+//! [`Windows`] has any front end's features with any class, [`NoisyWindows`] with music and noise behind the speech. Training and the
+//! measures read both.
 //!
 //! [`flip`] sets bins of the input to a value, in an order that an explanation gives, and watches the network's answer: if
 //! the explanation is true, the most relevant bins matter most, and the least relevant least.
@@ -31,7 +31,6 @@
 
 pub mod agreement;
 pub mod augment;
-pub mod dataset;
 pub mod flip;
 pub mod heatmap;
 pub mod known_answer;
@@ -42,9 +41,8 @@ pub mod throughput;
 pub mod windows;
 
 pub use augment::{Augmentation, Replacement};
-pub use dataset::Dataset;
 pub use noisy_windows::NoisyWindows;
-pub use windows::Windows;
+pub use windows::{Windows, to_tensor};
 
 /// What can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]

@@ -11,8 +11,7 @@ use speechlens_data::background::{Backdrop, Background};
 use speechlens_data::{Corpus, Recording};
 use speechlens_nn::train::Samples;
 
-use crate::dataset::to_tensor;
-use crate::{Error, Result, Windows};
+use crate::{Error, Result, Windows, to_tensor};
 
 /// The sound of the recordings that windows are cut from.
 pub struct Sounds {
@@ -100,9 +99,11 @@ impl NoisyWindows {
         let (recording, first) = self.windows.origin(place);
         let name = format!("{} from frame {first}, epoch {epoch}", recording.id);
         let Some(kind) = self.background.choose(&self.kinds, &name) else {
-            return Ok(self.windows.read(&[place])?.index_axis_move(Axis(0), 0));
+            return self.windows.one(place);
         };
-        let front_end = self.windows.front_end(place);
+        let Some(front_end) = self.windows.front_end(place) else {
+            return Err(Error::Plan("files hold no sound to mix with".into()));
+        };
         let speech = self.sounds.read(recording, front_end.rate())?;
         // Of more than the window needs nothing is computed.
         let (part, first) = match front_end.samples_of_window(first) {

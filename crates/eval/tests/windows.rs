@@ -10,7 +10,7 @@ use speechlens_attribution::Method;
 use speechlens_attribution::methods::GradientTimesInput;
 use speechlens_audio::Waveform;
 use speechlens_data::task::classes;
-use speechlens_data::{Corpus, Digits, FeatureStore, Parameters, Stretch, Synthetic};
+use speechlens_data::{Corpus, Digits, FeatureStore, Stretch, Synthetic, placement};
 use speechlens_eval::{Augmentation, Replacement, Windows};
 use speechlens_frontend::FrontEnd;
 use speechlens_nn::Architecture;
@@ -61,7 +61,7 @@ fn windows_have_their_recording_s_class_and_shape() {
 #[test]
 fn an_augmentation_replaces_the_most_relevant_bins_and_keeps_the_rest() {
     let folder = tempfile::tempdir().unwrap();
-    let (all, classes) = windows(folder.path(), None);
+    let (all, _) = windows(folder.path(), None);
     let mut net = Architecture::new([1, 24, 20]);
     let mut x = net.input();
     x = net.add("flatten", Flatten, [x]).unwrap();
@@ -77,7 +77,7 @@ fn an_augmentation_replaces_the_most_relevant_bins_and_keeps_the_rest() {
     };
     let path = folder.path().join("augmented.h5");
     let make = || {
-        augmentation.windows(
+        augmentation.store(
             &all,
             &all.labels(),
             &graph,
@@ -88,9 +88,7 @@ fn an_augmentation_replaces_the_most_relevant_bins_and_keeps_the_rest() {
             &|_| (),
         )
     };
-    let store = Arc::new(make().unwrap());
-    let mut augmented = Windows::default();
-    augmented.append(&store, &[1, 0], None, &classes).unwrap();
+    let augmented = make().unwrap();
     assert_eq!(augmented.labels(), all.labels());
     let places: Vec<usize> = (0..all.len()).collect();
     let (input, labels) = all.batch(&places, &Device::Cpu).unwrap();
@@ -121,7 +119,12 @@ fn an_augmentation_replaces_the_most_relevant_bins_and_keeps_the_rest() {
             .fold(f32::INFINITY, f32::min);
         assert!(kept.iter().all(|(_, r)| **r <= least));
     }
-    assert_eq!(make().unwrap().key(), store.key());
+    let ids = |windows: &Windows| -> Vec<String> {
+        let all = (0..windows.len()).map(|place| windows.origin(place).0.id.clone());
+        all.collect()
+    };
+    assert_eq!(ids(&augmented), ids(&all));
+    assert_eq!(make().unwrap().key(), augmented.key());
 }
 
 /// Waveforms with the speaker's sex, as the front end makes them of the same recordings by the same seed.
@@ -146,10 +149,6 @@ fn windows_of_men_and_women_have_the_classes_of_a_network() {
         (input.dims(), labels.as_slice()),
         (&[2, 1, 8000][..], &[5, 4][..])
     );
-    let parameters = Parameters {
-        seed: 3,
-        ..Parameters::default()
-    };
     for (row, index) in input
         .squeeze(1)
         .unwrap()
@@ -159,7 +158,7 @@ fn windows_of_men_and_women_have_the_classes_of_a_network() {
         .zip([2, 7])
     {
         let audio = corpus.audio(index).unwrap();
-        let placement = parameters.placement(&corpus.recordings()[index].id);
+        let placement = placement(3, &corpus.recordings()[index].id);
         let expected = Waveform::default().compute(&audio, placement).unwrap();
         assert_eq!(row, &expected.to_vec());
     }

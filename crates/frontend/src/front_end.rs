@@ -317,6 +317,43 @@ impl FrontEnd {
         .into_array())
     }
 
+    /// Of a front end that takes some length at most: the recording's samples at its rate, and the first one's place among the zeros
+    /// around them; none of others. It can be kept in place of the [material](FrontEnd::material), which
+    /// [`FrontEnd::among_zeros`] makes of it.
+    ///
+    /// # Errors
+    /// As [`FrontEnd::compute`].
+    pub fn placed_at(
+        &self,
+        audio: &Audio,
+        placement: Placement,
+    ) -> Result<Option<(Vec<f32>, usize)>> {
+        let Length::AtMost(seconds) = self.description.length else {
+            return Ok(None);
+        };
+        audio.check()?;
+        let samples = self.resampler.of(audio, self.rate());
+        let (_, range) = self.place(audio, &samples, seconds, placement)?;
+        Ok(Some((samples, range.start)))
+    }
+
+    /// The material of a recording that begins at a place among zeros.
+    ///
+    /// # Errors
+    /// If it reaches past them.
+    pub fn among_zeros(&self, recording: &[f32], start: usize) -> Result<ArrayD<f32>> {
+        let mut samples = vec![0.0; self.samples()];
+        let place = samples.get_mut(start..start.saturating_add(recording.len()));
+        match place {
+            Some(place) => place.copy_from_slice(recording),
+            None => {
+                let problem = "reaches past the length that the network hears at a time";
+                return Err(Error::Recording(problem.into()));
+            }
+        }
+        Ok(Signal::Samples(samples).into_array())
+    }
+
     /// The samples or frames with which windows of so long [material](FrontEnd::material) begin; `hop` is in frames of the features,
     /// else they follow each other.
     ///

@@ -7,11 +7,10 @@ use candle_core::{DType, Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use speechlens_data::{
-    FeatureStore, Parameters, Preparation, Sex, Sizes, Speakers, Split, Store, Stretch,
-    held_out::in_turn,
+    FeatureStore, Preparation, Sex, Sizes, Speakers, Split, Stretch, held_out::in_turn,
 };
 use speechlens_eval::Windows;
-use speechlens_eval::{Dataset, flip::counts};
+use speechlens_eval::flip::counts;
 use speechlens_experiments::RULES;
 use speechlens_frontend::FrontEnd;
 use speechlens_models::resnet34::FRAMES;
@@ -99,7 +98,7 @@ impl Subject {
 }
 
 /// Spectrograms of so many pieces, or of all if there are fewer.
-pub fn voices(arguments: &Arguments, count: usize) -> Result<Dataset> {
+pub fn voices(arguments: &Arguments, count: usize) -> Result<Windows> {
     let reading = progress::counter("reading recordings", arguments.quiet);
     let done = |done: usize| reading.set_position(done as u64);
     let corpus = speechlens_data::open(
@@ -113,15 +112,15 @@ pub fn voices(arguments: &Arguments, count: usize) -> Result<Dataset> {
     let split = Split::draw(corpus.recordings(), Speakers::All, sizes, arguments.seed)?;
     let bar = progress::bar("spectrograms", split.train.len(), arguments.quiet);
     let path = arguments.output.join(format!("features/pieces-{count}.h5"));
-    let parameters = Parameters {
-        seed: arguments.seed,
-        ..Parameters::default()
-    };
     let done = |done: usize| bar.set_position(done as u64);
-    let store = Store::open_or_compute(&path, corpus.as_ref(), &split.train, parameters, &done)?;
+    let front_end = FrontEnd::load(alexnet::NETWORK.front_end)?;
+    let making = (&front_end, arguments.seed);
+    let store = FeatureStore::open_or_compute(&path, corpus.as_ref(), &split.train, making, &done)?;
     bar.finish_and_clear();
-    let places: Vec<usize> = (0..store.len()).collect();
-    Ok(Dataset::of_store(&Arc::new(store), &places)?)
+    let places: Vec<usize> = (0..store.recordings().len()).collect();
+    let mut windows = Windows::default();
+    windows.append_of_sexes(&Arc::new(store), &places, [0, 1])?;
+    Ok(windows)
 }
 
 /// So many segments of two seconds, or all if there are fewer, and the number of speakers.

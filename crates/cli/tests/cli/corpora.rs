@@ -3,7 +3,7 @@
 use candle_core::Device;
 use serde_json::Value;
 use speechlens_audio::{Audio, write_wav};
-use speechlens_data::{Corpus, Store, Synthetic};
+use speechlens_data::{Corpus, FeatureStore, Synthetic};
 use speechlens_models::Model;
 
 use crate::support::{Folder, model};
@@ -157,10 +157,10 @@ fn digits_of_ones_own_need_no_preparation() {
             assert_eq!(said.contains("left out are 2 recordings"), !store, "{said}");
         }
     }
-    let store = Store::open(&folder.path("a.h5")).unwrap();
+    let store = FeatureStore::open(&folder.path("a.h5")).unwrap();
     let speakers: std::collections::BTreeSet<_> =
         store.recordings().iter().map(|r| &r.speaker).collect();
-    assert_eq!((store.len(), speakers.len()), (6, 6));
+    assert_eq!((store.recordings().len(), speakers.len()), (6, 6));
     // A store can be augmented in part too.
     let again = ["augment", model(), "a.h5", "-o", "b.h5", "--limit", "2"];
     assert!(folder.run(&again).contains("b.h5: 2 recordings"));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use speechlens_data::Store;
+use speechlens_data::{FeatureStore, Window};
 
 use crate::support::Folder;
 
@@ -143,15 +143,17 @@ fn kill_stores(often: usize) {
     let name = "synthetic-train";
     // HDF5 writes the time into its files: what is in them is compared.
     let read = |store: &str| {
-        let store = Store::open(&folder.stored(store, name)).unwrap();
+        let store = FeatureStore::open(&folder.stored(store, name)).unwrap();
         let recordings = store.recordings().to_vec();
-        let columns = (store.padding().to_vec(), store.offsets().to_vec());
-        (
-            store.key().to_owned(),
-            recordings,
-            columns,
-            store.read_all().unwrap(),
-        )
+        let all = (0..recordings.len()).map(|recording| Window {
+            recording,
+            start: 0,
+        });
+        let values = store.read(&all.collect::<Vec<_>>()).unwrap();
+        let places: Vec<_> = (0..recordings.len())
+            .map(|one| store.samples(one))
+            .collect();
+        (store.key().to_owned(), recordings, places, values)
     };
     let expected = read("whole");
     let mut lots = ChaCha8Rng::seed_from_u64(8);

@@ -13,10 +13,12 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use speechlens_audio::FLOOR_DB;
 use speechlens_data::{
-    Artifact, Corpus, Parameters, Planted, Recording, Sex, Sizes, Speakers, Split, Store,
+    Artifact, Corpus, FeatureStore, Planted, Recording, Sex, Sizes, Speakers, Split,
 };
-use speechlens_eval::Dataset;
+use speechlens_eval::Windows;
 use speechlens_eval::known_answer::{Found, find};
+use speechlens_frontend::FrontEnd;
+use speechlens_models::alexnet;
 use speechlens_nn::Graph;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
@@ -152,9 +154,9 @@ pub struct Bench<'a> {
 
 /// The test recordings, thrice.
 struct Tests {
-    as_in_training: Dataset,
-    removed: Dataset,
-    swapped: Dataset,
+    as_in_training: Windows,
+    removed: Windows,
+    swapped: Windows,
 }
 
 impl<'a> Bench<'a> {
@@ -212,17 +214,17 @@ impl<'a> Bench<'a> {
             sex.unwrap_or(lot)
         };
         let classes: Vec<Sex> = split.train.iter().map(class).collect();
-        let dataset = |name: &str, indices: &[usize], planted: HashSet<&str>| -> Result<Dataset> {
+        let front_end = FrontEnd::load(alexnet::NETWORK.front_end)?;
+        let dataset = |name: &str, indices: &[usize], planted: HashSet<&str>| -> Result<Windows> {
             let is_planted = |recording: &Recording| planted.contains(recording.id.as_str());
             let corpus = Planted::new(self.corpus.as_ref(), artifact, seed, is_planted);
             let path = folder.path().join(format!("{name}.h5"));
-            let parameters = Parameters {
-                seed,
-                ..Parameters::default()
-            };
-            let store = Store::open_or_compute(&path, &corpus, indices, parameters, &|_| ())?;
-            let places: Vec<usize> = (0..store.len()).collect();
-            Ok(Dataset::of_store(&Arc::new(store), &places)?)
+            let making = (&front_end, seed);
+            let store = FeatureStore::open_or_compute(&path, &corpus, indices, making, &|_| ())?;
+            let places: Vec<usize> = (0..store.recordings().len()).collect();
+            let mut windows = Windows::default();
+            windows.append_of_sexes(&Arc::new(store), &places, [0, 1])?;
+            Ok(windows)
         };
         let given_away = |pair: &(&usize, &Sex)| *pair.1 == GIVEN_AWAY;
         let in_training = split.train.iter().zip(&classes).filter(given_away);
@@ -242,9 +244,7 @@ impl<'a> Bench<'a> {
             .zip(&classes)
             .map(|(id, class)| (id, class.index() as u32))
             .collect();
-        let labels = train.recordings().iter().map(|r| classes[r.id.as_str()]);
-        let labels = labels.collect();
-        let train = train.relabelled(labels)?;
+        let train = train.relabelled(|recording| classes[recording.id.as_str()]);
         let tests = Tests {
             as_in_training: dataset("test", &split.test, of_sex(true))?,
             removed: dataset("removed", &split.test, HashSet::new())?,
@@ -293,7 +293,7 @@ impl<'a> Bench<'a> {
         &self,
         label: &str,
         start: &Graph,
-        data: &Dataset,
+        data: &Windows,
         epochs: u64,
         seed: u64,
     ) -> Result<Graph> {
@@ -311,7 +311,7 @@ impl<'a> Bench<'a> {
     }
 
     fn accuracy(&self, graph: &Graph, tests: &Tests) -> Result<Accuracy> {
-        let of = |dataset: &Dataset| -> Result<f64> {
+        let of = |dataset: &Windows| -> Result<f64> {
             let (logits, labels) =
                 logits(graph, dataset, self.setting.batch, self.lab.device, &|_| ())?;
             let score = Score::of(Loss::BinaryCrossEntropy, &logits, &labels)?;
@@ -329,7 +329,7 @@ impl<'a> Bench<'a> {
         &self,
         artifact: Artifact,
         graph: &Graph,
-        train: &Dataset,
+        train: &Windows,
         tests: &Tests,
         seed: u64,
     ) -> Result<(f64, Vec<Judged>)> {
@@ -343,7 +343,7 @@ impl<'a> Bench<'a> {
             if *label != class || places.len() == self.setting.explained {
                 continue;
             }
-            let (with, without) = (test.spectrogram(place)?, tests.removed.spectrogram(place)?);
+            let (with, without) = (test.plane(place)?, tests.removed.plane(place)?);
             let mask = changed(&with, &without);
             // At smoke size the network has learnt nothing, but everything must run.
             let smoke = self.lab.arguments.profile == Profile::Smoke;
@@ -360,10 +360,7 @@ impl<'a> Bench<'a> {
         let label = format!("explaining, {}, seed {seed}", artifact.name());
         let bar = progress::bar(&label, methods.len(), quiet);
         let mut panels = Vec::new();
-        let example = places
-            .first()
-            .map(|place| test.spectrogram(*place))
-            .transpose()?;
+        let example = places.first().map(|place| test.plane(*place)).transpose()?;
         if let (Some(spectrogram), Some(mask)) = (&example, masks.first()) {
             let mask = Array2::from_shape_vec(spectrogram.dim(), mask.clone())?;
             let panel = Panel::marked(axes(), spectrogram.view(), "level (dB)", mask.view())?;

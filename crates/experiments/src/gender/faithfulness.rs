@@ -167,9 +167,9 @@ pub fn almost_gone(
             "There is no recording that is still classified right.".into(),
         )),
         Some(place) => {
-            let recording = &data.dataset.recordings()[place];
+            let recording = data.dataset.origin(place).0;
             let explanation = explainer.explain(data, &[place], lab.device)?;
-            let spectrogram = data.dataset.spectrogram(place)?;
+            let spectrogram = data.dataset.plane(place)?;
             let relevance = matrix(&explanation.relevance.i((0, 0))?)?;
             let count = counts(&[gone], BINS)[0];
             let mask = mask(Order::LeastRelevant, &spectrogram, &relevance, count);

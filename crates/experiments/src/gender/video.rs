@@ -31,7 +31,7 @@ pub fn draw(lab: &Lab, trial: &Trial, explainer: &Explainer) -> Result<(Section,
     let recordings = data.test.dataset.recordings();
     let place = (0..recordings.len()).find(|place| trained.is_right(data, *place));
     let place = place.unwrap_or(0);
-    let spectrogram = data.test.dataset.spectrogram(place)?;
+    let spectrogram = data.test.dataset.plane(place)?;
     let explanation = explainer.explain(&data.test, &[place], lab.device)?;
     let relevance = matrix(&explanation.relevance.i((0, 0))?)?;
     let flat = |array: &Array2<f32>| array.iter().copied().collect::<Vec<f32>>();

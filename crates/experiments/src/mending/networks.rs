@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use speechlens_data::Sex;
-use speechlens_eval::dataset::to_tensor;
 use speechlens_eval::flip::{Curve, Order, Plan, counts, flip, relevance_by};
+use speechlens_eval::to_tensor;
 use speechlens_eval::{Augmentation, Replacement};
 use speechlens_models::{Model, alexnet};
 use speechlens_nn::Graph;
@@ -193,16 +193,12 @@ fn marked(lab: &Lab, trial: &Trial, graph: &Graph, first: &Explainer, other: boo
     let places: Vec<usize> = (0..dataset.len().min(setting.flipped)).collect();
     let mut right = 0;
     for places in places.chunks(trial.setting.config.batch) {
-        let labels: Vec<u32> = places
-            .iter()
-            .map(|place| dataset.labels()[*place])
-            .collect();
+        let labels: Vec<u32> = places.iter().map(|place| dataset.label(*place)).collect();
         let targets = labels
             .iter()
             .map(|label| if other { 1 - label } else { *label });
         let targets: Vec<u32> = targets.collect();
-        let values =
-            augmentation.spectrograms(dataset, places, &targets, &first.lrp, lab.device)?;
+        let values = augmentation.of_places(dataset, places, &targets, &first.lrp, lab.device)?;
         let logits = graph.forward(&to_tensor(values, lab.device)?)?;
         let answers = logits.argmax(1)?.to_vec1::<u32>()?;
         right += answers.iter().zip(&labels).filter(|(a, l)| a == l).count();

@@ -8,7 +8,7 @@ use speechlens_attribution::methods;
 use speechlens_audio::FLOOR_DB;
 use speechlens_data::Sex;
 use speechlens_eval::augment::by_lot;
-use speechlens_eval::{Augmentation, Dataset, Replacement};
+use speechlens_eval::{Augmentation, Replacement, Windows};
 use speechlens_lrp::Composite;
 use speechlens_nn::Graph;
 use speechlens_nn::train::Samples;
@@ -96,7 +96,7 @@ pub const RECIPES: [Recipe; 6] = [
 
 /// Data that are to be augmented by a network's relevance.
 pub struct Job<'a> {
-    pub dataset: &'a Dataset,
+    pub dataset: &'a Windows,
     pub graph: &'a Graph,
     /// The share of the bins that are replaced, in percent.
     pub percent: f64,
@@ -113,7 +113,7 @@ impl Recipe {
         job: &Job,
         path: &Path,
         progress: &dyn Fn(usize),
-    ) -> Result<Option<Dataset>> {
+    ) -> Result<Option<Windows>> {
         let Some(augmented) = &self.augmented else {
             return Ok(None);
         };
@@ -122,7 +122,7 @@ impl Recipe {
             replacement: augmented.replacement,
         };
         let targets = match augmented.of_true_class {
-            true => job.dataset.labels().to_vec(),
+            true => job.dataset.labels(),
             false => by_lot(job.dataset.len(), Sex::ALL.len(), job.seed),
         };
         let mut data = augmentation.store(
@@ -136,7 +136,7 @@ impl Recipe {
             progress,
         )?;
         if augmented.beside_plain {
-            data.append(job.dataset.clone());
+            data.extend(job.dataset);
         }
         Ok(Some(data))
     }

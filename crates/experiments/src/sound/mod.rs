@@ -57,7 +57,7 @@ pub fn run(lab: &Lab) -> Result<Findings> {
     let (corpus, split) = gender::data::open(lab.arguments, &trial.setting)?;
     let model = Model::of(&alexnet::NETWORK, trial.trained.graph.clone(), Sex::names())?;
     let reader = Reader::new(&model, Reading::default());
-    let used = trial.data.test.dataset.recordings().iter();
+    let used = trial.data.test.dataset.recordings().into_iter();
     let used: HashSet<&str> = used.map(|recording| recording.id.as_str()).collect();
     let is_used = |index: &&usize| used.contains(corpus.recordings()[**index].id.as_str());
     let test: Vec<usize> = split.test.iter().filter(is_used).copied().collect();

@@ -5,14 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use speechlens_audio::SIZE;
+use speechlens_audio::{Crop, SIZE, padding_frames};
 use speechlens_data::audiomnist::published_split;
 use speechlens_data::left_out::summary;
 use speechlens_data::split::check_both;
 use speechlens_data::{
-    Corpus, Error, LeftOut, Parameters, Recording, Sex, Sizes, Speakers, Split, Store,
+    Corpus, Error, FeatureStore, LeftOut, Recording, Sex, Sizes, Speakers, Split,
 };
-use speechlens_eval::Dataset;
+use speechlens_eval::Windows;
+use speechlens_frontend::FrontEnd;
+use speechlens_models::alexnet;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
@@ -170,7 +172,7 @@ pub fn open(arguments: &Arguments, setting: &Setting) -> Result<(Box<dyn Corpus>
 /// Recordings of one part.
 pub struct Part {
     /// Their spectrograms.
-    pub dataset: Dataset,
+    pub dataset: Windows,
     padding: Vec<u32>,
     left_out: Vec<LeftOut>,
 }
@@ -178,7 +180,7 @@ pub struct Part {
 impl Part {
     /// Each recording's sex and number of padding frames.
     fn padding(&self) -> impl Iterator<Item = (Sex, u32)> {
-        let recordings = self.dataset.recordings().iter();
+        let recordings = self.dataset.recordings().into_iter();
         recordings
             .zip(&self.padding)
             .filter_map(|(recording, padding)| Some((recording.sex?, *padding)))
@@ -186,7 +188,7 @@ impl Part {
 
     /// How many speakers there are.
     pub fn speakers(&self) -> usize {
-        let recordings = self.dataset.recordings().iter();
+        let recordings = self.dataset.recordings().into_iter();
         recordings
             .map(|recording| &recording.speaker)
             .collect::<BTreeSet<_>>()
@@ -195,7 +197,7 @@ impl Part {
 
     /// The class of a recording.
     pub fn label(&self, place: usize) -> u32 {
-        self.dataset.labels()[place]
+        self.dataset.label(place)
     }
 }
 
@@ -215,6 +217,7 @@ impl Data {
     /// Opens the corpus, splits it, computes the spectrograms or takes them from the run's stores.
     pub fn prepare(arguments: &Arguments, setting: &Setting, folder: &Path) -> Result<Self> {
         let (corpus, split) = open(arguments, setting)?;
+        let front_end = FrontEnd::load(alexnet::NETWORK.front_end)?;
         let store = |name: &str, indices: &[usize]| -> Result<Part> {
             let bar = progress::bar(
                 &format!("spectrograms, {name}"),
@@ -222,20 +225,28 @@ impl Data {
                 arguments.quiet,
             );
             let path = folder.join("features").join(format!("{name}.h5"));
-            let parameters = Parameters {
-                seed: arguments.seed,
-                ..Parameters::default()
-            };
             let done = |done: usize| bar.set_position(done as u64);
-            let store = Store::open_or_compute(&path, corpus.as_ref(), indices, parameters, &done);
+            let making = (&front_end, arguments.seed);
+            let store =
+                FeatureStore::open_or_compute(&path, corpus.as_ref(), indices, making, &done);
             bar.finish_and_clear();
             let store = store.map_err(|error| explained(arguments, error))?;
             check_both(store.recordings(), name)?;
-            let places: Vec<usize> = (0..store.len()).collect();
+            let places: Vec<usize> = (0..store.recordings().len()).collect();
+            let padding = |place: &usize| {
+                let own = store.samples(*place);
+                padding_frames(own.start, own.len(), Crop::Thesis) as u32
+            };
+            let (padding, left_out) = (
+                places.iter().map(padding).collect(),
+                store.left_out().to_vec(),
+            );
+            let mut dataset = Windows::default();
+            dataset.append_of_sexes(&Arc::new(store), &places, [0, 1])?;
             Ok(Part {
-                padding: store.padding().to_vec(),
-                left_out: store.left_out().to_vec(),
-                dataset: Dataset::of_store(&Arc::new(store), &places)?,
+                padding,
+                left_out,
+                dataset,
             })
         };
         let mut data = Data {
@@ -268,8 +279,8 @@ impl Data {
                 .len()
         };
         let parts = self.parts().into_iter();
-        let recordings = parts.map(|part| part.dataset.recordings().to_vec());
-        let used: Vec<Recording> = recordings.flatten().collect();
+        let recordings = parts.flat_map(|part| part.dataset.recordings());
+        let used: Vec<Recording> = recordings.cloned().collect();
         let [men, women] = Sex::ALL.map(|sex| {
             format!(
                 "{} of {}",

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use candle_core::IndexOp;
 use ndarray::Array2;
-use speechlens_audio::{FLOOR_DB, RATE, SIZE, WINDOW, frequencies, times};
-use speechlens_data::{Parameters, Sex};
+use speechlens_audio::{Crop, FLOOR_DB, RATE, SIZE, WINDOW, frequencies, times};
+use speechlens_data::Sex;
 use speechlens_eval::flip::{Order, counts, ranking};
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
@@ -21,10 +21,7 @@ const LOW_HZ: f64 = 1000.0;
 
 /// The axes of a spectrogram.
 pub fn axes() -> Axes {
-    let seconds = times(Parameters::default().crop)
-        .last()
-        .copied()
-        .unwrap_or(1.0);
+    let seconds = times(Crop::Thesis).last().copied().unwrap_or(1.0);
     Axes::spectrogram(seconds, SIZE as f64 * f64::from(RATE) / WINDOW as f64)
 }
 
@@ -74,7 +71,7 @@ impl Example {
             place,
             sex,
             id: recordings[place].id.clone(),
-            spectrogram: data.test.dataset.spectrogram(place)?,
+            spectrogram: data.test.dataset.plane(place)?,
         })
     }
 

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use candle_core::Device;
-use speechlens_eval::dataset::to_tensor;
+use speechlens_eval::to_tensor;
 use speechlens_lrp::{Composite, Explanation, Lrp};
 use speechlens_nn::Graph;
 use speechlens_report::page::Block;
@@ -57,10 +57,9 @@ impl Explainer {
         device: &Device,
     ) -> Result<Explanation> {
         let labels: Vec<u32> = places.iter().map(|place| data.label(*place)).collect();
-        Ok(self.lrp.explain(
-            &to_tensor(data.dataset.spectrograms(places)?, device)?,
-            &labels,
-        )?)
+        Ok(self
+            .lrp
+            .explain(&to_tensor(data.dataset.read(places)?, device)?, &labels)?)
     }
 }
 
