@@ -88,9 +88,11 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         "{}: does not read spectrograms: only these can be augmented, and what `train --task LABELS.csv|digits` reads",
         arguments.model.display()
     );
+    let classes_of_sexes = || data::classes_of_sexes(&arguments.model, &model);
+    let of_sexes = of_sexes.then(classes_of_sexes).transpose()?;
     let of_audiomnist = FrontEnd::load("audiomnist-spectrogram")?.to_toml()?;
     ensure!(
-        is_store || of_sexes && model.front_end.to_toml()? == of_audiomnist,
+        is_store || of_sexes.is_some() && model.front_end.to_toml()? == of_audiomnist,
         "{}: files are those of AudioMNIST's preprocessing, whose crop is {}, and the model reads {}: give a store (.h5)",
         output.display(),
         Crop::AudioMnist,
@@ -110,11 +112,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let augmentation = arguments.augmentation(silence.unwrap_or_default() as f32);
     let (front_end, classes) = (&model.front_end, model.classes());
     let windows = match of_sexes {
-        true => {
-            let of_sexes = data::classes_of_sexes(&arguments.model, &model)?;
-            arguments.data.read_whole(front_end, of_sexes, common)?
-        }
-        false => arguments.data.all_windows(front_end, classes, common)?,
+        Some(of_sexes) => arguments.data.read_whole(front_end, of_sexes, common)?,
+        None => arguments.data.all_windows(front_end, classes, common)?,
     };
     let targets = match arguments.class {
         Class::True => windows.labels(),
@@ -154,7 +153,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         }
     }
     bar.finish_and_clear();
-    let what = match of_sexes {
+    let what = match of_sexes.is_some() {
         true => "recordings",
         false => "windows",
     };

@@ -185,9 +185,8 @@ impl Arguments {
                 let (name, indices) = (part.name(), part.of(&split));
                 let (store, places) =
                     self.features(source, name, indices, front_end, common, &mut left_out)?;
-                windows
-                    .append(&store, &places, *hop, &classes)
-                    .with_context(|| data.clone())?;
+                let too_short = windows.append(&store, &places, *hop, &classes);
+                left_out.extend(too_short.with_context(|| data.clone())?);
             }
             self.tell(data, &left_out)?;
         }
@@ -214,9 +213,8 @@ impl Arguments {
         let (store, places) =
             self.features(source, "all", &indices, front_end, common, &mut left_out)?;
         let mut windows = Windows::default();
-        windows
-            .append(&store, &places, None, classes)
-            .with_context(|| data.clone())?;
+        let too_short = windows.append(&store, &places, None, classes);
+        left_out.extend(too_short.with_context(|| data.clone())?);
         self.tell(data, &left_out)?;
         Ok(windows)
     }
@@ -436,11 +434,12 @@ impl Arguments {
         common: &Common,
     ) -> Result<Windows> {
         let mut windows = Windows::default();
-        match &source.form {
+        let too_short = match &source.form {
             Form::Store(store) => windows.append_of_sexes(store, indices, of_sexes)?,
             Form::Files(files) => {
                 let of = |&index: &usize| (files[index].clone(), source.recordings[index].clone());
                 windows.append_files(indices.iter().map(of).collect(), of_sexes)?;
+                Vec::new()
             }
             Form::Corpus(corpus) => {
                 let (store, places) = self.computed(
@@ -451,9 +450,10 @@ impl Arguments {
                     common,
                     &mut source.left_out,
                 )?;
-                windows.append_of_sexes(&store, &places, of_sexes)?;
+                windows.append_of_sexes(&store, &places, of_sexes)?
             }
-        }
+        };
+        source.left_out.extend(too_short);
         Ok(windows)
     }
 

@@ -170,9 +170,9 @@ impl FeatureStore {
                     format!("a recording ends behind the {total} that `{name}` has").into(),
                 );
             }
-            let offsets = match file.link_exists("offset") {
-                false => None,
-                true => Some(column::<u32>(file, "offset", count)?),
+            let offsets = match front_end.length() {
+                Length::AtMost(_) => Some(column::<u32>(file, "offset", count)?),
+                _ => None,
             };
             let length = front_end.extent().unwrap_or(usize::MAX);
             let fits = |(offset, range): (&u32, &Range<usize>)| {
@@ -465,24 +465,28 @@ impl FeatureStore {
     /// `[samples]` or `[rows, frames]` of the material.
     fn part(&self, range: Range<usize>) -> Result<ArrayD<f32>> {
         let hdf5 = Error::hdf5(&self.path);
-        match rows_of(&self.front_end) {
+        let part = match rows_of(&self.front_end) {
             None => {
                 let read = self
                     .material
                     .read_slice::<f32, _, Ix1>(s![range.start..range.end]);
-                Ok(read.map_err(&hdf5)?.into_dyn())
+                read.map_err(&hdf5)?.into_dyn()
             }
             Some(_) => {
                 let read = self
                     .material
                     .read_slice::<f32, _, Ix2>(s![range.start..range.end, ..]);
                 let by_time: Array2<f32> = read.map_err(&hdf5)?;
-                Ok(by_time
+                by_time
                     .reversed_axes()
                     .as_standard_layout()
                     .into_owned()
-                    .into_dyn())
+                    .into_dyn()
             }
+        };
+        match part.iter().all(|value| value.is_finite()) {
+            true => Ok(part),
+            false => Err(self.damaged("its material has values that are no numbers")),
         }
     }
 
@@ -717,13 +721,11 @@ mod tests {
         );
         let filterbanks = |file: &File| {
             let values: Array2<f32> = new.material.read().unwrap();
-            let mean =
-                |range: &Range<usize>| values.slice(s![range.clone(), ..]).mean_axis(Axis(0));
-            let means: Vec<_> = new
-                .ranges
-                .iter()
-                .map(|range| mean(range).unwrap())
-                .collect();
+            let mean = |range: &Range<usize>| {
+                let own = values.slice(s![range.clone(), ..]).mapv(f64::from);
+                own.mean_axis(Axis(0)).unwrap().mapv(|mean| mean as f32)
+            };
+            let means: Vec<_> = new.ranges.iter().map(mean).collect();
             let means: Vec<_> = means.iter().map(|mean| mean.view()).collect();
             let means = ndarray::stack(Axis(0), &means).unwrap();
             for (name, values) in [("features", &values), ("mean", &means)] {

@@ -107,7 +107,7 @@ pub struct LeftOut {
 
 impl LeftOut {
     /// The recording that is called so, if the error speaks of it alone.
-    pub(crate) fn about(id: &str, error: &Error) -> Option<LeftOut> {
+    pub fn about(id: &str, error: &Error) -> Option<LeftOut> {
         let reason = match error {
             Error::Audio(source) | Error::Features { source, .. } => Reason::of(source),
             Error::FrontEnd { source, .. } => match source {

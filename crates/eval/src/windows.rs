@@ -10,7 +10,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use speechlens_data::{FeatureStore, Recording, Stretch, Window, hdf5_layout};
+use speechlens_data::{FeatureStore, LeftOut, Recording, Stretch, Window, hdf5_layout};
 use speechlens_frontend::FrontEnd;
 use speechlens_nn::train::Samples;
 
@@ -32,7 +32,7 @@ enum Source {
 
 impl Windows {
     /// Puts the windows of some of a store's recordings, by their places in it, behind those that are there; `hop` frames after each
-    /// other, or one after another.
+    /// other, or one after another. Gives the recordings that are too short for one.
     ///
     /// # Errors
     /// If a recording has no class, or another than those listed.
@@ -42,7 +42,7 @@ impl Windows {
         places: &[usize],
         hop: Option<usize>,
         classes: &[String],
-    ) -> Result<()> {
+    ) -> Result<Vec<LeftOut>> {
         let labels: HashMap<&String, u32> = classes.iter().zip(0..).collect();
         self.append_by(store, places, hop, |recording| {
             let label = recording.class.as_ref().and_then(|class| labels.get(class));
@@ -68,7 +68,7 @@ impl Windows {
         store: &Arc<FeatureStore>,
         places: &[usize],
         of_sexes: [u32; 2],
-    ) -> Result<()> {
+    ) -> Result<Vec<LeftOut>> {
         self.append_by(store, places, None, |recording| of_sex(recording, of_sexes))
     }
 
@@ -113,14 +113,24 @@ impl Windows {
         places: &[usize],
         hop: Option<usize>,
         label: impl Fn(&Recording) -> Result<u32>,
-    ) -> Result<()> {
+    ) -> Result<Vec<LeftOut>> {
+        let mut left_out = Vec::new();
         for place in places {
-            let label = label(&store.recordings()[*place])?;
-            let windows = store.windows(*place, hop)?.into_iter();
-            self.windows
-                .extend(windows.map(|window| (Source::Store(store.clone(), window), label)));
+            let recording = &store.recordings()[*place];
+            let label = label(recording)?;
+            match store.windows(*place, hop) {
+                Ok(windows) => self.windows.extend(
+                    windows
+                        .into_iter()
+                        .map(|window| (Source::Store(store.clone(), window), label)),
+                ),
+                Err(error) => match LeftOut::about(&recording.id, &error) {
+                    Some(too_short) => left_out.push(too_short),
+                    None => return Err(error.into()),
+                },
+            }
         }
-        Ok(())
+        Ok(left_out)
     }
 
     /// So many of the windows, or all if there are fewer, drawn by the seed, in their order.

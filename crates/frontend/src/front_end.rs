@@ -294,7 +294,7 @@ impl FrontEnd {
 
     /// What windows are cut from, which takes most of the work and can be kept: `[samples]` at its rate, among zeros where it has
     /// some length at most; where windows are of so many frames, the features of the whole recording, `[rows, frames]`, before
-    /// what is done to each window.
+    /// what is done to each window. It may be too short for a window.
     ///
     /// # Errors
     /// As [`FrontEnd::compute`].
@@ -307,11 +307,7 @@ impl FrontEnd {
                 let (samples, _) = self.place(audio, &recording, seconds, placement)?;
                 Signal::Samples(samples)
             }
-            (Length::Frames(frames), signal) => {
-                let signal = Self::run(&self.before, signal)?;
-                self.last(signal.frames(), frames)?;
-                signal
-            }
+            (Length::Frames(_), signal) => Self::run(&self.before, signal)?,
             (_, signal) => signal,
         }
         .into_array())

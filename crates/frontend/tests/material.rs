@@ -52,7 +52,11 @@ fn windows_of_material_are_those_of_the_recording() {
 fn what_is_too_short_for_a_window_says_how_much_is_needed() {
     let front_end = FrontEnd::load("thesis-fbank").unwrap();
     let short = sound(1.0, 16_000);
-    let error = front_end.material(&short, Placement::At(0)).unwrap_err();
+    let frames = front_end
+        .material(&short, Placement::At(0))
+        .unwrap()
+        .shape()[1];
+    let error = front_end.starts(frames, None).unwrap_err();
     assert!(error.to_string().contains("at least 2.0"), "{error}");
     let few = ndarray::ArrayD::zeros(vec![64, 199]);
     assert!(front_end.window(few).is_err());

@@ -192,7 +192,7 @@ fn features_are_kept_beside_each_other_and_can_be_cleared() {
     };
     for (limit, tested) in [("4", 2), ("8", 4), ("4", 2)] {
         let said = flip(&["--limit", limit]);
-        let line = format!("spectrograms, test: {tested} recordings, ");
+        let line = format!("features, test: {tested} recordings, ");
         assert!(said.contains(&line) && said.contains(path.trim()), "{said}");
     }
     flip(&["--limit", "4", "--trim"]);
@@ -204,7 +204,7 @@ fn features_are_kept_beside_each_other_and_can_be_cleared() {
         .collect();
     assert_eq!(stores.len(), 4, "{listed}");
     for word in [
-        "spectrograms",
+        "thesis-spectrogram",
         "kB",
         "second",
         "synthetic, seed 1",

@@ -65,7 +65,7 @@ impl Data {
             left_out.extend(store.left_out().iter().cloned());
             let places: Vec<usize> = (0..store.recordings().len()).collect();
             let mut windows = Windows::default();
-            windows.append(&Arc::new(store), &places, None, &classes)?;
+            left_out.extend(windows.append(&Arc::new(store), &places, None, &classes)?);
             Ok(windows)
         };
         let (train, validation, test) = (

@@ -23,21 +23,18 @@ fn a_full_disk() {
     .unwrap();
     drop(whole);
     let model = waveform_model();
-    let train = [
-        "train",
-        "--task",
-        "gender",
-        "synthetic",
-        "--limit",
-        "4",
-        "--batch",
-        "4",
-    ];
-    let audionet = [
-        &train[..],
-        &["--arch", "audionet", "--epochs", "1", "--quiet"],
+    let few = ["train", "--task", "gender", "synthetic", "--limit", "4"];
+    let train = [&few[..], &["--batch", "4"]].concat();
+    let audionet = ["--arch", "audionet", "--epochs", "1", "--store", "kept"];
+    // What it trains on is there already, and only the network is to be written.
+    let keep = [
+        &few[..],
+        &audionet,
+        &["--batch", "9", "-o", "new.safetensors"],
     ]
     .concat();
+    assert!(folder.fail(&keep).contains("do not fill one batch"));
+    let audionet = [&train[..], &audionet, &["--quiet"]].concat();
     let stored = [&train[..], &["-o", "new/m.safetensors", "--store", "new"]].concat();
     let speakers = [
         "train",

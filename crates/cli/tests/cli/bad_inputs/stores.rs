@@ -67,17 +67,17 @@ fn stores() {
         for name in ["label", "digit"] {
             claim::<i8>(file, name, &[many]);
         }
-        for name in ["sound_start", "sound_count"] {
+        for name in ["material_start", "material_count"] {
             claim::<u64>(file, name, &[many]);
         }
         claim::<u32>(file, "offset", &[many]);
-        claim::<f32>(file, "sound", &[many]);
+        claim::<f32>(file, "material", &[many]);
     });
     store(&folder, "shape.h5", |file| {
-        claim::<f32>(file, "sound", &[24, 8000])
+        claim::<f32>(file, "material", &[24, 8000])
     });
     store(&folder, "type.h5", |file| {
-        claim::<VarLenUnicode>(file, "sound", &[1_000_000])
+        claim::<VarLenUnicode>(file, "material", &[1_000_000])
     });
     store(&folder, "column.h5", |file| file.unlink("offset").unwrap());
     let set = |file: &hdf5::File, name: &str, value: u64| {
@@ -85,12 +85,12 @@ fn stores() {
         file.dataset(name).unwrap().write(&values).unwrap();
     };
     store(&folder, "start.h5", |file| {
-        set(file, "sound_start", u64::MAX)
+        set(file, "material_start", u64::MAX)
     });
     store(&folder, "count.h5", |file| {
-        set(file, "sound_count", u64::MAX)
+        set(file, "material_count", u64::MAX)
     });
-    store(&folder, "long.h5", |file| set(file, "sound_count", 8001));
+    store(&folder, "long.h5", |file| set(file, "material_count", 8001));
     store(&folder, "sex.h5", |file| {
         file.dataset("label")
             .unwrap()
@@ -106,25 +106,34 @@ fn stores() {
         }
     });
     store(&folder, "nan.h5", |file| {
-        let sound = file.dataset("sound").unwrap();
+        let sound = file.dataset("material").unwrap();
         let values = Array1::from_elem(sound.size(), f32::NAN);
         sound.write(&values).unwrap();
     });
-    store(&folder, "crop.h5", |file| {
-        let crop = "square".parse::<VarLenUnicode>().unwrap();
-        file.attr("crop").unwrap().write_scalar(&crop).unwrap();
+    store(&folder, "frontend.h5", |file| {
+        let text = "rate = 8000".parse::<VarLenUnicode>().unwrap();
+        file.attr("frontend").unwrap().write_scalar(&text).unwrap();
     });
-    let changed = |file: &hdf5::File, bin: u16, level: f32| {
+    let changed = |file: &hdf5::File, bin: u32, value: f32, last: u64| {
         let count = Array1::from_elem(24, 1u64);
         let starts = Array1::from_elem(24, 0u64);
         let data = || file.new_dataset_builder();
         data().with_data(&starts).create("changed_start").unwrap();
         data().with_data(&count).create("changed_count").unwrap();
         data().with_data(&[bin]).create("changed_bin").unwrap();
-        data().with_data(&[level]).create("changed_level").unwrap();
+        data().with_data(&[value]).create("changed_value").unwrap();
+        let places = Array1::from_iter((0..23).chain([last]));
+        data()
+            .with_data(&places)
+            .create("window_recording")
+            .unwrap();
+        data().with_data(&starts).create("window_start").unwrap();
     };
-    store(&folder, "bin.h5", |file| changed(file, 227 * 227, -3.0));
-    store(&folder, "level.h5", |file| changed(file, 0, f32::INFINITY));
+    store(&folder, "bin.h5", |file| changed(file, 227 * 227, -3.0, 23));
+    store(&folder, "value.h5", |file| {
+        changed(file, 0, f32::INFINITY, 23)
+    });
+    store(&folder, "window.h5", |file| changed(file, 0, -3.0, 24));
     let anew: &[&str] = &["feature store", "give the recordings"];
     let train = [
         "train",
@@ -156,9 +165,10 @@ fn stores() {
             ("long.h5", anew),
             ("reason.h5", anew),
             ("nan.h5", anew),
-            ("crop.h5", anew),
+            ("frontend.h5", anew),
             ("bin.h5", anew),
-            ("level.h5", anew),
+            ("value.h5", anew),
+            ("window.h5", anew),
         ],
     );
 }
@@ -173,21 +183,21 @@ fn filterbanks() {
         file.dataset(name).unwrap().write(&values).unwrap();
     };
     store(&folder, "offset.h5", |file| {
-        set(file, "frames_start", u64::MAX)
+        set(file, "material_start", u64::MAX)
     });
     store(&folder, "frames.h5", |file| {
-        set(file, "frames_count", u64::MAX)
+        set(file, "material_count", u64::MAX)
     });
-    store(&folder, "mean.h5", |file| {
-        claim::<f32>(file, "mean", &[1 << 40, 64])
+    store(&folder, "bands.h5", |file| {
+        claim::<f32>(file, "material", &[1000, 65])
     });
     store(&folder, "many.h5", |file| {
-        claim::<u64>(file, "frames_start", &[1 << 40])
+        claim::<u64>(file, "material_start", &[1 << 40])
     });
     store(&folder, "long.h5", |file| {
-        claim::<f32>(file, "features", &[1 << 40, 64]);
-        set(file, "frames_start", 0);
-        set(file, "frames_count", 1 << 40);
+        claim::<f32>(file, "material", &[1 << 40, 64]);
+        set(file, "material_start", 0);
+        set(file, "material_count", 1 << 40);
     });
     let train = [
         "train",
@@ -198,6 +208,6 @@ fn filterbanks() {
         "new.safetensors",
     ];
     let anew: &[&str] = &["feature store", "give the recordings"];
-    let names = ["offset.h5", "frames.h5", "mean.h5", "many.h5", "long.h5"];
+    let names = ["offset.h5", "frames.h5", "bands.h5", "many.h5", "long.h5"];
     expect(&folder, &train, &names.map(|name| (name, anew)));
 }
