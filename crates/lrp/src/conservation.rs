@@ -1,10 +1,10 @@
 //! Where relevance went: what each layer passed on, and what it kept.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use speechlens_nn::Kind;
+use speechlens_nn::kernels::sums::{sum_by_input, sum_of_products, sum_stabilized};
 
 use crate::Result;
-use crate::layer::stabilizer;
 
 /// What became of the relevance that arrived at a node, for each input of the batch. All that arrived is passed on, kept by
 /// the bias, lost to ε, or in the remainder.
@@ -51,15 +51,15 @@ impl Kept {
         }
     }
 
-    /// The part of a tensor that is added up, in f64.
+    /// The part of a tensor that is added up.
     fn part(&self, tensor: &Tensor) -> Result<Tensor> {
         let count = self.inputs.min(tensor.dim(0)?);
-        Ok(tensor.narrow(0, 0, count)?.to_dtype(DType::F64)?)
+        Ok(tensor.narrow(0, 0, count)?)
     }
 
     /// The sum over each input's values.
     pub fn totals(&self, relevance: &Tensor) -> Result<Vec<f64>> {
-        totals(&self.part(relevance)?)
+        Ok(sum_by_input(&self.part(relevance)?)?)
     }
 
     /// Adds a share: `R_k / (z_k + ε s(z_k))` times the bias, and times `ε s(z_k)`.
@@ -75,12 +75,12 @@ impl Kept {
         if let Some(bias) = bias {
             let bias = match bias.rank() == quotient.rank() && bias.dim(0)? == inputs {
                 true => self.part(bias)?,
-                false => bias.to_dtype(DType::F64)?,
+                false => bias.clone(),
             };
-            add(&mut self.bias, totals(&quotient.broadcast_mul(&bias)?)?);
+            add(&mut self.bias, sum_of_products(&quotient, &bias)?);
         }
-        let stabilizer = stabilizer(&self.part(z)?, epsilon)?;
-        add(&mut self.epsilon, totals(&(quotient * stabilizer)?)?);
+        let taken = sum_stabilized(&quotient, &self.part(z)?, epsilon)?;
+        add(&mut self.epsilon, taken);
         Ok(())
     }
 
@@ -98,9 +98,4 @@ fn add(total: &mut Option<Vec<f64>>, values: Vec<f64>) {
             .for_each(|(total, value)| *total += value),
         None => *total = Some(values),
     }
-}
-
-/// The sum over each input's values.
-fn totals(relevance: &Tensor) -> Result<Vec<f64>> {
-    Ok(relevance.flatten_from(1)?.sum(1)?.to_vec1()?)
 }

@@ -200,9 +200,3 @@ impl<'a> Layer<'a> {
         }
     }
 }
-
-/// `ε s(z)`
-pub(crate) fn stabilizer(z: &Tensor, epsilon: f64) -> Result<Tensor> {
-    let positive = z.ge(0.0)?.to_dtype(z.dtype())?;
-    Ok(positive.affine(2.0 * epsilon, -epsilon)?)
-}

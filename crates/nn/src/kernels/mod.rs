@@ -31,7 +31,7 @@ pub mod pointwise;
 mod product;
 pub mod ranks;
 pub(crate) mod relu;
-pub(crate) mod sums;
+pub mod sums;
 #[cfg(test)]
 pub(crate) mod testing;
 

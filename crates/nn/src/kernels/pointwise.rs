@@ -130,7 +130,7 @@ impl Zip for Sum {
 }
 
 /// `a · b`.
-struct Product;
+pub(crate) struct Product;
 
 impl Zip for Product {
     fn name(&self) -> &'static str {

@@ -1,17 +1,143 @@
-//! Sums over a batch.
+//! Sums over a batch, and over each of its inputs.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
 use super::cpu;
-use super::layout::channels_last;
+use super::cuda::Expression;
+use super::layout::{Aligned, channels_last};
+use super::pointwise::{Product, Zip, zip};
 use crate::Result;
 
 /// `[N, C, …]` to `[C]`. Not differentiable.
 pub fn sum_by_channel(tensor: &Tensor) -> Result<Tensor> {
     Ok(channels_last(tensor)?.apply_op1_no_bwd(&ByChannel)?)
+}
+
+/// The sum over each input's values, in f64: `[N, …]` to `[N]`. Not differentiable.
+///
+/// # Errors
+/// Those of candle.
+pub fn sum_by_input(tensor: &Tensor) -> Result<Vec<f64>> {
+    pairs_by_input(&First, tensor, tensor)
+}
+
+/// The sum over each input's values of `a · b`, in f64: `[N, …]`, and a shape that is broadcast to it, to `[N]`. Not differentiable.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn sum_of_products(a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
+    pairs_by_input(&Product, a, &b.broadcast_as(a.shape())?)
+}
+
+/// The sum over each input's values of `a · ε s(z)` with s(0) = +1, in f64: `[N, …]` of one shape to `[N]`. Not differentiable.
+///
+/// # Errors
+/// If the shapes differ.
+pub fn sum_stabilized(a: &Tensor, z: &Tensor, epsilon: f64) -> Result<Vec<f64>> {
+    pairs_by_input(&Stabilizer { epsilon }, a, z)
+}
+
+fn pairs_by_input(op: &impl Zip, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
+    let sums = if a.device().is_cpu() {
+        let aligned = Aligned::new([a, b])?;
+        let [a, b] = &aligned.tensors;
+        a.apply_op2_no_bwd(b, &ByInput(op))?
+    } else {
+        let [a, b] = [a.to_dtype(DType::F64)?, b.to_dtype(DType::F64)?];
+        zip(op, &a, &b)?.flatten_from(1)?.sum(1)?
+    };
+    Ok(sums.to_vec1()?)
+}
+
+/// `a`.
+struct First;
+
+impl Zip for First {
+    fn name(&self) -> &'static str {
+        "the first of two"
+    }
+
+    fn of<T: WithDType>(&self, a: T, _: T) -> T {
+        a
+    }
+
+    fn expression(&self) -> Expression {
+        Expression::of("a")
+    }
+}
+
+/// [`sum_stabilized`], of a value and z.
+struct Stabilizer {
+    epsilon: f64,
+}
+
+impl Zip for Stabilizer {
+    fn name(&self) -> &'static str {
+        "what a stabilizer takes"
+    }
+
+    fn of<T: WithDType>(&self, a: T, z: T) -> T {
+        let epsilon = T::from_f64(self.epsilon);
+        match z >= T::zero() {
+            true => a * epsilon,
+            false => T::zero() - a * epsilon,
+        }
+    }
+
+    fn expression(&self) -> Expression {
+        Expression {
+            text: "b >= T(0) ? a * p : -(a * p)",
+            numbers: [self.epsilon, 0.0, 0.0],
+        }
+    }
+}
+
+/// The sum over each input's values of what becomes of two, in f64.
+struct ByInput<'a, Z>(&'a Z);
+
+/// Sums that are added up beside each other, which a processor does at once.
+const LANES: usize = 8;
+
+impl<Z: Zip> CustomOp2 for ByInput<'_, Z> {
+    fn name(&self) -> &'static str {
+        "sum-by-input"
+    }
+
+    fn cpu_fwd(
+        &self,
+        a: &CpuStorage,
+        a_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let inputs = a_layout.dims()[0];
+        let sums = cpu::dispatch!(a, "a sum", T => {
+            let (a, b) = (cpu::slice::<T>(a, a_layout)?, cpu::slice::<T>(b, b_layout)?);
+            let length = (a.len() / inputs.max(1)).max(1);
+            let part = |(a, b): (&[T], &[T])| {
+                let of = |a: &T, b: &T| self.0.of(a.to_f64(), b.to_f64());
+                let mut lanes = [0.0; LANES];
+                let (whole, rest) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+                let last = whole.remainder().iter().zip(rest.remainder());
+                let last: f64 = last.map(|(a, b)| of(a, b)).sum();
+                for (a, b) in whole.zip(rest) {
+                    let pairs = a.iter().zip(b);
+                    lanes.iter_mut().zip(pairs).for_each(|(sum, (a, b))| *sum += of(a, b));
+                }
+                lanes.iter().sum::<f64>() + last
+            };
+            // In parts and these in order, so that the result does not depend on the number of threads.
+            let of_input = |(a, b): (&[T], &[T])| {
+                let parts: Vec<f64> = a.par_chunks(PART).zip(b.par_chunks(PART)).map(part).collect();
+                parts.iter().sum()
+            };
+            a.par_chunks(length).zip(b.par_chunks(length)).map(of_input).collect::<Vec<f64>>()
+        });
+        Ok((f64::to_cpu_storage_owned(sums), Shape::from(inputs)))
+    }
 }
 
 /// Values that one thread sums at a time.
@@ -88,5 +214,85 @@ impl CustomOp1 for ByChannel {
             CudaStorage::wrap_cuda_slice(sums, device.clone())
         });
         Ok((sums, Shape::from(channels)))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::kernels::cuda::rehearse;
+    use crate::kernels::testing::tensor_by_lot;
+
+    /// As sums of candle's f64, of values in memory by rows, by pixels and of a part of the batch.
+    #[test]
+    fn by_input_are_those_of_the_definition() {
+        for shape in [vec![3, 5], vec![2, 3, 7, 11], vec![1, 4, 300, 130]] {
+            let rows = [tensor_by_lot(&shape, 1), tensor_by_lot(&shape, 2)];
+            let pixels = [channels_last(&rows[0]).unwrap(), rows[1].clone()];
+            let pixels = [
+                crate::kernels::layout::channels_first(&pixels[0]).unwrap(),
+                pixels[1].clone(),
+            ];
+            let part = rows
+                .clone()
+                .map(|tensor| tensor.narrow(0, shape[0] - 1, 1).unwrap());
+            for [a, z] in [rows, pixels, part] {
+                let wide = [&a, &z].map(|tensor| tensor.to_dtype(DType::F64).unwrap());
+                let total = |tensor: Tensor| -> Vec<f64> {
+                    tensor
+                        .flatten_from(1)
+                        .unwrap()
+                        .sum(1)
+                        .unwrap()
+                        .to_vec1()
+                        .unwrap()
+                };
+                let sign = wide[1].ge(0.0).unwrap().to_dtype(DType::F64).unwrap();
+                let sign = sign.affine(2.0, -1.0).unwrap();
+                let mut of_channel = vec![1; shape.len()];
+                of_channel[1] = shape[1];
+                let bias = tensor_by_lot(&of_channel, 3);
+                let wide_bias = bias.to_dtype(DType::F64).unwrap();
+                let pairs = [
+                    (sum_by_input(&a), total(wide[0].clone())),
+                    (
+                        sum_of_products(&a, &z),
+                        total((&wide[0] * &wide[1]).unwrap()),
+                    ),
+                    (
+                        sum_of_products(&a, &bias),
+                        total(wide[0].broadcast_mul(&wide_bias).unwrap()),
+                    ),
+                    (
+                        sum_stabilized(&a, &z, 0.25),
+                        total((&wide[0] * sign).unwrap().affine(0.25, 0.0).unwrap()),
+                    ),
+                ];
+                for (found, expected) in pairs {
+                    let found = found.unwrap();
+                    assert_eq!(found.len(), expected.len());
+                    for (found, expected) in found.iter().zip(expected) {
+                        assert!(
+                            (found - expected).abs() < 1e-10,
+                            "{shape:?}: {found}, not {expected}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn expressions_say_the_same() {
+        let few = [0.0, -0.0, 1.5, -2.25];
+        let (a, b): (Vec<f64>, Vec<f64>) = few.iter().flat_map(|a| few.map(|b| (*a, b))).unzip();
+        let op = Stabilizer { epsilon: 0.25 };
+        let Some(found) = rehearse::<f64>(op.expression(), [&a, &b, &b]) else {
+            return;
+        };
+        for ((a, b), found) in a.iter().zip(&b).zip(found) {
+            assert_eq!(found, op.of(*a, *b), "of {a} and {b}");
+        }
     }
 }
