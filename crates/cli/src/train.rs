@@ -56,7 +56,8 @@ pub struct Arguments {
     /// Where to write the model.
     #[arg(short, long, value_name = "MODEL.safetensors")]
     output: PathBuf,
-    /// Start from this model's weights and not from random ones: retrain it, on data that `speechlens augment` made, say.
+    /// Start from this model's weights and not from random ones: retrain it, on data that `speechlens augment` made, say. For digits
+    /// and labels its network, front end and classes are those of the model.
     #[arg(long, value_name = "MODEL.safetensors")]
     from: Option<PathBuf>,
     /// Passes over what is trained on.
@@ -219,18 +220,29 @@ const WINDOWS_A_LENGTH: usize = 8;
 
 /// A classifier of any classes, on any front end's features; of a table of labels, or else the digits.
 fn classifier(arguments: &Arguments, table: Option<&Path>, common: &Common) -> Result<Plan> {
-    let network = arguments.arch.unwrap_or(&alexnet::NETWORK);
-    let name = arguments.frontend.as_deref().unwrap_or(network.front_end);
-    let front_end = FrontEnd::load(name)?;
-    check_shape(network, name, &front_end.shape())?;
+    let from = arguments.from.as_deref();
+    let from = from
+        .map(|path| Model::load(path, &Device::Cpu))
+        .transpose()?;
+    let own = from.as_ref().and_then(|model| model.metadata.get(ARCH));
+    let own = own.and_then(|name| Network::named(name).ok());
+    let network = arguments.arch.or(own).unwrap_or(&alexnet::NETWORK);
+    let front_end = match (&arguments.frontend, &from) {
+        (Some(name), _) => FrontEnd::load(name)?,
+        (None, Some(model)) => FrontEnd::parse(&model.front_end.to_toml()?)?,
+        (None, None) => FrontEnd::load(network.front_end)?,
+    };
+    let name = arguments.frontend.as_deref().or(front_end.name());
+    check_shape(network, name.unwrap_or("FILE.toml"), &front_end.shape())?;
     let hop = front_end
         .axes()
         .frames
         .map(|frames| (frames / WINDOWS_A_LENGTH).max(1));
     let parts = [(Part::Train, hop), (Part::Validation, None)];
+    let known = from.as_ref().map(Model::classes);
     let ClassData { classes, parts } = arguments
         .data
-        .windows(table, &parts, &front_end, None, common)?;
+        .windows(table, &parts, &front_end, known, common)?;
     let mut parts = parts.into_iter();
     let (training, validation) = (
         parts.next().unwrap_or_default(),
