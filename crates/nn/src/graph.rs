@@ -191,7 +191,7 @@ impl Architecture {
                 Init::Constant(value) => {
                     return Ok(Tensor::full(value, spec.shape.clone(), device)?);
                 }
-                Init::FanIn(inputs) => 1.0 / (inputs as f32).sqrt(),
+                Init::FanIn(inputs) => 1.0 / (inputs.max(1) as f32).sqrt(),
             };
             let mut rng = generator(seed, Stream::Weights, position);
             position += 1;
@@ -314,6 +314,9 @@ impl Trace {
         self.saved[node.0] = Vec::new();
     }
 }
+
+/// So many nodes are named where one is asked for that is not there.
+const TOLD: usize = 5;
 
 impl Graph {
     fn new(architecture: Arc<Architecture>, params: Vec<Params>, shared: bool) -> Self {
@@ -497,7 +500,14 @@ impl Graph {
         let place = |name: &&str| {
             all.node(name).ok_or_else(|| Error::Graph {
                 node: (*name).to_owned(),
-                problem: "there is no such node".into(),
+                problem: format!(
+                    "there is no such node; the last are {}",
+                    all.nodes[all.nodes.len().saturating_sub(TOLD)..]
+                        .iter()
+                        .map(|node| node.name.as_str())
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
             })
         };
         let wanted = match names {

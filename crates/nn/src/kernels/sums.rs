@@ -116,7 +116,7 @@ impl<Z: Zip> CustomOp2 for ByInput<'_, Z> {
         let inputs = a_layout.dims()[0];
         let sums = cpu::dispatch!(a, "a sum", T => {
             let (a, b) = (cpu::slice::<T>(a, a_layout)?, cpu::slice::<T>(b, b_layout)?);
-            let length = (a.len() / inputs.max(1)).max(1);
+            let length = a.len() / inputs.max(1);
             let part = |(a, b): (&[T], &[T])| {
                 let of = |a: &T, b: &T| self.0.of(a.to_f64(), b.to_f64());
                 let mut lanes = [0.0; LANES];
@@ -134,7 +134,8 @@ impl<Z: Zip> CustomOp2 for ByInput<'_, Z> {
                 let parts: Vec<f64> = a.par_chunks(PART).zip(b.par_chunks(PART)).map(part).collect();
                 parts.iter().sum()
             };
-            a.par_chunks(length).zip(b.par_chunks(length)).map(of_input).collect::<Vec<f64>>()
+            let of = |input: usize| input * length..(input + 1) * length;
+            (0..inputs).into_par_iter().map(|one| of_input((&a[of(one)], &b[of(one)]))).collect::<Vec<f64>>()
         });
         Ok((f64::to_cpu_storage_owned(sums), Shape::from(inputs)))
     }
@@ -227,7 +228,12 @@ mod tests {
     /// As sums of candle's f64, of values in memory by rows, by pixels and of a part of the batch.
     #[test]
     fn by_input_are_those_of_the_definition() {
-        for shape in [vec![3, 5], vec![2, 3, 7, 11], vec![1, 4, 300, 130]] {
+        for shape in [
+            vec![3, 5],
+            vec![2, 0],
+            vec![2, 3, 7, 11],
+            vec![1, 4, 300, 130],
+        ] {
             let rows = [tensor_by_lot(&shape, 1), tensor_by_lot(&shape, 2)];
             let pixels = [channels_last(&rows[0]).unwrap(), rows[1].clone()];
             let pixels = [

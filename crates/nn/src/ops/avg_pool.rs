@@ -108,8 +108,16 @@ fn regular(kernel: usize, stride: usize, padding: usize, length: usize) -> Resul
     Err(candle_core::Error::Msg(problem).into())
 }
 
+/// So many more averages than values an adaptive pool gives at most.
+const MORE: usize = 64;
+
 /// `count` windows that cover the axis.
-fn adaptive(length: usize, count: usize) -> Vec<Window> {
+fn adaptive(length: usize, count: usize) -> Result<Vec<Window>> {
+    // A file of a few bytes could else ask for any memory.
+    if length == 0 || count > length + MORE {
+        let problem = format!("{length} values cannot be averaged to {count}");
+        return Err(candle_core::Error::Msg(problem).into());
+    }
     let window = |i: usize| {
         let (start, end) = (i * length / count, ((i + 1) * length).div_ceil(count));
         Window {
@@ -118,7 +126,7 @@ fn adaptive(length: usize, count: usize) -> Vec<Window> {
             size: end - start,
         }
     };
-    (0..count).map(window).collect()
+    Ok((0..count).map(window).collect())
 }
 
 impl Windows for AvgPool2d {
@@ -145,7 +153,7 @@ impl Windows for AdaptiveAvgPool2d {
     const AXES: usize = 2;
 
     fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>> {
-        Ok(adaptive(length, [self.size.0, self.size.1][axis]))
+        adaptive(length, [self.size.0, self.size.1][axis])
     }
 }
 
@@ -154,7 +162,7 @@ impl Windows for AdaptiveAvgPool1d {
     const AXES: usize = 1;
 
     fn windows(&self, _: usize, length: usize) -> Result<Vec<Window>> {
-        Ok(adaptive(length, self.size))
+        adaptive(length, self.size)
     }
 }
 

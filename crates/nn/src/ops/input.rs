@@ -16,6 +16,9 @@ pub struct Input {
     pub state: bool,
 }
 
+/// So many values a state has at most that is not given: a file of a few bytes could else ask for any memory.
+const LARGEST_STATE: usize = 1 << 26;
+
 impl Op for Input {
     fn name(&self) -> &str {
         "input"
@@ -68,6 +71,15 @@ impl Input {
         let shape: Option<Vec<usize>> = self.shape.iter().copied().collect();
         match (self.state, shape, given) {
             (true, Some(shape), [(_, like), ..]) => {
+                let values = shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
+                if values.is_none_or(|values| values > LARGEST_STATE) {
+                    return Err(Error::Graph {
+                        node: name.to_owned(),
+                        problem: format!(
+                            "is a state of {shape:?}, more than {LARGEST_STATE} values: give it"
+                        ),
+                    });
+                }
                 Ok(Tensor::zeros(shape, like.dtype(), like.device())?)
             }
             _ => Err(Error::Graph {

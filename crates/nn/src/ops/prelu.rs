@@ -16,6 +16,13 @@ pub struct PRelu {
 
 /// `w` as it is multiplied with `[N, C, …]`.
 fn slopes(params: &Params, input: &Tensor) -> Result<Tensor> {
+    if input.rank() < 2 {
+        let problem = format!(
+            "a trained slope reads [N, C, …], and not {:?}",
+            input.dims()
+        );
+        return Err(candle_core::Error::Msg(problem).into());
+    }
     let mut column = vec![1; input.rank() - 1];
     column[0] = params["weight"].elem_count();
     Ok(params["weight"].reshape(column)?)

@@ -60,7 +60,14 @@ fn windows(
             "a kernel that spans {extent} does not fit an input of {length}, padding {padding}"
         );
     }
-    Ok((length + 2 * padding - extent) / stride + 1)
+    let places = length + 2 * padding - extent + 1;
+    // A file of a few bytes could else ask for any memory.
+    if places > 4 * (length + kernel) {
+        candle_core::bail!(
+            "a padding of {padding} makes {places} places for a kernel of {kernel} on {length} values, nearly all on padding alone"
+        );
+    }
+    Ok((places - 1) / stride + 1)
 }
 
 impl Sizes {
