@@ -26,14 +26,6 @@ pub enum Error {
     /// A sound file cannot be read.
     #[error(transparent)]
     Audio(#[from] speechlens_audio::Error),
-    /// A recording has no features.
-    #[error("recording {id}: {source}")]
-    Features {
-        /// The recording.
-        id: String,
-        /// What the audio crate says.
-        source: speechlens_audio::Error,
-    },
     /// A front end makes nothing of a recording.
     #[error("recording {id}: {source}")]
     FrontEnd {
@@ -86,7 +78,7 @@ pub enum Error {
     /// The system has no folder for caches.
     #[error("there is no folder to keep features in: name one in the variable SPEECHLENS_CACHE")]
     NoCache,
-    /// What spectrograms were to be derived by.
+    /// What the windows of a derived store were to be made by.
     #[error(transparent)]
     Derived(Box<dyn std::error::Error + Send + Sync>),
     /// A source that is neither a word we know nor a folder.
@@ -111,9 +103,7 @@ impl Error {
         match self {
             Error::NothingUsable(left_out) => left_out.clone(),
             Error::Unusable(one) => vec![(**one).clone()],
-            Error::Features { id, .. } | Error::FrontEnd { id, .. } => {
-                LeftOut::about(id, self).into_iter().collect()
-            }
+            Error::FrontEnd { id, .. } => LeftOut::about(id, self).into_iter().collect(),
             _ => Vec::new(),
         }
     }

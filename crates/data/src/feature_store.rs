@@ -348,7 +348,10 @@ impl FeatureStore {
                 let mut changed = Vec::with_capacity(windows.len());
                 for start in (0..windows.len()).step_by(CHANGED) {
                     let some = start..(start + CHANGED).min(windows.len());
-                    let plain = self.read(&windows[some.clone()])?;
+                    let own = windows[some.clone()].par_iter();
+                    let plain: Vec<_> = own
+                        .map(|window| self.plain(*window))
+                        .collect::<Result<_>>()?;
                     let other = next(some.clone())?;
                     self.check(path, &plain, &other)?;
                     for (plain, other) in plain.iter().zip(&other) {
@@ -375,7 +378,7 @@ impl FeatureStore {
                 let mut material = Rows::<f32>::new(path, rows_of(&self.front_end).unwrap_or(1))?;
                 let mut ranges = Vec::with_capacity(kept.len());
                 for recording in &kept {
-                    let own = self.part(self.ranges[*recording].clone())?;
+                    let own = self.part(*recording, self.ranges[*recording].clone())?;
                     ranges.push(material.append(&by_time(&own))?);
                 }
                 if let Some(offsets) = &self.offsets {
@@ -418,32 +421,7 @@ impl FeatureStore {
     /// # Errors
     /// If there is no such window, or the file cannot be read.
     pub fn one(&self, window: Window) -> Result<ArrayD<f32>> {
-        let Window { recording, start } = window;
-        let range = self.ranges.get(recording);
-        let Some(range) = range.filter(|_| start <= self.length(recording)) else {
-            return Err(self.damaged(format!(
-                "there is no window at {start} of recording {recording}"
-            )));
-        };
-        let mut part = match (&self.offsets, self.front_end.extent()) {
-            (Some(offsets), _) => {
-                let recorded: Vec<f32> = self.part(range.clone())?.into_iter().collect();
-                let placed = self
-                    .front_end
-                    .among_zeros(&recorded, offsets[recording] as usize);
-                placed.map_err(|source| self.of(recording, source))?
-            }
-            (None, extent) => {
-                let end = extent.map_or(range.len(), |extent| (start + extent).min(range.len()));
-                self.part(range.start + start..range.start + end)?
-            }
-        };
-        if let Some((means, true)) = &self.means {
-            let mean = means.row(recording).insert_axis(Axis(1)).into_dyn();
-            part -= &mean;
-        }
-        let made = self.front_end.window(part);
-        let mut values = made.map_err(|source| self.of(recording, source))?;
+        let mut values = self.plain(window)?;
         if let Some(changes) = &self.changes {
             let place = changes.places.get(&window);
             let place = *place
@@ -462,10 +440,36 @@ impl FeatureStore {
         Ok(values)
     }
 
-    /// `[samples]` or `[rows, frames]` of the material.
-    fn part(&self, range: Range<usize>) -> Result<ArrayD<f32>> {
+    /// The features of a window as the front end makes them, without changes.
+    fn plain(&self, window: Window) -> Result<ArrayD<f32>> {
+        let Window { recording, start } = window;
+        let range = self.ranges.get(recording);
+        let Some(range) = range.filter(|_| start <= self.length(recording)) else {
+            return Err(self.damaged(format!(
+                "there is no window at {start} of recording {recording}"
+            )));
+        };
+        let part = match (&self.offsets, self.front_end.extent()) {
+            (Some(offsets), _) => {
+                let recorded: Vec<f32> = self.part(recording, range.clone())?.into_iter().collect();
+                let placed = self
+                    .front_end
+                    .among_zeros(&recorded, offsets[recording] as usize);
+                placed.map_err(|source| self.of(recording, source))?
+            }
+            (None, extent) => {
+                let end = extent.map_or(range.len(), |extent| (start + extent).min(range.len()));
+                self.part(recording, range.start + start..range.start + end)?
+            }
+        };
+        let made = self.front_end.window(part);
+        made.map_err(|source| self.of(recording, source))
+    }
+
+    /// `[samples]` or `[rows, frames]` of the material of a recording.
+    fn part(&self, recording: usize, range: Range<usize>) -> Result<ArrayD<f32>> {
         let hdf5 = Error::hdf5(&self.path);
-        let part = match rows_of(&self.front_end) {
+        let mut part = match rows_of(&self.front_end) {
             None => {
                 let read = self
                     .material
@@ -484,6 +488,9 @@ impl FeatureStore {
                     .into_dyn()
             }
         };
+        if let Some((means, true)) = &self.means {
+            part -= &means.row(recording).insert_axis(Axis(1)).into_dyn();
+        }
         match part.iter().all(|value| value.is_finite()) {
             true => Ok(part),
             false => Err(self.damaged("its material has values that are no numbers")),
@@ -863,6 +870,28 @@ mod tests {
                 derived.read(&own).unwrap(),
                 louder(0..windows.len()).unwrap()
             );
+            // Of one that is derived, what was changed once stays so.
+            let twice = folder.path().join("twice.h5");
+            let eighths = |range: Range<usize>| {
+                let mut values = derived.read(&own[range])?;
+                for window in &mut values {
+                    window.iter_mut().step_by(8).for_each(|value| *value -= 2.0);
+                }
+                Ok(values)
+            };
+            let again = derived
+                .derive(&twice, &own, "an eighth by 2", eighths)
+                .unwrap();
+            let all = [
+                again.windows(0, None).unwrap(),
+                again.windows(1, None).unwrap(),
+            ]
+            .concat();
+            let mut expected = eighths(0..own.len()).unwrap();
+            let first = derived.windows(1, None).unwrap().len();
+            expected.rotate_left(first);
+            assert_eq!(again.read(&all).unwrap(), expected);
+            std::fs::remove_file(&twice).unwrap();
             // It is there already.
             let none = |_| panic!("is made again");
             source

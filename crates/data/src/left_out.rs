@@ -47,13 +47,13 @@ pub enum Reason {
     /// A sample is infinite or not a number.
     #[strum(serialize = "with samples that are no numbers")]
     NotFinite,
-    /// It does not fit the second that a spectrogram or a waveform shows.
+    /// It does not fit the length that the front end takes.
     #[strum(serialize = "longer than one second")]
     TooLong,
     /// It lasts longer than any recording may.
     #[strum(serialize = "longer than two hours")]
     Endless,
-    /// It does not fill a frame of a filterbank, or a piece.
+    /// It does not fill a frame, a window or a piece.
     #[strum(serialize = "too short")]
     TooShort,
     /// It is not of the shape that a network reads.
@@ -109,7 +109,7 @@ impl LeftOut {
     /// The recording that is called so, if the error speaks of it alone.
     pub fn about(id: &str, error: &Error) -> Option<LeftOut> {
         let reason = match error {
-            Error::Audio(source) | Error::Features { source, .. } => Reason::of(source),
+            Error::Audio(source) => Reason::of(source),
             Error::FrontEnd { source, .. } => match source {
                 speechlens_frontend::Error::Audio(source) => Reason::of(source),
                 _ => Reason::TooShort,
