@@ -48,6 +48,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use speechlens_lrp::{Assignment, Conservation};
+use speechlens_nn::Graph;
 
 pub use methods::Method;
 pub use reference::Reference;
@@ -104,14 +105,16 @@ impl Target<'_> {
         }
     }
 
-    /// [`Target::classes`], all of which there are.
-    fn of(self, logits: &Tensor) -> Result<Vec<u32>> {
-        let (targets, classes) = (self.classes(logits)?, logits.dim(1)?);
+    /// What the network gives for a batch, `[N, classes]`, and the targets, all of which there are.
+    fn answered(self, graph: &Graph, input: &Tensor) -> Result<(Tensor, Vec<u32>)> {
+        self.check(input)?;
+        let logits = graph.forward(input)?;
+        let (targets, classes) = (self.classes(&logits)?, logits.dim(1)?);
         match targets.iter().find(|target| **target as usize >= classes) {
             Some(target) => Err(Error::Setting(format!(
                 "there is no class {target} among {classes}"
             ))),
-            None => Ok(targets),
+            None => Ok((logits, targets)),
         }
     }
 }

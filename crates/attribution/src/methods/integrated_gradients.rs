@@ -89,9 +89,7 @@ impl Attribute for Path {
         _: &Details,
         progress: &dyn Fn(usize),
     ) -> Result<Attribution> {
-        target.check(input)?;
-        let logits = self.graph.forward(input)?;
-        let targets = target.of(&logits)?;
+        let (logits, targets) = target.answered(&self.graph, input)?;
         let reference = self.reference.like(input)?;
         let path = (input - &reference)?;
         let mut integral = input.zeros_like()?;

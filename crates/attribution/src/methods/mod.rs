@@ -107,7 +107,9 @@ impl Debug for Entry {
 /// Settings that can be read, and completed by what they are for.
 trait Settings: Method + DeserializeOwned + 'static {
     /// With what the subject says where nothing was said.
-    fn suited_to(self, subject: &Subject) -> Self;
+    fn suited_to(self, _: &Subject) -> Self {
+        self
+    }
 }
 
 fn read<S: DeserializeOwned>(options: Options) -> Result<S> {

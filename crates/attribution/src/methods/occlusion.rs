@@ -173,9 +173,7 @@ impl Attribute for Covering {
         _: &Details,
         progress: &dyn Fn(usize),
     ) -> Result<Attribution> {
-        target.check(input)?;
-        let logits = self.graph.forward(input)?;
-        let targets = target.of(&logits)?;
+        let (logits, targets) = target.answered(&self.graph, input)?;
         let flat = |tensor: &Tensor| -> Result<Vec<Vec<f64>>> {
             Ok(tensor.flatten_from(1)?.to_dtype(DType::F64)?.to_vec2()?)
         };

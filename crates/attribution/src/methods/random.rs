@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use speechlens_nn::Graph;
 
-use super::{Settings, Subject};
+use super::Settings;
 use crate::{Attribute, Attribution, Details, Method, Passes, Result, Target};
 
 pub(super) const NAME: &str = "random";
@@ -24,11 +24,7 @@ impl Default for Random {
     }
 }
 
-impl Settings for Random {
-    fn suited_to(self, _: &Subject) -> Self {
-        self
-    }
-}
+impl Settings for Random {}
 
 impl Method for Random {
     fn name(&self) -> &'static str {
@@ -75,9 +71,7 @@ impl Attribute for Lots {
         _: &Details,
         progress: &dyn Fn(usize),
     ) -> Result<Attribution> {
-        target.check(input)?;
-        let logits = self.graph.forward(input)?;
-        let targets = target.of(&logits)?;
+        let (logits, targets) = target.answered(&self.graph, input)?;
         let of_row = |row: Vec<f32>| {
             let mut lots = generator(self.seed, &row);
             row.into_iter().map(move |_| lots.random_range(-1f32..1.0))
@@ -100,7 +94,9 @@ impl Attribute for Lots {
         details: &Details,
         progress: &dyn Fn(usize),
     ) -> Result<Attribution> {
-        self.explain(input, Target::Of(targets), details, progress)
+        self.explain(input, Target::Of(targets), details, &|done| {
+            progress(2 * done);
+        })
     }
 
     fn passes(&self) -> Passes {

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use speechlens_nn::Graph;
 
+use super::Settings;
 use super::gradient::of_target;
 use super::random::{generator, rows};
-use super::{Settings, Subject};
 use crate::{Attribute, Attribution, Details, Error, Method, Passes, Result, Target};
 
 pub(super) const NAME: &str = "smoothgrad";
@@ -34,11 +34,7 @@ impl Default for SmoothGrad {
     }
 }
 
-impl Settings for SmoothGrad {
-    fn suited_to(self, _: &Subject) -> Self {
-        self
-    }
-}
+impl Settings for SmoothGrad {}
 
 impl Method for SmoothGrad {
     fn name(&self) -> &'static str {
@@ -74,14 +70,12 @@ impl Attribute for Smoothing {
         _: &Details,
         progress: &dyn Fn(usize),
     ) -> Result<Attribution> {
-        target.check(input)?;
         let SmoothGrad {
             samples,
             noise,
             seed,
         } = self.settings;
-        let logits = self.graph.forward(input)?;
-        let targets = target.of(&logits)?;
+        let (logits, targets) = target.answered(&self.graph, input)?;
         let rows = rows(input)?;
         let mut lots: Vec<_> = rows.iter().map(|row| generator(seed, row)).collect();
         let deviation = |row: &Vec<f32>| {
