@@ -95,15 +95,6 @@ pub enum Error {
     /// The network connection, or the threads that serve it.
     #[error("serving: {0}")]
     Io(#[from] std::io::Error),
-    /// What the network reads.
-    #[error(transparent)]
-    Model(Box<speechlens_explain::Error>),
-}
-
-impl From<speechlens_explain::Error> for Error {
-    fn from(error: speechlens_explain::Error) -> Self {
-        Error::Model(Box::new(error))
-    }
 }
 
 /// What the handlers share.
@@ -139,7 +130,7 @@ pub fn serve(
             .await
             .map_err(taken)?;
         let bound = listener.local_addr()?;
-        let app = router(service, bound)?;
+        let app = router(service, bound);
         ready(bound);
         let interrupted = async {
             let _ = tokio::signal::ctrl_c().await;
@@ -154,7 +145,7 @@ pub fn serve(
     served
 }
 
-fn router(service: Service, address: SocketAddr) -> Result<Router, Error> {
+fn router(service: Service, address: SocketAddr) -> Router {
     let queue = Arc::new(Semaphore::new(service.limits.queue.max(1)));
     let shared = Arc::new(Shared {
         rules: suiting_rules(&service.model),
@@ -164,7 +155,7 @@ fn router(service: Service, address: SocketAddr) -> Result<Router, Error> {
         work: Arc::new(Semaphore::new(1)),
     });
     let loopback = address.ip().is_loopback();
-    Ok(Router::new()
+    Router::new()
         .route("/", get(pages::index))
         .route("/style.css", get(pages::style))
         .route("/exhibit.js", get(pages::exhibit))
@@ -176,5 +167,5 @@ fn router(service: Service, address: SocketAddr) -> Result<Router, Error> {
         .with_state(shared)
         .layer(axum::middleware::from_fn(move |request, next| {
             guard::guard(loopback, request, next)
-        })))
+        }))
 }

@@ -4,10 +4,7 @@
 mod explaining;
 mod training;
 
-use std::sync::Arc;
-
 use anyhow::Result;
-use speechlens_data::FeatureStore;
 use speechlens_eval::Windows;
 use speechlens_frontend::FrontEnd;
 use speechlens_models::audionet;
@@ -15,7 +12,6 @@ use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::{Config, Samples};
-use speechlens_report::progress;
 
 use crate::shared::fit;
 use crate::shared::gender::data::{self, Setting};
@@ -38,17 +34,13 @@ impl Data {
         let mut left_out = [corpus.left_out(), &split.left_out].concat();
         let mut part = |name: &str, indices: &[usize]| -> Result<Windows> {
             let label = format!("waveforms, {name}");
-            let bar = progress::bar(&label, indices.len(), arguments.quiet);
-            let done = |done: usize| bar.set_position(done as u64);
             let path = lab.folder.join(format!("features/waveforms-{name}.h5"));
-            let making = (&front_end, arguments.seed);
-            let store =
-                FeatureStore::open_or_compute(&path, corpus.as_ref(), indices, making, &done)?;
-            bar.finish_and_clear();
+            let kept = (label.as_str(), path.as_path());
+            let (store, places) =
+                data::features(arguments, corpus.as_ref(), indices, &front_end, kept)?;
             left_out.extend(store.left_out().iter().cloned());
-            let places: Vec<usize> = (0..store.recordings().len()).collect();
             let mut windows = Windows::default();
-            windows.append_of_sexes(&Arc::new(store), &places, [0, 1])?;
+            windows.append_of_sexes(&store, &places, [0, 1])?;
             Ok(windows)
         };
         let (train, validation, test) = (

@@ -1,17 +1,15 @@
 //! Recordings of digits, as a network's front end has them.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
 use speechlens_data::task::{classes, open_digits};
-use speechlens_data::{Corpus, FeatureStore, LeftOut, Sizes, Split};
+use speechlens_data::{Corpus, LeftOut, Sizes, Split};
 use speechlens_eval::Windows;
 use speechlens_frontend::FrontEnd;
 use speechlens_models::Network;
 use speechlens_nn::train::Samples;
 use speechlens_report::progress;
 
-use crate::shared::gender::data::told;
+use crate::shared::gender::data::{features, told};
 use crate::shared::{Lab, Profile};
 
 /// Training, validation and test; no speaker is in two of them.
@@ -46,6 +44,7 @@ impl Data {
         let corpus = corpus?;
         let split = Split::of_classes(
             corpus.recordings(),
+            &speechlens_data::Part::ALL,
             sizes(arguments.profile),
             arguments.seed,
         )?;
@@ -53,19 +52,14 @@ impl Data {
         let mut left_out: Vec<LeftOut> = corpus.left_out().to_vec();
         let mut part = |name: &str, indices: &[usize]| -> Result<Windows> {
             let label = format!("{}, {name}", network.front_end);
-            let bar = progress::bar(&label, indices.len(), arguments.quiet);
-            let done = |done: usize| bar.set_position(done as u64);
             let path = format!("features/digits-{network}-{name}.h5");
-            let making = (&front_end, arguments.seed);
             let path = lab.folder.join(path);
-            let store =
-                FeatureStore::open_or_compute(&path, corpus.as_ref(), indices, making, &done);
-            bar.finish_and_clear();
-            let store = store.with_context(|| voices.clone())?;
+            let kept = (label.as_str(), path.as_path());
+            let made = features(arguments, corpus.as_ref(), indices, &front_end, kept);
+            let (store, places) = made.with_context(|| voices.clone())?;
             left_out.extend(store.left_out().iter().cloned());
-            let places: Vec<usize> = (0..store.recordings().len()).collect();
             let mut windows = Windows::default();
-            left_out.extend(windows.append(&Arc::new(store), &places, None, &classes)?);
+            left_out.extend(windows.append(&store, &places, None, &classes)?);
             Ok(windows)
         };
         let (train, validation, test) = (

@@ -127,6 +127,24 @@ fn remedy(arguments: &Arguments, left_out: &[LeftOut]) -> String {
     }
 }
 
+/// The features of recordings of a corpus, computed or from the run's stores, with the places of all.
+pub fn features(
+    arguments: &Arguments,
+    corpus: &dyn Corpus,
+    indices: &[usize],
+    front_end: &FrontEnd,
+    (label, path): (&str, &Path),
+) -> Result<(Arc<FeatureStore>, Vec<usize>)> {
+    let bar = progress::bar(label, indices.len(), arguments.quiet);
+    let done = |done: usize| bar.set_position(done as u64);
+    let making = (front_end, arguments.seed);
+    let store = FeatureStore::open_or_compute(path, corpus, indices, making, &done);
+    bar.finish_and_clear();
+    let store = store.map_err(|error| explained(arguments, error))?;
+    let places = (0..store.recordings().len()).collect();
+    Ok((Arc::new(store), places))
+}
+
 /// What is left out and why, in words that follow the data's description; nothing if all is used. It is told on standard error too.
 pub fn told(arguments: &Arguments, corpus: &dyn Corpus, left_out: &[LeftOut]) -> String {
     if left_out.is_empty() {
@@ -219,20 +237,11 @@ impl Data {
         let (corpus, split) = open(arguments, setting)?;
         let front_end = FrontEnd::load(alexnet::NETWORK.front_end)?;
         let store = |name: &str, indices: &[usize]| -> Result<Part> {
-            let bar = progress::bar(
-                &format!("spectrograms, {name}"),
-                indices.len(),
-                arguments.quiet,
-            );
+            let label = format!("spectrograms, {name}");
             let path = folder.join("features").join(format!("{name}.h5"));
-            let done = |done: usize| bar.set_position(done as u64);
-            let making = (&front_end, arguments.seed);
-            let store =
-                FeatureStore::open_or_compute(&path, corpus.as_ref(), indices, making, &done);
-            bar.finish_and_clear();
-            let store = store.map_err(|error| explained(arguments, error))?;
+            let kept = (label.as_str(), path.as_path());
+            let (store, places) = features(arguments, corpus.as_ref(), indices, &front_end, kept)?;
             check_both(store.recordings(), name)?;
-            let places: Vec<usize> = (0..store.recordings().len()).collect();
             let padding = |place: &usize| {
                 let own = store.samples(*place);
                 padding_frames(own.start, own.len(), Crop::Thesis) as u32
@@ -242,7 +251,7 @@ impl Data {
                 store.left_out().to_vec(),
             );
             let mut dataset = Windows::default();
-            dataset.append_of_sexes(&Arc::new(store), &places, [0, 1])?;
+            dataset.append_of_sexes(&store, &places, [0, 1])?;
             Ok(Part {
                 padding,
                 left_out,
