@@ -19,8 +19,8 @@ use crate::method;
 
 /// Show which parts of a recording speak for a class, and which against it.
 ///
-/// Writes a page to look at and listen to, index.html; relevance.npy (of the input's shape; of a recording's windows [N, 64,
-/// 200]), heatmap.png (of several windows also surest.png, of the one whose answer is the surest) and summary.json; and of a recording what the network heard and what spoke for and against, as WAV files.
+/// Writes a page to look at and listen to, index.html; relevance.npy (of the input's shape; of a recording's windows `[N, rows,
+/// frames]`), heatmap.png (of several windows also surest.png, of the one whose answer is the surest) and summary.json; and of a recording what the network heard and what spoke for and against, as WAV files.
 /// An input that cannot be used is told and passed over; the status at the end is then 1.
 /// With several inputs, to a folder each, named after the input, beside a contact sheet. With several methods or rules, to a
 /// folder each, beside a page that shows them side by side.
@@ -29,7 +29,7 @@ pub struct Arguments {
     /// A model that `speechlens train` or `speechlens import` wrote.
     model: PathBuf,
     /// Recordings (.wav, .flac, .mp3, .m4a, .ogg, .opus, .webm, .aiff, .sph and others), folders of them, or .npy files that hold the network's features, [H, W] or
-    /// [N, H, W], of waveforms `[8000]` or `[N, 8000]`.
+    /// [N, H, W], of waveforms `[samples]` or `[N, samples]`.
     #[arg(required_unless_present = "explain_rules")]
     input: Vec<PathBuf>,
     #[command(flatten)]

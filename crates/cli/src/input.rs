@@ -17,7 +17,8 @@ use crate::common::one_line;
 /// How inputs are read.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Where a recording starts in its second of zeros, in samples at 8 kHz, for networks that read one second; else 0.
+    /// Where a recording starts among the zeros around it, in samples at the front end's rate, for networks that read some length at
+    /// most; else 0.
     #[arg(long, value_name = "N")]
     offset: Option<usize>,
     /// Take silence off both ends of a recording: what is 40 dB below the loudest.
@@ -27,16 +28,16 @@ pub struct Arguments {
     /// one second: each piece is a window.
     #[arg(long)]
     pieces: bool,
-    /// From the start of one window of two seconds to the next, for networks that read filterbanks: 1 lets them overlap by half;
-    /// else 2.
+    /// From the start of one window to the next, for networks that cut recordings into windows; else they follow each other. Of
+    /// windows of two seconds, 1 lets them overlap by half.
     #[arg(long, value_name = "SECONDS", value_parser = hop)]
     hop: Option<f64>,
 }
 
 fn hop(text: &str) -> Result<f64, String> {
     match text.parse() {
-        Ok(seconds) if (0.01..=2.0).contains(&seconds) => Ok(seconds),
-        _ => Err("say a number of seconds from 0.01 to 2".into()),
+        Ok(seconds) if (0.01..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("say a number of seconds from 0.01 to 3600".into()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
-use speechlens_explain::{Input, answer, logits, outputs};
+use speechlens_explain::{Error, Input, answer, logits, outputs};
 use speechlens_models::{Model, Task};
 use speechlens_report::npy;
 
@@ -87,6 +87,26 @@ fn tell_outputs(
     input: &Input,
     outputs: &[(String, Tensor)],
 ) -> Result<()> {
+    if let (Task::Labels { classes }, true, Some((_, values))) =
+        (&model.task, arguments.output.is_empty(), outputs.first())
+    {
+        let (classes, path) = (classes.len(), arguments.model.display());
+        ensure!(
+            values.dims() == [input.len(), classes],
+            "{path}: its graph gives {:?}, and its task names {classes} labels: name as many as it has logits",
+            values.dims()
+        );
+        let all = values
+            .to_dtype(DType::F32)?
+            .flatten_all()?
+            .to_vec1::<f32>()?;
+        ensure!(
+            all.iter().all(|logit| logit.is_finite()),
+            "{}: {}",
+            path,
+            Error::NotFinite(input.name.clone())
+        );
+    }
     for row in 0..input.len() {
         for (name, values) in outputs {
             let (window, values) = (window(input, row), values.get(row)?);

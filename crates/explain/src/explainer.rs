@@ -8,7 +8,7 @@ use speechlens_attribution::methods::Lrp;
 use speechlens_attribution::{Attribute, Attribution, Method, Target};
 use speechlens_lrp::{Assignment, Conservation};
 use speechlens_models::Model;
-use speechlens_nn::Graph;
+use speechlens_nn::{Architecture, Graph};
 
 use crate::{Error, Input, Result, Settings};
 
@@ -120,14 +120,20 @@ pub fn logits(model: &Model, input: &Input, device: &Device) -> Result<Vec<Vec<f
         logits.extend(model.graph.forward(&features)?.to_vec2::<f32>()?);
     }
     check_finite(input, &logits)?;
-    check_classes(model, &logits)?;
+    check_classes(model, input.len(), &logits)?;
     Ok(logits)
 }
 
-/// Fails unless there is a logit for each class.
-fn check_classes(model: &Model, logits: &[Vec<f32>]) -> Result<()> {
-    let (classes, logits) = (model.classes().len(), logits.first().map_or(0, Vec::len));
-    if classes == logits || logits == 0 {
+/// Fails unless there is a logit for each class of each window.
+fn check_classes(model: &Model, windows: usize, all: &[Vec<f32>]) -> Result<()> {
+    if all.len() != windows {
+        let given = all.len();
+        return Err(Error::Setting(format!(
+            "its graph gives {given} rows of logits for {windows} windows: its output must be [N, classes]"
+        )));
+    }
+    let (classes, logits) = (model.classes().len(), all.first().map_or(0, Vec::len));
+    if classes == logits || windows == 0 {
         return Ok(());
     }
     Err(Error::Setting(format!(
@@ -154,12 +160,14 @@ pub fn outputs(
 ) -> Result<Vec<(String, Tensor)>> {
     let mut all: Vec<(String, Vec<Tensor>)> = Vec::new();
     let read = &model.graph.architecture().nodes()[model.graph.architecture().input().index()];
+    let follows = following(model.graph.architecture());
     for features in input.features.axis_chunks_iter(Axis(0), BATCH) {
         let features = to_tensor(&model.graph, features.to_owned(), device)?;
         let found = model.graph.outputs_of(&[(&read.name, &features)], names)?;
         for (place, (name, values)) in found.into_iter().enumerate() {
             // What holds no batch is the same for all windows.
-            let values = match values.dims().first() == features.dims().first() {
+            let is_of_batch = values.dims().first() == features.dims().first() && follows(&name);
+            let values = match is_of_batch {
                 true => values,
                 false => Tensor::stack(&vec![values; features.dim(0)?], 0)?,
             };
@@ -171,6 +179,20 @@ pub fn outputs(
     }
     let joined = |(name, chunks): (String, Vec<Tensor>)| Ok((name, Tensor::cat(&chunks, 0)?));
     all.into_iter().map(joined).collect()
+}
+
+/// Whether what a node gives, by its name, depends on the input.
+fn following(architecture: &Architecture) -> impl Fn(&str) -> bool + '_ {
+    let mut follows = vec![false; architecture.nodes().len()];
+    follows[architecture.input().index()] = true;
+    for (place, node) in architecture.nodes().iter().enumerate() {
+        let any = node.inputs.iter().any(|read| follows[read.index()]);
+        follows[place] |= any;
+    }
+    move |name| {
+        let node = architecture.node(name);
+        node.is_some_and(|node| follows[node.index()])
+    }
 }
 
 /// `[N, …]` as the network reads it: `[N, 1, …]` if that has a channel.
@@ -334,7 +356,7 @@ impl Explainer {
             let found = self.about(&features, conserved, &|done| progress(before + done))?;
             let logits = found.logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
             check_finite(input, &logits)?;
-            check_classes(&self.model, &logits)?;
+            check_classes(&self.model, features.dim(0)?, &logits)?;
             values.extend(array(&found.relevance)?);
             answers.logits.extend(logits);
             answers.append(found)?;
