@@ -23,7 +23,7 @@ use crate::method;
 /// folder of files as AudioMNIST's preprocessing writes them. `speechlens train --from MODEL RESULT` retrains the network on it.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A model that reads spectrograms, or that `train --task LABELS.csv|digits` made.
+    /// A model that tells male from female, or that `train --task LABELS.csv|digits` made.
     model: PathBuf,
     #[command(flatten)]
     data: data::Arguments,
@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let of_sexes = data::of_thesis(&model) == Some(OfThesis::Sexes);
     ensure!(
         of_sexes || data::of_thesis(&model).is_none(),
-        "{}: does not read spectrograms: only these can be augmented, and what `train --task LABELS.csv|digits` reads",
+        "{}: tells known speakers: the data can be augmented of networks that tell male from female, or that `train --task LABELS.csv|digits` made",
         arguments.model.display()
     );
     let classes_of_sexes = || data::classes_of_sexes(&arguments.model, &model);

@@ -10,13 +10,14 @@ use speechlens_data::left_out::summary;
 use speechlens_data::split::check_both;
 use speechlens_data::task::{self, classes};
 use speechlens_data::{
-    Cache, Corpus, Error, FeatureStore, HeldOut, LeftOut, Preparation, Recording, Sex, Sizes,
+    Cache, Corpus, Error, FeatureStore, HeldOut, LeftOut, Part, Preparation, Recording, Sex, Sizes,
     Speakers, Split, hdf5_layout, held_out,
 };
 use speechlens_eval::Windows;
 use speechlens_frontend::FrontEnd;
 use speechlens_models::Model;
 use speechlens_models::resnet34::FRAMES;
+use speechlens_nn::train::Samples;
 use speechlens_report::progress::{self, DecimalBytes, ProgressBar};
 
 use crate::common::{Common, at_least_one};
@@ -45,11 +46,11 @@ pub struct Arguments {
     /// validation or test), in any order; then a line for each recording, its path relative to the table's folder. It is split as
     /// it says, else by speaker, else by recording.
     data: Vec<String>,
-    /// At most so many recordings: gender, for training, and half as many for validation and test; speaker, and to augment, in all,
+    /// At most so many recordings: for training, and half as many for validation and test; of known speakers, and to augment, in all,
     /// of each speaker in turn.
     #[arg(long, value_parser = at_least_one, value_name = "N")]
     limit: Option<usize>,
-    /// Take silence off both ends of a recording, before it is put into its second: what is 40 dB below the loudest.
+    /// Take silence off both ends of a recording, before anything else: what is 40 dB below the loudest.
     #[arg(long)]
     trim: bool,
     /// Cut words that are longer than a second at their pauses into pieces of 0.25 to 1 s. Utterances of LibriSpeech, LibriTTS and
@@ -106,27 +107,6 @@ impl Labelled {
     }
 }
 
-/// A part of the data.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Part {
-    /// For training.
-    Train,
-    /// Watched while training.
-    Validation,
-    /// Speakers that training never heard.
-    Test,
-}
-
-impl Part {
-    fn name(self) -> &'static str {
-        match self {
-            Part::Train => "train",
-            Part::Validation => "validation",
-            Part::Test => "test",
-        }
-    }
-}
-
 /// Filterbanks of whole recordings.
 struct Utterances {
     store: Arc<FeatureStore>,
@@ -177,16 +157,19 @@ impl Arguments {
             None => classes(&recordings.cloned().collect::<Vec<_>>()),
         };
         let mut all: Vec<Windows> = parts.iter().map(|_| Windows::default()).collect();
+        let wanted: Vec<Part> = parts.iter().map(|(part, _)| *part).collect();
         for (data, source) in &sources {
-            let split = Split::of_classes(source.recordings(), self.sizes(), common.seed);
+            let split = Split::of_classes(source.recordings(), &wanted, self.sizes(), common.seed);
             let split = split.with_context(|| data.clone())?;
             let mut left_out = source.left_out().to_vec();
             for (windows, (part, hop)) in all.iter_mut().zip(parts) {
-                let (name, indices) = (part.name(), part.of(&split));
+                let (name, indices) = (part.name(), split.part(*part));
                 let (store, places) =
                     self.features(source, name, indices, front_end, common, &mut left_out)?;
                 let too_short = windows.append(&store, &places, *hop, &classes);
-                left_out.extend(too_short.with_context(|| data.clone())?);
+                let too_short = too_short.with_context(|| data.clone())?;
+                usable(windows, &too_short)?;
+                left_out.extend(too_short);
             }
             self.tell(data, &left_out)?;
         }
@@ -214,7 +197,9 @@ impl Arguments {
             self.features(source, "all", &indices, front_end, common, &mut left_out)?;
         let mut windows = Windows::default();
         let too_short = windows.append(&store, &places, None, classes);
-        left_out.extend(too_short.with_context(|| data.clone())?);
+        let too_short = too_short.with_context(|| data.clone())?;
+        usable(&windows, &too_short)?;
+        left_out.extend(too_short);
         self.tell(data, &left_out)?;
         Ok(windows)
     }
@@ -238,6 +223,10 @@ impl Arguments {
             };
             let reading = progress::counter("reading recordings", common.quiet);
             let done = |done: usize| reading.set_position(done as u64);
+            ensure!(
+                table.is_none() || has_ending("csv") || path.is_file(),
+                "{data}: with --task LABELS.csv, give tables of labels or feature stores, or nothing for the table's own recordings"
+            );
             let source = if has_ending("csv") {
                 Labelled::Corpus(
                     task::open(path, self.preparation(), &done)
@@ -245,6 +234,7 @@ impl Arguments {
                 )
             } else if path.is_file() {
                 refuse_single(path)?;
+                self.refuse_preparation(&data)?;
                 let store = FeatureStore::open(path)?.of_front_end(front_end)?;
                 Labelled::Store(Arc::new(store))
             } else {
@@ -300,6 +290,15 @@ impl Arguments {
         Ok((Arc::new(store), places))
     }
 
+    /// Fails if what is for recordings is asked of features.
+    fn refuse_preparation(&self, data: &str) -> Result<()> {
+        ensure!(
+            !self.trim && !self.pieces,
+            "{data}: holds features, and --trim and --pieces are for recordings: leave them out"
+        );
+        Ok(())
+    }
+
     /// How many data are given.
     pub fn count(&self) -> usize {
         self.data.len()
@@ -337,7 +336,7 @@ impl Arguments {
             let split = self.split(data, &source.recordings, common)?;
             source.left_out.extend(split.left_out.iter().cloned());
             for (all, part) in all.iter_mut().zip(parts) {
-                let (name, indices) = (part.name(), part.of(&split));
+                let (name, indices) = (part.name(), split.part(*part));
                 let of_part =
                     self.of_source(&mut source, name, indices, front_end, of_sexes, common)?;
                 check_both(of_part.recordings(), name).with_context(|| data.to_owned())?;
@@ -381,17 +380,16 @@ impl Arguments {
             true => hdf5_layout::list(path)?,
             false => Vec::new(),
         };
-        let is_ready = path.is_file() || !files.is_empty();
         ensure!(
-            !(is_ready && front_end.axes().are_samples()),
+            files.is_empty() || !front_end.axes().are_samples(),
             "{data}: holds spectrograms, and the network reads waveforms: give the recordings"
         );
-        ensure!(
-            !(is_ready && (self.trim || self.pieces)),
-            "{data}: holds spectrograms, and --trim and --pieces are for recordings: leave them out"
-        );
+        if !files.is_empty() {
+            self.refuse_preparation(data)?;
+        }
         if path.is_file() {
             refuse_single(path)?;
+            self.refuse_preparation(data)?;
             let store = FeatureStore::open(path)?;
             check_crop(data, store.front_end(), front_end)?;
             let store = store.of_front_end(front_end)?;
@@ -453,6 +451,7 @@ impl Arguments {
                 windows.append_of_sexes(&store, &places, of_sexes)?
             }
         };
+        usable(&windows, &too_short)?;
         source.left_out.extend(too_short);
         Ok(windows)
     }
@@ -577,10 +576,7 @@ impl Arguments {
         let path = Path::new(data);
         if path.is_file() {
             refuse_single(path)?;
-            ensure!(
-                !self.trim,
-                "{data}: holds filterbanks, and --trim is for recordings: leave it out"
-            );
+            self.refuse_preparation(data)?;
             let store = Arc::new(FeatureStore::open(path)?.of_front_end(front_end)?);
             return Ok(Utterances {
                 places: limited(store.recordings()),
@@ -623,7 +619,13 @@ pub enum OfThesis {
 /// Which of the thesis's data sets a network was made for; none if it reads another front end's features, or tells what a table
 /// of labels says, or digits.
 pub fn of_thesis(model: &Model) -> Option<OfThesis> {
-    if model.training()["task"].is_string() {
+    let classes = model.classes();
+    let are_digits = classes.len() == 10
+        && classes
+            .iter()
+            .zip('0'..)
+            .all(|(own, digit)| own.chars().eq([digit]));
+    if model.training()["task"].is_string() || are_digits {
         return None;
     }
     match model.front_end.name()? {
@@ -661,6 +663,14 @@ pub fn classes_of_sexes(path: &Path, model: &Model) -> Result<[u32; 2]> {
         first.join(", "),
         known.join(" and "),
     )
+}
+
+/// Fails if there is no window because all recordings are too short for one.
+fn usable(windows: &Windows, too_short: &[LeftOut]) -> Result<()> {
+    match windows.is_empty() && !too_short.is_empty() {
+        true => Err(Error::NothingUsable(too_short.to_vec()).into()),
+        false => Ok(()),
+    }
 }
 
 /// A corpus's name as one of files.
@@ -737,14 +747,4 @@ fn check_crop(data: &str, own: &FrontEnd, network: &FrontEnd) -> Result<()> {
         );
     }
     Ok(())
-}
-
-impl Part {
-    fn of(self, split: &Split) -> &[usize] {
-        match self {
-            Part::Train => &split.train,
-            Part::Validation => &split.validation,
-            Part::Test => &split.test,
-        }
-    }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use serde_json::json;
 use speechlens_attribution::Method;
-use speechlens_data::Recording;
+use speechlens_data::{Part, Recording};
 use speechlens_eval::flip::{Curve, Order, Plan, counts, flip, relevance_by};
 use speechlens_models::Model;
 use speechlens_nn::train::Samples;
@@ -18,7 +18,7 @@ use speechlens_report::table::Table;
 use speechlens_report::{atomic, progress};
 
 use crate::common::{Common, at_least_one, check_writable, percentage};
-use crate::data::{self, OfThesis, Part};
+use crate::data::{self, OfThesis};
 use crate::method;
 
 /// Measure whether explanations are true.
@@ -43,7 +43,7 @@ struct FlipArguments {
     data: data::Arguments,
     /// Which speakers: those that training with the same seed never heard, or others; of a speaker network, `train` is what
     /// it was trained on, and the others what was held out.
-    #[arg(long, value_enum, default_value = "test")]
+    #[arg(long, value_parser = clap::value_parser!(Part), default_value = "test", value_name = "train|validation|test")]
     part: Part,
     #[command(flatten)]
     method: method::One,

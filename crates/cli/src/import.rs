@@ -59,7 +59,7 @@ pub struct Arguments {
     loss: Option<Loss>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Outputs {
     Classes,
     Labels,
@@ -127,6 +127,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         (None, Some(two), [_, _]) => two.map(str::to_owned).to_vec(),
         (None, _, own) => own.to_vec(),
     };
+    ensure!(
+        arguments.loss.is_none() || arguments.task != Outputs::Labels,
+        "--loss: is for classes, and each label has a sigmoid of its own: leave it out"
+    );
     model.task = match arguments.task {
         Outputs::Classes => Task::Classes {
             probability,

@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use serde_json::json;
 use speechlens_audio::Crop;
 use speechlens_data::background::{Backdrop, Background};
-use speechlens_data::{LeftOut, Recording, Sex};
+use speechlens_data::{LeftOut, Part, Recording, Sex};
 use speechlens_eval::NoisyWindows;
 use speechlens_eval::noisy_windows::Sounds;
 use speechlens_frontend::FrontEnd;
@@ -27,7 +27,7 @@ use speechlens_report::interrupt::Interrupt;
 use speechlens_report::progress;
 
 use crate::common::{Common, at_least_one, check_writable};
-use crate::data::{self, ClassData, Part, SpeakerData, tell_left_out};
+use crate::data::{self, ClassData, SpeakerData, tell_left_out};
 
 /// Train a network on recordings.
 ///
@@ -63,13 +63,14 @@ pub struct Arguments {
     /// Passes over what is trained on.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     epochs: u64,
-    /// Recordings a step: 50, or, of speakers, 32 segments.
+    /// Recordings or windows a step: 50, or, of resnet34, 32.
     #[arg(long, value_parser = at_least_one, value_name = "N")]
     batch: Option<usize>,
-    /// Learning rate, the highest if it changes: 1e-4, or, of speakers, 2e-3.
+    /// Learning rate, the highest if it changes: 1e-4, or, of resnet34, 2e-3, which is for random weights: with --from a hundredth of
+    /// it keeps what the network knows.
     #[arg(long, value_parser = positive, value_name = "X")]
     lr: Option<f64>,
-    /// How the learning rate changes: constant, as is the default, or one-cycle, as is that of speakers: up from a 25th in the
+    /// How the learning rate changes: constant, as is the default, or one-cycle, as is that of resnet34: up from a 25th in the
     /// first 30 % of the steps, then down to nearly nothing.
     #[arg(long, value_enum)]
     schedule: Option<Course>,
@@ -487,7 +488,12 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     }
     if arguments.resume && !path.exists() {
         let trained = Model::load(&arguments.output, &device);
-        if trained.is_ok_and(|model| model.metadata == metadata) {
+        let is_of_plan = |model: &Model| {
+            model.metadata == metadata
+                && model.classes() == plan.classes
+                && model.front_end.to_toml().ok() == plan.front_end.to_toml().ok()
+        };
+        if trained.is_ok_and(|model| is_of_plan(&model)) {
             if !common.quiet {
                 println!("{}: is trained already", arguments.output.display());
             }

@@ -180,9 +180,15 @@ impl Split {
     /// class round the speakers.
     ///
     /// # Errors
-    /// If a part is empty, or training has not every class.
-    pub fn of_classes(recordings: &[Recording], sizes: Sizes, seed: u64) -> Result<Split> {
-        let dealt = match recordings.iter().all(|recording| recording.part.is_some()) {
+    /// If a part that is wanted is empty, or training has not every class; the other parts may be.
+    pub fn of_classes(
+        recordings: &[Recording],
+        wanted: &[Part],
+        sizes: Sizes,
+        seed: u64,
+    ) -> Result<Split> {
+        let is_told = recordings.iter().all(|recording| recording.part.is_some());
+        let dealt = match is_told {
             true => recordings.iter().filter_map(|r| r.part).collect(),
             false => deal(recordings, seed),
         };
@@ -201,9 +207,15 @@ impl Split {
             }
             let missing = all.iter().find(|class| !by_class.contains_key(*class));
             match missing {
+                _ if !wanted.contains(&part) => {}
                 Some(class) if part == Part::Train => {
                     return Err(Error::TooFew(format!(
                         "class `{class}` has no recording for training: give more of it, by more than one speaker"
+                    )));
+                }
+                _ if by_class.is_empty() && is_told => {
+                    return Err(Error::TooFew(format!(
+                        "no recording has the split `{part}`: give some, or leave the column out"
                     )));
                 }
                 _ if by_class.is_empty() => {
@@ -235,6 +247,15 @@ impl Split {
             test: next()?,
             left_out: Vec::new(),
         })
+    }
+
+    /// The recordings of a part.
+    pub fn part(&self, part: Part) -> &[usize] {
+        match part {
+            Part::Train => &self.train,
+            Part::Validation => &self.validation,
+            Part::Test => &self.test,
+        }
     }
 
     /// The recordings of given speakers, for training, validation and test; `seed` chooses and orders them.

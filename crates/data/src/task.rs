@@ -57,7 +57,7 @@ pub fn open_digits(
         true => Ok(Box::new(digits)),
         false => Err(Error::malformed(
             Path::new(source),
-            "no corpus of digits: give AudioMNIST's folder, or the word `synthetic`",
+            "no corpus of digits: give AudioMNIST's folder, the word `synthetic`, or a table of labels (.csv)",
         )),
     }
 }

@@ -161,7 +161,7 @@ fn digits_are_split_by_speaker_with_every_digit_in_every_part() {
     let corpus = Digits::new(Synthetic::new(6, 20, 1));
     let recordings = corpus.recordings();
     assert_eq!(classes(recordings).concat(), "0123456789");
-    let draw = |sizes, seed| Split::of_classes(recordings, sizes, seed).unwrap();
+    let draw = |sizes, seed| Split::of_classes(recordings, &Part::ALL, sizes, seed).unwrap();
     let split = draw(Sizes::all(), 1);
     assert_eq!(
         [&split.train, &split.validation, &split.test].map(Vec::len),
@@ -195,7 +195,7 @@ fn recordings_of_nobody_are_split_by_themselves_class_by_class() {
         .enumerate()
         .map(|(n, name)| (["x", "y"][n % 2], name.as_str(), 1));
     let recordings = recordings(&all.collect::<Vec<_>>());
-    let split = Split::of_classes(&recordings, Sizes::all(), 3).unwrap();
+    let split = Split::of_classes(&recordings, &Part::ALL, Sizes::all(), 3).unwrap();
     for (part, count) in [(&split.train, 8), (&split.validation, 2), (&split.test, 2)] {
         let mut of_class = BTreeMap::<_, usize>::new();
         for index in part {
@@ -217,14 +217,14 @@ fn a_given_split_is_kept_and_a_class_that_training_lacks_is_named() {
     }) {
         recording.part = Some(part);
     }
-    let split = Split::of_classes(&all, Sizes::all(), 1).unwrap();
+    let split = Split::of_classes(&all, &Part::ALL, Sizes::all(), 1).unwrap();
     assert_eq!(speakers(&all, &split.train), BTreeSet::from(["1", "2"]));
     assert_eq!(speakers(&all, &split.validation), BTreeSet::from(["3"]));
     assert_eq!(speakers(&all, &split.test), BTreeSet::from(["4"]));
     all.iter_mut()
         .filter(|r| r.speaker == "2")
         .for_each(|r| r.part = Some(Part::Test));
-    let error = Split::of_classes(&all, Sizes::all(), 1)
+    let error = Split::of_classes(&all, &Part::ALL, Sizes::all(), 1)
         .unwrap_err()
         .to_string();
     assert!(
@@ -232,7 +232,7 @@ fn a_given_split_is_kept_and_a_class_that_training_lacks_is_named() {
         "{error}"
     );
     let two = recordings(&[("x", "1", 3), ("y", "2", 3)]);
-    let error = Split::of_classes(&two, Sizes::all(), 1)
+    let error = Split::of_classes(&two, &Part::ALL, Sizes::all(), 1)
         .unwrap_err()
         .to_string();
     assert!(

@@ -165,7 +165,7 @@ fn digits_of_ones_own_need_no_preparation() {
     let again = ["augment", model(), "a.h5", "-o", "b.h5", "--limit", "2"];
     assert!(folder.run(&again).contains("b.h5: 2 recordings"));
     let message = folder.fail(&[&again[..], &["--trim"]].concat());
-    assert!(message.contains("a.h5: holds spectrograms"), "{message}");
+    assert!(message.contains("a.h5: holds features"), "{message}");
 }
 
 #[test]

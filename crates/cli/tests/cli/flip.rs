@@ -109,16 +109,37 @@ fn a_value_beside_the_reference_is_pointed_out() {
     );
 }
 
-/// A table of a network that tells digits apart would look like one of guesses.
+/// A table of a network that tells other classes apart would look like one of guesses.
 #[test]
 fn networks_of_other_classes_are_refused() {
     let folder = Folder::new();
     let data = ["synthetic", "--limit", "8", "-o", "out"];
+    // Ten digits are asked of digits.
+    folder.run(
+        &[
+            &["evaluate", "flip", digit_model()],
+            &data[..],
+            &["--percentages", "0"],
+        ]
+        .concat(),
+    );
+    assert_eq!(folder.json("out/flip.json")["recordings"], 4);
+    let ten = "a,b,c,d,e,f,g,h,i,j";
+    folder.run(&[
+        "import",
+        "--arch",
+        "alexnet",
+        digit_model(),
+        "--classes",
+        ten,
+        "-o",
+        "ten.safetensors",
+    ]);
     for command in [&["evaluate", "flip"][..], &["augment"]] {
-        let message = folder.fail(&[command, &[digit_model()], &data].concat());
+        let message = folder.fail(&[command, &["ten.safetensors"], &data].concat());
         for word in [
-            digit_model(),
-            "10 classes are 0, 1, 2, …",
+            "ten.safetensors",
+            "10 classes are a, b, c, …",
             "male and female",
         ] {
             assert!(message.contains(word), "{word}: {message}");

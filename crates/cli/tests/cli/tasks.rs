@@ -79,8 +79,49 @@ fn a_resnet_on_another_front_end_is_trained_told_explained_flipped_and_augmented
     ];
     let said = folder.run(&augment);
     assert!(said.contains("36 windows, 10 % of the bins"), "{said}");
-    let again = ["more.h5", "--from", "m.safetensors"];
-    folder.run(&[&train[..], &["again.safetensors"], &again].concat());
+    // Network, front end and classes are those of the model, whatever of them is at hand.
+    let again = [
+        "train",
+        "--task",
+        "labels.csv",
+        "more.h5",
+        "--from",
+        "m.safetensors",
+    ];
+    let rest = [
+        "--batch",
+        "4",
+        "--epochs",
+        "1",
+        "--lr",
+        "2e-5",
+        "-o",
+        "again.safetensors",
+    ];
+    folder.run(&[&again[..], &rest].concat());
+    let of = |name: &str| {
+        let model = speechlens_models::Model::load(&folder.path(name), &candle_core::Device::Cpu);
+        let model = model.unwrap();
+        (model.front_end.to_toml().unwrap(), model.classes().to_vec())
+    };
+    assert_eq!(of("again.safetensors"), of("m.safetensors"));
+    let said = folder.fail(&[
+        "train",
+        "--task",
+        "labels.csv",
+        "synthetic",
+        "-o",
+        "x.safetensors",
+    ]);
+    assert!(
+        said.contains("synthetic") && said.contains("table"),
+        "{said}"
+    );
+    let said = folder.fail(&[&again[..], &["--trim", "-o", "x.safetensors"]].concat());
+    assert!(
+        said.contains("more.h5") && said.contains("--trim"),
+        "{said}"
+    );
     folder.run(&[
         "evaluate",
         "flip",
