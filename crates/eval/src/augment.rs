@@ -18,7 +18,7 @@ use crate::{Error, Result, Windows, to_tensor};
 /// What stands in a bin's place.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Replacement {
-    /// This value: 0 dB, full level, or −80 dB, silence.
+    /// This value: of a decibel spectrogram, 0 is full level and −80 silence.
     Value(f32),
     /// The mean of the bins around it, up to so many away along each axis (its Moore neighbourhood), as they were before any
     /// bin was replaced. At an edge, of those there are.
@@ -31,7 +31,7 @@ pub enum Replacement {
 impl Display for Replacement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Replacement::Value(value) => write!(f, "{value} dB"),
+            Replacement::Value(value) => write!(f, "{value}"),
             Replacement::NeighbourMean { radius } => {
                 write!(f, "the mean of the bins up to {radius} away")
             }

@@ -85,7 +85,7 @@ pub struct Options {
 
 /// Which layers get a rule: all that match every condition given.
 ///
-/// A row without a kind matches the layers that are linear in their input. Sums of branches need no rule: each branch takes
+/// A row without a kind matches what is linear in its input: layers, and products in each factor. Sums of branches need no rule: each branch takes
 /// its part in proportion to its value, stabilized by 1e-6. A row with the kind `sum` gives them another ε.
 #[derive(Clone, Debug)]
 pub struct Row {

@@ -27,7 +27,8 @@ pub struct Conservation {
 }
 
 impl Conservation {
-    /// What is left: rounding, and where a rule shares out only the relevance of some outputs, that of all others.
+    /// What is left: rounding; where a rule shares out only the relevance of some outputs, that of all others; and of an op with
+    /// several inputs what it gives to constants and states, which is not passed on.
     pub fn remainder(&self) -> Vec<f64> {
         let left = |i: usize| self.arrived[i] - self.passed[i] - self.bias[i] - self.epsilon[i];
         (0..self.arrived.len()).map(left).collect()

@@ -327,7 +327,7 @@ impl By {
     }
 
     /// The first of the variants that there is: of a node some of whose branches need a rule, the rule.
-    fn among(branches: &[Branch]) -> By {
+    pub fn among(branches: &[Branch]) -> By {
         let by = branches.iter().map(|branch| match branch.map {
             Map::Layer(_) => By::Rule,
             Map::Term => By::Sum,

@@ -99,7 +99,7 @@ impl Lrp {
 
     fn rule_text(&self, id: NodeId, node: &Node) -> Option<String> {
         let step = &self.plan.steps[id.index()];
-        match By::of(node) {
+        match By::among(&self.plan.branches(node)) {
             By::Rule => step.rule.as_ref().map(ToString::to_string),
             By::Sum => Some(format!("in proportion (ε = {})", step.epsilon)),
             By::Winners => Some("winner takes all".into()),

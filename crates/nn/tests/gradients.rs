@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use speechlens_nn::ops::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, Add, AvgPool1d, AvgPool2d, Concat, Conv1d, Conv2d,
-    Dropout, Flatten, LeakyRelu, Linear, MaxPool1d, MaxPool2d, PRelu, Relu, Sigmoid, Tanh,
+    Dropout, Flatten, LeakyRelu, Linear, MaxPool1d, MaxPool2d, Mul, PRelu, Relu, Sigmoid, Tanh,
 };
 use speechlens_nn::{Architecture, Backward, Mode, Op, Params, Result, Training, loss};
 
@@ -282,6 +282,17 @@ proptest! {
         gradients_of_op_hold(&Concat, &parts, seed);
         let terms: Vec<Tensor> = widths.iter().map(|_| by_lot(&shape(3), &mut rng)).collect();
         gradients_of_op_hold(&Add, &terms, seed);
+    }
+
+    #[test]
+    fn products(lengths in prop::collection::vec(1usize..5, 1..5), repeated in 0usize..16, left_out in 0usize..3, seed: u64) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let of_axis = |(axis, length): (usize, &usize)| if repeated >> axis & 1 == 1 { 1 } else { *length };
+        let gate: Vec<usize> = lengths.iter().enumerate().map(of_axis).collect();
+        let factors = [by_lot(&lengths, &mut rng), by_lot(&gate[left_out.min(gate.len() - 1)..], &mut rng)];
+        gradients_of_op_hold(&Mul, &factors, seed);
+        let [value, gate] = factors;
+        gradients_of_op_hold(&Mul, &[gate, value], seed);
     }
 
     #[test]

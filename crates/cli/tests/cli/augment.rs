@@ -39,7 +39,7 @@ fn a_network_is_retrained_on_data_without_what_it_leans_on() {
     };
     let said = augment("zero.h5", &["--fill", "zero"]);
     assert!(
-        said.contains("zero.h5: 24 recordings, 0.5 % of the bins set to 0 dB"),
+        said.contains("zero.h5: 24 recordings, 0.5 % of the bins set to 0"),
         "{said}"
     );
     augment("lot.h5", &["--fill", "zero", "--class", "lot"]);

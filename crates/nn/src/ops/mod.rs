@@ -12,7 +12,7 @@
 //! | [`Sigmoid`], [`Tanh`] | `nn.Sigmoid`, `nn.Tanh` | any |
 //! | [`Dropout`] | `nn.Dropout` | any |
 //! | [`Flatten`] | `nn.Flatten` | `[N, …]` |
-//! | [`Add`], [`Mul`], [`Concat`] | `+`, `*`, `torch.cat(…, 1)` | several of one shape; two of one shape; several `[N, C, …]` |
+//! | [`Add`], [`Mul`], [`Concat`] | `+`, `*`, `torch.cat(…, 1)` | several of one shape; two whose axes are as long or 1; several `[N, C, …]` |
 //! | [`Input`], [`Constant`] | | nothing |
 //! | [`TimeMean`], [`TimeDeviation`] | `x.mean(-1)`, the root of `x.var(-1, correction=0) + 1e-10` | `[N, C, H, T]`, `[N, C, T]` |
 
