@@ -578,6 +578,11 @@ impl Arguments {
             refuse_single(path)?;
             self.refuse_preparation(data)?;
             let store = Arc::new(FeatureStore::open(path)?.of_front_end(front_end)?);
+            ensure!(
+                !store.is_derived(),
+                "{data}: holds windows that were changed, and known speakers are learnt from windows cut anew in every pass: give \
+                 the store that it was made of"
+            );
             return Ok(Utterances {
                 places: limited(store.recordings()),
                 left_out: store.left_out().to_vec(),
@@ -587,20 +592,18 @@ impl Arguments {
         }
         let corpus = speechlens_data::open_utterances(data, common.seed, self.preparation())?;
         let indices = limited(corpus.recordings());
-        let bar = progress::bar("filterbanks", indices.len(), common.quiet);
-        let done = |done: usize| bar.set_position(done as u64);
-        let name = format!("{}-filterbanks", file_name(corpus.as_ref()));
-        let folder = self.kept_in()?;
-        let making = (front_end, common.seed);
-        let store =
-            FeatureStore::cached((&folder, &name), corpus.as_ref(), &indices, making, &done);
-        let told = store.as_ref();
-        let told = told.map(|store| (store.recordings().len(), store.path()));
-        tell_of_store(&bar, "filterbanks", told);
-        let store = Arc::new(store?);
+        let mut left_out = corpus.left_out().to_vec();
+        let (store, places) = self.computed(
+            corpus.as_ref(),
+            "filterbanks",
+            &indices,
+            front_end,
+            common,
+            &mut left_out,
+        )?;
         Ok(Utterances {
-            places: (0..store.recordings().len()).collect(),
-            left_out: [corpus.left_out(), store.left_out()].concat(),
+            places,
+            left_out,
             store,
             corpus: Some(corpus),
         })

@@ -4,7 +4,6 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
 
 use hdf5::types::VarLenUnicode;
 use hdf5::{File, Group};
@@ -16,7 +15,7 @@ use crate::folder::has_ending;
 use crate::hdf5_file::{
     Failure, attribute, column, dataset, write_atomically, write_attribute, write_text,
 };
-use crate::left_out::{LeftOut, Reason, sound, usable};
+use crate::left_out::{LeftOut, sound, usable};
 use crate::split::Part;
 use crate::{Error, Result};
 
@@ -268,82 +267,15 @@ pub(crate) fn open<S>(
     })
 }
 
-/// A file of features that is open.
-pub(crate) trait Stored: Sized {
-    /// Opens it whatever it holds.
-    fn open(path: &Path) -> Result<Self>;
-
-    /// What it was computed from, as a hash.
-    fn key(&self) -> &str;
-
-    /// What could not be used.
-    fn left_out(&self) -> &[LeftOut];
-
-    /// Whether it holds what the key stands for. A recording that could not be opened may be open now.
-    fn is(&self, key: &str) -> bool {
-        let could_be_read = |one: &LeftOut| one.reason != Reason::Unreadable;
-        self.key() == key && self.left_out().iter().all(could_be_read)
-    }
-}
-
-/// Opens the file at `path` if it has the key. If there is none, or if it has another, it is computed. What is no such file is not
-/// written over.
-pub(crate) fn open_or_compute<S: Stored>(
-    path: &Path,
-    key: &str,
-    compute: impl FnOnce(&Path) -> Result<()>,
-) -> Result<S> {
-    if path.exists() {
-        let store = S::open(path).map_err(|error| match error {
-            Error::NoStore { path, reason } => Error::malformed(
-                &path,
-                format!(
-                    "is there already, and is not a whole SpeechLens feature store ({reason}): give another name, or move it \
-                     elsewhere"
-                ),
-            ),
-            error => error,
-        })?;
-        if store.is(key) {
-            return Ok(store);
-        }
-    }
-    compute(path)?;
-    S::open(path)
-}
-
-/// The file of a folder that is called so and has the key. If there is none, or it is damaged, it is computed: its name has the
-/// key in it, so that nothing else can be meant.
-pub(crate) fn cached<S: Stored>(
-    folder: &Path,
-    name: &str,
-    key: &str,
-    compute: impl FnOnce(&Path) -> Result<()>,
-) -> Result<S> {
-    let path = in_cache(folder, name, key);
-    if path.exists()
-        && let Ok(store) = S::open(&path)
-        && store.is(key)
-    {
-        // Tells when it was last used; that it cannot be told is no reason not to use it.
-        let _ = std::fs::File::options()
-            .append(true)
-            .open(&path)
-            .and_then(|file| file.set_modified(SystemTime::now()));
-        return Ok(store);
-    }
-    compute(&path)?;
-    S::open(&path)
-}
-
 /// Digits of a key that are in a file's name.
 const DIGITS: usize = 16;
 
-fn in_cache(folder: &Path, name: &str, key: &str) -> PathBuf {
+/// Where the store that is called so and has the key lies in a folder of many.
+pub(crate) fn in_cache(folder: &Path, name: &str, key: &str) -> PathBuf {
     folder.join(format!("{name}-{}.h5", &key[..DIGITS]))
 }
 
-/// Whether a file is named as [`cached`] names them.
+/// Whether a file is named as [`in_cache`] names them.
 pub(crate) fn is_cached(path: &Path) -> bool {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let digits = stem.rsplit_once('-').map_or("", |(_, digits)| digits);

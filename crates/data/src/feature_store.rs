@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use hdf5::{Dataset, File};
 use ndarray::{Array2, ArrayD, Axis, Ix1, Ix2, s};
@@ -21,10 +22,10 @@ use speechlens_frontend::{FrontEnd, Length};
 
 use crate::corpus::{Corpus, Recording};
 use crate::feature_file::{
-    self, Content, Job, Stored, read_left_out, read_recordings, write_column,
+    self, Content, Job, in_cache, read_left_out, read_recordings, write_column,
 };
 use crate::hdf5_file::{Failure, attribute, column, dataset, write_attribute};
-use crate::left_out::LeftOut;
+use crate::left_out::{LeftOut, Reason};
 use crate::ragged::{Ragged, Rows, read_ranges, write_ranges};
 use crate::seed::rng;
 use crate::{Error, Result};
@@ -99,7 +100,7 @@ impl FeatureStore {
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<FeatureStore> {
         let making = Making::new(corpus, indices, front_end, seed, progress)?;
-        feature_file::open_or_compute(path, &making.key, |path| making.write(path))
+        Self::open_or_make(path, &making.key, |path| making.write(path))
     }
 
     /// As [`FeatureStore::open_or_compute`], in a folder in which stores of all recordings and front ends are beside each other,
@@ -115,7 +116,53 @@ impl FeatureStore {
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<FeatureStore> {
         let making = Making::new(corpus, indices, front_end, seed, progress)?;
-        feature_file::cached(folder, name, &making.key, |path| making.write(path))
+        let path = in_cache(folder, name, &making.key);
+        if path.exists()
+            && let Ok(store) = Self::open(&path)
+            && store.is(&making.key)
+        {
+            // Tells when it was last used; that it cannot be told is no reason not to use it.
+            let _ = std::fs::File::options()
+                .append(true)
+                .open(&path)
+                .and_then(|file| file.set_modified(SystemTime::now()));
+            return Ok(store);
+        }
+        // The name has the key in it, so that nothing else can be meant, damaged though it is.
+        making.write(&path)?;
+        Self::open(&path)
+    }
+
+    /// The store at `path` if it has the key. If there is none, or if it has another, it is made. What is no store is not written
+    /// over.
+    fn open_or_make(
+        path: &Path,
+        key: &str,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<FeatureStore> {
+        if path.exists() {
+            let store = Self::open(path).map_err(|error| match error {
+                Error::NoStore { path, reason } => Error::malformed(
+                    &path,
+                    format!(
+                        "is there already, and is not a whole SpeechLens feature store ({reason}): give another name, or move it \
+                         elsewhere"
+                    ),
+                ),
+                error => error,
+            })?;
+            if store.is(key) {
+                return Ok(store);
+            }
+        }
+        make(path)?;
+        Self::open(path)
+    }
+
+    /// Whether it holds what the key stands for. A recording that could not be opened may be open now.
+    fn is(&self, key: &str) -> bool {
+        let could_be_read = |one: &LeftOut| one.reason != Reason::Unreadable;
+        self.key == key && self.left_out.iter().all(could_be_read)
     }
 
     /// Opens a store whatever it holds.
@@ -339,7 +386,7 @@ impl FeatureStore {
         let mut kept: Vec<usize> = windows.iter().map(|window| window.recording).collect();
         kept.sort_unstable();
         kept.dedup();
-        feature_file::open_or_compute(path, &key, |path| {
+        Self::open_or_make(path, &key, |path| {
             feature_file::write(path, [FORMAT, &key, &origin], |file| {
                 write_attribute(file, "frontend", &toml(&self.front_end)?)?;
                 write_attribute(file, "derived", how)?;
@@ -509,20 +556,6 @@ impl FeatureStore {
             path: self.path.clone(),
             reason: reason.to_string(),
         }
-    }
-}
-
-impl Stored for FeatureStore {
-    fn open(path: &Path) -> Result<Self> {
-        FeatureStore::open(path)
-    }
-
-    fn key(&self) -> &str {
-        &self.key
-    }
-
-    fn left_out(&self) -> &[LeftOut] {
-        &self.left_out
     }
 }
 
