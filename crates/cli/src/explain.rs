@@ -161,10 +161,11 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             let Some(input) = given.take(path, read)? else {
                 continue;
             };
-            let answers = explain(&explainers, &input, &arguments.model, common)?;
+            let answers = explain(&explainers, &input, &arguments.model, common);
             if let Some(before) = writing.take() {
                 finish(join(before)?)?;
             }
+            let answers = answers?;
             let to = &to;
             writing = Some(scope.spawn(move || to.write(input, answers, folder)));
         }

@@ -18,8 +18,8 @@ pub struct Arguments {
 /// What the rule z-box knows of the input.
 #[derive(clap::Args)]
 pub struct Bounds {
-    /// The lowest and the highest value that the input can have, for the rule z-box; else those of a decibel spectrogram,
-    /// −80 and 0, where the network reads one.
+    /// The lowest and the highest value that the input can have, for the rule z-box; else those that its front
+    /// end has, as −80 and 0 of a decibel spectrogram.
     #[arg(long, value_name = "LOW,HIGH", allow_hyphen_values = true, value_parser = bounds)]
     pub bounds: Option<[f64; 2]>,
 }

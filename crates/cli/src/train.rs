@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::Device;
 use clap::ValueEnum;
 use serde_json::json;
@@ -18,7 +18,7 @@ use speechlens_data::{LeftOut, Part, Recording, Sex};
 use speechlens_eval::NoisyWindows;
 use speechlens_eval::noisy_windows::Sounds;
 use speechlens_frontend::FrontEnd;
-use speechlens_models::{ARCH, Model, Network, TRAINING, Task, alexnet, audionet, resnet34};
+use speechlens_models::{ARCH, Model, Network, TRAINING, Task, alexnet, audionet, fit, resnet34};
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::{Best, Config, Samples, Score, logits};
@@ -234,7 +234,9 @@ fn classifier(arguments: &Arguments, table: Option<&Path>, common: &Common) -> R
         (None, None) => FrontEnd::load(network.front_end)?,
     };
     let name = arguments.frontend.as_deref().or(front_end.name());
-    check_shape(network, name.unwrap_or("FILE.toml"), &front_end.shape())?;
+    let name = name.unwrap_or("FILE.toml");
+    fit(&(network.build)(2, &front_end.shape())?, &front_end)
+        .map_err(|problem| anyhow!("--frontend {name}, --arch {network}: {problem}"))?;
     let hop = front_end
         .axes()
         .frames
@@ -265,30 +267,6 @@ fn classifier(arguments: &Arguments, table: Option<&Path>, common: &Common) -> R
         tests: Vec::new(),
         clips: Clips::default(),
     })
-}
-
-/// Fails unless the network reads features of just this shape.
-fn check_shape(network: &Network, front_end: &str, features: &[Option<usize>]) -> Result<()> {
-    let architecture = (network.build)(2, features)?;
-    let reads = &architecture.input_shape()[1..];
-    let is_read = features == reads;
-    let shape = |sizes: &mut dyn Iterator<Item = Option<usize>>| {
-        let sizes = sizes.map(|size| size.map_or("any".to_owned(), |size| size.to_string()));
-        sizes.collect::<Vec<_>>().join(", ")
-    };
-    let gives = shape(&mut features.iter().copied());
-    let reads = shape(&mut reads.iter().copied());
-    let remedy = match features.last() {
-        Some(None) => {
-            "; its length is that of the recording: give a file with `length = { frames = N }` or `{ exactly = SECONDS }`"
-        }
-        _ => "; give another front end or --arch",
-    };
-    ensure!(
-        is_read,
-        "--frontend {front_end}: gives [{gives}], and {network} reads [{reads}]{remedy}"
-    );
-    Ok(())
 }
 
 /// How many recordings, and of whom.

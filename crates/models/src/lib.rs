@@ -25,6 +25,6 @@ mod task;
 
 pub use checkpoint::{Checkpoint, Weights};
 pub use import::Imported;
-pub use model::{ARCH, Error, Model, Result, TRAINING};
+pub use model::{ARCH, Error, Model, Result, TRAINING, fit};
 pub use network::{NETWORKS, Network, Recipe};
 pub use task::{Probability, Task};

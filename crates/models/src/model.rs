@@ -197,8 +197,11 @@ fn pieces(graph: &str, metadata: &mut Metadata) -> Result<(Architecture, FrontEn
     Ok((architecture, front_end, task))
 }
 
-/// Fails unless a network reads what a front end gives, with a channel before it or without.
-pub(crate) fn fit(architecture: &Architecture, front_end: &FrontEnd) -> Result<(), String> {
+/// Whether a network reads what a front end gives, with a channel before it or without.
+///
+/// # Errors
+/// If it does not: what each has, and the remedy, after the network's name.
+pub fn fit(architecture: &Architecture, front_end: &FrontEnd) -> Result<(), String> {
     let (reads, gives) = (architecture.input_shape(), front_end.shape());
     let may_be =
         |(reads, gives): (&Option<usize>, &Option<usize>)| reads.is_none() || reads == gives;

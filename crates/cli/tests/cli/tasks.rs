@@ -189,14 +189,14 @@ fn what_does_not_fit_is_said_before_anything_is_computed() {
     for (said, wanted) in [
         (
             train("labels.csv", &["--frontend", "fbank.toml"]),
-            &["fbank.toml", "[40, 48]", "alexnet", "[227, 227]"][..],
+            &["fbank.toml", "[40, 48]", "alexnet", "[1, 227, 227]"][..],
         ),
         (
             train(
                 "labels.csv",
                 &["--arch", "resnet34", "--frontend", "kaldi-fbank-80"],
             ),
-            &["kaldi-fbank-80", "[80, any]", "[80, 200]", "frames = N"],
+            &["kaldi-fbank-80", "[80, any]", "[1, 80, 200]", "frames = N"],
         ),
         (
             train("labels.csv", &["--frontend", "no-such"]),
