@@ -3,13 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use speechlens_data::{AudioMnist, Corpus};
+use speechlens_data::{Corpus, audiomnist};
 
 mod folder;
 
 fuzz_target!(|bytes: &[u8]| {
     folder::with("audioMNIST_meta.txt", bytes, |folder| {
-        if let Ok(corpus) = AudioMnist::open(folder) {
+        if let Ok(corpus) = audiomnist::open(folder) {
             let _ = corpus.fingerprint(0);
         }
     });

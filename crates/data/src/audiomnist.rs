@@ -8,23 +8,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use speechlens_audio::Audio;
 
-use crate::corpus::{self, Corpus, Recording};
+use crate::corpus::{Corpus, Recording};
 use crate::folder::{self, folders, stem};
 use crate::left_out::{LeftOut, Reason};
-use crate::{Error, Result, Sizes, Split};
+use crate::{Error, Files, Result, Sizes, Split};
 
 const META: &str = "audioMNIST_meta.txt";
-
-/// The corpus in a folder.
-pub struct AudioMnist {
-    folder: PathBuf,
-    /// Of each recording.
-    paths: Vec<PathBuf>,
-    recordings: Vec<Recording>,
-    left_out: Vec<LeftOut>,
-}
 
 #[derive(Deserialize)]
 struct Speaker {
@@ -50,72 +40,65 @@ pub(crate) fn parse_stem(stem: &str) -> Option<(u8, &str, u32)> {
         .then_some((digit, speaker, repetition))
 }
 
-impl AudioMnist {
-    /// Whether a folder, or its `data`, looks like AudioMNIST.
-    pub fn is_at(folder: &Path) -> bool {
-        meta(folder).is_some()
-    }
+/// Whether a folder, or its `data`, looks like AudioMNIST.
+pub fn is_at(folder: &Path) -> bool {
+    meta(folder).is_some()
+}
 
-    /// Reads the list of recordings from the repository's folder or from its `data`. No sound is read yet. A recording that is
-    /// there in several formats is taken once.
-    ///
-    /// # Errors
-    /// If the table cannot be read, or there are no recordings.
-    pub fn open(folder: &Path) -> Result<AudioMnist> {
-        let meta = meta(folder).ok_or_else(|| {
+/// Reads the list of recordings from the repository's folder or from its `data`. No sound is read yet. A recording that is
+/// there in several formats is taken once.
+///
+/// # Errors
+/// If the table cannot be read, or there are no recordings.
+pub fn open(folder: &Path) -> Result<Files> {
+    let meta = meta(folder).ok_or_else(|| {
+        Error::malformed(
+            folder,
+            format!("no {META}, here or in data/: not AudioMNIST"),
+        )
+    })?;
+    let speakers: BTreeMap<String, Speaker> =
+        serde_json::from_str(&folder::text(&meta)?).map_err(|e| {
             Error::malformed(
-                folder,
-                format!("no {META}, here or in data/: not AudioMNIST"),
+                &meta,
+                format!("not a JSON object of speakers with a gender: {e}"),
             )
         })?;
-        let speakers: BTreeMap<String, Speaker> = serde_json::from_str(&folder::text(&meta)?)
-            .map_err(|e| {
-                Error::malformed(
-                    &meta,
-                    format!("not a JSON object of speakers with a gender: {e}"),
-                )
-            })?;
-        let data = meta.parent().unwrap_or(folder);
+    let data = meta.parent().unwrap_or(folder);
 
-        let (mut paths, mut recordings, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
-        for folder in folders(data)? {
-            let speaker = folder::name(&folder);
-            let about = speakers.get(&speaker);
-            let mut of_speaker = BTreeMap::new();
-            for path in folder::recordings(&folder)? {
-                match parse_stem(&stem(&path)) {
-                    Some((digit, named, repetition)) if named == speaker => {
-                        of_speaker.entry((digit, repetition)).or_insert(path);
-                    }
-                    // Folders of other things may hold other names.
-                    _ if about.is_none() => {}
-                    _ => left_out.push(misnamed(&path, &speaker)),
+    let mut files = Files::new("AudioMNIST", data);
+    for folder in folders(data)? {
+        let speaker = folder::name(&folder);
+        let about = speakers.get(&speaker);
+        let mut of_speaker = BTreeMap::new();
+        for path in folder::recordings(&folder)? {
+            match parse_stem(&stem(&path)) {
+                Some((digit, named, repetition)) if named == speaker => {
+                    of_speaker.entry((digit, repetition)).or_insert(path);
                 }
-            }
-            for ((digit, repetition), path) in of_speaker {
-                recordings.push(Recording {
-                    id: format!("{digit}_{speaker}_{repetition}"),
-                    speaker: speaker.clone(),
-                    sex: about.and_then(|about| about.gender.as_ref()?.parse().ok()),
-                    digit: Some(digit),
-                    ..Recording::default()
-                });
-                paths.push(path);
+                // Folders of other things may hold other names.
+                _ if about.is_none() => {}
+                _ => files.left_out.push(misnamed(&path, &speaker)),
             }
         }
-        if recordings.is_empty() {
-            return Err(match left_out.is_empty() {
-                true => Error::malformed(data, "no recordings NN/D_NN_R.wav"),
-                false => Error::NothingUsable(left_out),
-            });
+        for ((digit, repetition), path) in of_speaker {
+            let recording = Recording {
+                id: format!("{digit}_{speaker}_{repetition}"),
+                speaker: speaker.clone(),
+                sex: about.and_then(|about| about.gender.as_ref()?.parse().ok()),
+                digit: Some(digit),
+                ..Recording::default()
+            };
+            files.push(path, recording);
         }
-        Ok(AudioMnist {
-            folder: data.to_owned(),
-            paths,
-            recordings,
-            left_out,
-        })
     }
+    if files.recordings().is_empty() {
+        return Err(match files.left_out.is_empty() {
+            true => Error::malformed(data, "no recordings NN/D_NN_R.wav"),
+            false => Error::NothingUsable(files.left_out),
+        });
+    }
+    Ok(files)
 }
 
 fn misnamed(path: &Path, speaker: &str) -> LeftOut {
@@ -124,32 +107,6 @@ fn misnamed(path: &Path, speaker: &str) -> LeftOut {
         id: folder::name(path),
         reason: Reason::Misnamed,
         message: Error::malformed(path, reason).to_string(),
-    }
-}
-
-impl Corpus for AudioMnist {
-    fn name(&self) -> &str {
-        "AudioMNIST"
-    }
-
-    fn recordings(&self) -> &[Recording] {
-        &self.recordings
-    }
-
-    fn audio(&self, index: usize) -> Result<Audio> {
-        Ok(speechlens_audio::read(&self.paths[index])?)
-    }
-
-    fn fingerprint(&self, index: usize) -> Result<String> {
-        folder::stamp(&self.paths[index])
-    }
-
-    fn origin(&self) -> String {
-        corpus::origin(&self.folder)
-    }
-
-    fn left_out(&self) -> &[LeftOut] {
-        &self.left_out
     }
 }
 
@@ -188,6 +145,7 @@ pub fn published_split(
 mod tests {
     use super::*;
     use crate::Sex;
+    use speechlens_audio::Audio;
     use std::fs;
 
     fn write(path: &Path, text: &str) {
@@ -216,8 +174,8 @@ mod tests {
         speechlens_audio::write_wav(data.join("12/0_12_0.wav"), &wav).unwrap();
 
         for folder in [root.path(), &data] {
-            assert!(AudioMnist::is_at(folder));
-            let corpus = AudioMnist::open(folder).unwrap();
+            assert!(is_at(folder));
+            let corpus = open(folder).unwrap();
             let ids: Vec<_> = corpus.recordings().iter().map(|r| r.id.as_str()).collect();
             assert_eq!(ids, ["3_01_9", "3_01_10", "0_12_0"]);
             assert_eq!(corpus.recordings()[0].sex, Some(Sex::Male));
@@ -236,15 +194,15 @@ mod tests {
     #[test]
     fn errors_name_the_file() {
         let root = tempfile::tempdir().unwrap();
-        let open = || AudioMnist::open(root.path()).err().unwrap().to_string();
-        assert!(open().contains(META));
+        let error = || open(root.path()).err().unwrap().to_string();
+        assert!(error().contains(META));
         let meta = root.path().join(META);
         write(&meta, "not json");
-        assert!(open().contains(META));
+        assert!(error().contains(META));
         write(&meta, r#"{"01": {"gender": "male"}}"#);
-        assert!(open().contains("no recordings"));
+        assert!(error().contains("no recordings"));
         write(&root.path().join("01/3_02_1.wav"), "");
-        assert!(open().contains("3_02_1.wav"));
+        assert!(error().contains("3_02_1.wav"));
     }
 
     #[test]
@@ -263,7 +221,7 @@ mod tests {
         ] {
             write(&root.path().join(file), "");
         }
-        let corpus = AudioMnist::open(root.path()).unwrap();
+        let corpus = open(root.path()).unwrap();
         let ids = corpus.recordings().iter().map(|r| (r.id.as_str(), r.sex));
         let expected = [
             ("3_01_1", Some(Sex::Male)),

@@ -9,7 +9,7 @@ use crate::left_out::LeftOut;
 use crate::pieces::Cut;
 use crate::prepared::{Preparation, Prepared};
 use crate::split::Part;
-use crate::{AudioMnist, Error, LibriSpeech, Pieces, Result, Synthetic, VoxCeleb};
+use crate::{Error, Pieces, Result, Synthetic, audiomnist, librispeech, voxceleb};
 
 /// A speaker's sex as the corpora state it. The numbers are the class indices, those of AudioMNIST's own labels.
 #[derive(
@@ -163,8 +163,8 @@ pub fn open(
         return Ok(Box::new(Prepared::new(words, preparation)?));
     }
     let folder = Path::new(source);
-    let (recordings, cut): (Box<dyn Corpus>, _) = match AudioMnist::is_at(folder) {
-        true => (Box::new(AudioMnist::open(folder)?), Cut::Longer),
+    let (recordings, cut): (Box<dyn Corpus>, _) = match audiomnist::is_at(folder) {
+        true => (Box::new(audiomnist::open(folder)?), Cut::Longer),
         false => (utterances(source, seed)?, Cut::Pauses),
     };
     let recordings = Prepared::new(recordings, preparation)?;
@@ -196,16 +196,16 @@ fn utterances(source: &str, seed: u64) -> Result<Box<dyn Corpus>> {
     if !folder.is_dir() {
         return Err(Error::UnknownSource(source.to_owned()));
     }
-    if AudioMnist::is_at(folder) {
+    if audiomnist::is_at(folder) {
         Err(Error::malformed(
             folder,
             "AudioMNIST's recordings are single words, and a speaker is told by two seconds of speech; give LibriSpeech, \
              LibriTTS, VoxCeleb or the word `synthetic`",
         ))
-    } else if LibriSpeech::is_at(folder) {
-        Ok(Box::new(LibriSpeech::open(folder)?))
-    } else if VoxCeleb::is_at(folder) {
-        Ok(Box::new(VoxCeleb::open(folder)?))
+    } else if librispeech::is_at(folder) {
+        Ok(Box::new(librispeech::open(folder)?))
+    } else if voxceleb::is_at(folder) {
+        Ok(Box::new(voxceleb::open(folder)?))
     } else {
         Err(Error::malformed(
             folder,
@@ -213,12 +213,6 @@ fn utterances(source: &str, seed: u64) -> Result<Box<dyn Corpus>> {
              speakers.tsv, here or above) nor VoxCeleb (no folders idNNNNN)",
         ))
     }
-}
-
-/// The path of a corpus as the system knows it.
-pub(crate) fn origin(folder: &Path) -> String {
-    let whole = folder.canonicalize();
-    whole.as_deref().unwrap_or(folder).display().to_string()
 }
 
 #[cfg(test)]

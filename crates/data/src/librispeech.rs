@@ -7,25 +7,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use speechlens_audio::Audio;
-
-use crate::corpus::{self, Corpus, Recording, Sex};
+use crate::corpus::{Corpus, Recording, Sex};
 use crate::folder::{self, folders, stem};
-use crate::{Error, Result};
+use crate::{Error, Files, Result};
 
 /// The table of LibriSpeech, which lies beside that of LibriTTS too.
 const LIBRISPEECH: &str = "SPEAKERS.TXT";
 /// The table of LibriTTS.
 const LIBRITTS: &str = "speakers.tsv";
-
-/// The corpus in a folder: all subsets, or one.
-pub struct LibriSpeech {
-    name: &'static str,
-    folder: PathBuf,
-    /// Of each recording.
-    paths: Vec<PathBuf>,
-    recordings: Vec<Recording>,
-}
 
 /// The table of speakers, what it is a table of, and whether it lies in the folder itself or, as the folder is a subset, beside
 /// it.
@@ -37,67 +26,57 @@ fn table(folder: &Path) -> Option<(PathBuf, &'static str, bool)> {
     })
 }
 
-impl LibriSpeech {
-    /// Whether a folder, or the one that it lies in, looks like LibriSpeech or LibriTTS.
-    pub fn is_at(folder: &Path) -> bool {
-        table(folder).is_some()
-    }
+/// Whether a folder, or the one that it lies in, looks like LibriSpeech or LibriTTS.
+pub fn is_at(folder: &Path) -> bool {
+    table(folder).is_some()
+}
 
-    /// Lists the utterances of all subsets in a folder, or of the subset that the folder is. No sound is read yet. An utterance
-    /// that is there in several formats is taken once.
-    ///
-    /// # Errors
-    /// If the table cannot be read, or there are no utterances.
-    pub fn open(folder: &Path) -> Result<LibriSpeech> {
-        let (table, name, is_whole) = table(folder).ok_or_else(|| {
-            Error::malformed(
-                folder,
-                format!(
-                    "no {LIBRISPEECH} or {LIBRITTS}, here or in the folder above: not LibriSpeech"
-                ),
-            )
-        })?;
-        let sexes = parse_speakers(&folder::text(&table)?)
-            .map_err(|reason| Error::malformed(&table, reason))?;
-        let subsets = match is_whole {
-            true => folders(folder)?,
-            false => vec![folder.to_owned()],
-        };
+/// Lists the utterances of all subsets in a folder, or of the subset that the folder is. No sound is read yet. An utterance
+/// that is there in several formats is taken once.
+///
+/// # Errors
+/// If the table cannot be read, or there are no utterances.
+pub fn open(folder: &Path) -> Result<Files> {
+    let (table, name, is_whole) = table(folder).ok_or_else(|| {
+        Error::malformed(
+            folder,
+            format!("no {LIBRISPEECH} or {LIBRITTS}, here or in the folder above: not LibriSpeech"),
+        )
+    })?;
+    let sexes = parse_speakers(&folder::text(&table)?)
+        .map_err(|reason| Error::malformed(&table, reason))?;
+    let subsets = match is_whole {
+        true => folders(folder)?,
+        false => vec![folder.to_owned()],
+    };
 
-        let (mut paths, mut recordings) = (Vec::new(), Vec::new());
-        for subset in subsets {
-            for speaker in folders(&subset)? {
-                let name = folder::name(&speaker);
-                for chapter in folders(&speaker)? {
-                    let files = folder::recordings(&chapter)?.into_iter();
-                    let utterances: BTreeMap<_, _> =
-                        files.rev().map(|path| (stem(&path), path)).collect();
-                    for (id, path) in utterances {
-                        recordings.push(Recording {
-                            id,
-                            speaker: name.clone(),
-                            sex: sexes.get(&name).copied(),
-                            digit: None,
-                            ..Recording::default()
-                        });
-                        paths.push(path);
-                    }
+    let mut files = Files::new(name, folder);
+    for subset in subsets {
+        for speaker in folders(&subset)? {
+            let speaker_name = folder::name(&speaker);
+            for chapter in folders(&speaker)? {
+                let found = folder::recordings(&chapter)?.into_iter();
+                let utterances: BTreeMap<_, _> =
+                    found.rev().map(|path| (stem(&path), path)).collect();
+                for (id, path) in utterances {
+                    let recording = Recording {
+                        id,
+                        speaker: speaker_name.clone(),
+                        sex: sexes.get(&speaker_name).copied(),
+                        ..Recording::default()
+                    };
+                    files.push(path, recording);
                 }
             }
         }
-        if paths.is_empty() {
-            return Err(Error::malformed(
-                folder,
-                "no recordings SUBSET/SPEAKER/CHAPTER/*.flac or .wav in this folder",
-            ));
-        }
-        Ok(LibriSpeech {
-            name,
-            folder: folder.to_owned(),
-            paths,
-            recordings,
-        })
     }
+    if files.recordings().is_empty() {
+        return Err(Error::malformed(
+            folder,
+            "no recordings SUBSET/SPEAKER/CHAPTER/*.flac or .wav in this folder",
+        ));
+    }
+    Ok(files)
 }
 
 /// The sex of every speaker of whom it is told: lines of `ID | SEX | …`, comments after `;`; in LibriTTS tabs and a line of
@@ -120,28 +99,6 @@ fn parse_speakers(text: &str) -> Result<HashMap<String, Sex>, String> {
     Ok(sexes)
 }
 
-impl Corpus for LibriSpeech {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn recordings(&self) -> &[Recording] {
-        &self.recordings
-    }
-
-    fn audio(&self, index: usize) -> Result<Audio> {
-        Ok(speechlens_audio::read(&self.paths[index])?)
-    }
-
-    fn fingerprint(&self, index: usize) -> Result<String> {
-        folder::stamp(&self.paths[index])
-    }
-
-    fn origin(&self) -> String {
-        corpus::origin(&self.folder)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,14 +119,19 @@ mod tests {
     fn the_sex_of_a_stranger_is_not_known() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join(LIBRISPEECH), "1 | F | x | 1 | a\n").unwrap();
-        let open = || LibriSpeech::open(root.path());
-        assert!(open().err().unwrap().to_string().contains("SUBSET"));
+        let opened = || open(root.path());
+        assert!(opened().err().unwrap().to_string().contains("SUBSET"));
         for path in ["dev/1/3/1-3-0000.flac", "dev/2/3/2-3-0000.flac"] {
             let path = root.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();
         }
-        let sexes: Vec<_> = open().unwrap().recordings().iter().map(|r| r.sex).collect();
+        let sexes: Vec<_> = opened()
+            .unwrap()
+            .recordings()
+            .iter()
+            .map(|r| r.sex)
+            .collect();
         assert_eq!(sexes, [Some(Sex::Female), None]);
     }
 
@@ -191,13 +153,13 @@ mod tests {
             std::fs::write(path, "").unwrap();
         }
         let ids = |folder: &Path| {
-            assert!(LibriSpeech::is_at(folder));
-            let corpus = LibriSpeech::open(folder).unwrap();
+            assert!(is_at(folder));
+            let corpus = open(folder).unwrap();
             let ids = corpus.recordings().iter().map(|r| r.id.clone());
             ids.collect::<Vec<_>>()
         };
         assert_eq!(ids(root.path()), ["1-7-0000", "1-7-0001", "2-8-0000"]);
         assert_eq!(ids(&root.path().join("x")), ["1-7-0000", "1-7-0001"]);
-        assert!(!LibriSpeech::is_at(&root.path().join("x/1")));
+        assert!(!is_at(&root.path().join("x/1")));
     }
 }

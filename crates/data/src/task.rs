@@ -2,17 +2,16 @@
 //! [class](Recording::class), and [`Split::of_classes`](crate::Split::of_classes) deals them.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 use speechlens_audio::Audio;
 
 use crate::corpus::{Corpus, Recording};
-use crate::folder;
 use crate::left_out::{LeftOut, Reason};
 use crate::pieces::Cut;
 use crate::prepared::{Preparation, Prepared};
-use crate::{Error, Pieces, Result, corpus};
+use crate::{Error, Files, Pieces, Result, corpus, folder};
 
 /// The columns of a table of labels.
 const COLUMNS: [&str; 4] = ["path", "label", "speaker", "split"];
@@ -28,13 +27,17 @@ pub fn classes(recordings: &[Recording]) -> Vec<String> {
 /// for.
 ///
 /// # Errors
-/// Those of [`Labels::open`]; or if nothing can be used, or something cannot where that is an error.
+/// Those of [`labels`]; or if nothing can be used, or something cannot where that is an error.
 pub fn open(
     table: &Path,
     preparation: Preparation,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Box<dyn Corpus>> {
-    ready(Labels::open(table)?, preparation, progress)
+    let prepared = Prepared::new(labels(table)?, preparation)?;
+    Ok(match preparation.pieces {
+        true => Box::new(Pieces::cut(prepared, Cut::Longer, progress)?),
+        false => Box::new(prepared),
+    })
 }
 
 /// The same of a corpus's digits; see [`Digits`].
@@ -62,130 +65,99 @@ pub fn open_digits(
     }
 }
 
-fn ready(
-    corpus: impl Corpus + 'static,
-    preparation: Preparation,
-    progress: &(dyn Fn(usize) + Sync),
-) -> Result<Box<dyn Corpus>> {
-    let prepared = Prepared::new(corpus, preparation)?;
-    Ok(match preparation.pieces {
-        true => Box::new(Pieces::cut(prepared, Cut::Longer, progress)?),
-        false => Box::new(prepared),
-    })
-}
-
 /// Recordings of a table with a label for each, CSV in UTF-8 or Latin-1: a line of titles, `path` and `label`, and if they are
 /// known `speaker` and `split` (train, validation or test), in any order; then a line for each recording. Paths are relative to
 /// the table's folder. Where a table tells no speaker, every recording counts as of one by itself, which is called as its path.
-pub struct Labels {
-    table: PathBuf,
-    name: String,
-    paths: Vec<PathBuf>,
-    recordings: Vec<Recording>,
-    left_out: Vec<LeftOut>,
-}
-
-impl Labels {
-    /// Reads the table. Files that are not there are left out, and told.
-    ///
-    /// # Errors
-    /// That name the line: a column that is not known, or missing; an empty field; a path that is there twice; a speaker in two
-    /// parts; a split that some lines have and others have not. If there are fewer than two classes, or no file is there.
-    pub fn open(table: &Path) -> Result<Labels> {
-        let text = folder::text(table)?;
-        let at =
-            |line: u64, problem: String| Error::malformed(table, format!("line {line}: {problem}"));
-        let mut reader = ReaderBuilder::new()
-            .trim(Trim::All)
-            .from_reader(text.as_bytes());
-        let broken = |error: csv::Error| {
-            let line = error.position().map_or(1, csv::Position::line);
-            let problem = match error.kind() {
-                csv::ErrorKind::UnequalLengths {
-                    expected_len, len, ..
-                } => format!(
-                    "has {len} fields, and the titles are {expected_len}: put fields with commas between quotes"
-                ),
-                _ => error.to_string(),
-            };
-            at(line, problem)
+///
+/// Files that are not there are left out, and told.
+///
+/// # Errors
+/// That name the line: a column that is not known, or missing; an empty field; a path that is there twice; a speaker in two
+/// parts; a split that some lines have and others have not. If there are fewer than two classes, or no file is there.
+pub fn labels(table: &Path) -> Result<Files> {
+    let text = folder::text(table)?;
+    let at =
+        |line: u64, problem: String| Error::malformed(table, format!("line {line}: {problem}"));
+    let mut reader = ReaderBuilder::new()
+        .trim(Trim::All)
+        .from_reader(text.as_bytes());
+    let broken = |error: csv::Error| {
+        let line = error.position().map_or(1, csv::Position::line);
+        let problem = match error.kind() {
+            csv::ErrorKind::UnequalLengths {
+                expected_len, len, ..
+            } => format!(
+                "has {len} fields, and the titles are {expected_len}: put fields with commas between quotes"
+            ),
+            _ => error.to_string(),
         };
-        let titles = reader.headers().map_err(broken)?;
-        let columns = columns(titles).map_err(|problem| at(1, problem))?;
-        let folder = table.parent().unwrap_or(Path::new(""));
-        let mut labels = Labels {
-            table: table.to_owned(),
-            name: folder::stem(table),
-            paths: Vec::new(),
-            recordings: Vec::new(),
-            left_out: Vec::new(),
-        };
-        let mut lines = HashMap::<String, u64>::new();
-        let mut of_speakers = HashMap::<String, (u64, Recording)>::new();
-        let mut first: Option<(u64, Recording)> = None;
-        for row in reader.records() {
-            let row = row.map_err(broken)?;
-            let line = row.position().map_or(1, csv::Position::line);
-            let recording = recording(&row, &columns).map_err(|problem| at(line, problem))?;
-            if let Some(before) = lines.insert(recording.id.clone(), line) {
-                let problem = format!("{} stands in line {before} too: remove one", recording.id);
-                return Err(at(line, problem));
-            }
-            let (start, other) = first.get_or_insert_with(|| (line, recording.clone()));
-            if other.part.is_some() != recording.part.is_some() {
-                let has = |part| if part { "has a split" } else { "has none" };
-                let problem = format!(
-                    "{}, and line {start} {}: give one in every line, or leave the column out",
-                    has(recording.part.is_some()),
-                    has(other.part.is_some())
-                );
-                return Err(at(line, problem));
-            }
-            let of_speaker = of_speakers.entry(recording.speaker.clone());
-            let (start, other) = of_speaker.or_insert_with(|| (line, recording.clone()));
-            if let (Some(one), Some(two)) = (other.part, recording.part)
-                && one != two
-            {
-                let problem = format!(
-                    "speaker {} is for {two} here and for {one} in line {start}: a voice that was heard says nothing of others; give each \
+        at(line, problem)
+    };
+    let titles = reader.headers().map_err(broken)?;
+    let columns = columns(titles).map_err(|problem| at(1, problem))?;
+    let folder = table.parent().unwrap_or(Path::new(""));
+    let mut files = Files::new(folder::stem(table), table);
+    let mut lines = HashMap::<String, u64>::new();
+    let mut of_speakers = HashMap::<String, (u64, Recording)>::new();
+    let mut first: Option<(u64, Recording)> = None;
+    for row in reader.records() {
+        let row = row.map_err(broken)?;
+        let line = row.position().map_or(1, csv::Position::line);
+        let recording = recording(&row, &columns).map_err(|problem| at(line, problem))?;
+        if let Some(before) = lines.insert(recording.id.clone(), line) {
+            let problem = format!("{} stands in line {before} too: remove one", recording.id);
+            return Err(at(line, problem));
+        }
+        let (start, other) = first.get_or_insert_with(|| (line, recording.clone()));
+        if other.part.is_some() != recording.part.is_some() {
+            let has = |part| if part { "has a split" } else { "has none" };
+            let problem = format!(
+                "{}, and line {start} {}: give one in every line, or leave the column out",
+                has(recording.part.is_some()),
+                has(other.part.is_some())
+            );
+            return Err(at(line, problem));
+        }
+        let of_speaker = of_speakers.entry(recording.speaker.clone());
+        let (start, other) = of_speaker.or_insert_with(|| (line, recording.clone()));
+        if let (Some(one), Some(two)) = (other.part, recording.part)
+            && one != two
+        {
+            let problem = format!(
+                "speaker {} is for {two} here and for {one} in line {start}: a voice that was heard says nothing of others; give each \
                      speaker one split",
-                    recording.speaker
-                );
-                return Err(at(line, problem));
-            }
-            labels.take(folder.join(&recording.id), line, recording);
+                recording.speaker
+            );
+            return Err(at(line, problem));
         }
-        if labels.recordings.is_empty() && !labels.left_out.is_empty() {
-            return Err(Error::NothingUsable(labels.left_out));
-        }
-        match &classes(&labels.recordings)[..] {
-            [] => Err(Error::malformed(
-                table,
-                "has no recordings below its titles",
-            )),
-            [class] => Err(Error::malformed(
-                table,
-                format!("its only class is `{class}`: give recordings of two at least"),
-            )),
-            _ => Ok(labels),
-        }
-    }
-
-    fn take(&mut self, path: PathBuf, line: u64, recording: Recording) {
+        let path = folder.join(&recording.id);
         if path.is_file() {
-            self.paths.push(path);
-            self.recordings.push(recording);
-            return;
+            files.push(path, recording);
+            continue;
         }
         let problem = format!(
-            "line {line}: there is no file {}: paths are relative to the table's folder",
+            "there is no file {}: paths are relative to the table's folder",
             path.display()
         );
-        self.left_out.push(LeftOut {
+        files.left_out.push(LeftOut {
             id: recording.id,
             reason: Reason::Unreadable,
-            message: Error::malformed(&self.table, problem).to_string(),
+            message: at(line, problem).to_string(),
         });
+    }
+    if files.recordings().is_empty() && !files.left_out.is_empty() {
+        return Err(Error::NothingUsable(files.left_out));
+    }
+    match &classes(files.recordings())[..] {
+        [] => Err(Error::malformed(
+            table,
+            "has no recordings below its titles",
+        )),
+        [class] => Err(Error::malformed(
+            table,
+            format!("its only class is `{class}`: give recordings of two at least"),
+        )),
+        _ => Ok(files),
     }
 }
 
@@ -233,32 +205,6 @@ fn recording(row: &StringRecord, columns: &[Option<usize>; 4]) -> Result<Recordi
         speaker,
         ..Recording::default()
     })
-}
-
-impl Corpus for Labels {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn recordings(&self) -> &[Recording] {
-        &self.recordings
-    }
-
-    fn audio(&self, index: usize) -> Result<Audio> {
-        Ok(speechlens_audio::read(&self.paths[index])?)
-    }
-
-    fn fingerprint(&self, index: usize) -> Result<String> {
-        folder::stamp(&self.paths[index])
-    }
-
-    fn origin(&self) -> String {
-        corpus::origin(&self.table)
-    }
-
-    fn left_out(&self) -> &[LeftOut] {
-        &self.left_out
-    }
 }
 
 /// A corpus of digits, in which the digit is the class.

@@ -7,24 +7,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use speechlens_audio::Audio;
-
-use crate::corpus::{self, Corpus, Recording, Sex};
+use crate::corpus::{Recording, Sex};
 use crate::folder::{self, folders, name, stem};
-use crate::{Error, Result};
+use crate::{Error, Files, Result};
 
 /// The tables of speakers.
 const TABLES: [&str; 2] = ["vox1_meta.csv", "vox2_meta.csv"];
 
 /// Folders between the one given and the speakers', at most: `VoxCeleb2/dev/aac`.
 const DEPTH: usize = 3;
-
-/// The corpus in a folder.
-pub struct VoxCeleb {
-    folder: PathBuf,
-    paths: Vec<PathBuf>,
-    recordings: Vec<Recording>,
-}
 
 /// Whether a folder is named as a speaker is, `idNNNNN`.
 fn is_speaker(folder: &Path) -> bool {
@@ -55,58 +46,49 @@ fn search(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((speakers, searched))
 }
 
-impl VoxCeleb {
-    /// Whether speakers' folders lie in a folder or a little below.
-    pub fn is_at(folder: &Path) -> bool {
-        search(folder).is_ok_and(|(speakers, _)| !speakers.is_empty())
+/// Whether speakers' folders lie in a folder or a little below.
+pub fn is_at(folder: &Path) -> bool {
+    search(folder).is_ok_and(|(speakers, _)| !speakers.is_empty())
+}
+
+/// Lists the utterances of every archive in a folder. One that is there in several formats is taken once. No sound is
+/// read yet.
+pub fn open(folder: &Path) -> Result<Files> {
+    let (speakers, searched) = search(folder)?;
+    let above = (1..=DEPTH).map(|up| (0..up).fold(folder.to_owned(), |at, _| at.join("..")));
+    let mut sexes = HashMap::new();
+    for folder in searched.into_iter().chain(above) {
+        for table in TABLES.iter().filter_map(|name| folder::find(&folder, name)) {
+            let read = parse_table(&folder::text(&table)?);
+            sexes.extend(read.map_err(|reason| Error::malformed(&table, reason))?);
+        }
     }
 
-    /// Lists the utterances of every archive in a folder. One that is there in several formats is taken once. No sound is
-    /// read yet.
-    pub fn open(folder: &Path) -> Result<VoxCeleb> {
-        let (speakers, searched) = search(folder)?;
-        let above = (1..=DEPTH).map(|up| (0..up).fold(folder.to_owned(), |at, _| at.join("..")));
-        let mut sexes = HashMap::new();
-        for folder in searched.into_iter().chain(above) {
-            for table in TABLES.iter().filter_map(|name| folder::find(&folder, name)) {
-                let read = parse_table(&folder::text(&table)?);
-                sexes.extend(read.map_err(|reason| Error::malformed(&table, reason))?);
+    let mut utterances = BTreeMap::new();
+    for folder in speakers {
+        let speaker = name(&folder);
+        for video in folders(&folder)? {
+            for path in folder::recordings(&video)? {
+                let id = format!("{speaker}/{}/{}", name(&video), stem(&path));
+                utterances.entry(id).or_insert((speaker.clone(), path));
             }
         }
-
-        let mut utterances = BTreeMap::new();
-        for folder in speakers {
-            let speaker = name(&folder);
-            for video in folders(&folder)? {
-                for path in folder::recordings(&video)? {
-                    let id = format!("{speaker}/{}/{}", name(&video), stem(&path));
-                    utterances.entry(id).or_insert((speaker.clone(), path));
-                }
-            }
-        }
-        if utterances.is_empty() {
-            let reason = "no idNNNNN/VIDEO/UTTERANCE.wav, .m4a or .flac in this folder or below";
-            return Err(Error::malformed(folder, reason));
-        }
-        let (paths, recordings) = utterances
-            .into_iter()
-            .map(|(id, (speaker, path))| {
-                let recording = Recording {
-                    id,
-                    sex: sexes.get(&speaker).copied(),
-                    speaker,
-                    digit: None,
-                    ..Recording::default()
-                };
-                (path, recording)
-            })
-            .unzip();
-        Ok(VoxCeleb {
-            folder: folder.to_owned(),
-            paths,
-            recordings,
-        })
     }
+    if utterances.is_empty() {
+        let reason = "no idNNNNN/VIDEO/UTTERANCE.wav, .m4a or .flac in this folder or below";
+        return Err(Error::malformed(folder, reason));
+    }
+    let mut files = Files::new("VoxCeleb", folder);
+    for (id, (speaker, path)) in utterances {
+        let recording = Recording {
+            id,
+            sex: sexes.get(&speaker).copied(),
+            speaker,
+            ..Recording::default()
+        };
+        files.push(path, recording);
+    }
+    Ok(files)
 }
 
 /// The sex of every speaker of whom it is told. The first row names the columns; VoxCeleb1 puts tabs between them, VoxCeleb2 commas.
@@ -126,31 +108,11 @@ fn parse_table(text: &str) -> Result<HashMap<String, Sex>, String> {
     Ok(rows.collect())
 }
 
-impl Corpus for VoxCeleb {
-    fn name(&self) -> &str {
-        "VoxCeleb"
-    }
-
-    fn recordings(&self) -> &[Recording] {
-        &self.recordings
-    }
-
-    fn audio(&self, index: usize) -> Result<Audio> {
-        Ok(speechlens_audio::read(&self.paths[index])?)
-    }
-
-    fn fingerprint(&self, index: usize) -> Result<String> {
-        folder::stamp(&self.paths[index])
-    }
-
-    fn origin(&self) -> String {
-        corpus::origin(&self.folder)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Corpus;
+    use speechlens_audio::Audio;
     use std::fs;
 
     /// 0.3 s of a 440 Hz tone at 16 kHz, as AAC in MP4.
@@ -173,7 +135,7 @@ mod tests {
         }
     }
 
-    fn ids(corpus: &VoxCeleb) -> Vec<&str> {
+    fn ids(corpus: &Files) -> Vec<&str> {
         corpus.recordings().iter().map(|r| r.id.as_str()).collect()
     }
 
@@ -192,8 +154,8 @@ mod tests {
             ] {
                 put(speakers.join(file));
             }
-            assert!(VoxCeleb::is_at(root.path()), "{archive}");
-            let corpus = VoxCeleb::open(root.path()).unwrap();
+            assert!(is_at(root.path()), "{archive}");
+            let corpus = open(root.path()).unwrap();
             assert_eq!(
                 ids(&corpus),
                 [
@@ -224,7 +186,7 @@ mod tests {
         put(root.path().join("test/aac/id00017/v/00001.m4a"));
         // The same utterance in another format.
         put(root.path().join("wav/id00012/v/00001.wav"));
-        let corpus = VoxCeleb::open(root.path()).unwrap();
+        let corpus = open(root.path()).unwrap();
         assert_eq!(ids(&corpus), ["id00012/v/00001", "id00017/v/00001"]);
     }
 
@@ -241,18 +203,18 @@ mod tests {
         fs::write(root.path().join(TABLES[0]), vox1).unwrap();
         fs::write(root.path().join("dev").join(TABLES[1]), vox2).unwrap();
         for folder in ["", "dev", "dev/aac"] {
-            let corpus = VoxCeleb::open(&root.path().join(folder)).unwrap();
+            let corpus = open(&root.path().join(folder)).unwrap();
             let sexes: Vec<_> = corpus.recordings().iter().map(|r| r.sex).collect();
             assert_eq!(
                 sexes,
                 [Some(Sex::Male), None, Some(Sex::Male), Some(Sex::Female)]
             );
         }
-        let open = || VoxCeleb::open(root.path()).err().unwrap().to_string();
+        let error = || open(root.path()).err().unwrap().to_string();
         fs::write(root.path().join(TABLES[0]), "ID,Sex\nid10001,m").unwrap();
-        assert!(open().contains(TABLES[0]) && open().contains("Gender"));
+        assert!(error().contains(TABLES[0]) && error().contains("Gender"));
         fs::write(root.path().join(TABLES[0]), "ID,Gender\n\nid10001,x").unwrap();
-        let corpus = VoxCeleb::open(root.path()).unwrap();
+        let corpus = open(root.path()).unwrap();
         assert_eq!(corpus.recordings()[2].sex, None);
     }
 
@@ -260,8 +222,8 @@ mod tests {
     fn a_folder_of_something_else_is_named() {
         let root = tempfile::tempdir().unwrap();
         put(root.path().join("a/b/c/d/id00012/v/00001.wav"));
-        assert!(!VoxCeleb::is_at(root.path()));
-        let error = VoxCeleb::open(root.path()).err().unwrap().to_string();
+        assert!(!is_at(root.path()));
+        let error = open(root.path()).err().unwrap().to_string();
         let folder = root.path().display().to_string();
         assert!(
             error.starts_with(&folder) && error.contains("idNNNNN"),

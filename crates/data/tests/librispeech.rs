@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use speechlens_data::pieces::Cut;
 use speechlens_data::{
-    Corpus, FeatureStore, LibriSpeech, Pieces, Sex, Sizes, Speakers, Split, Window,
+    Corpus, FeatureStore, Pieces, Sex, Sizes, Speakers, Split, Window, librispeech,
 };
 use speechlens_frontend::FrontEnd;
 
@@ -31,7 +31,7 @@ fn real_utterances_become_pieces_spectrograms_and_a_split() {
     let progress = |done| {
         utterances.fetch_max(done, Ordering::Relaxed);
     };
-    let utterances_of = |folder: &Path| LibriSpeech::open(folder).unwrap();
+    let utterances_of = |folder: &Path| librispeech::open(folder).unwrap();
     let corpus = Pieces::cut(utterances_of(&folder), Cut::Pauses, &progress).unwrap();
     let recordings = corpus.recordings();
     println!(

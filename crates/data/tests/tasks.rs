@@ -5,10 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use speechlens_data::task::{self, classes};
-use speechlens_data::{
-    Corpus, Digits, Labels, Part, Preparation, Recording, Sizes, Split, Synthetic,
-};
+use speechlens_data::task::{self, classes, labels};
+use speechlens_data::{Corpus, Digits, Part, Preparation, Recording, Sizes, Split, Synthetic};
 
 /// A folder with recordings `a.wav` to `f.wav`, and a table of these bytes.
 fn table(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
@@ -32,7 +30,7 @@ fn table(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
 
 fn error(text: &str) -> String {
     let (_folder, path) = table(text.as_bytes());
-    let error = Labels::open(&path).err().expect("the table has a flaw");
+    let error = labels(&path).err().expect("the table has a flaw");
     error.to_string()
 }
 
@@ -48,7 +46,7 @@ fn a_table_is_read_in_any_order_of_columns_and_any_encoding() {
         text.replace('\n', "\r\n").into(),
     ] {
         let (folder, path) = table(&bytes);
-        let labels = Labels::open(&path).unwrap();
+        let labels = labels(&path).unwrap();
         assert_eq!(classes(labels.recordings()), ["cat", "dog, small"]);
         let [one, two] = labels.recordings() else {
             panic!("two recordings");
@@ -134,7 +132,7 @@ fn a_file_that_is_not_there_is_left_out_unless_nothing_may_be() {
         .unwrap()
         .to_string();
     assert!(error.contains("line 4"), "{error}");
-    let error = Labels::open(Path::new("not/there.csv")).err().unwrap();
+    let error = labels(Path::new("not/there.csv")).err().unwrap();
     assert!(error.to_string().contains("not/there.csv"));
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use rayon::prelude::*;
-use speechlens_data::{AudioMnist, Corpus};
+use speechlens_data::{Corpus, audiomnist};
 use speechlens_report::progress;
 
 /// Counts the recordings and their speakers, and reads every one.
@@ -12,7 +12,7 @@ use speechlens_report::progress;
 /// # Errors
 /// What is missing, or which recording cannot be read.
 pub fn check(folder: &Path, recordings: usize, speakers: usize, quiet: bool) -> Result<(), String> {
-    let corpus = AudioMnist::open(folder).map_err(|error| error.to_string())?;
+    let corpus = audiomnist::open(folder).map_err(|error| error.to_string())?;
     let all = corpus.recordings();
     let found: BTreeSet<_> = all.iter().map(|recording| &recording.speaker).collect();
     if (all.len(), found.len()) != (recordings, speakers) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use speechlens_audio::Audio;
 use speechlens_data::background::Background;
-use speechlens_data::{AudioMnist, Corpus, LibriSpeech};
+use speechlens_data::{Corpus, audiomnist, librispeech};
 use tar::EntryType;
 
 use super::{
@@ -62,7 +62,7 @@ fn librispeech_is_where_its_reader_looks() {
         ("dev-clean/84/121123/84-121123-0000.flac", b""),
     ];
     fetch_instead(DataSet::LibrispeechDevClean, &files, folder.path()).unwrap();
-    let corpus = LibriSpeech::open(&folder.path().join("LibriSpeech")).unwrap();
+    let corpus = librispeech::open(&folder.path().join("LibriSpeech")).unwrap();
     assert_eq!(corpus.recordings().len(), 1);
 }
 
@@ -101,7 +101,7 @@ fn audiomnist_is_read_before_it_is_called_whole() {
 
     let (outcome, folder) = fetched(&files);
     outcome.unwrap();
-    let corpus = AudioMnist::open(&folder.path().join("AudioMNIST")).unwrap();
+    let corpus = audiomnist::open(&folder.path().join("AudioMNIST")).unwrap();
     assert_eq!(corpus.recordings().len(), 2);
 
     let (outcome, folder) = fetched(&files[..2]);
