@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use speechlens_audio::Crop;
 use speechlens_data::hdf5_layout;
 use speechlens_eval::augment::by_lot;
 use speechlens_eval::{Augmentation, Replacement};
@@ -93,9 +92,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let of_audiomnist = FrontEnd::load("audiomnist-spectrogram")?.to_toml()?;
     ensure!(
         is_store || of_sexes.is_some() && model.front_end.to_toml()? == of_audiomnist,
-        "{}: files are those of AudioMNIST's preprocessing, whose crop is {}, and the model reads {}: give a store (.h5)",
+        "{}: files are those of AudioMNIST's preprocessing, whose crop is audiomnist, and the model reads {}: give a store (.h5)",
         output.display(),
-        Crop::AudioMnist,
         model
             .front_end
             .name()

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use speechlens_audio::Crop;
 use speechlens_data::left_out::summary;
 use speechlens_data::split::check_both;
 use speechlens_data::task::{self, classes};
@@ -738,11 +737,7 @@ fn refuse_single(path: &Path) -> Result<()> {
 
 /// Fails if spectrograms are cut otherwise than the network's.
 fn check_crop(data: &str, own: &FrontEnd, network: &FrontEnd) -> Result<()> {
-    let crop = |front_end: &FrontEnd| match front_end.name() {
-        Some("thesis-spectrogram") => Some(Crop::Thesis),
-        Some("audiomnist-spectrogram") => Some(Crop::AudioMnist),
-        _ => None,
-    };
+    let crop = |front_end: &FrontEnd| front_end.name()?.strip_suffix("-spectrogram");
     if let (Some(own), Some(network)) = (crop(own), crop(network)) {
         ensure!(
             own == network,

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use ndarray::{ArrayD, Axis};
 use speechlens_audio::silence::{TRIM_DB, is_silent, trim};
-use speechlens_audio::{Crop, Placement};
+use speechlens_audio::Placement;
 use speechlens_frontend::{Error, FrontEnd, Length, Reading};
 use speechlens_report::npy;
 
 use crate::common::check_writable;
+use crate::crop::Crop;
 use crate::input::{self, Sought, remedy};
 
 const FILE: &str = "\
@@ -60,9 +61,8 @@ pub struct Arguments {
     /// windows.
     #[arg(long, value_name = "SECONDS")]
     hop: Option<f64>,
-    /// Which 227 of the 230 frames are kept: `thesis` cuts the last three, `audiomnist` the first two and the last. For
-    /// `spectrogram`.
-    #[arg(long, value_parser = clap::value_parser!(Crop), value_name = "thesis|audiomnist")]
+    /// Which 227 of the 230 frames are kept. For `spectrogram`.
+    #[arg(long, value_enum)]
     crop: Option<Crop>,
     /// Leave each band's mean as it is; otherwise it is set to 0, which takes away the level and the colour of the microphone.
     /// Networks expect it at 0.
@@ -75,9 +75,7 @@ pub struct Arguments {
 impl Arguments {
     fn front_end(&self) -> Result<FrontEnd> {
         let name = match (self.front_end.as_str(), self.crop) {
-            ("spectrogram" | "thesis-spectrogram", Some(Crop::AudioMnist)) => {
-                "audiomnist-spectrogram"
-            }
+            ("spectrogram" | "thesis-spectrogram", Some(crop)) => crop.front_end(),
             ("spectrogram", _) => "thesis-spectrogram",
             ("waveform", _) => "thesis-waveform",
             (name, _) => name,

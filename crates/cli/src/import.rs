@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use serde_json::Value;
-use speechlens_audio::Crop;
 use speechlens_frontend::FrontEnd;
 use speechlens_models::{Imported, Model, Network, Probability, Task, alexnet};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::tensor_file;
 
 use crate::common::{Common, check_writable};
+use crate::crop::Crop;
 
 /// Make a model of a PyTorch checkpoint.
 ///
@@ -42,9 +42,8 @@ pub struct Arguments {
     /// AudioNet of two classes, and 0, 1, … for others.
     #[arg(long, value_name = "A,B,…|@FILE")]
     classes: Option<String>,
-    /// Which 227 of the 230 frames the spectrograms had that the network was trained on: `thesis` cuts the last three,
-    /// `audiomnist` the first two and the last.
-    #[arg(long, value_parser = clap::value_parser!(Crop), value_name = "thesis|audiomnist")]
+    /// Which 227 of the 230 frames the spectrograms had that the network was trained on.
+    #[arg(long, value_enum)]
     crop: Option<Crop>,
     /// What the network reads: a front end by name or a TOML file (see `speechlens features --help`). Else thesis-spectrogram of
     /// AlexNet, thesis-waveform of AudioNet and thesis-fbank of ResNet34, which can have been trained on any bands and frames.
@@ -80,8 +79,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let network = arguments.arch;
     let front_end = match (&arguments.frontend, arguments.crop) {
         (Some(name), _) => Some(FrontEnd::load(name)?),
-        (None, Some(Crop::AudioMnist)) if network == &alexnet::NETWORK => {
-            Some(FrontEnd::load("audiomnist-spectrogram")?)
+        (None, Some(crop)) if network == &alexnet::NETWORK => {
+            Some(FrontEnd::load(crop.front_end())?)
         }
         _ => None,
     };

@@ -10,6 +10,7 @@ mod augment;
 mod bench;
 mod cache;
 mod common;
+mod crop;
 mod data;
 mod evaluate;
 mod explain;

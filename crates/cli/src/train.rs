@@ -12,7 +12,6 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::Device;
 use clap::ValueEnum;
 use serde_json::json;
-use speechlens_audio::Crop;
 use speechlens_data::background::{Backdrop, Background};
 use speechlens_data::{LeftOut, Part, Recording, Sex};
 use speechlens_eval::NoisyWindows;
@@ -27,6 +26,7 @@ use speechlens_report::interrupt::Interrupt;
 use speechlens_report::progress;
 
 use crate::common::{Common, at_least_one, check_writable};
+use crate::crop::Crop;
 use crate::data::{self, ClassData, SpeakerData, tell_left_out};
 
 /// Train a network on recordings.
@@ -95,8 +95,8 @@ pub struct Arguments {
     /// Where --augment takes music and noise from: MUSAN's folder, that holds music/ and noise/. Without it both are synthesized.
     #[arg(long, value_name = "DIR", requires = "augment")]
     musan: Option<PathBuf>,
-    /// Which 227 of a spectrogram's 230 frames are kept: `thesis` cuts the last three, `audiomnist` the first two and the last.
-    #[arg(long, default_value_t, value_parser = clap::value_parser!(Crop), value_name = "thesis|audiomnist")]
+    /// Which 227 of a spectrogram's 230 frames are kept.
+    #[arg(long, value_enum, default_value = "thesis")]
     crop: Crop,
 }
 
@@ -425,10 +425,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         (Told::Digits, _) => classifier(arguments, None, common)?,
         (Told::Labels(table), _) => classifier(arguments, Some(table), common)?,
         (Told::Gender, network) if network.is_none_or(|own| own == &alexnet::NETWORK) => {
-            let front_end = FrontEnd::load(match arguments.crop {
-                Crop::Thesis => "thesis-spectrogram",
-                Crop::AudioMnist => "audiomnist-spectrogram",
-            })?;
+            let front_end = FrontEnd::load(arguments.crop.front_end())?;
             gender(&alexnet::NETWORK, front_end, arguments, common)?
         }
         (Told::Gender, Some(network)) if network == &audionet::NETWORK => {
