@@ -7,7 +7,9 @@
 use std::f32::consts::TAU;
 
 use candle_core::{DType, Device, IndexOp, Tensor};
-use speechlens_audio::{Audio, Crop, Placement, SIZE, Spectrogram};
+use speechlens_audio::Audio;
+use speechlens_frontend::thesis::SIZE;
+use speechlens_frontend::{FrontEnd, Placement, Reading};
 use speechlens_lrp::{Composite, Lrp};
 use speechlens_models::alexnet;
 use speechlens_nn::{Graph, Trace};
@@ -94,9 +96,13 @@ fn rounding_does_not_choose_among_equal_values() {
     };
     let networks = std::env::var("SPEECHLENS_NETWORKS");
     let networks: u64 = networks.map_or(2, |count| count.parse().unwrap());
-    let spectrogram = Spectrogram::new(Crop::Thesis);
-    let placed = spectrogram.compute(&audio, Placement::At(1000)).unwrap();
-    let values: Vec<f32> = placed.values.iter().copied().collect();
+    let front_end = FrontEnd::load("thesis-spectrogram").unwrap();
+    let reading = Reading {
+        placement: Placement::At(1000),
+        ..Reading::default()
+    };
+    let heard = front_end.compute(&audio, &reading).unwrap();
+    let values: Vec<f32> = heard.windows.iter().copied().collect();
     let silence = values.iter().copied().fold(f32::INFINITY, f32::min);
     let silent = values.iter().filter(|level| **level == silence);
     assert!(silent.count() > SIZE * SIZE / 4);

@@ -98,20 +98,6 @@ pub enum Error {
         /// The longest, in seconds.
         most: f64,
     },
-    /// The recording would reach past the end.
-    #[error(
-        "a recording of {samples} samples at {rate} Hz cannot start at {offset}; {last} is the last start"
-    )]
-    Offset {
-        /// The start that was asked for, in samples.
-        offset: usize,
-        /// The recording's length, in samples.
-        samples: usize,
-        /// Samples a second.
-        rate: u32,
-        /// The last start at which it fits.
-        last: usize,
-    },
     /// The recording does not fill a frame of a filterbank.
     #[error("the recording lasts {seconds:.3} s, but a frame takes 0.025 s; use a longer one")]
     TooShort {
@@ -127,7 +113,4 @@ pub enum Error {
     /// A sample of the recording is infinite or not a number.
     #[error("sample {0} of the recording is not a finite number; export it again")]
     NonFiniteSample(usize),
-    /// A crop that does not exist.
-    #[error("unknown crop `{0}`; use `thesis` or `audiomnist`")]
-    Crop(String),
 }

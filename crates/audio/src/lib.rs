@@ -2,14 +2,12 @@
 //!
 //! [`read`] takes WAV, AIFF, NIST SPHERE, FLAC, MP3, AAC in MP4, Vorbis and Opus in Ogg and WebM, and more, and mixes them down to
 //! one channel; [`write_wav`] writes.
-//! [`Spectrogram`] turns one second of sound into the 227 × 227 decibel image that the gender network reads: resampled
-//! to 8 kHz ([`resample`]), placed in a second of zeros, transformed ([`Stft`]), scaled to −80 … 0 dB. [`Waveform`] is that second
-//! itself, as AudioNet reads it. [`Filterbank`] turns
-//! any length of it into the logarithmic mel bands that the speaker network reads, 64 every 10 ms. [`silence`] trims
+//! What features are made by is [`resample`], [`Stft`], levels in [`decibel`], [`mel`] bands, and [`Filterbank`], the
+//! logarithmic mel bands that the speaker network reads, 64 every 10 ms; front ends put them together. [`silence`] trims
 //! recordings and cuts long ones at their pauses. [`Masking`] makes heard what a network attends to.
 //!
 //! ```
-//! use speechlens_audio::{Audio, Crop, Placement, Spectrogram, read, write_wav};
+//! use speechlens_audio::{Audio, Stft, read, resample, write_wav};
 //!
 //! # fn main() -> speechlens_audio::Result<()> {
 //! # let folder = tempfile::tempdir().unwrap();
@@ -19,14 +17,13 @@
 //! write_wav(&path, &Audio { samples: tone.collect(), rate: 16000 })?;
 //!
 //! let audio = read(&path)?;
-//! let spectrogram = Spectrogram::new(Crop::Thesis);
-//! let placed = spectrogram.compute(&audio, Placement::Random(7))?;
-//! assert_eq!(placed.values.dim(), (227, 227)); // frequency × time, in dB
+//! let spectrum = Stft::new(400, 100).forward(&resample(&audio.samples, audio.rate, 8000));
+//! assert_eq!(spectrum.dim(), (201, 41)); // frequency × time
 //!
-//! // The loudest bin is 0 dB, and lies at 500 Hz.
-//! let ((row, _), level) = placed.values.indexed_iter().max_by(|a, b| a.1.total_cmp(b.1)).unwrap();
-//! assert_eq!(*level, 0.0);
-//! assert!((speechlens_audio::frequencies()[row] - 500.0).abs() < 10.0);
+//! // The loudest bin lies at 500 Hz: bins are 20 Hz apart.
+//! let power = spectrum.map(|z| z.norm_sqr());
+//! let ((row, _), _) = power.indexed_iter().max_by(|a, b| a.1.total_cmp(b.1)).unwrap();
+//! assert_eq!(row, 25);
 //!
 //! // Kaldi's filterbank; what level and microphone do goes away with each band's mean.
 //! use speechlens_audio::{Filterbank, filterbank};
@@ -48,11 +45,8 @@ mod masking;
 pub mod mel;
 mod read;
 mod resample;
-mod second;
 pub mod silence;
-mod spectrogram;
 mod stft;
-mod waveform;
 mod write;
 
 pub use audio::Audio;
@@ -62,10 +56,5 @@ pub use filterbank::Filterbank;
 pub use masking::Masking;
 pub use read::{ENDINGS, LONGEST, is_recording, read, read_at_most, read_bytes};
 pub use resample::{Resampler, resample};
-pub use second::{Placement, RATE, SECOND, Seconds};
-pub use spectrogram::{
-    Crop, FLOOR_DB, HOP, Placed, SIZE, Spectrogram, WINDOW, frequencies, padding_frames, times,
-};
 pub use stft::{Complex, Conventions, Edges, Stft, hann};
-pub use waveform::{Waveform, quantile};
 pub use write::{to_writer, write_wav};

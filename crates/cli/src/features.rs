@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use ndarray::{ArrayD, Axis};
 use speechlens_audio::silence::{TRIM_DB, is_silent, trim};
-use speechlens_audio::Placement;
-use speechlens_frontend::{Error, FrontEnd, Length, Reading};
+use speechlens_frontend::{Error, FrontEnd, Length, Placement, Reading};
 use speechlens_report::npy;
 
 use crate::common::check_writable;

@@ -1,9 +1,9 @@
 //! The rules of layer-wise relevance propagation, as `evaluate`, `augment` and `bench` take them.
 
 use anyhow::Result;
-use speechlens_audio::FLOOR_DB;
 use speechlens_explain::composite;
 use speechlens_frontend::FrontEnd;
+use speechlens_frontend::thesis::FLOOR_DB;
 use speechlens_lrp::{Composite, PRESETS};
 
 /// Which rules.

@@ -17,8 +17,8 @@ use hdf5::{Dataset, File};
 use ndarray::{Array2, ArrayD, Axis, Ix1, Ix2, s};
 use rand::Rng;
 use rayon::prelude::*;
-use speechlens_audio::{Audio, Placement};
-use speechlens_frontend::{FrontEnd, Length};
+use speechlens_audio::Audio;
+use speechlens_frontend::{FrontEnd, Length, Placement};
 
 use crate::corpus::{Corpus, Recording};
 use crate::feature_file::{

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hdf5::{Dataset, File};
 use ndarray::{Array2, ArrayView2, Axis, Ix4, array};
-use speechlens_audio::SIZE;
+use speechlens_frontend::thesis::SIZE;
 
 use crate::audiomnist::parse_stem;
 use crate::corpus::{Recording, Sex};

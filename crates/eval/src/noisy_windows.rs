@@ -6,9 +6,10 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use ndarray::{ArrayD, Axis, stack};
 use rayon::prelude::*;
-use speechlens_audio::{Audio, Placement, resample};
+use speechlens_audio::{Audio, resample};
 use speechlens_data::background::{Backdrop, Background};
 use speechlens_data::{Corpus, Recording};
+use speechlens_frontend::Placement;
 use speechlens_nn::train::Samples;
 
 use crate::{Error, Result, Windows, to_tensor};

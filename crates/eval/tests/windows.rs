@@ -8,11 +8,10 @@ use candle_core::Device;
 use ndarray::Axis;
 use speechlens_attribution::Method;
 use speechlens_attribution::methods::GradientTimesInput;
-use speechlens_audio::Waveform;
 use speechlens_data::task::classes;
 use speechlens_data::{Corpus, Digits, FeatureStore, Stretch, Synthetic, placement};
 use speechlens_eval::{Augmentation, Replacement, Windows};
-use speechlens_frontend::FrontEnd;
+use speechlens_frontend::{FrontEnd, Reading};
 use speechlens_nn::Architecture;
 use speechlens_nn::ops::{Flatten, Linear};
 use speechlens_nn::train::Samples;
@@ -158,9 +157,12 @@ fn windows_of_men_and_women_have_the_classes_of_a_network() {
         .zip([2, 7])
     {
         let audio = corpus.audio(index).unwrap();
-        let placement = placement(3, &corpus.recordings()[index].id);
-        let expected = Waveform::default().compute(&audio, placement).unwrap();
-        assert_eq!(row, &expected.to_vec());
+        let reading = Reading {
+            placement: placement(3, &corpus.recordings()[index].id),
+            ..Reading::default()
+        };
+        let expected = front_end.compute(&audio, &reading).unwrap().windows;
+        assert_eq!(row, expected.as_slice().unwrap());
     }
     let mut other = Windows::default();
     other.append_of_sexes(&store, &[0, 1, 2], [0, 1]).unwrap();

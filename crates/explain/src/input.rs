@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, ArrayViewD, Axis};
 use speechlens_audio::silence::{TRIM_DB, is_silent, trim};
-use speechlens_audio::{Audio, Placement, read_at_most};
-use speechlens_frontend::{Axes, FrontEnd, Length, Place};
+use speechlens_audio::{Audio, read_at_most};
+use speechlens_frontend::{Axes, FrontEnd, Length, Place, Placement};
 use speechlens_models::Model;
 use speechlens_report::npy;
 

@@ -1,8 +1,8 @@
 //! What a network attends to, as sound.
 
 use ndarray::Array2;
-use speechlens_audio::filterbank;
-use speechlens_audio::{Audio, HOP, Masking, RATE, WINDOW};
+use speechlens_audio::{Audio, Masking, filterbank};
+use speechlens_frontend::thesis::{HOP, RATE, WINDOW};
 use speechlens_report::limit;
 
 use crate::{Heard, Plane, Result};

@@ -4,10 +4,10 @@ use std::path::Path;
 use ndarray::{ArrayD, Axis, stack};
 use serde::{Deserialize, Serialize};
 use speechlens_audio::silence::{is_silent, pieces};
-use speechlens_audio::{Audio, Placement, Resampler};
+use speechlens_audio::{Audio, Resampler};
 
 use crate::stages::{self, Planned};
-use crate::{Axes, Error, Length, Result, Signal};
+use crate::{Axes, Error, Length, Placement, Result, Signal};
 
 /// The front ends of known networks, by name.
 pub const NAMED: &[(&str, &str)] = &[

@@ -35,18 +35,22 @@
 //! ```
 //!
 //! A [`FrontEnd`] gives features and the sound that they stand for, so that relevance can be drawn on true axes ([`Axes`]) and
-//! heard. [`NAMED`] has those of known networks. A stage is a file in `stages/` and a line in its list.
+//! heard. [`NAMED`] has those of known networks, and [`thesis`] the numbers of the thesis's. A stage is a file in `stages/` and a
+//! line in its list.
 
 mod axes;
 mod error;
 mod front_end;
 mod length;
+mod placement;
 mod signal;
 mod stages;
+pub mod thesis;
 
 pub use axes::Axes;
 pub use error::{Error, Result};
 pub use front_end::{FrontEnd, Heard, NAMED, Place, Reading, about};
 pub use length::Length;
+pub use placement::Placement;
 pub use signal::Signal;
 pub use stages::{Planned, Stage, stages};

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use ndarray::{Axis, Slice};
-use speechlens_audio::{Audio, Placement};
-use speechlens_frontend::{FrontEnd, NAMED, Reading};
+use speechlens_audio::Audio;
+use speechlens_frontend::{FrontEnd, NAMED, Placement, Reading};
 
 /// A gliding tone.
 fn sound(seconds: f64, rate: u32) -> Audio {

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-use speechlens_audio::{Audio, Placement};
-use speechlens_frontend::{FrontEnd, NAMED, Reading};
+use speechlens_audio::{Audio, Error as AudioError};
+use speechlens_frontend::{Error, FrontEnd, NAMED, Placement, Reading};
 
 fn problem(text: &str) -> String {
     FrontEnd::parse(text).unwrap_err().to_string()
@@ -77,21 +77,55 @@ fn stages_that_cannot_be() {
 
 #[test]
 fn recordings_that_do_not_fit() {
-    let of = |samples: usize| Audio {
-        samples: vec![0.1; samples],
-        rate: 8000,
-    };
-    let front_end = FrontEnd::load("thesis-spectrogram").unwrap();
-    let said = |audio: &Audio, start: usize| {
-        let reading = Reading {
-            placement: Placement::At(start),
-            ..Reading::default()
+    for name in ["thesis-spectrogram", "thesis-waveform"] {
+        let front_end = FrontEnd::load(name).unwrap();
+        let of = |samples: Vec<f32>, rate, placement| {
+            let reading = Reading {
+                placement,
+                ..Reading::default()
+            };
+            front_end.compute(&Audio { samples, rate }, &reading)
         };
-        front_end.compute(audio, &reading).unwrap_err().to_string()
-    };
-    assert!(said(&of(8001), 0).contains("1 s is the most"));
-    assert!(said(&of(4000), 4001).contains("4000 is the last start"));
-    assert!(said(&of(0), 0).contains("no samples"));
+        let second = || vec![0.1; 44100];
+        assert!(of(second(), 44100, Placement::Random(1)).is_ok());
+        let refused = |samples, rate, start| of(samples, rate, Placement::At(start)).unwrap_err();
+        for (rate, samples) in [(8000, 8001), (44100, 44101)] {
+            let error = refused(vec![0.1; samples], rate, 0);
+            let said = error.to_string();
+            assert!(matches!(error, Error::Audio(AudioError::TooLong { .. })));
+            assert!(said.contains("1 s is the most; cut it"), "{said}");
+        }
+        for (samples, rate, start, problem) in [
+            (
+                vec![0.1; 4000],
+                8000,
+                4001,
+                "4000 samples at 8000 Hz cannot start at 4001; 4000 is the last start",
+            ),
+            (
+                second(),
+                44100,
+                1,
+                "8000 samples at 8000 Hz cannot start at 1; 0 is the last start",
+            ),
+            (second(), 44100, usize::MAX, "0 is the last start"),
+        ] {
+            let said = refused(samples, rate, start).to_string();
+            assert!(said.contains(problem), "{said}");
+        }
+        let audio = |samples, rate| match refused(samples, rate, 0) {
+            Error::Audio(error) => error,
+            other => panic!("{other}"),
+        };
+        let empty = audio(vec![], 8000);
+        assert!(matches!(empty, AudioError::NoSamples));
+        assert!(empty.to_string().contains("no samples"));
+        assert!(matches!(audio(vec![0.0], 0), AudioError::NoRate));
+        assert!(matches!(
+            audio(vec![0.0, f32::NAN], 8000),
+            AudioError::NonFiniteSample(1)
+        ));
+    }
 }
 
 /// Windows of a fixed length follow each other, or overlap; the last is filled up.

@@ -1,12 +1,47 @@
-//! The thesis's front ends are, to the bit, what `audio` has made of recordings since.
+//! The contract of the thesis's front ends; their values are held against others' in `references.rs`, and those of filterbanks against
+//! Kaldi's in the workspace's `tests`.
 
 #![allow(clippy::unwrap_used)]
 
-use ndarray::{Axis, s};
-use speechlens_audio::{
-    Audio, Crop, Filterbank, Placement, Spectrogram, Waveform, filterbank, frequencies, times,
-};
-use speechlens_frontend::{FrontEnd, Reading};
+use ndarray::{ArrayView2, Ix2, s};
+use speechlens_audio::{Audio, Filterbank, filterbank};
+use speechlens_frontend::thesis::{FLOOR_DB, HOP, RATE, SECOND, SIZE, WINDOW};
+use speechlens_frontend::{FrontEnd, Heard, Placement, Reading};
+
+/// The front ends of both crops, and the frame with which each begins.
+const SPECTROGRAMS: [(&str, usize); 2] = [("thesis-spectrogram", 0), ("audiomnist-spectrogram", 2)];
+
+fn heard(front_end: &str, audio: &Audio, placement: Placement) -> Heard {
+    let reading = Reading {
+        placement,
+        ..Reading::default()
+    };
+    let front_end = FrontEnd::load(front_end).unwrap();
+    front_end.compute(audio, &reading).unwrap()
+}
+
+fn spectrogram(heard: &Heard) -> ArrayView2<'_, f32> {
+    let window = heard.windows.index_axis(ndarray::Axis(0), 0);
+    window.into_dimensionality::<Ix2>().unwrap()
+}
+
+fn waveform(samples: Vec<f32>, placement: Placement) -> Vec<f32> {
+    let audio = Audio {
+        samples,
+        rate: RATE,
+    };
+    let heard = heard("thesis-waveform", &audio, placement);
+    assert_eq!(heard.windows.shape(), [1, SECOND]);
+    heard.windows.into_iter().collect()
+}
+
+fn tone(frequency: f32, seconds: f32, rate: u32) -> Audio {
+    let wave = |i: usize| 0.9 * (std::f32::consts::TAU * frequency * i as f32 / rate as f32).sin();
+    Audio {
+        samples: (0..(seconds * rate as f32) as usize).map(wave).collect(),
+        rate,
+    }
+}
 
 /// A gliding tone with a hiss.
 fn sound(seconds: f64, rate: u32) -> Audio {
@@ -25,51 +60,162 @@ fn sound(seconds: f64, rate: u32) -> Audio {
 }
 
 #[test]
-fn spectrograms() {
-    for (name, crop) in [
-        ("thesis-spectrogram", Crop::Thesis),
-        ("audiomnist-spectrogram", Crop::AudioMnist),
-    ] {
+fn the_axes_are_those_of_the_frames() {
+    for (name, first) in SPECTROGRAMS {
         let front_end = FrontEnd::load(name).unwrap();
-        assert_eq!(front_end.shape(), [Some(227), Some(227)]);
-        assert_eq!(front_end.axes().frequencies, frequencies());
-        let centres: Vec<f64> = (0..227).map(|frame| front_end.axes().time(frame)).collect();
-        for (ours, theirs) in centres.iter().zip(times(crop)) {
-            assert!((ours - theirs).abs() < 1e-12);
+        assert_eq!(front_end.rate(), RATE);
+        assert_eq!(front_end.shape(), [Some(SIZE), Some(SIZE)]);
+        assert_eq!(front_end.bounds(), Some([f64::from(FLOOR_DB), 0.0]));
+        assert_eq!(front_end.silence(), Some(f64::from(FLOOR_DB)));
+        let (axes, rate) = (front_end.axes(), f64::from(RATE));
+        for (row, frequency) in axes.frequencies.iter().enumerate() {
+            assert_eq!(*frequency, row as f64 * rate / WINDOW as f64);
         }
-        for (seconds, rate) in [(0.4, 16000), (1.0, 8000), (0.713, 48000)] {
-            for placement in [Placement::At(0), Placement::Random(9)] {
-                let audio = sound(seconds, rate);
-                let before = Spectrogram::new(crop).compute(&audio, placement).unwrap();
-                let reading = Reading {
-                    placement,
-                    ..Reading::default()
-                };
-                let now = front_end.compute(&audio, &reading).unwrap();
-                assert_eq!(now.windows.index_axis(Axis(0), 0), before.values.into_dyn());
-                let place = now.places[0].samples.clone();
-                assert_eq!((place.start, place.len()), (before.offset, before.samples));
+        for frame in 0..SIZE {
+            let centre = ((first + frame) * HOP) as f64 / rate;
+            assert!((axes.time(frame) - centre).abs() < 1e-12);
+        }
+    }
+}
+
+#[test]
+fn the_loudest_bin_is_where_and_when_the_tone_is() {
+    for (name, _) in SPECTROGRAMS {
+        let axes = FrontEnd::load(name).unwrap().axes().clone();
+        let heard = heard(name, &tone(1000.0, 0.4, 16000), Placement::At(2000));
+        assert_eq!(heard.places[0].samples, 2000..5200);
+        let values = spectrogram(&heard);
+        let (mut min, mut max) = (0.0f32, FLOOR_DB);
+        for &level in &values {
+            (min, max) = (min.min(level), max.max(level));
+        }
+        assert_eq!((min, max), (FLOOR_DB, 0.0));
+        for (column, frame) in values.columns().into_iter().enumerate() {
+            let time = axes.time(column);
+            let (row, &level) = frame
+                .indexed_iter()
+                .max_by(|a, b| a.1.total_cmp(b.1))
+                .unwrap();
+            // The tone lasts from 0.25 s to 0.65 s; a frame sees 28 ms to either side.
+            if (0.28..0.62).contains(&time) {
+                assert!(
+                    (axes.frequencies[row] - 1000.0).abs() < 9.0 && level > -0.1,
+                    "{time} s: row {row}, {level} dB"
+                );
+            } else if !(0.22..0.68).contains(&time) {
+                assert_eq!(level, FLOOR_DB, "{time} s");
             }
         }
     }
 }
 
 #[test]
-fn waveforms() {
-    let front_end = FrontEnd::load("thesis-waveform").unwrap();
-    assert_eq!(front_end.shape(), [Some(8000)]);
-    for seconds in [0.02, 0.4, 1.0] {
-        let audio = sound(seconds, 44100);
-        let before = Waveform::default().compute(&audio, Placement::Random(3));
+fn the_crops_show_the_same_frames_two_apart() {
+    let audio = tone(700.0, 0.5, 8000);
+    let both = SPECTROGRAMS.map(|(name, _)| heard(name, &audio, Placement::At(1000)));
+    let [thesis, audiomnist] = both.each_ref().map(spectrogram);
+    assert_eq!(
+        thesis.slice(s![.., 2..]),
+        audiomnist.slice(s![.., ..SIZE - 2])
+    );
+}
+
+#[test]
+fn silence_is_not_a_number_problem() {
+    let silence = Audio {
+        samples: vec![0.0; 4000],
+        rate: 8000,
+    };
+    let heard = heard("thesis-spectrogram", &silence, Placement::At(0));
+    assert!(
+        heard.windows.iter().all(|&level| level == 0.0),
+        "as librosa has it"
+    );
+}
+
+#[test]
+fn random_places_depend_on_the_seed_alone_and_fit() {
+    let front_end = FrontEnd::load("thesis-spectrogram").unwrap();
+    let audio = tone(500.0, 0.99, 8000);
+    let offset = |seed| {
         let reading = Reading {
-            placement: Placement::Random(3),
+            placement: Placement::Random(seed),
             ..Reading::default()
         };
-        let now = front_end.compute(&audio, &reading).unwrap();
-        assert_eq!(
-            now.windows.index_axis(Axis(0), 0),
-            before.unwrap().into_dyn()
+        let heard = front_end.compute(&audio, &reading).unwrap();
+        heard.places[0].samples.start
+    };
+    let offsets: Vec<usize> = (0..200).map(offset).collect();
+    assert_eq!(offsets, (0..200).map(offset).collect::<Vec<_>>());
+    // 81 places: the ends are met among 200 draws with these seeds, none beyond.
+    assert!(offsets.iter().all(|&o| o <= 80));
+    assert!(offsets.iter().any(|&o| o < 8) && offsets.iter().any(|&o| o > 72));
+}
+
+/// Plans are kept from one recording to the next, and show it nothing of the last.
+#[test]
+fn many_by_one_front_end_are_the_same_as_each_by_its_own() {
+    let shared = FrontEnd::load("thesis-spectrogram").unwrap();
+    let lengths = [0.9, 0.3, 0.3001, 0.7];
+    std::thread::scope(|scope| {
+        for rate in [8000, 16000, 44100] {
+            let shared = &shared;
+            scope.spawn(move || {
+                for seconds in lengths {
+                    let audio = tone(440.0, seconds, rate);
+                    let reading = Reading {
+                        placement: Placement::Random(seconds as u64),
+                        ..Reading::default()
+                    };
+                    assert_eq!(
+                        shared.compute(&audio, &reading).unwrap(),
+                        heard("thesis-spectrogram", &audio, reading.placement)
+                    );
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn the_95th_percentile_becomes_one_whatever_the_level() {
+    let ramp = |level: f32| (0..SECOND).map(move |n| level * n as f32 / SECOND as f32);
+    let [loud, soft] = [1.0, 0.01].map(|level| waveform(ramp(level).collect(), Placement::At(0)));
+    for (n, (loud, soft)) in loud.iter().zip(&soft).enumerate() {
+        // 7599.05 of 8000 samples lie below.
+        let expected = n as f32 / 7599.05;
+        assert!(
+            (loud - expected).abs() < 1e-5,
+            "{n}: {loud}, not {expected}"
         );
+        assert!(
+            (soft - expected).abs() < 1e-5,
+            "{n}: {soft}, not {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_recording_lies_in_zeros_at_its_place() {
+    let waveform = waveform(vec![0.5; 3000], Placement::At(1234));
+    for (n, sample) in waveform.iter().enumerate() {
+        let expected = if (1234..4234).contains(&n) { 1.0 } else { 0.0 };
+        assert!((sample - expected).abs() < 1e-6, "{n}: {sample}");
+    }
+}
+
+#[test]
+fn no_sample_is_larger_than_32_and_silence_stays_zero() {
+    let silence = waveform(vec![0.0; 4000], Placement::At(0));
+    assert!(silence.iter().all(|&sample| sample == 0.0));
+    // Short; below zero; with a faint 95th percentile.
+    let mut faint = vec![-0.5; 8000];
+    faint[..500].fill(1e-4);
+    for samples in [vec![0.5; 300], vec![-0.5; 8000], faint] {
+        let sign = f32::signum(samples[samples.len() - 1]);
+        let waveform = waveform(samples, Placement::At(0));
+        let largest = waveform.iter().fold(0f32, |a, &b| a.max(sign * b));
+        assert!((largest - 32.0).abs() < 1e-4, "{largest}");
     }
 }
 

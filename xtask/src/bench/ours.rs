@@ -1,4 +1,4 @@
-//! SpeechLens's side: `speechlens bench` for networks, the library for features.
+//! SpeechLens's side: `speechlens bench` for networks, front ends for features.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use speechlens_audio::{Audio, Crop, Filterbank, Placement, Spectrogram};
+use speechlens_audio::Audio;
+use speechlens_frontend::{FrontEnd, Reading};
 use tempfile::NamedTempFile;
 
 use super::rows::{Pass, Rules, Work};
@@ -98,8 +99,15 @@ impl Ours {
     pub fn measure(&self, work: Work, seconds: f64) -> Result<f64> {
         match work {
             Work::Network(pass) => self.network(pass, seconds),
-            Work::Spectrogram => spectrogram(seconds),
-            Work::Filterbank => filterbank(seconds),
+            Work::Spectrogram => {
+                let front_end = FrontEnd::load("thesis-spectrogram")?;
+                features(&front_end, &SPECTROGRAM, seconds)
+            }
+            Work::Filterbank => {
+                // The peer takes no mean off.
+                let front_end = FrontEnd::load("fbank")?.without("normalize")?;
+                features(&front_end, &FILTERBANK, seconds)
+            }
         }
     }
 
@@ -166,23 +174,10 @@ fn high_water_mark(process: u32) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-fn spectrogram(seconds: f64) -> Result<f64> {
-    let (extractor, noise) = (Spectrogram::new(Crop::Thesis), SPECTROGRAM.noise());
-    on_one_thread(seconds, || {
-        extractor.compute(&noise, Placement::At(0)).map(drop)
-    })
-}
-
-fn filterbank(seconds: f64) -> Result<f64> {
-    let (extractor, noise) = (Filterbank::new(), FILTERBANK.noise());
-    on_one_thread(seconds, || extractor.compute(&noise).map(drop))
-}
-
 /// Features a second on one thread, of noise in memory; the median of the passes that fit in the time.
-fn on_one_thread(
-    seconds: f64,
-    pass: impl Fn() -> speechlens_audio::Result<()> + Sync,
-) -> Result<f64> {
+fn features(front_end: &FrontEnd, clip: &Clip, seconds: f64) -> Result<f64> {
+    let noise = clip.noise();
+    let pass = || front_end.compute(&noise, &Reading::default());
     let limit = Duration::try_from_secs_f64(seconds)?;
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     one.install(|| {

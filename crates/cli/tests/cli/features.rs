@@ -1,32 +1,45 @@
 use ndarray::{Axis, Ix2};
 use speechlens_audio::silence::{TRIM_DB, trim};
-use speechlens_audio::{Audio, Crop, Filterbank, Placement, Spectrogram, filterbank};
+use speechlens_audio::{Audio, Filterbank, filterbank};
+use speechlens_frontend::{FrontEnd, Heard, Placement, Reading};
 
 use crate::support::Folder;
 
+/// What a front end makes of a recording that begins at a sample.
+fn heard(front_end: &str, audio: &Audio, offset: usize) -> Heard {
+    let reading = Reading {
+        placement: Placement::At(offset),
+        ..Reading::default()
+    };
+    let front_end = FrontEnd::load(front_end).unwrap();
+    front_end.compute(audio, &reading).unwrap()
+}
+
 #[test]
-fn spectrograms_are_those_of_the_audio_crate() {
+fn spectrograms_are_those_of_the_front_end() {
     let folder = Folder::new();
     folder.tone("tone.wav", 16000, 10000);
     let audio = speechlens_audio::read(folder.path("tone.wav")).unwrap();
-    for (options, crop, offset) in [
-        (&[][..], Crop::Thesis, 0),
-        (&["--offset", "1234"], Crop::Thesis, 1234),
-        (&["--crop", "audiomnist"], Crop::AudioMnist, 0),
+    for (options, front_end, offset) in [
+        (&[][..], "thesis-spectrogram", 0),
+        (&["--offset", "1234"], "thesis-spectrogram", 1234),
+        (&["--crop", "audiomnist"], "audiomnist-spectrogram", 0),
         (
             &["--crop", "audiomnist", "--offset", "3000"],
-            Crop::AudioMnist,
+            "audiomnist-spectrogram",
             3000,
         ),
     ] {
         let fixed = ["features", "spectrogram", "tone.wav", "-o", "new/tone.npy"];
         assert_eq!(folder.run(&[&fixed, options].concat()), "");
-        let expected = Spectrogram::new(crop)
-            .compute(&audio, Placement::At(offset))
-            .unwrap();
+        let expected = heard(front_end, &audio, offset).windows;
         let got = folder.read_npy::<Ix2>("new/tone.npy");
         assert_eq!(got.dim(), (227, 227));
-        assert_eq!(got, expected.values, "{options:?}");
+        assert_eq!(
+            got.into_dyn(),
+            expected.index_axis(Axis(0), 0),
+            "{options:?}"
+        );
     }
     // f32 in C order, as numpy writes it.
     let bytes = std::fs::read(folder.path("new/tone.npy")).unwrap();
@@ -61,11 +74,30 @@ fn trim_makes_room() {
         &speechlens_audio::read(folder.path("long.wav")).unwrap(),
         TRIM_DB,
     );
-    let expected = Spectrogram::new(Crop::Thesis)
-        .compute(&trimmed, Placement::At(0))
-        .unwrap();
-    assert_eq!(folder.read_npy::<Ix2>("long.npy"), expected.values);
-    assert!(expected.samples < 4300, "{}", expected.samples);
+    let expected = heard("thesis-spectrogram", &trimmed, 0);
+    let got = folder.read_npy::<Ix2>("long.npy").into_dyn();
+    assert_eq!(got, expected.windows.index_axis(Axis(0), 0));
+    let samples = expected.places[0].samples.len();
+    assert!(samples < 4300, "{samples}");
+}
+
+#[test]
+fn a_crop_that_there_is_not_is_refused() {
+    let crop = [
+        "features",
+        "spectrogram",
+        "a.wav",
+        "-o",
+        "a.npy",
+        "--crop",
+        "square",
+    ];
+    let output = Folder::new().command(&crop).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        message.contains("square") && message.contains("audiomnist"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -3,24 +3,28 @@
 use candle_core::Device;
 use ndarray::{Array2, Axis, Ix1, Ix2, stack};
 use serde_json::{Value, json};
-use speechlens_audio::{Placement, Waveform};
+use speechlens_frontend::{FrontEnd, Placement, Reading};
 use speechlens_models::{Model, Probability, audionet};
 use speechlens_nn::tensor_file;
 
 use crate::support::{Folder, model, waveform_model};
 
 #[test]
-fn waveforms_are_those_of_the_audio_crate() {
+fn waveforms_are_those_of_the_front_end() {
     let folder = Folder::new();
     folder.tone("tone.wav", 16000, 10000);
     let audio = speechlens_audio::read(folder.path("tone.wav")).unwrap();
+    let front_end = FrontEnd::load("thesis-waveform").unwrap();
     for (options, offset) in [(&[][..], 0), (&["--offset", "1234"], 1234)] {
         let fixed = ["features", "waveform", "tone.wav", "-o", "new/tone.npy"];
         assert_eq!(folder.run(&[&fixed, options].concat()), "");
-        let expected = Waveform::default()
-            .compute(&audio, Placement::At(offset))
-            .unwrap();
-        assert_eq!(folder.read_npy::<Ix1>("new/tone.npy"), expected);
+        let reading = Reading {
+            placement: Placement::At(offset),
+            ..Reading::default()
+        };
+        let expected = front_end.compute(&audio, &reading).unwrap().windows;
+        let got = folder.read_npy::<Ix1>("new/tone.npy");
+        assert_eq!(got.into_dyn(), expected.index_axis(Axis(0), 0));
     }
 }
 

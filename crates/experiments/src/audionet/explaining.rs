@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use candle_core::Device;
-use speechlens_audio::{RATE, SECOND};
 use speechlens_data::Sex;
 use speechlens_eval::flip::{Curve, Order, Plan, counts, flip, ranking, relevance_by};
+use speechlens_frontend::thesis::{RATE, SECOND};
 use speechlens_lrp::{Composite, Lrp};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::train::Samples;

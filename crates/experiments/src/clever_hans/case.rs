@@ -11,13 +11,13 @@ use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use speechlens_audio::FLOOR_DB;
 use speechlens_data::{
     Artifact, Corpus, FeatureStore, Planted, Recording, Sex, Sizes, Speakers, Split,
 };
 use speechlens_eval::Windows;
 use speechlens_eval::known_answer::{Found, find};
 use speechlens_frontend::FrontEnd;
+use speechlens_frontend::thesis::FLOOR_DB;
 use speechlens_models::alexnet;
 use speechlens_nn::Graph;
 use speechlens_nn::loss::Loss;

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use candle_core::{Device, IndexOp, Tensor};
 use ndarray::Array2;
-use speechlens_audio::SIZE;
 use speechlens_eval::flip::{Order, counts, ranking};
+use speechlens_frontend::thesis::SIZE;
 use speechlens_report::animation::Animation;
 use speechlens_report::axes::{Axes, Axis};
 use speechlens_report::curves::{Chart, Series};

@@ -6,9 +6,10 @@ mod measure;
 use anyhow::{Context, Result};
 use candle_core::DType;
 use ndarray::Array2;
-use speechlens_audio::{FLOOR_DB, filterbank};
+use speechlens_audio::filterbank;
 use speechlens_eval::agreement::spearman;
 use speechlens_eval::flip::Curve;
+use speechlens_frontend::thesis::{FLOOR_DB, SIZE};
 use speechlens_models::resnet34::FRAMES;
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
@@ -46,7 +47,7 @@ pub fn run(lab: &Lab) -> Result<Findings> {
         slow,
         batch: explained.min(batch),
         values: [0.0, FLOOR_DB],
-        shape: (speechlens_audio::SIZE, speechlens_audio::SIZE),
+        shape: (SIZE, SIZE),
         methods: methods::of_spectrograms(&mean, lab.arguments)?,
     };
     let trial = &*speaker::Trial::of(lab)?;

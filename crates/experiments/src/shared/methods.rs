@@ -4,7 +4,7 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use speechlens_attribution::methods::{self, Score};
 use speechlens_attribution::{Method, Reference};
-use speechlens_audio::FLOOR_DB;
+use speechlens_frontend::thesis::FLOOR_DB;
 use speechlens_lrp::Composite;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::train::Samples;

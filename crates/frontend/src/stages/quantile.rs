@@ -35,7 +35,7 @@ impl Stage for Quantile {
             let most = values
                 .iter()
                 .fold(0f32, |most, value| most.max(value.abs()));
-            let scale = speechlens_audio::quantile(values, quantile) + add;
+            let scale = of(values, quantile) + add;
             let scale = match largest {
                 Some(largest) => scale.max(f64::from(most) / largest),
                 None => scale,
@@ -45,4 +45,14 @@ impl Stage for Quantile {
             }
         }))
     }
+}
+
+/// A quantile by straight lines between the sorted values, numpy's default.
+fn of(values: &[f32], quantile: f64) -> f64 {
+    let place = quantile * (values.len() - 1) as f64;
+    let mut values = values.to_vec();
+    let (_, below, rest) = values.select_nth_unstable_by(place as usize, f32::total_cmp);
+    let above = rest.iter().copied().min_by(f32::total_cmp);
+    let (below, above) = (f64::from(*below), f64::from(above.unwrap_or(*below)));
+    below + (above - below) * place.fract()
 }

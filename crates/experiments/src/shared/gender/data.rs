@@ -1,11 +1,11 @@
 //! The recordings: which, how many, and their spectrograms.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use speechlens_audio::{Crop, SIZE, padding_frames};
 use speechlens_data::audiomnist::published_split;
 use speechlens_data::left_out::summary;
 use speechlens_data::split::check_both;
@@ -14,6 +14,7 @@ use speechlens_data::{
 };
 use speechlens_eval::Windows;
 use speechlens_frontend::FrontEnd;
+use speechlens_frontend::thesis::{HOP, SIZE};
 use speechlens_models::alexnet;
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
@@ -242,10 +243,7 @@ impl Data {
             let kept = (label.as_str(), path.as_path());
             let (store, places) = features(arguments, corpus.as_ref(), indices, &front_end, kept)?;
             check_both(store.recordings(), name)?;
-            let padding = |place: &usize| {
-                let own = store.samples(*place);
-                padding_frames(own.start, own.len(), Crop::Thesis) as u32
-            };
+            let padding = |place: &usize| padding_frames(&store.samples(*place));
             let (padding, left_out) = (
                 places.iter().map(padding).collect(),
                 store.left_out().to_vec(),
@@ -334,5 +332,24 @@ impl Data {
             }
         }
         right(&self.test, best.1, best.2)
+    }
+}
+
+/// How many frames of a spectrogram are padding: centred on a sample outside of the recording, which is those of the second that are
+/// given. (Such a frame may still see an end of the recording through half its window, 28 ms.)
+fn padding_frames(recording: &Range<usize>) -> u32 {
+    let centres = (0..SIZE).map(|frame| frame * HOP);
+    centres.filter(|centre| !recording.contains(centre)).count() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::padding_frames;
+
+    #[test]
+    fn padding_is_counted_in_frames() {
+        assert_eq!(padding_frames(&(0..8000)), 0);
+        // Frames are centred on 0, 35, 70, …: 3 of them (0, 35, 70) before 71, and those of 100 .. 227 from 3500 on.
+        assert_eq!(padding_frames(&(71..3500)), 3 + 127);
     }
 }

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use speechlens_audio::{FLOOR_DB, SIZE};
 use speechlens_eval::flip::{Curve, Order, Plan, Point, counts, flip, relevance_by};
+use speechlens_frontend::thesis::{FLOOR_DB, SIZE};
 use speechlens_report::Picture;
 use speechlens_report::axes::{Axes, Axis};
 use speechlens_report::curves::{Chart, Series};

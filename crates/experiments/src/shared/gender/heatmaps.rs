@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 use candle_core::IndexOp;
 use ndarray::Array2;
-use speechlens_audio::{Crop, FLOOR_DB, RATE, SIZE, WINDOW, frequencies, times};
 use speechlens_data::Sex;
 use speechlens_eval::flip::{Order, counts, ranking};
+use speechlens_frontend::thesis::{FLOOR_DB, HOP, RATE, SIZE, WINDOW};
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::page::Block;
@@ -21,8 +21,13 @@ const LOW_HZ: f64 = 1000.0;
 
 /// The axes of a spectrogram.
 pub fn axes() -> Axes {
-    let seconds = times(Crop::Thesis).last().copied().unwrap_or(1.0);
-    Axes::spectrogram(seconds, SIZE as f64 * f64::from(RATE) / WINDOW as f64)
+    let seconds = ((SIZE - 1) * HOP) as f64 / f64::from(RATE);
+    Axes::spectrogram(seconds, frequency(SIZE))
+}
+
+/// The frequency of a row, in Hz.
+fn frequency(row: usize) -> f64 {
+    row as f64 * f64::from(RATE) / WINDOW as f64
 }
 
 /// `[frequency, time]`
@@ -127,8 +132,7 @@ impl Top {
         };
         let marked = || mask.indexed_iter().filter(|(_, marked)| **marked);
         let percent = |count: usize| 100.0 * count as f64 / marked().count() as f64;
-        let hz = frequencies();
-        let mut heights: Vec<f64> = marked().map(|((row, _), _)| hz[row]).collect();
+        let mut heights: Vec<f64> = marked().map(|((row, _), _)| frequency(row)).collect();
         heights.sort_by(f64::total_cmp);
         let is_silent = |frame: usize| {
             let mut levels = spectrogram.column(frame).into_iter();
@@ -177,7 +181,7 @@ pub fn overlays(
     id: &str,
     title: &str,
 ) -> Result<(Experiment, Block)> {
-    let rows_below = frequencies().iter().filter(|hz| **hz < LOW_HZ).count();
+    let rows_below = (0..SIZE).filter(|row| frequency(*row) < LOW_HZ).count();
     let (mut panels, mut rows, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
     for example in examples {
         let (relevance, logit) = example.relevance(lab, trial, explainer)?;
