@@ -56,5 +56,5 @@ pub use filterbank::Filterbank;
 pub use masking::Masking;
 pub use read::{ENDINGS, LONGEST, is_recording, read, read_at_most, read_bytes};
 pub use resample::{Resampler, resample};
-pub use stft::{Complex, Conventions, Edges, Stft, hann};
+pub use stft::{Complex, Conventions, Edges, Stft};
 pub use write::{to_writer, write_wav};

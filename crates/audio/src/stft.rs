@@ -1,6 +1,6 @@
 //! Short-time Fourier transform and its inverse.
 
-use std::{f64::consts::TAU, ops::Range, sync::Arc};
+use std::{f64::consts::TAU, sync::Arc};
 
 use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, Axis};
@@ -41,21 +41,6 @@ pub enum Edges {
     Mirrored,
 }
 
-/// A window of `length` samples. As spectra want it, it is periodic: one sample longer, it would be symmetric.
-pub fn hann(length: usize) -> Vec<f64> {
-    let value = |n| 0.5 - 0.5 * (TAU * n as f64 / length as f64).cos();
-    (0..length).map(value).collect()
-}
-
-/// Buffers of an [`Stft`] for one thread.
-#[derive(Default)]
-pub(crate) struct Workspace {
-    padded: Vec<f64>,
-    pair: Vec<Complex<f64>>,
-    mirrored: Vec<Complex<f64>>,
-    scratch: Vec<Complex<f64>>,
-}
-
 impl Stft {
     /// A transform with the conventions of `scipy.signal.stft`: a periodic Hann window of `window` samples every `hop` samples,
     /// edges padded with half a window of zeros, the end padded to a whole frame, values scaled by 1/Σwindow. (scipy shortens
@@ -69,7 +54,8 @@ impl Stft {
             whole: true,
             scaled: true,
         };
-        Stft::with(hann(window), hop, conventions)
+        let hann = |n| 0.5 - 0.5 * (TAU * n as f64 / window as f64).cos();
+        Stft::with((0..window).map(hann).collect(), hop, conventions)
     }
 
     /// A transform with this window, and an FFT of its length, every `hop` samples.
@@ -125,70 +111,47 @@ impl Stft {
     }
 
     /// Transforms a signal; [bins, frames].
+    ///
+    /// Two neighbouring frames X and Y go through the FFT as one, X + iY: a real FFT of odd length would cost as much as this
+    /// complex one. Of its result Z come `X[k] = (Z[k] + Z[N−k]*) / 2` and `iY[k] = (Z[k] − Z[N−k]*) / 2`.
     pub fn forward(&self, signal: &[f32]) -> Array2<Complex<f64>> {
+        let (length, bins) = (self.window.len(), self.bins());
         let frames = self.frames(signal.len());
-        let mut out = Array2::zeros((frames, self.bins()));
-        let mut workspace = Workspace::default();
-        self.each_pair(
-            signal,
-            0..frames,
-            &mut workspace,
-            |frame, pair, mirrored| {
-                for (k, mut bin) in out.axis_iter_mut(Axis(1)).enumerate() {
-                    let (z, m) = (pair[k], mirrored[k].conj());
-                    bin[frame] = z + m;
-                    if frame + 1 < frames {
-                        bin[frame + 1] = (z - m) * -Complex::I;
-                    }
+        let padded = self.padded(signal, frames);
+        let first = padded.iter().position(|&s| s != 0.0);
+        let last = padded.iter().rposition(|&s| s != 0.0);
+        let sounding = first.unwrap_or(0)..last.map_or(0, |last| last + 1);
+        let mut pair = vec![Complex::default(); length];
+        let mut scratch = vec![Complex::default(); self.forward.get_inplace_scratch_len()];
+        let mut out = Array2::zeros((frames, bins));
+        let rows = out.as_slice_mut().expect("in standard layout");
+        for (rows, start) in rows.chunks_mut(2 * bins).zip((0..).step_by(2 * self.hop)) {
+            if start >= sounding.end || start + self.hop + length <= sounding.start {
+                // A short recording's second has much silence.
+                continue;
+            }
+            let (one, other) = (
+                &padded[start..][..length],
+                &padded[start + self.hop..][..length],
+            );
+            merge(one, other, &self.window, &mut pair);
+            self.forward.process_with_scratch(&mut pair, &mut scratch);
+            let (one, other) = rows.split_at_mut(bins);
+            for k in 0..bins {
+                let (z, mirrored) = (pair[k], pair[(length - k) % length].conj());
+                one[k] = z + mirrored;
+                if let Some(other) = other.get_mut(k) {
+                    *other = (z - mirrored) * -Complex::I;
                 }
-            },
-        );
+            }
+        }
         out.reversed_axes()
     }
 
-    /// The squared magnitudes of the lowest `bins` frequencies in some frames, into `power` [frames, bins].
-    pub(crate) fn power(
-        &self,
-        signal: &[f32],
-        frames: Range<usize>,
-        bins: usize,
-        workspace: &mut Workspace,
-        power: &mut Vec<f32>,
-    ) {
-        let start = frames.start;
-        power.resize(frames.len().next_multiple_of(2) * bins, 0.0);
-        let wanted = frames.len() * bins;
-        self.each_pair(signal, frames, workspace, |frame, pair, mirrored| {
-            let (one, rest) = power[(frame - start) * bins..].split_at_mut(bins);
-            let other = &mut rest[..bins];
-            powers(pair, mirrored, one, other);
-        });
-        power.truncate(wanted);
-    }
-
-    /// Hands `each` the transforms of two neighbouring frames at a time, and the number of the first.
-    ///
-    /// They come as Z = X + iY, the transform of one frame plus i times the other: a real FFT of odd length would cost as
-    /// much as this complex one. What `each` gets is Z[k] / 2 and the mirrored Z[N−k] / 2 for all bins k:
-    /// X[k] = (Z[k] + Z[N−k]*) / 2 and iY[k] = (Z[k] − Z[N−k]*) / 2.
-    fn each_pair(
-        &self,
-        signal: &[f32],
-        frames: Range<usize>,
-        workspace: &mut Workspace,
-        mut each: impl FnMut(usize, &[Complex<f64>], &[Complex<f64>]),
-    ) {
-        let length = self.window.len();
-        let bins = self.bins();
+    /// A signal, scaled for [`forward`](Self::forward), with what lies before it and behind it.
+    fn padded(&self, signal: &[f32], frames: usize) -> Vec<f64> {
         let scale = 0.5 / self.divisor();
-        let Workspace {
-            padded,
-            pair,
-            mirrored,
-            scratch,
-        } = workspace;
-        padded.clear();
-        padded.resize(self.edge(), 0.0);
+        let mut padded = vec![0.0; self.edge()];
         padded.extend(signal.iter().map(|&s| f64::from(s) * scale));
         if self.conventions.edges == Edges::Mirrored && !signal.is_empty() {
             let (edge, last) = (self.edge(), signal.len() - 1);
@@ -205,28 +168,8 @@ impl Stft {
             }
         }
         // Room for the frame that makes an odd number of them even.
-        padded.resize(padded.len().max(frames.end * self.hop + length), 0.0);
-        let first = padded.iter().position(|&s| s != 0.0);
-        let last = padded.iter().rposition(|&s| s != 0.0);
-        let sounding = first.unwrap_or(0)..last.map_or(0, |last| last + 1);
-        pair.resize(length, Complex::default());
-        scratch.resize(self.forward.get_inplace_scratch_len(), Complex::default());
-        for frame in frames.step_by(2) {
-            if frame * self.hop >= sounding.end || (frame + 1) * self.hop + length <= sounding.start
-            {
-                // A short recording's second has much silence.
-                pair.fill(Complex::default());
-            } else {
-                let one = &padded[frame * self.hop..][..length];
-                let other = &padded[(frame + 1) * self.hop..][..length];
-                merge(one, other, &self.window, pair);
-                self.forward.process_with_scratch(pair, scratch);
-            }
-            mirrored.clear();
-            mirrored.push(pair[0]);
-            mirrored.extend(pair[length - bins + 1..].iter().rev());
-            each(frame, pair, mirrored);
-        }
+        padded.resize(padded.len().max(frames * self.hop + self.window.len()), 0.0);
+        padded
     }
 
     /// The signal of `samples` samples whose transform is nearest to `spectrum` [bins, frames] in the sense of least
@@ -276,16 +219,5 @@ impl Stft {
 fn merge(one: &[f64], other: &[f64], window: &[f64], pair: &mut [Complex<f64>]) {
     for (((z, x), y), w) in pair.iter_mut().zip(one).zip(other).zip(window) {
         *z = Complex::new(x * w, y * w);
-    }
-}
-
-/// The squared magnitudes of the frames X and Y of a pair, see [`Stft::each_pair`].
-#[multiversion(targets("x86_64+avx2"))]
-fn powers(pair: &[Complex<f64>], mirrored: &[Complex<f64>], one: &mut [f32], other: &mut [f32]) {
-    for (((one, other), z), m) in one.iter_mut().zip(other).zip(pair).zip(mirrored) {
-        let (x_re, x_im) = (z.re + m.re, z.im - m.im);
-        let (y_re, y_im) = (z.re - m.re, z.im + m.im);
-        *one = (x_re * x_re + x_im * x_im) as f32;
-        *other = (y_re * y_re + y_im * y_im) as f32;
     }
 }
