@@ -8,7 +8,7 @@ use crate::frame::{BOTTOM, Frame, LEFT, TICK, TITLE, write};
 use crate::palette::INK;
 use crate::picture::{Area, Picture, Raster, UNITS, bold, drawing, text};
 use crate::{Error, Result, number};
-use image::{Rgb as Pixel, RgbImage, imageops};
+use image::{Rgb as Pixel, RgbImage};
 use ndarray::{Array2, ArrayView, ArrayView2, Dimension};
 use plotters::element::Rectangle;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -366,13 +366,14 @@ fn bin(image: &mut RgbImage, row: usize, column: usize) -> &mut Pixel<u8> {
 /// The image enlarged by whole numbers to about the pixels of a dense screen, so that a bin keeps its edges and a
 /// reader's browser only ever has to make it smaller.
 fn raster(bins: &RgbImage, frame: Frame) -> Raster {
-    let enlarge = |size: u32, target: i32| size * (target as u32 * 3).div_ceil(size).clamp(1, 8);
-    let (width, height) = (
-        enlarge(bins.width(), frame.width),
-        enlarge(bins.height(), frame.height),
+    let times = |size: u32, target: i32| (target as u32 * 3).div_ceil(size).clamp(1, 8);
+    let (across, down) = (
+        times(bins.width(), frame.width),
+        times(bins.height(), frame.height),
     );
+    let (width, height) = (bins.width() * across, bins.height() * down);
     Raster {
-        image: imageops::resize(bins, width, height, imageops::FilterType::Nearest),
+        image: RgbImage::from_fn(width, height, |x, y| bins[(x / across, y / down)]),
         left: frame.left * UNITS,
         top: frame.top * UNITS,
         width: frame.width * UNITS,
