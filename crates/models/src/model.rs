@@ -216,8 +216,15 @@ pub fn fit(architecture: &Architecture, front_end: &FrontEnd) -> Result<(), Stri
         let sizes = sizes.map(|size| size.map_or("any".to_owned(), |size| size.to_string()));
         sizes.collect::<Vec<_>>().join(", ")
     };
+    // Of the other axes nothing can be said by a length.
+    let of_length = |reads: &[Option<usize>]| {
+        let last = gives.len().saturating_sub(1);
+        reads.len() == gives.len() && iter::zip(&reads[..last], &gives).all(may_be)
+    };
+    let is_of_length =
+        of_length(reads) || matches!(reads, [Some(1), rest @ ..] if of_length(rest));
     let remedy = match gives.last() {
-        Some(None) => {
+        Some(None) if is_of_length => {
             "; its length is that of the recording: give a file with `length = { frames = N }` or `{ exactly = SECONDS }`"
         }
         _ => "",

@@ -199,6 +199,10 @@ fn what_does_not_fit_is_said_before_anything_is_computed() {
             &["kaldi-fbank-80", "[80, any]", "[1, 80, 200]", "frames = N"],
         ),
         (
+            train("labels.csv", &["--frontend", "kaldi-fbank-80"]),
+            &["alexnet", "[1, 227, 227]; or give another of either"],
+        ),
+        (
             train("labels.csv", &["--frontend", "no-such"]),
             &["`no-such`", "thesis-fbank"],
         ),
