@@ -235,8 +235,11 @@ fn classifier(arguments: &Arguments, table: Option<&Path>, common: &Common) -> R
     };
     let name = arguments.frontend.as_deref().or(front_end.name());
     let name = name.unwrap_or("FILE.toml");
-    fit(&(network.build)(2, &front_end.shape())?, &front_end)
-        .map_err(|problem| anyhow!("--frontend {name} does not suit --arch {network}: {problem}; or give another of either"))?;
+    fit(&(network.build)(2, &front_end.shape())?, &front_end).map_err(|problem| {
+        anyhow!(
+            "--frontend {name} does not suit --arch {network}: {problem}; or give another of either"
+        )
+    })?;
     let hop = front_end
         .axes()
         .frames

@@ -221,8 +221,7 @@ pub fn fit(architecture: &Architecture, front_end: &FrontEnd) -> Result<(), Stri
         let last = gives.len().saturating_sub(1);
         reads.len() == gives.len() && iter::zip(&reads[..last], &gives).all(may_be)
     };
-    let is_of_length =
-        of_length(reads) || matches!(reads, [Some(1), rest @ ..] if of_length(rest));
+    let is_of_length = of_length(reads) || matches!(reads, [Some(1), rest @ ..] if of_length(rest));
     let remedy = match gives.last() {
         Some(None) if is_of_length => {
             "; its length is that of the recording: give a file with `length = { frames = N }` or `{ exactly = SECONDS }`"

@@ -15,6 +15,7 @@ use speechlens_nn::train::{Config, Samples};
 
 use crate::shared::fit;
 use crate::shared::gender::data::{self, Setting};
+use crate::shared::recordings::{features, told};
 use crate::shared::{Arguments, Findings, Lab, Profile};
 
 /// The gender experiment's recordings as waveforms.
@@ -36,8 +37,7 @@ impl Data {
             let label = format!("waveforms, {name}");
             let path = lab.folder.join(format!("features/waveforms-{name}.h5"));
             let kept = (label.as_str(), path.as_path());
-            let (store, places) =
-                data::features(arguments, corpus.as_ref(), indices, &front_end, kept)?;
+            let (store, places) = features(arguments, corpus.as_ref(), indices, &front_end, kept)?;
             left_out.extend(store.left_out().iter().cloned());
             let mut windows = Windows::default();
             windows.append_of_sexes(&store, &places, [0, 1])?;
@@ -54,7 +54,7 @@ impl Data {
             train.len(),
             validation.len(),
             test.len(),
-            data::told(arguments, corpus.as_ref(), &left_out)
+            told(arguments, corpus.as_ref(), &left_out)
         );
         Ok(Data {
             train,

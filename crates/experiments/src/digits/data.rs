@@ -9,7 +9,7 @@ use speechlens_models::Network;
 use speechlens_nn::train::Samples;
 use speechlens_report::progress;
 
-use crate::shared::gender::data::{features, told};
+use crate::shared::recordings::{features, told};
 use crate::shared::{Lab, Profile};
 
 /// Training, validation and test; no speaker is in two of them.

@@ -7,6 +7,7 @@ pub mod gender;
 mod lab;
 pub mod methods;
 pub mod recipes;
+pub mod recordings;
 pub mod speaker;
 
 pub use arguments::{Arguments, Profile, source};

@@ -3,15 +3,11 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use speechlens_data::audiomnist::published_split;
-use speechlens_data::left_out::summary;
 use speechlens_data::split::check_both;
-use speechlens_data::{
-    Corpus, Error, FeatureStore, LeftOut, Recording, Sex, Sizes, Speakers, Split,
-};
+use speechlens_data::{Corpus, LeftOut, Recording, Sex, Sizes, Speakers, Split};
 use speechlens_eval::Windows;
 use speechlens_frontend::FrontEnd;
 use speechlens_frontend::thesis::{HOP, SIZE};
@@ -23,6 +19,7 @@ use speechlens_nn::train::{Config, Samples};
 use speechlens_report::progress;
 use speechlens_report::thesis::Thesis;
 
+use crate::shared::recordings::{explained, features, told};
 use crate::shared::{Arguments, Profile};
 
 /// How the thesis trained (4.3.1).
@@ -109,57 +106,6 @@ pub fn of_each_sex(arguments: &Arguments) -> Speakers {
         true => Speakers::All,
         false => Speakers::PerSex(usize::MAX),
     }
-}
-
-/// The error with what can be done about recordings that are too long.
-fn explained(arguments: &Arguments, error: Error) -> anyhow::Error {
-    match remedy(arguments, &error.left_out()) {
-        remedy if remedy.is_empty() => error.into(),
-        remedy => anyhow!("{error}{remedy}"),
-    }
-}
-
-fn remedy(arguments: &Arguments, left_out: &[LeftOut]) -> String {
-    let names = arguments.preparation().left_to_try(left_out);
-    let options: Vec<String> = names.iter().map(|name| format!("--{name}")).collect();
-    match options.is_empty() {
-        true => String::new(),
-        false => format!("; {} can make them fit", options.join(" or ")),
-    }
-}
-
-/// The features of recordings of a corpus, computed or from the run's stores, with the places of all.
-pub fn features(
-    arguments: &Arguments,
-    corpus: &dyn Corpus,
-    indices: &[usize],
-    front_end: &FrontEnd,
-    (label, path): (&str, &Path),
-) -> Result<(Arc<FeatureStore>, Vec<usize>)> {
-    let bar = progress::bar(label, indices.len(), arguments.quiet);
-    let done = |done: usize| bar.set_position(done as u64);
-    let making = (front_end, arguments.seed);
-    let store = FeatureStore::open_or_compute(path, corpus, indices, making, &done);
-    bar.finish_and_clear();
-    let store = store.map_err(|error| explained(arguments, error))?;
-    let places = (0..store.recordings().len()).collect();
-    Ok((Arc::new(store), places))
-}
-
-/// What is left out and why, in words that follow the data's description; nothing if all is used. It is told on standard error too.
-pub fn told(arguments: &Arguments, corpus: &dyn Corpus, left_out: &[LeftOut]) -> String {
-    if left_out.is_empty() {
-        return String::new();
-    }
-    let told = format!(
-        "left out are {}{}",
-        summary(left_out),
-        remedy(arguments, left_out)
-    );
-    if !arguments.quiet {
-        eprintln!("{}: {told}", corpus.name());
-    }
-    format!("; {told}")
 }
 
 /// Opens the corpus, and splits it.

@@ -19,7 +19,7 @@ use speechlens_nn::schedule::Schedule;
 use speechlens_nn::train::{Config, Samples};
 use speechlens_report::progress;
 
-use crate::shared::gender::data::told;
+use crate::shared::recordings::told;
 use crate::shared::{Arguments, Profile};
 
 /// Frames between the segments of training. They overlap: that takes the place of cutting them out at random.
