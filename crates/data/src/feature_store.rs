@@ -8,27 +8,28 @@
 //! in the window, by rows) and `changed_value`. Of recordings that could not be used, `left_out_id`, `left_out_reason` and
 //! `left_out_message`. Attributes `format`, `key`, `origin`, `frontend` (TOML), and of changed windows `derived`: how.
 
-use std::collections::HashMap;
+mod computed;
+mod derived;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use hdf5::{Dataset, File};
+use hdf5::Dataset;
 use ndarray::{Array2, ArrayD, Axis, Ix1, Ix2, s};
 use rand::Rng;
 use rayon::prelude::*;
-use speechlens_audio::Audio;
 use speechlens_frontend::{FrontEnd, Length, Placement};
 
 use crate::corpus::{Corpus, Recording};
-use crate::feature_file::{
-    self, Content, Job, in_cache, read_left_out, read_recordings, write_column,
-};
-use crate::hdf5_file::{Failure, attribute, column, dataset, write_attribute};
+use crate::feature_file::{self, in_cache, read_left_out, read_recordings};
+use crate::hdf5_file::{attribute, column, dataset};
 use crate::left_out::{LeftOut, Reason};
-use crate::ragged::{Ragged, Rows, read_ranges, write_ranges};
+use crate::ragged::read_ranges;
 use crate::seed::rng;
 use crate::{Error, Result};
+use computed::Making;
+use derived::Changes;
 
 /// Changes whenever the file's layout does, or what a front end computes.
 pub(crate) const FORMAT: &str = "SpeechLens store of a front end 1";
@@ -37,11 +38,6 @@ pub(crate) const FORMAT: &str = "SpeechLens store of a front end 1";
 pub(crate) const FILTERBANKS: &str = "SpeechLens filterbank store 2";
 /// Of versions that kept spectrograms apart: `sound` in place of `material`, the attribute `crop`, a window a recording, `changed_level`.
 pub(crate) const SPECTROGRAMS: &str = "SpeechLens feature store 2";
-
-/// Recordings in memory at a time.
-const CHUNK: usize = 64;
-/// Windows that are changed at a time.
-const CHANGED: usize = 256;
 
 /// Where a recording lies among zeros by a seed. It depends on its id alone, and not on the recordings beside it.
 pub fn placement(seed: u64, id: &str) -> Placement {
@@ -55,14 +51,6 @@ pub struct Window {
     pub recording: usize,
     /// The first of its samples or frames.
     pub start: usize,
-}
-
-/// Windows that are not what the front end makes of them.
-struct Changes {
-    windows: Vec<Window>,
-    places: HashMap<Window, usize>,
-    bins: Ragged,
-    values: Ragged,
 }
 
 /// An open store. Reading is safe from any thread; HDF5 lets one in at a time.
@@ -236,13 +224,9 @@ impl FeatureStore {
                         start: 0,
                     };
                     let windows = (0..count).map(window).collect();
-                    Some(changes(file, windows, "changed_level")?)
+                    Some(Changes::of(file, windows, "changed_level")?)
                 }
-                (true, _) => Some(changes(
-                    file,
-                    changed_windows(file, count)?,
-                    "changed_value",
-                )?),
+                (true, _) => Some(Changes::read(file, count)?),
             };
             Ok(FeatureStore {
                 path: path.to_owned(),
@@ -342,11 +326,7 @@ impl FeatureStore {
     /// If it is too short for one.
     pub fn windows(&self, recording: usize, hop: Option<usize>) -> Result<Vec<Window>> {
         if let Some(changes) = &self.changes {
-            let own = changes
-                .windows
-                .iter()
-                .filter(|window| window.recording == recording);
-            return Ok(own.copied().collect());
+            return Ok(changes.windows(recording));
         }
         let starts = self.front_end.starts(self.length(recording), hop);
         let starts = starts.map_err(|source| self.of(recording, source))?;
@@ -362,107 +342,6 @@ impl FeatureStore {
         windows.par_iter().map(|window| self.one(*window)).collect()
     }
 
-    /// Opens the store at `path` if it was derived so from this one: it holds these windows with other values, and `how` says, whole
-    /// and exactly, what they depend on beside this store. If there is none, or if it holds something else, it is written: `next`
-    /// gives the values of 256 windows at most at a time, and the file appears whole or not at all. Of each, the values that are not
-    /// those of the front end are kept.
-    ///
-    /// # Errors
-    /// Beside those of `next` and of writing: values of another shape, or that are not finite; a file at `path` that is not a store,
-    /// or is damaged, is not overwritten.
-    pub fn derive(
-        &self,
-        path: &Path,
-        windows: &[Window],
-        how: &str,
-        mut next: impl FnMut(Range<usize>) -> Result<Vec<ArrayD<f32>>>,
-    ) -> Result<FeatureStore> {
-        let sources = windows
-            .iter()
-            .map(|window| format!("{} {}", window.recording, window.start));
-        let parts = [FORMAT.to_owned(), self.key.clone(), how.to_owned()];
-        let key = feature_file::hash(parts.into_iter().chain(sources));
-        let origin = format!("{}, augmented", self.path.display());
-        let mut kept: Vec<usize> = windows.iter().map(|window| window.recording).collect();
-        kept.sort_unstable();
-        kept.dedup();
-        Self::open_or_make(path, &key, |path| {
-            feature_file::write(path, [FORMAT, &key, &origin], |file| {
-                write_attribute(file, "frontend", &toml(&self.front_end)?)?;
-                write_attribute(file, "derived", how)?;
-                let mut bins = Rows::<u32>::new(path, 1)?;
-                let mut values = Rows::<f32>::new(path, 1)?;
-                let mut changed = Vec::with_capacity(windows.len());
-                for start in (0..windows.len()).step_by(CHANGED) {
-                    let some = start..(start + CHANGED).min(windows.len());
-                    let own = windows[some.clone()].par_iter();
-                    let plain: Vec<_> = own
-                        .map(|window| self.plain(*window))
-                        .collect::<Result<_>>()?;
-                    let other = next(some.clone())?;
-                    self.check(path, &plain, &other)?;
-                    for (plain, other) in plain.iter().zip(&other) {
-                        let pairs = plain.iter().zip(other).zip(0u32..);
-                        let differ = pairs.filter(|((one, two), _)| one.to_bits() != two.to_bits());
-                        let (own_bins, own_values): (Vec<u32>, Vec<f32>) =
-                            differ.map(|((_, value), bin)| (bin, *value)).unzip();
-                        changed.push(bins.append(&own_bins)?);
-                        values.append(&own_values)?;
-                    }
-                }
-                bins.write(file, "changed_bin")?;
-                values.write(file, "changed_value")?;
-                write_ranges(file, "changed", &changed)?;
-                let places = windows
-                    .iter()
-                    .map(|window| kept.binary_search(&window.recording));
-                let places: Vec<u64> = places
-                    .map(|place| place.unwrap_or_else(|p| p) as u64)
-                    .collect();
-                write_column(file, "window_recording", &places)?;
-                let starts: Vec<u64> = windows.iter().map(|window| window.start as u64).collect();
-                write_column(file, "window_start", &starts)?;
-                let mut material = Rows::<f32>::new(path, rows_of(&self.front_end).unwrap_or(1))?;
-                let mut ranges = Vec::with_capacity(kept.len());
-                for recording in &kept {
-                    let own = self.part(*recording, self.ranges[*recording].clone())?;
-                    ranges.push(material.append(&by_time(&own))?);
-                }
-                if let Some(offsets) = &self.offsets {
-                    let own: Vec<u32> = kept.iter().map(|place| offsets[*place]).collect();
-                    write_column(file, "offset", &own)?;
-                }
-                material.write(file, "material")?;
-                write_ranges(file, "material", &ranges)?;
-                Ok(Content {
-                    recordings: kept.iter().map(|place| &self.recordings[*place]).collect(),
-                    kept: kept.clone(),
-                    left_out: Vec::new(),
-                })
-            })
-        })
-    }
-
-    /// Fails unless there are as many windows of as many finite values.
-    fn check(&self, path: &Path, plain: &[ArrayD<f32>], other: &[ArrayD<f32>]) -> Result<()> {
-        let fits = |(one, two): (&ArrayD<f32>, &ArrayD<f32>)| one.shape() == two.shape();
-        if plain.len() != other.len() || !plain.iter().zip(other).all(fits) {
-            let reason = format!(
-                "{} windows were given for {}, or of another shape",
-                other.len(),
-                plain.len()
-            );
-            return Err(Error::malformed(path, reason));
-        }
-        match other.iter().flatten().all(|value| value.is_finite()) {
-            true => Ok(()),
-            false => Err(Error::malformed(
-                path,
-                "windows with values that are not finite were given",
-            )),
-        }
-    }
-
     /// The features of a window as the store holds them.
     ///
     /// # Errors
@@ -470,19 +349,7 @@ impl FeatureStore {
     pub fn one(&self, window: Window) -> Result<ArrayD<f32>> {
         let mut values = self.plain(window)?;
         if let Some(changes) = &self.changes {
-            let place = changes.places.get(&window);
-            let place = *place
-                .ok_or_else(|| self.damaged("a window was asked for that it does not hold"))?;
-            let hdf5 = Error::hdf5(&self.path);
-            let bins = changes.bins.read::<u32>(place).map_err(&hdf5)?;
-            let changed = changes.values.read::<f32>(place).map_err(&hdf5)?;
-            let all = values.as_slice_mut().unwrap_or_default();
-            for (bin, value) in bins.into_iter().zip(changed) {
-                match all.get_mut(bin as usize) {
-                    Some(place) if value.is_finite() => *place = value,
-                    _ => return Err(self.damaged("a changed value is not finite, or nowhere")),
-                }
-            }
+            changes.apply(self, window, values.as_slice_mut().unwrap_or_default())?;
         }
         Ok(values)
     }
@@ -578,394 +445,5 @@ fn toml(front_end: &FrontEnd) -> Result<String> {
     })
 }
 
-/// The windows that were changed, of so many recordings.
-fn changed_windows(file: &File, recordings: usize) -> hdf5::Result<Vec<Window>> {
-    let count = dataset(file, "window_recording")?.size();
-    let of = column::<u64>(file, "window_recording", count)?;
-    let starts = column::<u64>(file, "window_start", count)?;
-    let windows = of.into_iter().zip(starts).map(|(recording, start)| Window {
-        recording: recording as usize,
-        start: start as usize,
-    });
-    let windows: Vec<Window> = windows.collect();
-    match windows.iter().any(|window| window.recording >= recordings) {
-        true => Err("a window is of no recording".into()),
-        false => Ok(windows),
-    }
-}
-
-fn changes(file: &File, windows: Vec<Window>, values: &str) -> hdf5::Result<Changes> {
-    let ranges = read_ranges(file, "changed", windows.len())?;
-    Ok(Changes {
-        places: windows.iter().copied().zip(0..).collect(),
-        windows,
-        bins: Ragged::open(file, "changed_bin", &ranges)?,
-        values: Ragged::open(file, values, &ranges)?,
-    })
-}
-
-/// A store that is to be made.
-struct Making<'a> {
-    job: Job<'a>,
-    front_end: &'a FrontEnd,
-    text: String,
-    seed: u64,
-    key: String,
-}
-
-impl<'a> Making<'a> {
-    fn new(
-        corpus: &'a dyn Corpus,
-        indices: &'a [usize],
-        front_end: &'a FrontEnd,
-        seed: u64,
-        progress: &'a (dyn Fn(usize) + Sync),
-    ) -> Result<Self> {
-        let job = Job {
-            corpus,
-            indices,
-            progress,
-        };
-        let text = toml(front_end)?;
-        Ok(Making {
-            key: job.key(FORMAT, &[text.clone(), seed.to_string()]),
-            job,
-            front_end,
-            text,
-            seed,
-        })
-    }
-
-    fn write(&self, path: &Path) -> Result<()> {
-        let one = |recording: &Recording, audio: &Audio| {
-            let placement = placement(self.seed, &recording.id);
-            let made = match self.front_end.placed_at(audio, placement) {
-                Ok(Some((samples, offset))) => Ok((samples, Some(offset as u32))),
-                Ok(None) => {
-                    let material = self.front_end.material(audio, placement);
-                    material.map(|own| (by_time(&own), None))
-                }
-                Err(error) => Err(error),
-            };
-            made.map_err(|source| Error::FrontEnd {
-                id: recording.id.clone(),
-                source,
-            })
-        };
-        let about = [FORMAT, &self.key, &self.job.corpus.origin()];
-        feature_file::write(path, about, |file: &File| {
-            write_attribute(file, "frontend", &self.text)?;
-            let mut material = Rows::<f32>::new(path, rows_of(self.front_end).unwrap_or(1))?;
-            let count = self.job.indices.len();
-            let (mut ranges, mut offsets) = (vec![0..0; count], vec![None; count]);
-            let content = self.job.compute(
-                CHUNK,
-                one,
-                |place, (own, offset): (Vec<f32>, Option<u32>)| -> Result<(), Failure> {
-                    ranges[place] = material.append(&own)?;
-                    offsets[place] = offset;
-                    Ok(())
-                },
-            )?;
-            let offsets: Option<Vec<u32>> = content.of(&offsets).into_iter().collect();
-            if let Some(offsets) = offsets {
-                write_column(file, "offset", &offsets)?;
-            }
-            material.write(file, "material")?;
-            write_ranges(file, "material", &content.of(&ranges))?;
-            Ok(content)
-        })
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use speechlens_frontend::Reading;
-
-    use super::*;
-    use crate::{Digits, Synthetic};
-
-    const FBANK: &str = "rate = 16000\nlength = { frames = 120 }\n[[stage]]\nop = \"fbank\"\nbands = 80\n\
-                         [[stage]]\nop = \"normalize\"\nover = \"window\"\n";
-    const PIECES: &str = "rate = 8000\nlength = { exactly = 0.5 }\n";
-
-    fn store(path: &Path, corpus: &dyn Corpus, indices: &[usize], text: &str) -> FeatureStore {
-        let front_end = FrontEnd::parse(text).unwrap();
-        FeatureStore::open_or_compute(path, corpus, indices, (&front_end, 5), &|_| ()).unwrap()
-    }
-
-    #[test]
-    fn holds_what_the_front_end_computes_in_the_order_asked_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("features.h5");
-        let corpus = Synthetic::utterances(1, 2, 1);
-        let indices = [3, 0, 2];
-        for text in [FBANK, PIECES] {
-            let store = store(&path, &corpus, &indices, text);
-            for (place, index) in indices.into_iter().enumerate() {
-                assert_eq!(store.recordings()[place], corpus.recordings()[index]);
-                let reading = Reading {
-                    hop: Some(30),
-                    ..Reading::default()
-                };
-                let audio = corpus.audio(index).unwrap();
-                let heard = store.front_end().compute(&audio, &reading).unwrap();
-                let windows = store.windows(place, Some(30)).unwrap();
-                assert!(windows.len() > 3 && windows.len() == heard.places.len());
-                for (ours, theirs) in store
-                    .read(&windows)
-                    .unwrap()
-                    .iter()
-                    .zip(heard.windows.outer_iter())
-                {
-                    assert_eq!(ours, theirs);
-                }
-            }
-            let nowhere = |recording, start| store.read(&[Window { recording, start }]).is_err();
-            assert!(nowhere(3, 0) && nowhere(0, 1 << 30));
-        }
-    }
-
-    /// Files of older versions: filterbanks of 64 bands, and spectrograms with a window a recording, changed ones among them.
-    #[test]
-    fn stores_of_older_versions_are_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let old = |name: &str, format: &str, new: &FeatureStore, write: &dyn Fn(&File)| {
-            let about = [format, "key", "origin"];
-            let write = |file: &File| {
-                write(file);
-                Ok(Content {
-                    kept: (0..new.recordings.len()).collect(),
-                    recordings: new.recordings.iter().collect(),
-                    left_out: Vec::new(),
-                })
-            };
-            feature_file::write(&path(name), about, write).unwrap();
-            FeatureStore::open(&path(name)).unwrap()
-        };
-        let windows = |store: &FeatureStore| -> Vec<Window> {
-            let all = (0..store.recordings().len()).map(|one| store.windows(one, None).unwrap());
-            all.flatten().collect()
-        };
-
-        let utterances = Synthetic::utterances(1, 2, 1);
-        let front_end = FrontEnd::load("thesis-fbank").unwrap();
-        let new = store(
-            &path("f.h5"),
-            &utterances,
-            &[3, 0],
-            &front_end.to_toml().unwrap(),
-        );
-        let filterbanks = |file: &File| {
-            let values: Array2<f32> = new.material.read().unwrap();
-            let mean = |range: &Range<usize>| {
-                let own = values.slice(s![range.clone(), ..]).mapv(f64::from);
-                own.mean_axis(Axis(0)).unwrap().mapv(|mean| mean as f32)
-            };
-            let means: Vec<_> = new.ranges.iter().map(mean).collect();
-            let means: Vec<_> = means.iter().map(|mean| mean.view()).collect();
-            let means = ndarray::stack(Axis(0), &means).unwrap();
-            for (name, values) in [("features", &values), ("mean", &means)] {
-                file.new_dataset_builder()
-                    .with_data(values)
-                    .create(name)
-                    .unwrap();
-            }
-            write_ranges(file, "frames", &new.ranges).unwrap();
-        };
-        let read = old("old-f.h5", FILTERBANKS, &new, &filterbanks);
-        assert_eq!(read.lengths(), new.lengths());
-        let all = windows(&new);
-        assert_eq!(read.read(&all).unwrap(), new.read(&all).unwrap());
-        // They hold no means taken off, and can be read so or so.
-        let by_recording = FrontEnd::load("thesis-fbank-recording").unwrap();
-        let text = by_recording.to_toml().unwrap();
-        let expected = store(&path("r.h5"), &utterances, &[3, 0], &text)
-            .read(&all)
-            .unwrap();
-        let found = read
-            .of_front_end(&by_recording)
-            .unwrap()
-            .read(&all)
-            .unwrap();
-        for (found, expected) in found.iter().zip(&expected) {
-            let apart = (found - expected).mapv(f32::abs);
-            assert!(apart.iter().all(|apart| *apart < 1e-5));
-        }
-        assert!(new.of_front_end(&by_recording).is_err());
-
-        let words = Synthetic::new(1, 4, 1);
-        let front_end = FrontEnd::load("audiomnist-spectrogram").unwrap();
-        let new = store(
-            &path("s.h5"),
-            &words,
-            &[7, 2],
-            &front_end.to_toml().unwrap(),
-        );
-        let all = windows(&new);
-        let changed = new.derive(&path("d.h5"), &all, "by hand", |range| {
-            let mut values = new.read(&all[range])?;
-            values.iter_mut().for_each(|window| window[[3, 5]] = -7.0);
-            Ok(values)
-        });
-        let changed = changed.unwrap();
-        let sound = |file: &File| {
-            let values: Vec<f32> = new.material.read_raw().unwrap();
-            write_column(file, "sound", &values).unwrap();
-            write_ranges(file, "sound", &new.ranges).unwrap();
-            write_column(file, "offset", new.offsets.as_ref().unwrap()).unwrap();
-            write_attribute(file, "crop", "audiomnist").unwrap();
-        };
-        let read = old("old-s.h5", SPECTROGRAMS, &new, &sound);
-        assert_eq!(read.front_end().name(), front_end.name());
-        assert_eq!(read.read(&all).unwrap(), new.read(&all).unwrap());
-        assert_eq!(read.samples(1), new.samples(1));
-        let derived = |file: &File| {
-            sound(file);
-            write_ranges(file, "changed", &[0..1, 1..2]).unwrap();
-            write_column(file, "changed_bin", &[3u16 * 227 + 5; 2]).unwrap();
-            write_column(file, "changed_level", &[-7f32; 2]).unwrap();
-        };
-        let read = old("old-d.h5", SPECTROGRAMS, &new, &derived);
-        assert!(read.is_derived());
-        assert_eq!(read.read(&all).unwrap(), changed.read(&all).unwrap());
-    }
-
-    #[test]
-    fn is_computed_again_when_a_label_or_the_front_end_changed_and_only_then() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("features.h5");
-        let words = || Synthetic::new(1, 2, 1);
-        let computed = |corpus: &dyn Corpus, text: &str| {
-            let computed = AtomicUsize::new(0);
-            let count = |_| {
-                computed.fetch_add(1, Ordering::Relaxed);
-            };
-            let front_end = FrontEnd::parse(text).unwrap();
-            FeatureStore::open_or_compute(&path, corpus, &[0, 1], (&front_end, 5), &count).unwrap();
-            computed.into_inner()
-        };
-        assert_eq!(computed(&words(), PIECES), 2);
-        assert_eq!(computed(&words(), PIECES), 0);
-        assert_eq!(computed(&Digits::new(words()), PIECES), 2);
-        assert_eq!(
-            computed(
-                &Digits::new(words()),
-                "rate = 8000\nlength = { exactly = 0.25 }\n"
-            ),
-            2
-        );
-    }
-
-    #[test]
-    fn a_derived_store_has_the_same_windows_with_other_values() {
-        let folder = tempfile::tempdir().unwrap();
-        let corpus = Digits::new(Synthetic::new(1, 3, 1));
-        let path = folder.path().join("derived.h5");
-        for text in [
-            PIECES,
-            "rate = 16000\nlength = { frames = 20 }\n[[stage]]\nop = \"fbank\"\nbands = 40\n",
-        ] {
-            let source = folder.path().join("source.h5");
-            let source = store(&source, &corpus, &[0, 1, 4], text);
-            let windows = [
-                source.windows(2, None).unwrap(),
-                source.windows(0, None).unwrap(),
-            ]
-            .concat();
-            let louder = |range: Range<usize>| {
-                let mut values = source.read(&windows[range])?;
-                for window in &mut values {
-                    window.iter_mut().step_by(7).for_each(|value| *value += 1.0);
-                }
-                Ok(values)
-            };
-            let derived = source
-                .derive(&path, &windows, "a seventh by 1", louder)
-                .unwrap();
-            let own = [
-                derived.windows(1, None).unwrap(),
-                derived.windows(0, None).unwrap(),
-            ]
-            .concat();
-            assert_eq!(own.len(), windows.len());
-            assert_eq!(
-                derived.recordings(),
-                [
-                    source.recordings()[0].clone(),
-                    source.recordings()[2].clone()
-                ]
-            );
-            assert_eq!(
-                derived.read(&own).unwrap(),
-                louder(0..windows.len()).unwrap()
-            );
-            // Of one that is derived, what was changed once stays so.
-            let twice = folder.path().join("twice.h5");
-            let eighths = |range: Range<usize>| {
-                let mut values = derived.read(&own[range])?;
-                for window in &mut values {
-                    window.iter_mut().step_by(8).for_each(|value| *value -= 2.0);
-                }
-                Ok(values)
-            };
-            let again = derived
-                .derive(&twice, &own, "an eighth by 2", eighths)
-                .unwrap();
-            let all = [
-                again.windows(0, None).unwrap(),
-                again.windows(1, None).unwrap(),
-            ]
-            .concat();
-            let mut expected = eighths(0..own.len()).unwrap();
-            let first = derived.windows(1, None).unwrap().len();
-            expected.rotate_left(first);
-            assert_eq!(again.read(&all).unwrap(), expected);
-            std::fs::remove_file(&twice).unwrap();
-            // It is there already.
-            let none = |_| panic!("is made again");
-            source
-                .derive(&path, &windows, "a seventh by 1", none)
-                .unwrap();
-            let wrong = |range: Range<usize>| Ok(vec![ArrayD::zeros(vec![1]); range.len()]);
-            assert!(source.derive(&path, &windows, "another", wrong).is_err());
-            assert_eq!(FeatureStore::open(&path).unwrap().key(), derived.key());
-            std::fs::remove_file(&path).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_damaged_or_foreign_file_is_named_and_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("features.h5");
-        let corpus = Synthetic::new(1, 2, 1);
-        let open = || {
-            let front_end = FrontEnd::parse(PIECES).unwrap();
-            FeatureStore::open_or_compute(&path, &corpus, &[0, 1], (&front_end, 5), &|_| ())
-        };
-        drop(open().unwrap());
-        let whole = std::fs::read(&path).unwrap();
-        for length in [0, 100, whole.len() / 2, whole.len() - 1] {
-            std::fs::write(&path, &whole[..length]).unwrap();
-            let error = open().err().unwrap().to_string();
-            assert!(
-                error.contains("features.h5") && error.contains("another name"),
-                "{error}"
-            );
-            assert_eq!(std::fs::read(&path).unwrap().len(), length);
-        }
-        std::fs::remove_file(&path).unwrap();
-        let other = |_: &File| -> Result<Content, Failure> {
-            Ok(Content {
-                kept: Vec::new(),
-                recordings: Vec::new(),
-                left_out: Vec::new(),
-            })
-        };
-        feature_file::write(&path, ["another", "key", "origin"], other).unwrap();
-        assert!(open().err().unwrap().to_string().contains("`another`"));
-    }
-}
+mod tests;
