@@ -73,7 +73,7 @@ pub fn residual() -> Result<Architecture> {
     let mean = net.add("mean.flatten", Flatten, [mean])?;
     let deviation = net.add("std", TimeDeviation, [x])?;
     let deviation = net.add("std.flatten", Flatten, [deviation])?;
-    let x = net.add("pool", Concat, [mean, deviation])?;
+    let x = net.add("pool", Concat::default(), [mean, deviation])?;
     let x = net.add("embedding", Linear::new(96, 5), [x])?;
     let x = net.add("embedding_bn", BatchNorm::new_1d(5), [x])?;
     net.add("classifier", Linear::new(5, 3), [x])?;

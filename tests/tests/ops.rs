@@ -151,7 +151,7 @@ fn ops() -> Vec<(&'static str, Box<dyn Op>)> {
         ("flatten", Box::new(Flatten)),
         ("sum-of-3", Box::new(Add)),
         ("product", Box::new(Mul)),
-        ("concat-of-3", Box::new(Concat)),
+        ("concat-of-3", Box::new(Concat::default())),
         ("time-mean", Box::new(TimeMean)),
         ("time-mean-over-time", Box::new(TimeMean)),
         ("time-deviation", Box::new(TimeDeviation)),
@@ -322,7 +322,7 @@ impl Case<'_> {
         let cotangent = &self.tensors["cotangent"];
         let branches = self.op.branches(inputs.len());
         let shares: f64 = branches.iter().map(|branch| branch.share).sum();
-        let is_sum = matches!(branches[0].map, Map::Term | Map::Moved(_));
+        let is_sum = matches!(branches[0].map, Map::Term(_) | Map::Moved(_));
         assert_eq!(shares, if is_sum { inputs.len() as f64 } else { 1.0 });
         let shapes: Vec<_> = inputs.iter().map(|input| input.shape()).collect();
         let names = self.input_names();
@@ -345,7 +345,7 @@ impl Case<'_> {
                     self.same(&back, name, "by the transposed map");
                 }
                 Map::Winner(op) => {
-                    let routed = op.route(input, cotangent).unwrap();
+                    let routed = op.route(&[input], 0, cotangent).unwrap();
                     self.same(&routed, name, "by its routing");
                     let (routed, given) = (routed.sum_all().unwrap(), cotangent.sum_all().unwrap());
                     same(&routed, &given, self.tolerance, self.name);
@@ -354,7 +354,8 @@ impl Case<'_> {
                     let back = op.back(cotangent, &shapes, branch.input).unwrap();
                     self.same(&back, name, "by where its values were");
                 }
-                Map::Term => self.same(cotangent, name, "as a term of a sum"),
+                Map::Term(_) => self.same(cotangent, name, "as a term of a sum"),
+                Map::Own(op) => panic!("{} goes {}", self.name, op.text()),
                 Map::Each => {
                     let shape = self.tensors["output"].shape();
                     assert_eq!(shape.elem_count(), input.elem_count(), "{}", self.name);

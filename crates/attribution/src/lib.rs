@@ -163,7 +163,7 @@ impl Attribution {
     ///
     /// # Errors
     /// If shapes differ.
-    pub fn less(mut self, other: Attribution) -> Result<Self> {
+    pub fn less(mut self, mut other: Attribution) -> Result<Self> {
         self.relevance = (&self.relevance - &other.relevance)?;
         for (name, relevance) in &mut self.layers {
             if let Some(other) = other.layers.get(name) {
@@ -173,11 +173,10 @@ impl Attribution {
         let less = |ours: &mut Vec<f64>, theirs: &[f64]| {
             ours.iter_mut().zip(theirs).for_each(|(a, b)| *a -= b);
         };
-        for (ours, theirs) in self.conservation.iter_mut().zip(&other.conservation) {
-            less(&mut ours.arrived, &theirs.arrived);
-            less(&mut ours.passed, &theirs.passed);
-            less(&mut ours.bias, &theirs.bias);
-            less(&mut ours.epsilon, &theirs.epsilon);
+        for (ours, theirs) in self.conservation.iter_mut().zip(&mut other.conservation) {
+            for (ours, theirs) in ours.parts().into_iter().zip(theirs.parts()) {
+                less(ours, theirs);
+            }
         }
         if let (Some(ours), Some(theirs)) = (&mut self.completeness_gap, &other.completeness_gap) {
             less(ours, theirs);

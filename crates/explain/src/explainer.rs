@@ -421,10 +421,9 @@ impl Answers {
             self.conservation = found.conservation;
         } else {
             for (all, mut more) in self.conservation.iter_mut().zip(found.conservation) {
-                all.arrived.append(&mut more.arrived);
-                all.passed.append(&mut more.passed);
-                all.bias.append(&mut more.bias);
-                all.epsilon.append(&mut more.epsilon);
+                for (all, more) in all.parts().into_iter().zip(more.parts()) {
+                    all.append(more);
+                }
             }
         }
         if let Some(gap) = found.completeness_gap {

@@ -118,7 +118,7 @@ pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Va
             json!({
                 "node": node.node, "kind": node.kind.to_string(), "rule": node.rule, "arrived": node.arrived,
                 "passed": node.passed, "bias": node.bias, "epsilon": node.epsilon,
-                "remainder": node.remainder(),
+                "softmax": node.softmax, "remainder": node.remainder(),
             })
         };
         summary["conservation"] = answers.conservation.iter().map(node).collect();

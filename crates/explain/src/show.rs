@@ -417,13 +417,14 @@ pub fn conservation(conservation: &[Conservation]) -> Table {
             number(&node.passed),
             number(&node.bias),
             number(&node.epsilon),
+            number(&node.softmax),
             format!("{:.1e}", remainder.first().copied().unwrap_or_default()),
         ];
         Row::measured(node.node.clone(), cells)
     };
     Table {
         corner: "layer".into(),
-        columns: ["arrived", "passed on", "bias", "ε", "rest"]
+        columns: ["arrived", "passed on", "bias", "ε", "softmax", "rest"]
             .map(str::to_owned)
             .to_vec(),
         rows: conservation

@@ -1,13 +1,13 @@
 //! Where relevance went: what each layer passed on, and what it kept.
 
 use candle_core::Tensor;
-use speechlens_nn::Kind;
 use speechlens_nn::kernels::sums::{sum_by_input, sum_of_products, sum_stabilized};
+use speechlens_nn::{Kind, Passed};
 
 use crate::Result;
 
 /// What became of the relevance that arrived at a node, for each input of the batch. All that arrived is passed on, kept by
-/// the bias, lost to ε, or in the remainder.
+/// the bias, lost to ε or on a softmax, or in the remainder.
 #[derive(Clone, Debug)]
 pub struct Conservation {
     /// The node.
@@ -24,13 +24,27 @@ pub struct Conservation {
     pub bias: Vec<f64>,
     /// What ε took.
     pub epsilon: Vec<f64>,
+    /// What a softmax inside the network took.
+    pub softmax: Vec<f64>,
 }
 
 impl Conservation {
+    /// What arrived, what was passed on, and what was taken, by what.
+    pub fn parts(&mut self) -> [&mut Vec<f64>; 5] {
+        [
+            &mut self.arrived,
+            &mut self.passed,
+            &mut self.bias,
+            &mut self.epsilon,
+            &mut self.softmax,
+        ]
+    }
+
     /// What is left: rounding; where a rule shares out only the relevance of some outputs, that of all others; and of an op with
     /// several inputs what it gives to constants and states, which is not passed on.
     pub fn remainder(&self) -> Vec<f64> {
-        let left = |i: usize| self.arrived[i] - self.passed[i] - self.bias[i] - self.epsilon[i];
+        let taken = |i: usize| self.bias[i] + self.epsilon[i] + self.softmax[i];
+        let left = |i: usize| self.arrived[i] - self.passed[i] - taken(i);
         (0..self.arrived.len()).map(left).collect()
     }
 }
@@ -38,15 +52,18 @@ impl Conservation {
 /// What a layer's shares did not pass on, of the first inputs.
 pub(crate) struct Kept {
     inputs: usize,
+    /// Whether there is one input, wherever the batch's axis is.
+    is_single: bool,
     bias: Option<Vec<f64>>,
     epsilon: Option<Vec<f64>>,
 }
 
 impl Kept {
     /// An empty one for so many inputs, the first.
-    pub fn new(inputs: usize) -> Self {
+    pub fn new(inputs: usize, is_single: bool) -> Self {
         Kept {
             inputs,
+            is_single,
             bias: None,
             epsilon: None,
         }
@@ -54,6 +71,9 @@ impl Kept {
 
     /// The part of a tensor that is added up.
     fn part(&self, tensor: &Tensor) -> Result<Tensor> {
+        if self.is_single {
+            return Ok(tensor.flatten_all()?.unsqueeze(0)?);
+        }
         let count = self.inputs.min(tensor.dim(0)?);
         Ok(tensor.narrow(0, 0, count)?)
     }
@@ -71,17 +91,27 @@ impl Kept {
         bias: Option<&Tensor>,
         epsilon: f64,
     ) -> Result<()> {
-        let inputs = quotient.dim(0)?;
-        let quotient = self.part(quotient)?;
         if let Some(bias) = bias {
-            let bias = match bias.rank() == quotient.rank() && bias.dim(0)? == inputs {
-                true => self.part(bias)?,
-                false => bias.clone(),
-            };
-            add(&mut self.bias, sum_of_products(&quotient, &bias)?);
+            let bias = bias.broadcast_as(quotient.shape())?;
+            let taken = sum_of_products(&self.part(quotient)?, &self.part(&bias)?)?;
+            add(&mut self.bias, taken);
         }
+        let quotient = self.part(quotient)?;
         let taken = sum_stabilized(&quotient, &self.part(z)?, epsilon)?;
         add(&mut self.epsilon, taken);
+        Ok(())
+    }
+
+    /// Adds what an op's own way took.
+    pub fn own(&mut self, passed: &Passed) -> Result<()> {
+        if let Some(taken) = &passed.bias {
+            let taken = sum_by_input(&self.part(taken)?)?;
+            add(&mut self.bias, taken);
+        }
+        if let Some(taken) = &passed.epsilon {
+            let taken = sum_by_input(&self.part(taken)?)?;
+            add(&mut self.epsilon, taken);
+        }
         Ok(())
     }
 

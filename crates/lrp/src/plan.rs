@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     names: Vec<String>,
     /// By node, whether its output is the network's input, as it is or with its values moved.
     moved_input: Vec<bool>,
+    /// Whether the first axis of every node's output is the batch.
+    pub keeps_batch: bool,
     /// By node, whether its output is the same whatever the network is given: it takes no relevance.
     is_held: Vec<bool>,
 }
@@ -51,14 +53,16 @@ impl Plan {
                 (joined.graph, joined.places)
             }
         };
+        let keeps_batch = own.nodes().all(|(_, node)| node.op.keeps_batch());
         let mut plan = Plan {
             steps: Vec::new(),
             moved_input: moved_input(&own),
             is_held: held(&own),
+            keeps_batch,
+            graph: own,
             options,
             places,
             names: graph.nodes().map(|(_, node)| node.name.clone()).collect(),
-            graph: own,
         };
         plan.steps = plan.assign(composite)?;
         plan.simplify();
@@ -106,6 +110,17 @@ impl Plan {
         all
     }
 
+    /// The terms of a sum that are held, with their factors.
+    pub fn held_terms<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = (NodeId, f64)> + 'a {
+        let branches = node.op.branches(node.inputs.len()).into_iter();
+        branches.filter_map(|branch| match branch.map {
+            Map::Term(factor) if self.is_held[node.inputs[branch.input].index()] => {
+                Some((node.inputs[branch.input], factor))
+            }
+            _ => None,
+        })
+    }
+
     /// The composite's rules, checked.
     fn assign(&self, composite: &Composite) -> Result<Vec<Step>> {
         let options = &self.options;
@@ -128,11 +143,12 @@ impl Plan {
                         ))
                     })?;
                 }
-                (By::Winners | By::Place, Some(_)) if !branches.is_empty() => {
+                (By::Winners | By::Own | By::Place, Some(_)) if !branches.is_empty() => {
                     let problem = match (by, node.op.kind()) {
                         (By::Winners, _) => {
                             "gives each output's relevance to the input that it was taken from,"
                         }
+                        (By::Own, _) => "passes relevance on a way of its own",
                         (_, Kind::Activation) => "is an activation: it passes relevance on",
                         _ => "moves values, and relevance with them,",
                     };
@@ -257,8 +273,10 @@ impl Plan {
             let rule = self.steps[index].lean.as_ref();
             let keeps = |map: &Map| match map {
                 Map::Layer(_) => rule.is_some_and(Rule::keeps_zero),
-                Map::Term => true,
+                Map::Term(_) => true,
                 Map::Winner(_) | Map::Moved(_) => at_zero[index],
+                // Multiplied by the input.
+                Map::Own(_) => false,
                 Map::Each => node.op.is_relu() && at_zero[index],
             };
             let keeps: Vec<(usize, bool)> = self
@@ -284,7 +302,7 @@ impl Plan {
                 let (inputs, output) = match branch.map {
                     Map::Moved(_) | Map::Each => (false, false),
                     Map::Winner(_) => (true, false),
-                    Map::Term => (true, true),
+                    Map::Term(_) | Map::Own(_) => (true, true),
                     Map::Layer(_) => (true, of_output),
                 };
                 self.steps[id.index()].is_read |= output;
@@ -317,6 +335,8 @@ pub(crate) enum By {
     Sum,
     /// Which input each output was taken from.
     Winners,
+    /// A way of the op's own.
+    Own,
     /// Nothing: it passes as it is, or moves with the values.
     Place,
 }
@@ -330,7 +350,8 @@ impl By {
     pub fn among(branches: &[Branch]) -> By {
         let by = branches.iter().map(|branch| match branch.map {
             Map::Layer(_) => By::Rule,
-            Map::Term => By::Sum,
+            Map::Term(_) => By::Sum,
+            Map::Own(_) => By::Own,
             Map::Winner(_) => By::Winners,
             Map::Moved(_) | Map::Each => By::Place,
         });
@@ -352,12 +373,19 @@ fn non_negative_inputs(graph: &Graph) -> Vec<bool> {
     inputs
 }
 
-/// For every node, whether its output is the same whatever the network is given: made of constants and states alone.
+/// For every node, whether it takes no relevance: it is made of constants and states alone, or of what has no branches, as a shape.
 fn held(graph: &Graph) -> Vec<bool> {
     let mut held: Vec<bool> = Vec::new();
     for (_, node) in graph.nodes() {
-        let is_given = node.op.as_input().is_some_and(|input| !input.state);
-        held.push(!is_given && node.inputs.iter().all(|read| held[read.index()]));
+        held.push(match node.op.as_input() {
+            Some(input) => input.state,
+            None => {
+                let branches = node.op.branches(node.inputs.len());
+                branches
+                    .iter()
+                    .all(|branch| held[node.inputs[branch.input].index()])
+            }
+        });
     }
     held
 }
@@ -369,7 +397,8 @@ pub(crate) fn moved_input(graph: &Graph) -> Vec<bool> {
         let is_input = id == graph.architecture().input();
         let branches = node.op.branches(node.inputs.len());
         let moves = |branch: &Branch| {
-            matches!(branch.map, Map::Moved(_)) && moved[node.inputs[branch.input].index()]
+            let moves = matches!(&branch.map, Map::Moved(op) if !op.adds_values());
+            moves && moved[node.inputs[branch.input].index()]
         };
         let only_moves = !branches.is_empty() && branches.iter().all(moves);
         moved.push(is_input || only_moves);

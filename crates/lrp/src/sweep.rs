@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use speechlens_nn::kernels::pointwise::{product, quotient};
-use speechlens_nn::{Graph, Map, Node, NodeId, Trace, reshaped};
+use speechlens_nn::{Graph, Kind, Map, Node, NodeId, Passing, Trace, gathered, reshaped};
 
 use crate::conservation::{Conservation, Kept};
 use crate::layer::{Layer, WeightMaps};
 use crate::plan::{By, Plan};
-use crate::{Composite, Error, Result, Start};
+use crate::{Bias, Composite, Error, Result, Start};
 
 /// Relevance of a batch's inputs.
 pub struct Explanation {
@@ -35,7 +35,7 @@ pub struct Assignment {
     /// The layer's nodes: one, or a linear layer and the batch normalization that is merged into it.
     pub nodes: Vec<String>,
     /// What a composite calls the first of them.
-    pub kind: speechlens_nn::Kind,
+    pub kind: Kind,
     /// Its rule, or what goes by in place of one; none if relevance passes as it is, or moves with the values.
     pub rule: Option<String>,
 }
@@ -64,6 +64,8 @@ impl Forward {
 struct Record {
     /// Of how many inputs, the first, what became of relevance is written down.
     conserved: usize,
+    /// Whether there is one input.
+    is_single: bool,
     /// The nodes asked for, with the names that they were asked by.
     wanted: BTreeMap<NodeId, Vec<String>>,
     layers: BTreeMap<String, Tensor>,
@@ -103,6 +105,14 @@ impl Lrp {
             By::Rule => step.rule.as_ref().map(ToString::to_string),
             By::Sum => Some(format!("in proportion (ε = {})", step.epsilon)),
             By::Winners => Some("winner takes all".into()),
+            By::Own => self
+                .plan
+                .branches(node)
+                .iter()
+                .find_map(|branch| match branch.map {
+                    Map::Own(op) => Some(op.text().to_owned()),
+                    _ => None,
+                }),
             By::Place => None,
         }
     }
@@ -172,11 +182,19 @@ impl Lrp {
             wanted.entry(place).or_default().push((*layer).to_owned());
         }
         let start = self.start(&logits, targets)?;
+        let conserved = conserved.min(targets.len());
+        let is_single = targets.len() == 1;
+        let is_apart = !self.plan.keeps_batch && !is_single;
+        let mut conservation = Vec::new();
+        if is_apart && conserved > 0 {
+            conservation = self.conserved_apart(&trace, &targets[..conserved])?;
+        }
         let mut record = Record {
-            conserved: conserved.min(targets.len()),
+            conserved: if is_apart { 0 } else { conserved },
+            is_single,
             wanted,
             layers: BTreeMap::new(),
-            conservation: Vec::new(),
+            conservation,
         };
         let relevance = self.sweep(trace, start, &mut record)?;
         Ok(Detail {
@@ -184,6 +202,28 @@ impl Lrp {
             layers: record.layers,
             conservation: record.conservation,
         })
+    }
+
+    /// What became of relevance at every node for some inputs, the first, by a sweep for each: where their batch is not the first axis
+    /// everywhere, it cannot be told of one of several.
+    fn conserved_apart(&self, trace: &Trace, targets: &[u32]) -> Result<Vec<Conservation>> {
+        let input = trace.output(self.plan.graph.architecture().input())?;
+        let mut all: Vec<Conservation> = Vec::new();
+        for (place, target) in targets.iter().enumerate() {
+            let forward = self.forward(&input.narrow(0, place, 1)?)?;
+            let mut found = self.sweep_from(forward, &[*target], &[], 1)?.conservation;
+            match all.is_empty() {
+                true => all = found,
+                false => {
+                    for (all, found) in all.iter_mut().zip(&mut found) {
+                        for (all, found) in all.parts().into_iter().zip(found.parts()) {
+                            all.append(found);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// The output's relevance: the target's logit, or 1, and 0 elsewhere.
@@ -212,8 +252,9 @@ impl Lrp {
     /// Carries the output's relevance back to the input.
     fn sweep(&self, trace: Trace, start: Tensor, record: &mut Record) -> Result<Tensor> {
         let graph = &self.plan.graph;
-        let input = trace.output(graph.architecture().input())?.clone();
-        let arrived = graph.walk_back(
+        let input_node = graph.architecture().input();
+        let input = trace.output(input_node)?.clone();
+        let mut arrived = graph.walk_back(
             trace,
             start,
             |_| true,
@@ -227,7 +268,7 @@ impl Lrp {
                 }
             },
         )?;
-        match arrived {
+        match arrived.remove(&input_node) {
             Some(relevance) => Ok(relevance),
             None => Ok(input.zeros_like()?),
         }
@@ -259,22 +300,39 @@ impl Lrp {
                         node.inputs.iter().map(|read| trace.shape(*read)).collect();
                     op.back(&own, &shapes, branch.input)?
                 }
-                Map::Winner(op) => op.route(trace.output(read)?, &own)?,
-                Map::Term => {
+                Map::Winner(op) => op.route(&trace.inputs(node)?, branch.input, &own)?,
+                Map::Own(op) => {
+                    let pass = Passing {
+                        params: self.plan.graph.params(id),
+                        inputs: &trace.inputs(node)?,
+                        output: trace.output(id)?,
+                        relevance: &own,
+                    };
+                    let passed = op.pass(&pass, branch.input)?;
+                    if let Some(kept) = kept.as_deref_mut() {
+                        kept.own(&passed)?;
+                    }
+                    passed.relevance
+                }
+                Map::Term(factor) => {
                     let quotient = match of_sum.take() {
                         Some(quotient) => quotient,
                         None => {
-                            let z = trace.output(id)?;
-                            let quotient = quotient(output, z, step.epsilon, 1.0)?;
+                            let (z, held) = self.sum(trace, id, node)?;
+                            let quotient = quotient(output, &z, step.epsilon, 1.0)?;
                             if let Some(kept) = kept.as_deref_mut() {
-                                kept.share(&quotient, z, None, step.epsilon)?;
+                                kept.share(&quotient, &z, held.as_ref(), step.epsilon)?;
                             }
                             quotient
                         }
                     };
-                    let relevance = product(trace.output(read)?, &quotient)?;
+                    let term = trace.output(read)?;
+                    let relevance = match term.shape() == quotient.shape() {
+                        true => product(term, &quotient)?,
+                        false => gathered(&term.broadcast_mul(&quotient)?, term.shape())?,
+                    };
                     of_sum = Some(quotient);
-                    match branch.share {
+                    match branch.share * factor {
                         1.0 => relevance,
                         share => (relevance * share)?,
                     }
@@ -294,6 +352,23 @@ impl Lrp {
         Ok(passed)
     }
 
+    /// What a sum gave, and what of it is of terms that take no relevance and are as a bias: those are left out where a bias is.
+    fn sum(&self, trace: &Trace, id: NodeId, node: &Node) -> Result<(Tensor, Option<Tensor>)> {
+        let z = trace.output(id)?;
+        let mut held: Option<Tensor> = None;
+        for (read, factor) in self.plan.held_terms(node) {
+            let term = (trace.output(read)?.broadcast_as(z.shape())? * factor)?;
+            held = Some(match held {
+                Some(others) => (others + term)?,
+                None => term,
+            });
+        }
+        match (held, self.plan.options.bias) {
+            (Some(held), Bias::Zero) => Ok(((z - held)?, None)),
+            (held, _) => Ok((z.clone(), held)),
+        }
+    }
+
     /// [`Lrp::pass`], with what becomes of the relevance.
     fn pass_recorded(
         &self,
@@ -303,7 +378,7 @@ impl Lrp {
         output: &Tensor,
         record: &mut Record,
     ) -> Result<Vec<(usize, Tensor)>> {
-        let mut kept = Kept::new(record.conserved);
+        let mut kept = Kept::new(record.conserved, record.is_single);
         let passed = self.pass(trace, id, node, output, Some(&mut kept))?;
         let arrived = kept.totals(output)?;
         let mut total = vec![0.0; arrived.len()];
@@ -315,6 +390,16 @@ impl Lrp {
                 .for_each(|(total, of)| *total += of);
         }
         let [bias, epsilon] = kept.close();
+        // Nothing else loses any on the way.
+        let is_softmax = node.op.kind() == Kind::Softmax;
+        let lost = |i: usize| {
+            if is_softmax {
+                arrived[i] - total[i] - bias[i] - epsilon[i]
+            } else {
+                0.0
+            }
+        };
+        let softmax = (0..arrived.len()).map(lost).collect();
         record.conservation.push(Conservation {
             node: node.name.clone(),
             kind: node.op.kind(),
@@ -323,6 +408,7 @@ impl Lrp {
             passed: total,
             bias,
             epsilon,
+            softmax,
         });
         Ok(passed)
     }

@@ -114,7 +114,7 @@ impl Builder {
                 let name = self.name("concat");
                 (self.channels, self.size) =
                     (outputs + other, self.size.map(|s| s.div_ceil(stride)));
-                self.net.add(name, Concat, [y, z]).unwrap()
+                self.net.add(name, Concat::default(), [y, z]).unwrap()
             }
             3 if self.size[0] > 4 => {
                 let (kernel, stride) = (self.rng.random_range(2..4), self.rng.random_range(1..3));
@@ -175,7 +175,9 @@ fn by_lot(seed: u64) -> Graph {
         let mean = net.add("mean.flatten", Flatten, [mean]).unwrap();
         let deviation = net.add("std", TimeDeviation, [x]).unwrap();
         let deviation = net.add("std.flatten", Flatten, [deviation]).unwrap();
-        let x = net.add("statistics", Concat, [mean, deviation]).unwrap();
+        let x = net
+            .add("statistics", Concat::default(), [mean, deviation])
+            .unwrap();
         builder.dense(x, 2 * channels * height)
     } else {
         let x = builder.net.add("flatten", Flatten, [x]).unwrap();

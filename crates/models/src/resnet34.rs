@@ -62,7 +62,7 @@ pub fn of_size(speakers: usize, [bands, frames]: [usize; 2]) -> Result<Architect
     let mean = net.add("pool.mean.flatten", Flatten, [mean])?;
     let deviation = net.add("pool.std", TimeDeviation, [x])?;
     let deviation = net.add("pool.std.flatten", Flatten, [deviation])?;
-    let pooled = net.add("pool", Concat, [mean, deviation])?;
+    let pooled = net.add("pool", Concat::default(), [mean, deviation])?;
     let x = net.add(
         "embedding",
         Linear::new(2 * width * bands.div_ceil(8), EMBEDDING),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 use crate::graph::{Graph, Node, NodeId, Trace};
-use crate::{Backward, Result};
+use crate::{Backward, Branch, Error, Mode, Result};
 
 impl Graph {
     /// The gradients by every trained parameter, by their full names, from that by the output. What has been used of the trace,
@@ -29,28 +29,53 @@ impl Graph {
         input: &Tensor,
         by_logits: impl FnOnce(&Tensor) -> Result<Tensor>,
     ) -> Result<(Tensor, Tensor)> {
+        let name = self.architecture().nodes()[0].name.as_str();
+        let mut logits = None;
+        let mut by_input = self.input_gradients(&[(name, input)], |output| {
+            logits = Some(output.clone());
+            by_logits(output)
+        })?;
+        match (logits, by_input.pop()) {
+            (Some(logits), Some((_, gradient))) => Ok((logits, gradient)),
+            _ => Err(Error::Text("has no input".into())),
+        }
+    }
+
+    /// The gradient of a function of the output (the first of several) in inference by each input that is given, by its name, of its
+    /// shape. `by_output` gives the function's gradient by the output, of its shape.
+    pub fn input_gradients(
+        &self,
+        given: &[(&str, &Tensor)],
+        by_output: impl FnOnce(&Tensor) -> Result<Tensor>,
+    ) -> Result<Vec<(String, Tensor)>> {
         let graph = self.inference()?;
-        let trace = graph.trace(&input.detach())?;
-        let logits = trace.logits()?.clone();
-        let gradient = by_logits(&logits)?;
-        let input_node = graph.architecture().input();
-        let wanted = graph.on_the_way(|id, _| id == input_node);
-        let by_input = match graph.sweep(trace, gradient, &wanted, None)? {
-            Some(by_input) => by_input,
-            None => input.zeros_like()?,
+        let detached: Vec<(&str, Tensor)> = given.iter().map(|(n, x)| (*n, x.detach())).collect();
+        let detached: Vec<(&str, &Tensor)> = detached.iter().map(|(n, x)| (*n, x)).collect();
+        let trace = graph.run_given(&detached, &mut Mode::Infer, |_| true)?;
+        let gradient = by_output(trace.logits()?)?;
+        let is_given = |node: &Node| given.iter().any(|(name, _)| *name == node.name);
+        let wanted = graph.on_the_way(|_, node| is_given(node));
+        let mut found = graph.sweep(trace, gradient, &wanted, None)?;
+        let by_input = |(name, input): &(&str, &Tensor)| {
+            let node = graph.architecture().node(name);
+            let gradient = node.and_then(|node| found.remove(&node));
+            Ok((
+                (*name).to_owned(),
+                gradient.map_or_else(|| input.zeros_like(), Ok)?,
+            ))
         };
-        Ok((logits, by_input))
+        given.iter().map(by_input).collect()
     }
 
     /// Carries the gradient by the output to the nodes that are wanted. Those by parameters are kept if there is a place for
-    /// them; that by the input is given back if it is wanted.
+    /// them; those by inputs that are wanted are given back.
     fn sweep(
         &self,
         trace: Trace,
         gradient: Tensor,
         wanted: &[bool],
         mut by_parameter: Option<&mut BTreeMap<String, Tensor>>,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<BTreeMap<NodeId, Tensor>> {
         let is_wanted = |id: NodeId| wanted[id.index()];
         self.walk_back(trace, gradient, is_wanted, |trace, id, node, gradient| {
             let found = node.op.backward(&Backward {
@@ -67,15 +92,19 @@ impl Graph {
                     all.insert(format!("{}.{name}", node.name), gradient);
                 }
             }
-            Ok(found.inputs.into_iter().enumerate().collect())
+            let by_inputs = found.inputs.into_iter().enumerate();
+            let goes_on = by_inputs.filter(|(place, _)| is_wanted(node.inputs[*place]));
+            Ok(goes_on.collect())
         })
     }
 
-    /// For every node, whether it is one that is `sought` or reads one on the way to it.
+    /// For every node, whether it is one that is `sought` or depends on one by a branch: by a shape alone it has no gradient.
     fn on_the_way(&self, sought: impl Fn(NodeId, &Node) -> bool) -> Vec<bool> {
         let mut wanted = Vec::with_capacity(self.architecture().nodes().len());
         for (id, node) in self.nodes() {
-            wanted.push(sought(id, node) || node.inputs.iter().any(|read| wanted[read.index()]));
+            let branches = node.op.branches(node.inputs.len());
+            let depends = |branch: &Branch| wanted[node.inputs[branch.input].index()];
+            wanted.push(sought(id, node) || branches.iter().any(depends));
         }
         wanted
     }
@@ -92,7 +121,7 @@ mod tests {
         TimeDeviation, TimeMean,
     };
     use crate::random::{Stream, generator};
-    use crate::{Architecture, Mode, Training};
+    use crate::{Architecture, Training};
 
     use super::*;
 
@@ -122,7 +151,9 @@ mod tests {
         let mean = net.add("mean.flatten", Flatten, [mean]).unwrap();
         let deviation = net.add("std", TimeDeviation, [x]).unwrap();
         let deviation = net.add("std.flatten", Flatten, [deviation]).unwrap();
-        let x = net.add("pool", Concat, [mean, deviation]).unwrap();
+        let x = net
+            .add("pool", Concat::default(), [mean, deviation])
+            .unwrap();
         let x = net.add("dropout", Dropout { p: 0.5 }, [x]).unwrap();
         let x = net.add("hidden", Linear::new(32, 6), [x]).unwrap();
         let x = net.add("bn3", BatchNorm::new_1d(6), [x]).unwrap();

@@ -47,13 +47,17 @@ impl Architecture {
     /// A network that reads inputs of `shape`, the batch left out.
     pub fn new(shape: impl Into<Vec<usize>>) -> Self {
         let shape = iter::once(None).chain(shape.into().into_iter().map(Some));
-        let input = Input {
-            shape: shape.collect(),
-            state: false,
-        };
+        Architecture::reading("input", shape.collect())
+    }
+
+    /// A network whose first input has a name of its own, and a shape with the batch; none where an axis may be of any length.
+    pub fn reading(name: impl Into<String>, shape: Vec<Option<usize>>) -> Self {
         let input = Node {
-            name: "input".into(),
-            op: Arc::new(input),
+            name: name.into(),
+            op: Arc::new(Input {
+                shape,
+                state: false,
+            }),
             inputs: Vec::new(),
         };
         Architecture::from_parts(vec![input], Vec::new())
@@ -401,9 +405,12 @@ impl Graph {
         Ok(self.with_params(params))
     }
 
-    /// The same graph in another number type.
+    /// The same graph in another number type. Whole numbers stay.
     pub fn to_dtype(&self, dtype: DType) -> Result<Graph> {
-        self.map_weights(|_, tensor| Ok(tensor.to_dtype(dtype)?))
+        self.map_weights(|_, tensor| match tensor.dtype().is_float() {
+            true => Ok(tensor.to_dtype(dtype)?),
+            false => Ok(tensor.clone()),
+        })
     }
 
     /// The same graph, cut from what autograd tracks; the parameters are shared.
@@ -552,7 +559,7 @@ impl Graph {
         self.run_given(&[(name, input)], mode, keep)
     }
 
-    fn run_given(
+    pub(crate) fn run_given(
         &self,
         given: &[(&str, &Tensor)],
         mode: &mut Mode,
@@ -566,8 +573,14 @@ impl Graph {
             outputs: Vec::with_capacity(nodes.len()),
             saved: Vec::with_capacity(nodes.len()),
         };
+        // The number type of the pass: that of what is given.
+        let mut types = given.iter().map(|(_, value)| value.dtype());
+        let real = types.find(DType::is_float).unwrap_or(DType::F32);
         for (index, node) in nodes.iter().enumerate() {
-            let output = self.node_forward(NodeId(index), given, &trace, mode)?;
+            let mut output = self.node_forward(NodeId(index), given, &trace, mode)?;
+            if output.dtype().is_float() && output.dtype() != real {
+                output = output.to_dtype(real)?;
+            }
             for read in &node.inputs {
                 readers[read.0] -= 1;
                 if readers[read.0] == 0 && !keep(*read) {

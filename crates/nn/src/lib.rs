@@ -33,6 +33,7 @@
 //!   [`Schedule`](schedule::Schedule); its checkpoints resume to the same bits.
 
 mod device;
+mod ends;
 mod error;
 mod fuse;
 mod gradient;
@@ -57,7 +58,8 @@ pub use graph::{Architecture, Graph, Node, NodeId, Trace};
 pub use kernels::Pair;
 pub use op::{
     Attributes, Backward, Branch, Claims, Described, Gradients, InOrder, Init, Kind, LinearOp, Map,
-    Mode, MovingOp, Op, ParamSpec, Params, RoutingOp, Training, reshaped,
+    Mode, MovingOp, Op, OwnWay, ParamSpec, Params, Passed, Passing, RoutingOp, Training, reshaped,
 };
+pub use ops::gathered;
 pub use read_ahead::each_batch;
 pub use train::Trainer;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use strum::VariantNames;
 
 use crate::Result;
-use crate::ops::Input;
+use crate::ops::{Input, gathered};
 
 /// A node's parameters by their PyTorch names (`weight`, `bias`, …).
 pub type Params = BTreeMap<String, Tensor>;
@@ -58,6 +58,12 @@ pub enum Kind {
     Product,
     /// Normalization by an input's own statistics.
     Norm,
+    /// One of several values, place by place, or what holds of them.
+    Choice,
+    /// A softmax inside the network.
+    Softmax,
+    /// A layer that goes through time step by step.
+    Recurrent,
 }
 
 fn no_kind(text: &str) -> String {
@@ -186,6 +192,11 @@ pub trait Op: Described + Debug + Send + Sync {
     /// How relevance goes to what it reads, of so many inputs: by one branch to each that takes any.
     fn branches(&self, inputs: usize) -> Vec<Branch<'_>>;
 
+    /// Whether the first axis of what it gives is the batch if that of what it reads is.
+    fn keeps_batch(&self) -> bool {
+        true
+    }
+
     /// What can be proved of what it gives.
     fn claims(&self) -> Claims {
         Claims::default()
@@ -207,10 +218,16 @@ pub trait Op: Described + Debug + Send + Sync {
                     let (weight, _) = op.weights(pass.params, pass.inputs)?;
                     op.transpose(pass.gradient, &weight, shapes[place])?
                 }
-                Map::Term => pass.gradient.clone(),
-                Map::Winner(op) => op.route(pass.inputs[place], pass.gradient)?,
+                Map::Term(factor) => {
+                    let of_term = gathered(pass.gradient, shapes[place])?;
+                    match factor {
+                        1.0 => of_term,
+                        factor => (of_term * factor)?,
+                    }
+                }
+                Map::Winner(op) => op.route(pass.inputs, place, pass.gradient)?,
                 Map::Moved(op) => op.back(pass.gradient, &shapes, place)?,
-                Map::Each => {
+                Map::Each | Map::Own(_) => {
                     let problem = format!("`{}` says no gradient of its own", self.name());
                     return Err(candle_core::Error::Msg(problem).into());
                 }
@@ -306,14 +323,16 @@ pub struct Branch<'a> {
 pub enum Map<'a> {
     /// `z = L(a; w) + b`, linear in `a` and in `w`: relevance goes by the composite's rule.
     Layer(&'a dyn LinearOp),
-    /// A term of a sum: in proportion to its value in the output, under ε.
-    Term,
+    /// A term of a sum, with the factor that it has there: in proportion to its value in the output, under ε.
+    Term(f64),
     /// Every output is one of the inputs, and the values decide which: the winner takes all.
     Winner(&'a dyn RoutingOp),
     /// Values at other places: relevance goes back to where they came from.
     Moved(&'a dyn MovingOp),
     /// An elementwise function: relevance passes as it is.
     Each,
+    /// A way of its own, on which relevance may be lost.
+    Own(&'a dyn OwnWay),
 }
 
 impl<'a> Branch<'a> {
@@ -383,14 +402,50 @@ pub trait LinearOp {
 
 /// A layer each of whose outputs is one of its inputs.
 pub trait RoutingOp {
-    /// Moves the value at every output to the input that it was taken from, and sums what meets there.
-    fn route(&self, input: &Tensor, output: &Tensor) -> Result<Tensor>;
+    /// Moves the value at every output to where it was taken from in the input at this place, and sums what meets there.
+    fn route(&self, inputs: &[&Tensor], place: usize, output: &Tensor) -> Result<Tensor>;
 }
 
-/// An op that only moves values: all that it reads is given once, as it was.
+/// An op that only moves values, whatever they are.
 pub trait MovingOp {
-    /// Moves what stands at the output back to the input at this place, of inputs of these shapes.
+    /// Moves what stands at the output back to the input at this place, of inputs of these shapes, and sums what meets there.
     fn back(&self, output: &Tensor, inputs: &[&Shape], place: usize) -> Result<Tensor>;
+
+    /// Whether it gives values that it did not read.
+    fn adds_values(&self) -> bool {
+        false
+    }
+}
+
+/// An op that relevance passes on a way of its own.
+pub trait OwnWay {
+    /// The relevance of the input at this place from that of the output.
+    fn pass(&self, pass: &Passing, place: usize) -> Result<Passed>;
+
+    /// What the way is called.
+    fn text(&self) -> &'static str;
+}
+
+/// An op in the middle of a sweep.
+pub struct Passing<'a> {
+    /// Its parameters.
+    pub params: &'a Params,
+    /// What it read.
+    pub inputs: &'a [&'a Tensor],
+    /// What it gave.
+    pub output: &'a Tensor,
+    /// The relevance of that.
+    pub relevance: &'a Tensor,
+}
+
+/// What came of relevance on an op's own way.
+pub struct Passed {
+    /// What was passed on.
+    pub relevance: Tensor,
+    /// What biases took, `[N]`.
+    pub bias: Option<Tensor>,
+    /// What ε took, `[N]`.
+    pub epsilon: Option<Tensor>,
 }
 
 /// Values in the same order, in another shape or the same.

@@ -1,4 +1,6 @@
-//! The walk from a graph's output back to its input, which gradients and relevance take.
+//! The walk from a graph's output back to its inputs, which gradients and relevance take.
+
+use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
@@ -7,10 +9,10 @@ use crate::kernels::pointwise::sum;
 use crate::{Error, Result};
 
 impl Graph {
-    /// Walks from the output to the input (the first of several), each node before those it reads. `start` stands at the output; `pass` is told what has
-    /// come together at a node's output and says what of it goes on to which of the node's inputs, by their places. Nodes that
-    /// nothing came to are passed over, and so are those that are not `wanted`. What has been passed is dropped from the trace.
-    /// Gives what came to the input, if anything did and it is wanted.
+    /// Walks from the output (the first of several) to the inputs, each node before those it reads. `start` stands at the output;
+    /// `pass` is told what has come together at a node's output and says what of it goes on to which of the node's inputs, by their
+    /// places. Nodes that nothing came to are passed over, and so are those that are not `wanted`. What has been passed is dropped
+    /// from the trace. Gives what came to each node that reads nothing and is wanted.
     ///
     /// # Errors
     /// Those of `pass`.
@@ -20,8 +22,7 @@ impl Graph {
         start: Tensor,
         wanted: impl Fn(NodeId) -> bool,
         mut pass: impl FnMut(&Trace, NodeId, &Node, &Tensor) -> Result<Vec<(usize, Tensor)>, E>,
-    ) -> Result<Option<Tensor>, E> {
-        let input = self.architecture().input();
+    ) -> Result<BTreeMap<NodeId, Tensor>, E> {
         let mut arrived: Vec<Option<Tensor>> = vec![None; self.architecture().nodes().len()];
         arrived[self.architecture().output().index()] = Some(start);
         for (id, node) in self
@@ -42,6 +43,10 @@ impl Graph {
                 });
             }
         }
-        Ok(arrived[input.index()].take().filter(|_| wanted(input)))
+        let ends = self
+            .nodes()
+            .filter(|(id, node)| node.inputs.is_empty() && wanted(*id));
+        let came = ends.filter_map(|(id, _)| Some((id, arrived[id.index()].take()?)));
+        Ok(came.collect())
     }
 }

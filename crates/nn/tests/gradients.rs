@@ -279,7 +279,7 @@ proptest! {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let shape = |width: usize| [vec![2, width], rest.clone()].concat();
         let parts: Vec<Tensor> = widths.iter().map(|width| by_lot(&shape(*width), &mut rng)).collect();
-        gradients_of_op_hold(&Concat, &parts, seed);
+        gradients_of_op_hold(&Concat::default(), &parts, seed);
         let terms: Vec<Tensor> = widths.iter().map(|_| by_lot(&shape(3), &mut rng)).collect();
         gradients_of_op_hold(&Add, &terms, seed);
     }

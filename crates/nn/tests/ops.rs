@@ -253,12 +253,12 @@ proptest! {
         let output = forward(&max, &input);
         let s = by_lot(output.shape(), &mut rng);
         let Map::Winner(routing) = max.branches(1).remove(0).map else { panic!("max pooling routes") };
-        let (one, other) = (inner(&output, &s), inner(&input, &routing.route(&input, &s).unwrap()));
+        let (one, other) = (inner(&output, &s), inner(&input, &routing.route(&[&input], 0, &s).unwrap()));
         prop_assert!((one - other).abs() < 1e-11 * (1.0 + one.abs()), "{} and {}", one, other);
-        close(&routing.route(&turned, &s).unwrap(), &routing.route(&input, &s).unwrap(), 1e-15);
+        close(&routing.route(&[&turned], 0, &s).unwrap(), &routing.route(&[&input], 0, &s).unwrap(), 1e-15);
         // Of equal values the first one gets it all.
         let ties = (&input * 1.5).unwrap().round().unwrap();
-        let back = routing.route(&ties, &s).unwrap();
+        let back = routing.route(&[&ties], 0, &s).unwrap();
         close(&back, &routed(&ties, &s, &down, &across), 1e-13);
         let (one, other) = (flat(&s).iter().sum::<f64>(), flat(&back).iter().sum::<f64>());
         prop_assert!((one - other).abs() < 1e-11 * (1.0 + one.abs()), "{} and {}", one, other);
@@ -279,7 +279,7 @@ proptest! {
         let s = by_lot(expected.shape(), &mut rng);
         let Map::Winner(routing) = max.branches(1).remove(0).map else { panic!("max pooling routes") };
         let ties = (&image * 1.5).unwrap().round().unwrap();
-        let back = routing.route(&ties.squeeze(2).unwrap(), &s).unwrap();
+        let back = routing.route(&[&ties.squeeze(2).unwrap()], 0, &s).unwrap();
         let expected = routed(&ties, &s.unsqueeze(2).unwrap(), &[(0, 1)], &across);
         close(&back, &expected.squeeze(2).unwrap(), 1e-13);
         let average = AvgPool1d::new(kernel, stride).padding(beside);

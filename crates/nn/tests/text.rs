@@ -44,7 +44,7 @@ fn every_op() -> Architecture {
     let x = node!(AdaptiveAvgPool2d { size: (3, 12) }, x);
     let mean = node!(TimeMean, x);
     let x = node!(TimeDeviation, x);
-    let x = node!(Concat, mean, x);
+    let x = node!(Concat::default(), mean, x);
     let x = node!(Conv1d::new(16, 4, 3).padding(2).groups(4), x);
     let x = node!(MaxPool1d::new(2, 1), x);
     let x = node!(AvgPool1d::new(2, 1).padding(1), x);
@@ -70,7 +70,8 @@ fn every_op_comes_back() {
     assert_eq!(back.to_json(), text);
     assert_eq!(format!("{back:?}"), format!("{net:?}"));
     let used: BTreeSet<&str> = net.nodes().iter().map(|n| n.op.name()).collect();
-    assert_eq!(used, ops.names().collect());
+    // Those of other networks come back in the tests of `onnx`.
+    assert!(used.is_subset(&ops.names().collect()));
 
     let logits = |net: Architecture| {
         let graph = net.random(3, &Device::Cpu).unwrap();
@@ -100,8 +101,8 @@ fn what_is_wrong_names_the_node() {
     };
     let read = "\"inputs\":[\"input\"]";
     node(
-        &format!("\"op\":\"gelu\",{read}"),
-        "no op `gelu`; there are adaptive-",
+        &format!("\"op\":\"swish\",{read}"),
+        "no op `swish`; there are abs, adaptive-",
     );
     node(
         &format!("\"op\":\"linear\",{read}"),

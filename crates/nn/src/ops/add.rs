@@ -4,12 +4,13 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::places::together;
 use super::rectified::{Rectified, Rectify};
 use crate::kernels::pointwise::{self, zip};
 use crate::kernels::relu;
 use crate::{Branch, Claims, Kind, Map, Mode, Op, Params, Result};
 
-/// The sum of branches of one shape.
+/// The sum of branches, of one shape or with axes that are repeated.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Add;
 
@@ -35,7 +36,7 @@ impl Op for Add {
     }
 
     fn branches(&self, inputs: usize) -> Vec<Branch<'_>> {
-        Branch::each(inputs, || Map::Term)
+        Branch::each(inputs, || Map::Term(1.0))
     }
 
     fn with_relu(&self) -> Option<Arc<dyn Op>> {
@@ -57,6 +58,13 @@ impl Rectify for Add {
 
 /// The sum, with negative values set to 0 if `relu`.
 fn sum(inputs: &[&Tensor], relu: bool) -> Result<Tensor> {
+    if inputs
+        .windows(2)
+        .any(|pair| pair[0].shape() != pair[1].shape())
+    {
+        let all = together(inputs)?;
+        return sum(&all.iter().collect::<Vec<_>>(), relu);
+    }
     let (first, rest) = match inputs {
         [] => return Err(candle_core::Error::Msg("a sum of no branches".into()).into()),
         [only] if relu => return relu::forward(only),
@@ -65,7 +73,7 @@ fn sum(inputs: &[&Tensor], relu: bool) -> Result<Tensor> {
     let mut sum = first.clone();
     for (place, next) in rest.iter().enumerate() {
         let last = place + 1 == rest.len();
-        let own = !sum.track_op() && !next.track_op();
+        let own = sum.dtype().is_float() && !sum.track_op() && !next.track_op();
         sum = match (own, relu && last) {
             (true, true) => zip(&pointwise::SumRelu, &sum, next)?,
             (true, false) => zip(&pointwise::Sum, &sum, next)?,

@@ -2,6 +2,7 @@ use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::conv2d::none;
+use super::moves::{Fit, WindowPad};
 use crate::{Branch, Claims, Kind, LinearOp, Map, Mode, Op, Pair, Params, Result};
 
 /// Average pooling: `[N, C, H, W]` to `[N, C, H', W']`, windows that may overlap.
@@ -69,10 +70,24 @@ impl AvgPool1d {
     }
 }
 
+/// Average pooling over any axes behind the channels, as ONNX has it: padding that differs from end to end, that counts or does not,
+/// and windows whose values do not lie next to each other.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AvgWindows {
+    /// How the windows lie.
+    pub windows: WindowPad,
+    /// Whether padding counts; never that which a last window reaches over.
+    #[serde(default)]
+    pub counts_padding: bool,
+}
+
 /// Inputs that one output averages.
 struct Window {
     start: usize,
     end: usize,
+    /// From one to the next.
+    step: usize,
     /// By how many the sum is divided: padding counts.
     size: usize,
 }
@@ -82,7 +97,7 @@ trait Windows {
     /// What the registry calls it.
     const NAME: &'static str;
     /// The number of these axes.
-    const AXES: usize;
+    fn axes(&self) -> usize;
 
     /// The windows of one of them, counted from 0, by its length.
     fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>>;
@@ -101,6 +116,7 @@ fn regular(kernel: usize, stride: usize, padding: usize, length: usize) -> Resul
         let window = |i: usize| Window {
             start: (i * stride).saturating_sub(padding),
             end: (i * stride + kernel - padding).min(length),
+            step: 1,
             size: kernel,
         };
         return Ok((0..count).map(window).collect());
@@ -123,6 +139,7 @@ fn adaptive(length: usize, count: usize) -> Result<Vec<Window>> {
         Window {
             start,
             end,
+            step: 1,
             size: end - start,
         }
     };
@@ -131,7 +148,10 @@ fn adaptive(length: usize, count: usize) -> Result<Vec<Window>> {
 
 impl Windows for AvgPool2d {
     const NAME: &'static str = "avg-pool2d";
-    const AXES: usize = 2;
+
+    fn axes(&self) -> usize {
+        2
+    }
 
     fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>> {
         let of = |pair: Pair| [pair.height, pair.width][axis];
@@ -141,7 +161,10 @@ impl Windows for AvgPool2d {
 
 impl Windows for AvgPool1d {
     const NAME: &'static str = "avg-pool1d";
-    const AXES: usize = 1;
+
+    fn axes(&self) -> usize {
+        1
+    }
 
     fn windows(&self, _: usize, length: usize) -> Result<Vec<Window>> {
         regular(self.kernel, self.stride, self.padding, length)
@@ -150,7 +173,10 @@ impl Windows for AvgPool1d {
 
 impl Windows for AdaptiveAvgPool2d {
     const NAME: &'static str = "adaptive-avg-pool2d";
-    const AXES: usize = 2;
+
+    fn axes(&self) -> usize {
+        2
+    }
 
     fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>> {
         adaptive(length, [self.size.0, self.size.1][axis])
@@ -159,10 +185,65 @@ impl Windows for AdaptiveAvgPool2d {
 
 impl Windows for AdaptiveAvgPool1d {
     const NAME: &'static str = "adaptive-avg-pool1d";
-    const AXES: usize = 1;
+
+    fn axes(&self) -> usize {
+        1
+    }
 
     fn windows(&self, _: usize, length: usize) -> Result<Vec<Window>> {
         adaptive(length, self.size)
+    }
+}
+
+impl Windows for AvgWindows {
+    const NAME: &'static str = "avg-windows";
+
+    fn axes(&self) -> usize {
+        self.windows.kernel.len()
+    }
+
+    fn windows(&self, axis: usize, length: usize) -> Result<Vec<Window>> {
+        let WindowPad {
+            kernel,
+            stride,
+            dilation,
+            after,
+            fit,
+            ..
+        } = &self.windows;
+        let (stride, step) = (stride[axis], dilation[axis]);
+        let extent = (kernel[axis] - 1) * step + 1;
+        let (before, last) = self.windows.amounts(axis, length)?;
+        let padded = before + length + last;
+        if padded < extent {
+            let problem = format!("an average over {extent} does not fit {length} values");
+            return Err(candle_core::Error::Msg(problem).into());
+        }
+        // What a last window reaches over the end is no padding.
+        let declared = match fit {
+            Some(Fit::Ceil) => before + length + after[axis],
+            _ => padded,
+        };
+        let window = |i: usize| {
+            let places = (0..kernel[axis]).map(move |k| i * stride + k * step);
+            let inside = places
+                .clone()
+                .filter(|place| (before..before + length).contains(place));
+            let mut ends = inside.clone().map(|place| place - before);
+            let (count, start) = (inside.count(), ends.next());
+            let start = start.unwrap_or(0);
+            let size = match self.counts_padding {
+                true => places.filter(|place| *place < declared).count(),
+                false => count,
+            };
+            Window {
+                start,
+                end: start + count.saturating_sub(1) * step + count.min(1),
+                step,
+                size: size.max(1),
+            }
+        };
+        Ok((0..=(padded - extent) / stride).map(window).collect())
     }
 }
 
@@ -176,7 +257,7 @@ fn averaging_matrix(windows: &[Window], length: usize, like: &Tensor) -> Result<
     }
     let mut matrix = vec![0f64; length * windows.len()];
     for (output, window) in windows.iter().enumerate() {
-        for input in window.start..window.end {
+        for input in (window.start..window.end).step_by(window.step) {
             matrix[input * windows.len() + output] = 1.0 / window.size as f64;
         }
     }
@@ -187,7 +268,7 @@ fn averaging_matrix(windows: &[Window], length: usize, like: &Tensor) -> Result<
 }
 
 /// `x · m` over an axis, of a tensor of any rank.
-fn along_axis(x: &Tensor, axis: usize, matrix: &Tensor) -> Result<Tensor> {
+pub(super) fn along_axis(x: &Tensor, axis: usize, matrix: &Tensor) -> Result<Tensor> {
     let last = x.rank() - 1;
     let x = x.transpose(axis, last)?.contiguous()?;
     let mut dims = x.dims().to_vec();
@@ -198,10 +279,10 @@ fn along_axis(x: &Tensor, axis: usize, matrix: &Tensor) -> Result<Tensor> {
 
 /// The averages of `x`, for an input of the given shape, or back from them by the transposed map.
 fn averages<P: Windows>(pool: &P, x: &Tensor, input: &[usize], back: bool) -> Result<Tensor> {
-    if input.len() != 2 + P::AXES {
+    if input.len() != 2 + pool.axes() {
         let problem = format!(
             "pooling over {} axes does not fit an input of {input:?}",
-            P::AXES
+            pool.axes()
         );
         return Err(candle_core::Error::Msg(problem).into());
     }

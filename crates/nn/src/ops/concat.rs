@@ -3,11 +3,27 @@ use std::ops::RangeInclusive;
 use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::places::axis;
 use crate::{Branch, Claims, Kind, Map, Mode, MovingOp, Op, Params, Result};
 
-/// Branches behind each other along the second axis: `[N, a, …]`, `[N, b, …]`, … to `[N, a + b + …, …]`.
+/// Branches behind each other along an axis, the second unless it is named: `[N, a, …]`, `[N, b, …]`, … to `[N, a + b + …, …]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Concat;
+#[serde(deny_unknown_fields)]
+pub struct Concat {
+    /// The axis, counted from the end if negative.
+    #[serde(default = "second")]
+    pub axis: i64,
+}
+
+impl Default for Concat {
+    fn default() -> Self {
+        Concat { axis: second() }
+    }
+}
+
+fn second() -> i64 {
+    1
+}
 
 impl Op for Concat {
     fn name(&self) -> &str {
@@ -23,7 +39,7 @@ impl Op for Concat {
     }
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        Ok(Tensor::cat(inputs, 1)?)
+        Ok(Tensor::cat(inputs, axis(self.axis, inputs[0].rank())?)?)
     }
 
     fn claims(&self) -> Claims {
@@ -37,9 +53,10 @@ impl Op for Concat {
 
 impl MovingOp for Concat {
     fn back(&self, output: &Tensor, inputs: &[&Shape], place: usize) -> Result<Tensor> {
-        let lengths = inputs.iter().map(|input| Ok(input.dim(1)?));
+        let axis = axis(self.axis, output.rank())?;
+        let lengths = inputs.iter().map(|input| Ok(input.dim(axis)?));
         let lengths = lengths.collect::<Result<Vec<usize>>>()?;
         let start = lengths[..place].iter().sum();
-        Ok(output.narrow(1, start, lengths[place])?.contiguous()?)
+        Ok(output.narrow(axis, start, lengths[place])?.contiguous()?)
     }
 }

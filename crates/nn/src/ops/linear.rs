@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::kernels::linear;
 use crate::{
     Backward, Branch, Gradients, Init, Kind, LinearOp, Map, Mode, Op, ParamSpec, Params, Result,
+    reshaped,
 };
 
-/// Dense layer: `[N, inputs]` to `[N, outputs]`, weight `[outputs, inputs]`, with a bias or without.
+/// Dense layer: `[…, inputs]` to `[…, outputs]`, weight `[outputs, inputs]`, with a bias or without.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Linear {
     inputs: usize,
@@ -62,6 +63,14 @@ pub(super) fn scaled(params: &Params, scale: &Tensor, shift: &Tensor) -> Result<
     Ok([("bias".to_owned(), bias), ("weight".to_owned(), weight)].into())
 }
 
+/// All axes but the last as one.
+fn rows(x: &Tensor) -> Result<Tensor> {
+    Ok(match x.rank() {
+        0..=2 => x.clone(),
+        rank => x.flatten_to(rank - 2)?,
+    })
+}
+
 impl Op for Linear {
     fn name(&self) -> &str {
         "linear"
@@ -103,11 +112,16 @@ impl Op for Linear {
         let gradient = pass.gradient;
         let mut inputs = Vec::new();
         if pass.wants_inputs {
-            inputs.push(linear::input_gradient(gradient, &pass.params["weight"])?);
+            inputs.push(self.transpose(
+                gradient,
+                &pass.params["weight"],
+                pass.inputs[0].shape(),
+            )?);
         }
         let mut params = Vec::new();
         if pass.wants_params {
-            let of_weight = linear::weight_gradient(pass.inputs[0], gradient)?;
+            let gradient = rows(gradient)?;
+            let of_weight = linear::weight_gradient(&rows(pass.inputs[0])?, &gradient)?;
             params.push(("weight", of_weight));
             if self.bias {
                 params.push(("bias", gradient.sum(0)?));
@@ -138,10 +152,15 @@ impl LinearOp for Linear {
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        linear::forward(input, weight)
+        let output = linear::forward(&rows(input)?, weight)?;
+        let mut dims = input.dims().to_vec();
+        if let Some(last) = dims.last_mut() {
+            *last = weight.dim(0)?;
+        }
+        reshaped(&output, &dims.into())
     }
 
-    fn transpose(&self, output: &Tensor, weight: &Tensor, _: &Shape) -> Result<Tensor> {
-        linear::input_gradient(output, weight)
+    fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
+        reshaped(&linear::input_gradient(&rows(output)?, weight)?, input)
     }
 }

@@ -97,8 +97,8 @@ impl Op for MaxPool2d {
 }
 
 impl RoutingOp for MaxPool2d {
-    fn route(&self, input: &Tensor, output: &Tensor) -> Result<Tensor> {
-        max_pool2d::route(input, output, self.window())
+    fn route(&self, inputs: &[&Tensor], _: usize, output: &Tensor) -> Result<Tensor> {
+        max_pool2d::route(inputs[0], output, self.window())
     }
 }
 
@@ -125,8 +125,8 @@ impl Op for MaxPool1d {
 }
 
 impl RoutingOp for MaxPool1d {
-    fn route(&self, input: &Tensor, output: &Tensor) -> Result<Tensor> {
-        let (input, output) = (with_height(input)?, with_height(output)?);
+    fn route(&self, inputs: &[&Tensor], _: usize, output: &Tensor) -> Result<Tensor> {
+        let (input, output) = (with_height(inputs[0])?, with_height(output)?);
         Ok(max_pool2d::route(&input, &output, self.window())?.squeeze(2)?)
     }
 }

@@ -14,28 +14,55 @@
 //! | [`Flatten`] | `nn.Flatten` | `[N, …]` |
 //! | [`Add`], [`Mul`], [`Concat`] | `+`, `*`, `torch.cat(…, 1)` | several of one shape; two whose axes are as long or 1; several `[N, C, …]` |
 //! | [`Input`], [`Constant`] | | nothing |
+//! | [`ConvTranspose`] | `nn.ConvTranspose1d`, `nn.ConvTranspose2d` | `[N, C, T]`, `[N, C, H, W]` |
+//! | [`Recurrent`] | a direction of `nn.LSTM`, `nn.GRU`, `nn.RNN` | `[T, N, C]` |
+//! | [`Elementwise`] | functions of every value: `exp`, `nn.GELU`, … | any |
+//! | [`Sub`], [`Max`], [`Min`], [`Where`], [`Holds`] | `-`, `torch.maximum`, …, `torch.where`, `>`, … | several whose axes are as long or 1 |
+//! | [`MatMul`], [`Einsum`] | `@`, `torch.einsum` of two values | matrices, with axes before them |
+//! | [`Softmax`], [`Standardize`], [`Normalize`] | `softmax`, what norms of layers, instances and groups have in common, `F.normalize` | any |
+//! | [`ReduceSum`], [`ReduceMean`], [`ReduceMax`], [`ReduceMin`], [`ArgMax`], [`AvgWindows`] | `x.sum(…)`, … | any |
+//! | [`Reshape`], [`Squeeze`], [`Unsqueeze`], [`FlattenAt`], [`Transpose`], [`Slice`], [`Chunk`], [`Gather`], [`GatherElements`], [`Expand`], [`Tile`], [`Pad`], [`WindowPad`] | values in another shape, at other places | any |
+//! | [`Resize`], [`Dft`] | `F.interpolate`, `torch.fft` | any |
+//! | [`Quantize`], [`Dequantize`], [`QuantizeScale`] | numbers of few steps | any |
+//! | [`Cast`], [`ShapeOf`], [`Filled`], [`Range`], [`WholeProduct`], [`WholeQuotient`] | whole numbers by which shapes are computed | any |
 //! | [`TimeMean`], [`TimeDeviation`] | `x.mean(-1)`, the root of `x.var(-1, correction=0) + 1e-10` | `[N, C, H, T]`, `[N, C, T]` |
 
 mod add;
+mod arithmetic;
 mod avg_pool;
 mod batch_norm;
 mod concat;
 mod constant;
 mod conv1d;
 mod conv2d;
+mod conv_transpose;
+mod dft;
 mod dropout;
+mod einsum;
 mod flatten;
+mod functions;
 mod input;
 mod leaky_relu;
 mod linear;
+mod matmul;
 mod max_pool;
+mod moves;
 mod mul;
+mod places;
 mod prelu;
+mod quantize;
 mod rectified;
+mod recurrent;
+mod reduce;
 mod relu;
+mod reshape;
+mod resize;
 mod sigmoid;
+mod softmax;
+mod standardize;
 mod statistics;
 mod tanh;
+mod whole;
 
 use std::sync::Arc;
 
@@ -45,24 +72,47 @@ use serde_json::Value;
 use crate::{Attributes, Op};
 
 pub use add::Add;
-pub use avg_pool::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d};
+pub use arithmetic::{Holds, Max, Min, Relation, Sub, Where};
+pub use avg_pool::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, AvgWindows};
 pub use batch_norm::BatchNorm;
 pub use concat::Concat;
 pub use constant::Constant;
+pub use conv_transpose::ConvTranspose;
 pub use conv1d::Conv1d;
 pub use conv2d::Conv2d;
+pub use dft::Dft;
 pub use dropout::Dropout;
+pub use einsum::Einsum;
 pub use flatten::Flatten;
+pub use functions::{
+    Abs, Cast, Ceil, Celu, Clip, Cos, Elementwise, Elu, Erf, Exp, Floor, Function, Gelu,
+    HardSigmoid, HardSwish, Log, Mish, Neg, Number, Power, Reciprocal, Round, Selu, Sign, Sin,
+    Softplus, Softsign, Sqrt,
+};
 pub use input::Input;
 pub use leaky_relu::LeakyRelu;
 pub use linear::Linear;
+pub use matmul::MatMul;
 pub use max_pool::{MaxPool1d, MaxPool2d};
+pub use moves::{
+    Chunk, Cut, Expand, Fit, Gather, GatherElements, Pad, Padding, Slice, Tile, Transpose,
+    WindowPad,
+};
 pub use mul::Mul;
+pub use places::gathered;
 pub use prelu::PRelu;
+pub use quantize::{Dequantize, Quantize, QuantizeScale};
+pub use recurrent::{Cell, Recurrent};
+pub use reduce::{Along, ReduceMax, ReduceMean, ReduceMin, ReduceSum};
 pub use relu::Relu;
+pub use reshape::{FlattenAt, Reshape, Squeeze, Unsqueeze};
+pub use resize::{Coordinates, Nearest, Resize};
 pub use sigmoid::Sigmoid;
+pub use softmax::Softmax;
+pub use standardize::{Normalize, Standardize};
 pub use statistics::{TimeDeviation, TimeMean};
 pub use tanh::Tanh;
+pub use whole::{ArgMax, Filled, Range, ShapeOf, WholeProduct, WholeQuotient};
 
 type Make = fn(Attributes) -> Result<Arc<dyn Op>, String>;
 
@@ -102,30 +152,96 @@ fn of<O: Op + DeserializeOwned + 'static>(attributes: Attributes) -> Result<Arc<
 
 /// Every op of this crate.
 const OPS: &[(&str, Make)] = &[
+    ("abs", of::<Elementwise<Abs>>),
     ("adaptive-avg-pool1d", of::<AdaptiveAvgPool1d>),
     ("adaptive-avg-pool2d", of::<AdaptiveAvgPool2d>),
     ("add", of::<Add>),
+    ("argmax", of::<ArgMax>),
     ("avg-pool1d", of::<AvgPool1d>),
     ("avg-pool2d", of::<AvgPool2d>),
+    ("avg-windows", of::<AvgWindows>),
     ("batch-norm", of::<BatchNorm>),
+    ("cast", of::<Cast>),
+    ("ceil", of::<Elementwise<Ceil>>),
+    ("celu", of::<Elementwise<Celu>>),
+    ("chunk", of::<Chunk>),
+    ("clip", of::<Elementwise<Clip>>),
     ("concat", of::<Concat>),
     ("constant", of::<Constant>),
     ("conv1d", of::<Conv1d>),
     ("conv2d", of::<Conv2d>),
+    ("conv-transpose", of::<ConvTranspose>),
+    ("cos", of::<Elementwise<Cos>>),
+    ("dequantize", of::<Dequantize>),
+    ("dft", of::<Dft>),
     ("dropout", of::<Dropout>),
+    ("einsum", of::<Einsum>),
+    ("elu", of::<Elementwise<Elu>>),
+    ("erf", of::<Elementwise<Erf>>),
+    ("exp", of::<Elementwise<Exp>>),
+    ("expand", of::<Expand>),
+    ("filled", of::<Filled>),
     ("flatten", of::<Flatten>),
+    ("flatten-at", of::<FlattenAt>),
+    ("floor", of::<Elementwise<Floor>>),
+    ("gather", of::<Gather>),
+    ("gather-elements", of::<GatherElements>),
+    ("gelu", of::<Elementwise<Gelu>>),
+    ("hard-sigmoid", of::<Elementwise<HardSigmoid>>),
+    ("hard-swish", of::<Elementwise<HardSwish>>),
+    ("holds", of::<Holds>),
     ("input", of::<Input>),
     ("leaky-relu", of::<LeakyRelu>),
     ("linear", of::<Linear>),
+    ("log", of::<Elementwise<Log>>),
+    ("matmul", of::<MatMul>),
+    ("max", of::<Max>),
     ("max-pool1d", of::<MaxPool1d>),
     ("max-pool2d", of::<MaxPool2d>),
+    ("min", of::<Min>),
+    ("mish", of::<Elementwise<Mish>>),
     ("mul", of::<Mul>),
+    ("neg", of::<Elementwise<Neg>>),
+    ("normalize", of::<Normalize>),
+    ("pad", of::<Pad>),
+    ("power", of::<Elementwise<Power>>),
     ("prelu", of::<PRelu>),
+    ("quantize", of::<Quantize>),
+    ("quantize-scale", of::<QuantizeScale>),
+    ("range", of::<Range>),
+    ("reciprocal", of::<Elementwise<Reciprocal>>),
+    ("recurrent", of::<Recurrent>),
+    ("reduce-max", of::<ReduceMax>),
+    ("reduce-mean", of::<ReduceMean>),
+    ("reduce-min", of::<ReduceMin>),
+    ("reduce-sum", of::<ReduceSum>),
     ("relu", of::<Relu>),
+    ("reshape", of::<Reshape>),
+    ("resize", of::<Resize>),
+    ("round", of::<Elementwise<Round>>),
+    ("selu", of::<Elementwise<Selu>>),
+    ("shape", of::<ShapeOf>),
     ("sigmoid", of::<Sigmoid>),
+    ("sign", of::<Elementwise<Sign>>),
+    ("sin", of::<Elementwise<Sin>>),
+    ("slice", of::<Slice>),
+    ("softmax", of::<Softmax>),
+    ("softplus", of::<Elementwise<Softplus>>),
+    ("softsign", of::<Elementwise<Softsign>>),
+    ("sqrt", of::<Elementwise<Sqrt>>),
+    ("squeeze", of::<Squeeze>),
+    ("standardize", of::<Standardize>),
+    ("sub", of::<Sub>),
     ("tanh", of::<Tanh>),
+    ("tile", of::<Tile>),
     ("time-deviation", of::<TimeDeviation>),
     ("time-mean", of::<TimeMean>),
+    ("transpose", of::<Transpose>),
+    ("unsqueeze", of::<Unsqueeze>),
+    ("where", of::<Where>),
+    ("window-pad", of::<WindowPad>),
+    ("whole-product", of::<WholeProduct>),
+    ("whole-quotient", of::<WholeQuotient>),
 ];
 
 /// The ops that a file may name: this crate's, and what is added to them.

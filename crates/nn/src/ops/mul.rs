@@ -3,6 +3,7 @@ use std::ops::RangeInclusive;
 use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::places::gathered;
 use crate::{Branch, Claims, Kind, LinearOp, Map, Mode, Op, Params, Result};
 
 /// The product of two values, place by place, of one shape or with axes that are repeated: a value and its gate, or an input and its mask. Relevance goes to each by
@@ -59,15 +60,6 @@ impl LinearOp for Times {
 
     /// What was repeated is added up.
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
-        let mut back = output.broadcast_mul(weight)?;
-        while back.rank() > input.rank() {
-            back = back.sum(0)?;
-        }
-        for (axis, length) in input.dims().iter().enumerate() {
-            if *length == 1 && back.dim(axis)? != 1 {
-                back = back.sum_keepdim(axis)?;
-            }
-        }
-        Ok(back)
+        gathered(&output.broadcast_mul(weight)?, input)
     }
 }

@@ -1,0 +1,412 @@
+//! Ops that relevance passes on a way of its own, and sums of what takes none, against their formulas, number by number.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use speechlens_lrp::{Composite, Detail, Lrp};
+use speechlens_nn::ops::{
+    Add, Cell, Constant, Flatten, Linear, MatMul, Recurrent, Softmax, Sub, Transpose,
+};
+use speechlens_nn::{Architecture, Graph};
+
+/// The stabilizer of what has no ε of its own.
+const STABILIZER: f64 = 1e-6;
+
+fn composite(options: &str) -> Composite {
+    let text = format!("[[rule]]\nrule = \"epsilon\"\nepsilon = 1e-6\n[options]\n{options}");
+    Composite::parse(&text, Path::new("test.toml")).unwrap()
+}
+
+fn by_lot(shape: &[usize], seed: u64) -> Tensor {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let count = shape.iter().product();
+    let values: Vec<f64> = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// A network with weights by lot, in f64.
+fn filled(net: Architecture) -> Graph {
+    let graph = net.random(1, &Device::Cpu).unwrap();
+    let mut seed = 100;
+    let graph = graph.map_weights(|_, tensor| {
+        seed += 1;
+        Ok(by_lot(tensor.dims(), seed))
+    });
+    graph.unwrap()
+}
+
+fn explained(graph: &Graph, options: &str, input: &Tensor, targets: &[u32]) -> Detail {
+    let lrp = Lrp::new(graph, &composite(options)).unwrap();
+    lrp.explain_in_detail(input, targets, &[]).unwrap()
+}
+
+fn values(tensor: &Tensor) -> Vec<f64> {
+    tensor
+        .to_dtype(DType::F64)
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1()
+        .unwrap()
+}
+
+fn close(found: &[f64], expected: &[f64], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1e-300f64, |l, x| l.max(x.abs()));
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(
+            (found - expected).abs() < 1e-9 * largest,
+            "{what}: {found}, not {expected}"
+        );
+    }
+}
+
+/// Nothing is lost at any node that the books do not tell.
+fn conserves(found: &Detail, what: &str) {
+    let most = found
+        .conservation
+        .iter()
+        .flat_map(|node| node.arrived.clone());
+    let most = most.fold(1e-300f64, |l, x| l.max(x.abs()));
+    for node in &found.conservation {
+        for rest in node.remainder() {
+            assert!(rest.abs() < 1e-10 * most, "{what}, {}: {rest}", node.node);
+        }
+    }
+}
+
+fn stable(z: f64) -> f64 {
+    z + if z >= 0.0 { STABILIZER } else { -STABILIZER }
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// Weights as rows.
+fn rows(graph: &Graph, name: &str) -> Vec<Vec<f64>> {
+    graph.weights()[name].to_vec2().unwrap()
+}
+
+/// A recurrent layer whose last step a dense layer reads, written out step by step after Arras et al. 2017 for one input: the
+/// relevance of each value read.
+fn written_out(graph: &Graph, cell: Cell, x: &[Vec<f64>], class: usize) -> Vec<f64> {
+    let (w, u) = (
+        rows(graph, "layer.weight_ih"),
+        rows(graph, "layer.weight_hh"),
+    );
+    let vector = |name: &str| graph.weights()[name].to_vec1::<f64>().unwrap();
+    let (bw, bu) = (vector("layer.bias_ih"), vector("layer.bias_hh"));
+    let hidden = u[0].len();
+    let dot = |row: &[f64], x: &[f64]| row.iter().zip(x).map(|(a, b)| a * b).sum::<f64>();
+    let (mut h, mut c) = (vec![0.0; hidden], vec![0.0; hidden]);
+    let mut steps = Vec::new();
+    for x in x {
+        let of = |gate: usize, k: usize, h: &[f64]| {
+            let row = gate * hidden + k;
+            (dot(&w[row], x) + bw[row], dot(&u[row], h) + bu[row])
+        };
+        let sum = |gate, k, h: &[f64]| {
+            let (a, b) = of(gate, k, h);
+            a + b
+        };
+        // keep, write, z, n, the value, what is given, and the gate before or behind the state's weights
+        let mut step = Vec::new();
+        let reset: Vec<f64> = match cell {
+            Cell::Gru | Cell::GruResetBefore => {
+                (0..hidden).map(|k| sigmoid(sum(0, k, &h))).collect()
+            }
+            _ => vec![1.0; hidden],
+        };
+        let gated: Vec<f64> = h.iter().zip(&reset).map(|(h, r)| h * r).collect();
+        for k in 0..hidden {
+            let (keep, write, z) = match cell {
+                Cell::Lstm => (
+                    sigmoid(sum(1, k, &h)),
+                    sigmoid(sum(0, k, &h)),
+                    sum(2, k, &h),
+                ),
+                Cell::Gru => {
+                    let (a, b) = of(2, k, &h);
+                    let keep = sigmoid(sum(1, k, &h));
+                    (keep, 1.0 - keep, a + reset[k] * b)
+                }
+                Cell::GruResetBefore => {
+                    let keep = sigmoid(sum(1, k, &h));
+                    (keep, 1.0 - keep, sum(2, k, &gated))
+                }
+                Cell::Tanh | Cell::Relu => (0.0, 1.0, sum(0, k, &h)),
+            };
+            let n = if cell == Cell::Relu {
+                z.max(0.0)
+            } else {
+                z.tanh()
+            };
+            let before = if cell == Cell::Lstm { c[k] } else { h[k] };
+            let v = keep * before + write * n;
+            let given = match cell {
+                Cell::Lstm => sigmoid(sum(3, k, &h)) * v.tanh(),
+                _ => v,
+            };
+            step.push((keep, write, z, n, v, given, before));
+        }
+        steps.push((x.clone(), h.clone(), reset, step.clone()));
+        for k in 0..hidden {
+            (c[k], h[k]) = (step[k].4, step[k].5);
+        }
+    }
+    // The dense layer reads what the last step gave.
+    let head = rows(graph, "head.weight");
+    let bias = vector("head.bias");
+    let logit = dot(&head[class], &h) + bias[class];
+    let mut of_h: Vec<f64> = (0..hidden)
+        .map(|k| h[k] * head[class][k] * logit / stable(logit))
+        .collect();
+    let mut of_c = vec![0.0; hidden];
+    let candidate = if matches!(cell, Cell::Tanh | Cell::Relu) {
+        0
+    } else {
+        2
+    };
+    let mut by_input = Vec::new();
+    for (x, h, reset, step) in steps.iter().rev() {
+        let mut of_x = vec![0.0; x.len()];
+        let mut of_before = vec![0.0; hidden];
+        let mut of_value = vec![0.0; hidden];
+        for k in 0..hidden {
+            let (keep, write, z, n, v, _, before) = step[k];
+            let here = of_h[k] + of_c[k];
+            let (old, new) = match cell {
+                Cell::Tanh | Cell::Relu => (0.0, here),
+                _ => (
+                    keep * before / stable(v) * here,
+                    write * n / stable(v) * here,
+                ),
+            };
+            of_value[k] = old;
+            let row = candidate * hidden + k;
+            for (j, x) in x.iter().enumerate() {
+                of_x[j] += x * w[row][j] / stable(z) * new;
+            }
+            for (j, h) in h.iter().enumerate() {
+                let gate = match cell {
+                    Cell::Gru => reset[k],
+                    Cell::GruResetBefore => reset[j],
+                    _ => 1.0,
+                };
+                of_before[j] += h * gate * u[row][j] / stable(z) * new;
+            }
+        }
+        by_input.push(of_x);
+        (of_h, of_c) = match cell {
+            Cell::Lstm => (of_before, of_value),
+            _ => (
+                of_before
+                    .iter()
+                    .zip(&of_value)
+                    .map(|(a, b)| a + b)
+                    .collect(),
+                vec![0.0; hidden],
+            ),
+        };
+    }
+    by_input.reverse();
+    by_input.concat()
+}
+
+/// Batches of steps `[N, T, C]`, as networks read them.
+#[test]
+fn recurrent_layers_follow_their_formulas() {
+    let (batch, steps, inputs, hidden) = (3, 5, 4, 6);
+    for cell in [
+        Cell::Lstm,
+        Cell::Gru,
+        Cell::GruResetBefore,
+        Cell::Tanh,
+        Cell::Relu,
+    ] {
+        let mut net = Architecture::new([steps, inputs]);
+        let x = net.input();
+        let order = Transpose {
+            axes: Some(vec![1, 0, 2]),
+        };
+        let x = net.add("time-first", order, [x]).unwrap();
+        let op = Recurrent {
+            cell,
+            inputs,
+            hidden,
+            reverse: false,
+            bias: true,
+        };
+        let x = net.add("layer", op, [x]).unwrap();
+        let cut = |axis, start, end| speechlens_nn::ops::Cut {
+            axis,
+            start,
+            end,
+            step: 1,
+        };
+        let last = speechlens_nn::ops::Slice {
+            cuts: Some(vec![cut(0, -1, None), cut(2, 0, Some(hidden as i64))]),
+        };
+        let x = net.add("last", last, [x]).unwrap();
+        let squeezed = speechlens_nn::ops::Squeeze { axes: vec![0] };
+        let x = net.add("squeezed", squeezed, [x]).unwrap();
+        net.add("head", Linear::new(hidden, 3), [x]).unwrap();
+        let graph = filled(net);
+        let input = by_lot(&[batch, steps, inputs], 7);
+        let targets = [2, 0, 1];
+        let found = explained(&graph, "", &input, &targets);
+        conserves(&found, &format!("{cell:?}"));
+        for (place, target) in targets.iter().enumerate() {
+            let one: Vec<Vec<f64>> = input.get(place).unwrap().to_vec2().unwrap();
+            let expected = written_out(&graph, cell, &one, *target as usize);
+            let relevance = found.explanation.relevance.get(place).unwrap();
+            close(&values(&relevance), &expected, &format!("{cell:?}"));
+        }
+        // Of a layer that goes backwards, on what goes backwards.
+        let mut net = graph.architecture().to_json();
+        net = net.replace("\"reverse\":false", "\"reverse\":true");
+        net = net
+            .replace("\"start\":-1,", "\"start\":0,")
+            .replacen("\"end\":null", "\"end\":1", 1);
+        let back = Architecture::parse(&net, &speechlens_nn::ops::Registry::default()).unwrap();
+        let back = back.with_weights(graph.weights()).unwrap();
+        let order = Tensor::new(&[4u32, 3, 2, 1, 0], &Device::Cpu).unwrap();
+        let turned = |x: &Tensor| x.index_select(&order, 1).unwrap();
+        let other = explained(&back, "", &turned(&input), &targets);
+        close(
+            &values(&turned(&other.explanation.relevance)),
+            &values(&found.explanation.relevance),
+            "backwards",
+        );
+    }
+}
+
+/// `R_i = x_i (R'_i − s_i Σ R')`, with what is lost in the books.
+#[test]
+fn a_softmax_inside_goes_by_its_taylor_expansion() {
+    let mut net = Architecture::new([5]);
+    let x = net.input();
+    let op = Softmax {
+        axis: -1,
+        flat: false,
+        log: false,
+    };
+    let x = net.add("softmax", op, [x]).unwrap();
+    net.add("head", Linear::new(5, 2).without_bias(), [x])
+        .unwrap();
+    let graph = filled(net);
+    let input = by_lot(&[2, 5], 3);
+    let found = explained(&graph, "", &input, &[1, 0]);
+    let head = rows(&graph, "head.weight");
+    for (place, class) in [1usize, 0].into_iter().enumerate() {
+        let x: Vec<f64> = values(&input.get(place).unwrap());
+        let sum: f64 = x.iter().map(|x| x.exp()).sum();
+        let s: Vec<f64> = x.iter().map(|x| x.exp() / sum).collect();
+        let logit: f64 = s.iter().zip(&head[class]).map(|(s, w)| s * w).sum();
+        let arrived: Vec<f64> = s
+            .iter()
+            .zip(&head[class])
+            .map(|(s, w)| s * w * logit / stable(logit))
+            .collect();
+        let total: f64 = arrived.iter().sum();
+        let expected: Vec<f64> = (0..5).map(|i| x[i] * (arrived[i] - s[i] * total)).collect();
+        let relevance = found.explanation.relevance.get(place).unwrap();
+        close(&values(&relevance), &expected, "softmax");
+        let softmax = found
+            .conservation
+            .iter()
+            .find(|node| node.node == "softmax")
+            .unwrap();
+        let lost = total - expected.iter().sum::<f64>();
+        close(&[softmax.softmax[place]], &[lost], "what is lost");
+    }
+    conserves(&found, "softmax");
+}
+
+/// A constant in a sum takes its share and keeps it, as a bias does; without biases it is not there.
+#[test]
+fn a_constant_term_is_a_bias() {
+    let mut net = Architecture::new([4]);
+    let x = net.input();
+    let constant = Constant { shape: vec![4] };
+    let constant = net.add("constant", constant, []).unwrap();
+    let doubled = net.add("doubled", Add, [x, x]).unwrap();
+    let sum = net.add("sum", Add, [doubled, constant]).unwrap();
+    let sum = net.add("difference", Sub, [sum, x]).unwrap();
+    net.add("head", Linear::new(4, 2).without_bias(), [sum])
+        .unwrap();
+    let graph = filled(net);
+    let input = by_lot(&[3, 4], 9);
+    let c = values(&graph.weights()["constant.value"]);
+    let head = rows(&graph, "head.weight");
+    for options in ["bias = \"absorb\"", "bias = \"zero\""] {
+        let found = explained(&graph, options, &input, &[0, 1, 0]);
+        conserves(&found, options);
+        for (place, class) in [0usize, 1, 0].into_iter().enumerate() {
+            let x = values(&input.get(place).unwrap());
+            let z: Vec<f64> = (0..4).map(|i| 2.0 * x[i] + c[i] - x[i]).collect();
+            let logit: f64 = (0..4).map(|i| z[i] * head[class][i]).sum();
+            let expected: Vec<f64> = (0..4)
+                .map(|i| {
+                    let arrived = z[i] * head[class][i] * logit / stable(logit);
+                    let of_difference = arrived / stable(z[i]);
+                    let first = (2.0 * x[i] + c[i]) * of_difference;
+                    let (with, without) = (2.0 * x[i] + c[i], 2.0 * x[i]);
+                    let sum = if options.contains("zero") {
+                        without
+                    } else {
+                        with
+                    };
+                    let doubled = 2.0 * x[i] * first / stable(sum);
+                    doubled / stable(2.0 * x[i]) * 2.0 * x[i] - x[i] * of_difference
+                })
+                .collect();
+            let relevance = found.explanation.relevance.get(place).unwrap();
+            close(&values(&relevance), &expected, options);
+        }
+    }
+}
+
+/// Half to each factor, by ε with the other held: of `X Xᵀ` twice the same.
+#[test]
+fn matrix_products_give_half_to_each() {
+    let mut net = Architecture::new([2, 3]);
+    let x = net.input();
+    let turned = net
+        .add(
+            "turned",
+            Transpose {
+                axes: Some(vec![0, 2, 1]),
+            },
+            [x],
+        )
+        .unwrap();
+    let product = net.add("product", MatMul, [x, turned]).unwrap();
+    let flat = net.add("flat", Flatten, [product]).unwrap();
+    net.add("head", Linear::new(4, 2).without_bias(), [flat])
+        .unwrap();
+    let graph = filled(net);
+    let input = by_lot(&[1, 2, 3], 5);
+    let found = explained(&graph, "", &input, &[1]);
+    conserves(&found, "product");
+    let x: Vec<Vec<f64>> = input.get(0).unwrap().to_vec2().unwrap();
+    let head = rows(&graph, "head.weight");
+    let z = |i: usize, j: usize| (0..3).map(|k| x[i][k] * x[j][k]).sum::<f64>();
+    let logit: f64 = (0..4).map(|p| z(p / 2, p % 2) * head[1][p]).sum();
+    let mut expected = vec![0.0; 6];
+    for (p, weight) in head[1].iter().enumerate() {
+        let (i, j) = (p / 2, p % 2);
+        let arrived = z(i, j) * weight * logit / stable(logit);
+        for k in 0..3 {
+            let share = 0.5 * x[i][k] * x[j][k] * arrived / stable(z(i, j));
+            expected[i * 3 + k] += share;
+            expected[j * 3 + k] += share;
+        }
+    }
+    close(&values(&found.explanation.relevance), &expected, "product");
+}

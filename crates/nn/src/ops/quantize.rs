@@ -1,0 +1,164 @@
+//! Numbers rounded to few steps, as quantized networks compute. To gradients and relevance the rounding is not there: they pass as
+//! through the numbers themselves (the straight-through estimator, Bengio et al. 2013).
+
+use std::ops::RangeInclusive;
+
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::functions::half_to_even;
+use super::places::axis;
+use crate::{Backward, Branch, Gradients, Kind, Map, Mode, Op, Params, Result};
+
+/// `round(x / scale) + zero`, no less and no more than a type holds; halves go to the even neighbour. It reads x, the scale and, if it is
+/// not 0, the zero: one of each, or one for each place of an axis.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantize {
+    /// The axis, counted from the end if negative, where there are several scales.
+    pub axis: i64,
+    /// The lowest number that the type holds.
+    pub low: f64,
+    /// The highest one.
+    pub high: f64,
+}
+
+/// `(x − zero) · scale`, which reads likewise.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dequantize {
+    /// The axis, counted from the end if negative, where there are several scales.
+    pub axis: i64,
+}
+
+/// A scale or a zero as it goes with `x`, of x's number type.
+fn along(part: &Tensor, x: &Tensor, place: i64) -> Result<Tensor> {
+    let part = part.to_dtype(x.dtype())?;
+    if part.elem_count() == 1 {
+        return Ok(part.reshape(())?);
+    }
+    let mut dims = vec![1; x.rank()];
+    dims[axis(place, x.rank())?] = part.elem_count();
+    Ok(part.reshape(dims)?)
+}
+
+/// The number type that whole numbers become, that of the scale.
+fn real(x: &Tensor, scale: &Tensor) -> Result<Tensor> {
+    Ok(match x.dtype().is_float() {
+        true => x.clone(),
+        false => x.to_dtype(scale.dtype())?,
+    })
+}
+
+fn gradients(pass: &Backward, of_input: Tensor) -> Result<Gradients> {
+    let mut inputs = vec![of_input];
+    for other in &pass.inputs[1..] {
+        inputs.push(other.zeros_like()?);
+    }
+    Ok(Gradients {
+        inputs,
+        params: Vec::new(),
+    })
+}
+
+impl Op for Quantize {
+    fn name(&self) -> &str {
+        "quantize"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Activation
+    }
+
+    fn arity(&self) -> RangeInclusive<usize> {
+        2..=3
+    }
+
+    fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
+        let x = real(inputs[0], inputs[1])?;
+        let mut steps = half_to_even(&x.broadcast_div(&along(inputs[1], &x, self.axis)?)?)?;
+        if let Some(zero) = inputs.get(2) {
+            steps = steps.broadcast_add(&along(zero, &x, self.axis)?)?;
+        }
+        Ok(steps.clamp(self.low, self.high)?)
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Each)
+    }
+
+    fn backward(&self, pass: &Backward) -> Result<Gradients> {
+        let scale = along(pass.inputs[1], pass.gradient, self.axis)?;
+        gradients(pass, pass.gradient.broadcast_div(&scale)?)
+    }
+}
+
+impl Op for Dequantize {
+    fn name(&self) -> &str {
+        "dequantize"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Activation
+    }
+
+    fn arity(&self) -> RangeInclusive<usize> {
+        2..=3
+    }
+
+    fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
+        let mut x = real(inputs[0], inputs[1])?;
+        if let Some(zero) = inputs.get(2) {
+            x = x.broadcast_sub(&along(zero, &x, self.axis)?)?;
+        }
+        Ok(x.broadcast_mul(&along(inputs[1], &x, self.axis)?)?)
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Branch::only(Map::Each)
+    }
+
+    fn backward(&self, pass: &Backward) -> Result<Gradients> {
+        let scale = along(pass.inputs[1], pass.gradient, self.axis)?;
+        let of_input = pass.gradient.broadcast_mul(&scale)?;
+        gradients(pass, of_input)
+    }
+}
+
+/// The step of 8 bits, and the number that stands for 0, by which the values of `x` reach from the lowest to the highest: ONNX's
+/// DynamicQuantizeLinear. It takes no relevance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuantizeScale {
+    /// Whether the number for 0 is given, and not the step.
+    pub zero: bool,
+}
+
+impl Op for QuantizeScale {
+    fn name(&self) -> &str {
+        "quantize-scale"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Choice
+    }
+
+    fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
+        let all = inputs[0].flatten_all()?;
+        let nought = Tensor::zeros((), all.dtype(), &Device::Cpu)?.to_device(all.device())?;
+        let (low, high) = (all.min(0)?.minimum(&nought)?, all.max(0)?.maximum(&nought)?);
+        let scale = ((high - &low)? / 255.0)?;
+        Ok(match self.zero {
+            false => scale,
+            true => half_to_even(&(low.neg()? / scale)?)?.clamp(0.0, 255.0)?,
+        })
+    }
+
+    fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+        Vec::new()
+    }
+
+    fn backward(&self, pass: &Backward) -> Result<Gradients> {
+        gradients(pass, pass.inputs[0].zeros_like()?)
+    }
+}

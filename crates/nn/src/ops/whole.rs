@@ -1,0 +1,166 @@
+//! Whole numbers by which shapes are computed. Relevance does not go through them.
+
+use std::ops::RangeInclusive;
+
+use candle_core::{DType, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::places::{problem, whole};
+use crate::{Branch, Claims, Kind, Mode, Op, Params, Result};
+
+/// The lengths of the axes of what it reads, from one to another.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShapeOf {
+    /// The first axis; below 0 from the end.
+    #[serde(default)]
+    pub start: i64,
+    /// The axis behind the last; none for all.
+    #[serde(default)]
+    pub end: Option<i64>,
+}
+
+/// One value everywhere, in the shape that it reads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filled {
+    /// The value.
+    pub value: f64,
+    /// Whether it is a whole number.
+    #[serde(default)]
+    pub whole: bool,
+}
+
+/// Numbers from a start to a limit, which is not among them, by a step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Range;
+
+/// The quotient of whole numbers, without a rest, rounded towards 0.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WholeQuotient;
+
+/// The product of whole numbers, all of them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WholeProduct {
+    /// How many axes of length 1 are left.
+    #[serde(default)]
+    pub rank: usize,
+}
+
+/// The place of the largest value along an axis, the first of several.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArgMax {
+    /// The axis, counted from the end if negative.
+    pub axis: i64,
+    /// Whether it stays, with length 1.
+    #[serde(default)]
+    pub keep: bool,
+}
+
+/// So many values one of these gives at most: a file of a few bytes could else ask for any memory.
+const LARGEST: usize = 1 << 28;
+
+macro_rules! ops {
+    ($($op:ident $name:literal $arity:expr, |$this:ident, $inputs:ident| $forward:expr;)*) => {$(
+        impl Op for $op {
+            fn name(&self) -> &str {
+                $name
+            }
+
+            fn kind(&self) -> Kind {
+                Kind::Input
+            }
+
+            fn arity(&self) -> RangeInclusive<usize> {
+                $arity
+            }
+
+            fn forward(&self, _: &Params, $inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
+                let $this = self;
+                let _ = $this;
+                $forward
+            }
+
+            fn claims(&self) -> Claims {
+                Claims::default()
+            }
+
+            fn branches(&self, _: usize) -> Vec<Branch<'_>> {
+                Vec::new()
+            }
+        }
+    )*};
+}
+
+/// A number at a place of the inputs.
+fn scalar(inputs: &[&Tensor], place: usize) -> Result<f64> {
+    match inputs[place].elem_count() {
+        1 => Ok(inputs[place]
+            .flatten_all()?
+            .to_dtype(DType::F64)?
+            .to_vec1()?[0]),
+        count => problem(format!("a range is of numbers, not of {count} values")),
+    }
+}
+
+ops! {
+    ShapeOf "shape" 1..=1, |this, inputs| {
+        let rank = inputs[0].rank() as i64;
+        let place = |place: i64| (if place < 0 { place + rank } else { place }).clamp(0, rank) as usize;
+        let (start, end) = (place(this.start), this.end.map_or(rank as usize, place));
+        let dims = inputs[0].dims();
+        let lengths: Vec<i64> = dims[start..end.max(start)].iter().map(|n| *n as i64).collect();
+        Ok(Tensor::from_vec(lengths, end.max(start) - start, inputs[0].device())?)
+    };
+    Filled "filled" 1..=1, |this, inputs| {
+        let dims: Vec<usize> = whole(inputs[0])?.into_iter().map(|n| n.max(0) as usize).collect();
+        let values = dims.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
+        if values.is_none_or(|values| values > LARGEST) {
+            return problem(format!("{dims:?} are more than {LARGEST} values"));
+        }
+        let device = inputs[0].device();
+        Ok(match this.whole {
+            true => Tensor::full(this.value as i64, dims, device)?,
+            false => Tensor::full(this.value as f32, dims, device)?,
+        })
+    };
+    Range "range" 3..=3, |this, inputs| {
+        let [start, limit, step] = [scalar(inputs, 0)?, scalar(inputs, 1)?, scalar(inputs, 2)?];
+        let count = ((limit - start) / step).ceil().max(0.0);
+        if !count.is_finite() || count > LARGEST as f64 {
+            return problem(format!("a range from {start} to {limit} by {step}"));
+        }
+        let values = (0..count as u64).map(|n| start + n as f64 * step);
+        let values = Tensor::from_vec(values.collect::<Vec<f64>>(), count as usize, inputs[0].device())?;
+        Ok(values.to_dtype(inputs[0].dtype())?)
+    };
+    WholeQuotient "whole-quotient" 2..=2, |this, inputs| {
+        let all = super::places::together(inputs)?;
+        let (a, b) = (whole(&all[0])?, whole(&all[1])?);
+        let quotients: Option<Vec<i64>> = a.iter().zip(&b).map(|(a, b)| a.checked_div(*b)).collect();
+        match quotients {
+            Some(quotients) => Ok(Tensor::from_vec(quotients, all[0].shape(), all[0].device())?),
+            None => problem("a division of whole numbers by 0".into()),
+        }
+    };
+    WholeProduct "whole-product" 1..=1, |this, inputs| {
+        if inputs[0].dtype().is_float() || inputs[0].rank() > 1 {
+            return problem("a product along axes is of whole numbers in a row, as of a shape".into());
+        }
+        let product = whole(inputs[0])?.into_iter().try_fold(1i64, i64::checked_mul);
+        match product {
+            Some(product) => Ok(Tensor::full(product, vec![1; this.rank], inputs[0].device())?),
+            None => problem("a product of whole numbers is too large".into()),
+        }
+    };
+    ArgMax "argmax" 1..=1, |this, inputs| {
+        let axis = super::places::axis(this.axis, inputs[0].rank())?;
+        let places = match this.keep {
+            true => inputs[0].argmax_keepdim(axis)?,
+            false => inputs[0].argmax(axis)?,
+        };
+        Ok(places.to_dtype(DType::I64)?)
+    };
+}
