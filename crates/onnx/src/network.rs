@@ -1,0 +1,144 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use speechlens_nn::Graph;
+
+use crate::file::File;
+use crate::lower::{Lowered, Lowering};
+use crate::{Error, Problem, Result, proto};
+
+/// A network as a file tells it.
+pub struct Onnx {
+    path: PathBuf,
+    file: File,
+}
+
+/// What a network is given, or gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Axes {
+    /// Its name.
+    pub name: String,
+    /// Its axes: a length, or the name of one that is free; `?` if that has none.
+    pub shape: Vec<Result<usize, String>>,
+}
+
+impl Onnx {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no ONNX network, or one of a version that is not known.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Onnx {
+            path: path.to_owned(),
+            file: File::read(path)?,
+        })
+    }
+
+    /// As [`Onnx::open`], from the bytes of a file; `path` is for messages, and for constants in other files.
+    ///
+    /// # Errors
+    /// As [`Onnx::open`].
+    pub fn parse(bytes: impl Into<Bytes>, path: &Path) -> Result<Self> {
+        Ok(Onnx {
+            path: path.to_owned(),
+            file: File::parse(bytes.into(), path)?,
+        })
+    }
+
+    /// The version of ONNX's ops.
+    pub fn opset(&self) -> i64 {
+        self.file.opset
+    }
+
+    /// What wrote the file.
+    pub fn producer(&self) -> &str {
+        &self.file.producer
+    }
+
+    /// What the network is given, constants left out.
+    pub fn inputs(&self) -> Vec<Axes> {
+        let graph = &self.file.graph;
+        let is_constant = |name: &String| {
+            graph
+                .initializers
+                .iter()
+                .any(|constant| constant.name == *name)
+        };
+        let given = graph
+            .inputs
+            .iter()
+            .filter(|input| !is_constant(&input.name));
+        given.map(axes).collect()
+    }
+
+    /// What it gives.
+    pub fn outputs(&self) -> Vec<Axes> {
+        self.file.graph.outputs.iter().map(axes).collect()
+    }
+
+    /// How often each op stands in the file.
+    pub fn ops(&self) -> BTreeMap<String, usize> {
+        let mut count = BTreeMap::new();
+        for node in &self.file.graph.nodes {
+            *count.entry(node.op.clone()).or_default() += 1;
+        }
+        count
+    }
+
+    /// How many values its constants have.
+    pub fn parameters(&self) -> u64 {
+        let count = |constant: &proto::Tensor| {
+            constant
+                .dims
+                .iter()
+                .map(|n| n.unsigned_abs())
+                .product::<u64>()
+        };
+        self.file.graph.initializers.iter().map(count).sum()
+    }
+
+    /// Every node that cannot be made part of a graph; none if all can.
+    ///
+    /// # Errors
+    /// If the file is broken.
+    pub fn problems(&self) -> Result<Vec<Problem>> {
+        Ok(self.lowered()?.problems)
+    }
+
+    /// The network as a graph.
+    ///
+    /// # Errors
+    /// If a node cannot be made part of one: each of them is named. If the file is broken.
+    pub fn graph(&self) -> Result<Graph> {
+        let lowered = self.lowered()?;
+        lowered.graph.ok_or(Error::Unsupported {
+            path: self.path.clone(),
+            problems: lowered.problems,
+        })
+    }
+
+    fn lowered(&self) -> Result<Lowered> {
+        let lowering = Lowering::new(self.file.opset, self.path.parent());
+        lowering
+            .network(&self.file.graph)
+            .map_err(|problem| Error::Format {
+                path: self.path.clone(),
+                problem,
+            })
+    }
+}
+
+fn axes(value: &proto::Value) -> Axes {
+    let tensor = value.kind.as_ref().and_then(|kind| kind.tensor.as_ref());
+    let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
+    let axis = |axis: &proto::Axis| match usize::try_from(axis.length) {
+        Ok(length) if length > 0 => Ok(length),
+        _ if axis.name.is_empty() => Err("?".to_owned()),
+        _ => Err(axis.name.clone()),
+    };
+    Axes {
+        name: value.name.clone(),
+        shape: shape.map_or(Vec::new(), |shape| shape.axes.iter().map(axis).collect()),
+    }
+}

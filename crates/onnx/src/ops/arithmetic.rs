@@ -1,0 +1,76 @@
+//! Two values and more, place by place.
+
+use speechlens_nn::Op;
+use speechlens_nn::ops::{
+    Add, Elementwise, Holds, Max, Min, Mul, Reciprocal, Relation, Sub, Where, WholeQuotient,
+};
+
+use super::Entry;
+use super::functions::power;
+use crate::call::{Call, Known, Value};
+use crate::lower::Builder;
+
+pub(super) const OPS: &[Entry] = &[
+    ("Add", |call, to| all(call, to, Add)),
+    ("And", |call, to| holds(call, to, Relation::And)),
+    ("Div", div),
+    ("Equal", |call, to| holds(call, to, Relation::Equal)),
+    ("Greater", |call, to| holds(call, to, Relation::Greater)),
+    ("GreaterOrEqual", |call, to| {
+        holds(call, to, Relation::GreaterOrEqual)
+    }),
+    ("Less", |call, to| holds(call, to, Relation::Less)),
+    ("LessOrEqual", |call, to| {
+        holds(call, to, Relation::LessOrEqual)
+    }),
+    ("Max", |call, to| all(call, to, Max)),
+    ("Mean", mean),
+    ("Min", |call, to| all(call, to, Min)),
+    ("Mul", |call, to| all(call, to, Mul)),
+    ("Not", |call, to| holds(call, to, Relation::Not)),
+    ("Or", |call, to| holds(call, to, Relation::Or)),
+    ("Pow", pow),
+    ("Sub", |call, to| all(call, to, Sub)),
+    ("Sum", |call, to| all(call, to, Add)),
+    ("Where", |call, to| all(call, to, Where)),
+    ("Xor", |call, to| holds(call, to, Relation::Xor)),
+];
+
+/// An op that reads every input.
+fn all(call: &Call, to: &mut Builder, op: impl Op + 'static) -> Result<Vec<Value>, String> {
+    let inputs: Vec<&Value> = call.inputs.iter().flatten().collect();
+    Ok(vec![to.add(op, &inputs)?])
+}
+
+fn holds(call: &Call, to: &mut Builder, what: Relation) -> Result<Vec<Value>, String> {
+    all(call, to, Holds { what })
+}
+
+/// Whether a value is known to be of whole numbers.
+fn is_whole(value: &Value) -> bool {
+    matches!(value, Value::Known(Known { data_type, .. }) if !data_type.is_real())
+}
+
+/// A quotient is the product with what is 1 over the divisor; of whole numbers, without a rest.
+fn div(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    let (value, divisor) = (call.input(0)?, call.input(1)?);
+    if is_whole(value) || is_whole(divisor) {
+        return all(call, to, WholeQuotient);
+    }
+    let inverse = to.part("inverse", Elementwise(Reciprocal), &[divisor])?;
+    Ok(vec![to.add(Mul, &[value, &inverse])?])
+}
+
+fn pow(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    match call.must_know(1, "exponent")?.single() {
+        Some(exponent) => power(call, to, exponent),
+        None => Err("its exponents differ from place to place, which is not supported".into()),
+    }
+}
+
+fn mean(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    let inputs: Vec<&Value> = call.inputs.iter().flatten().collect();
+    let sum = to.part("sum", Add, &inputs)?;
+    let share = to.number(1.0 / inputs.len().max(1) as f64)?;
+    Ok(vec![to.add(Mul, &[&sum, &share])?])
+}

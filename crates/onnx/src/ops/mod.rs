@@ -1,0 +1,62 @@
+//! How each op of ONNX becomes nodes of a graph: a file a family, a line an op.
+
+mod arithmetic;
+mod functions;
+mod layers;
+mod norms;
+mod places;
+mod pools;
+mod quantized;
+mod recurrent;
+mod reductions;
+mod resizes;
+mod shapes;
+mod signals;
+
+use crate::call::{Call, Value};
+use crate::lower::Builder;
+use crate::proto;
+
+/// Adds the nodes that do what a node of the file does, and says what these give, one after the other.
+pub(crate) type Lower = fn(&Call, &mut Builder) -> Result<Vec<Value>, String>;
+
+/// An op by its name in ONNX.
+pub(crate) type Entry = (&'static str, Lower);
+
+/// Ops that are dealt with where values are kept.
+fn apart(_: &Call, _: &mut Builder) -> Result<Vec<Value>, String> {
+    Err("is not supported here".into())
+}
+
+const APART: &[Entry] = &[("Constant", apart), ("If", apart)];
+
+const FAMILIES: &[&[Entry]] = &[
+    APART,
+    arithmetic::OPS,
+    functions::OPS,
+    layers::OPS,
+    norms::OPS,
+    places::OPS,
+    pools::OPS,
+    quantized::OPS,
+    recurrent::OPS,
+    reductions::OPS,
+    resizes::OPS,
+    shapes::OPS,
+    signals::OPS,
+];
+
+/// How a node's op is read, if it is known.
+pub(crate) fn known(node: &proto::Node, _: i64) -> Result<Lower, String> {
+    if !matches!(node.domain.as_str(), "" | "ai.onnx") {
+        return Err(format!(
+            "its op is one of `{}`, which is not supported",
+            node.domain
+        ));
+    }
+    let mut all = FAMILIES.iter().flat_map(|family| family.iter());
+    match all.find(|(name, _)| *name == node.op) {
+        Some((_, lower)) => Ok(*lower),
+        None => Err("the op is not supported".into()),
+    }
+}

@@ -1,0 +1,147 @@
+//! Normalization by an input's own statistics, and softmax.
+
+use speechlens_nn::ops::{Add, BatchNorm, Mul, Normalize, Reshape, ShapeOf, Softmax, Standardize};
+
+use super::Entry;
+use super::functions::one;
+use super::layers::told;
+use crate::call::{Call, Known, Value};
+use crate::lower::Builder;
+
+pub(super) const OPS: &[Entry] = &[
+    ("GroupNormalization", group_norm),
+    ("InstanceNormalization", instance_norm),
+    ("LayerNormalization", layer_norm),
+    ("LogSoftmax", |call, to| softmax(call, to, true)),
+    ("LpNormalization", |call, to| {
+        let axes = vec![call.int("axis").unwrap_or(-1)];
+        match call.int("p").unwrap_or(2) {
+            2 => {
+                let op = Normalize {
+                    axes,
+                    epsilon: 0.0,
+                    root_mean_square: false,
+                };
+                one(call, to, op)
+            }
+            p => Err(format!(
+                "its norm is of order {p}, and of order 2 is supported"
+            )),
+        }
+    }),
+    ("Softmax", |call, to| softmax(call, to, false)),
+];
+
+/// Before version 13 all axes from one on are one.
+fn softmax(call: &Call, to: &mut Builder, log: bool) -> Result<Vec<Value>, String> {
+    let flat = call.opset < 13;
+    let axis = call.int("axis").unwrap_or(if flat { 1 } else { -1 });
+    one(call, to, Softmax { axis, flat, log })
+}
+
+fn layer_norm(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    call.ignore(&["stash_type"]);
+    let epsilon = call.float("epsilon").unwrap_or(f64::from(1e-5f32));
+    if call
+        .node
+        .outputs
+        .iter()
+        .skip(1)
+        .any(|name| !name.is_empty())
+    {
+        return Err("its mean and deviation are used, which is not supported".into());
+    }
+    let axis = call.int("axis").unwrap_or(-1);
+    let scale = call.must_know(1, "scale")?;
+    // The scale has an axis for each that is drawn together.
+    let axes = match axis < 0 {
+        true => (axis..0).collect(),
+        false => (-(scale.tensor.rank() as i64)..0).collect(),
+    };
+    let op = Standardize {
+        axes,
+        first: 0,
+        epsilon,
+    };
+    let is = |known: &Known, value: f64| {
+        let all = known.reals();
+        all.is_ok_and(|all| all.iter().all(|x| *x == value))
+    };
+    let shift = call.known(2, "shift")?.filter(|shift| !is(shift, 0.0));
+    let input = call.input(0)?;
+    let (scaled, shifted) = (!is(scale, 1.0), shift.is_some());
+    let mut given = match (scaled, shifted) {
+        (false, false) => to.add(op, &[input])?,
+        _ => to.part("standardized", op, &[input])?,
+    };
+    let of = |known: &Known| Value::Known(known.clone());
+    if scaled {
+        given = match shifted {
+            true => to.part("scaled", Mul, &[&given, &of(scale)])?,
+            false => to.add(Mul, &[&given, &of(scale)])?,
+        };
+    }
+    if let Some(shift) = shift {
+        given = to.add(Add, &[&given, &of(shift)])?;
+    }
+    Ok(vec![given])
+}
+
+/// Each channel times a factor, plus a shift.
+fn by_channel(call: &Call, to: &mut Builder, standard: &Value) -> Result<Value, String> {
+    let scale = call.must_know(1, "scale")?;
+    let shift = call.must_know(2, "shift")?;
+    let channels = scale.tensor.elem_count();
+    let all = |value: f32| {
+        candle_core::Tensor::full(value, channels, scale.tensor.device()).map_err(told)
+    };
+    let params = vec![
+        ("weight", scale.tensor.clone()),
+        ("bias", shift.tensor.clone()),
+        ("running_mean", all(0.0)?),
+        ("running_var", all(1.0)?),
+    ];
+    to.add_with(
+        BatchNorm::new_2d(channels).epsilon(0.0),
+        params,
+        &[standard],
+    )
+}
+
+fn instance_norm(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    let epsilon = call.float("epsilon").unwrap_or(f64::from(1e-5f32));
+    let op = Standardize {
+        axes: Vec::new(),
+        first: 2,
+        epsilon,
+    };
+    let standard = to.part("standardized", op, &[call.input(0)?])?;
+    Ok(vec![by_channel(call, to, &standard)?])
+}
+
+/// Groups of channels are standardized as one axis.
+fn group_norm(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    let epsilon = call.float("epsilon").unwrap_or(f64::from(1e-5f32));
+    let groups = call
+        .int("num_groups")
+        .ok_or("its attribute `num_groups` is missing")?;
+    call.ignore(&["stash_type"]);
+    if call.opset < 21 {
+        return Err("before version 21 its scale is one for each group, which is not supported: export it with a later opset_version".into());
+    }
+    let input = call.input(0)?;
+    let shape = to.part("shape", ShapeOf::default(), &[input])?;
+    let apart = Reshape {
+        shape: Some(vec![0, groups, -1]),
+        allow_zero: false,
+    };
+    let apart = to.part("groups", apart, &[input])?;
+    let op = Standardize {
+        axes: vec![-1],
+        first: 0,
+        epsilon,
+    };
+    let standard = to.part("standardized", op, &[&apart])?;
+    let whole = to.part("whole", Reshape::default(), &[&standard, &shape])?;
+    Ok(vec![by_channel(call, to, &whole)?])
+}

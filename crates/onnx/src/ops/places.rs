@@ -1,0 +1,169 @@
+//! Values at other places.
+
+use speechlens_nn::ops::{
+    Chunk, Concat, Cut, Expand, Gather, GatherElements, Pad, Padding, Slice, Tile, Transpose,
+};
+
+use super::Entry;
+use super::functions::one;
+use crate::call::{Call, Known, Value};
+use crate::lower::Builder;
+
+pub(super) const OPS: &[Entry] = &[
+    ("Concat", concat),
+    ("Expand", |call, to| {
+        Ok(vec![to.add(Expand, &[call.input(0)?, call.input(1)?])?])
+    }),
+    ("Gather", |call, to| {
+        let axis = call.int("axis").unwrap_or(0);
+        Ok(vec![
+            to.add(Gather { axis }, &[call.input(0)?, call.input(1)?])?,
+        ])
+    }),
+    ("GatherElements", |call, to| {
+        let axis = call.int("axis").unwrap_or(0);
+        Ok(vec![to.add(
+            GatherElements { axis },
+            &[call.input(0)?, call.input(1)?],
+        )?])
+    }),
+    ("Pad", pad),
+    ("Slice", slice),
+    ("Split", split),
+    ("Tile", |call, to| {
+        Ok(vec![to.add(Tile, &[call.input(0)?, call.input(1)?])?])
+    }),
+    ("Transpose", |call, to| {
+        let axes = call
+            .ints("perm")
+            .map(|perm| perm.iter().map(|axis| *axis as usize).collect());
+        one(call, to, Transpose { axes })
+    }),
+];
+
+fn concat(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    let axis = call.int("axis").ok_or("its attribute `axis` is missing")?;
+    let inputs: Vec<&Value> = call.inputs.iter().flatten().collect();
+    Ok(vec![to.add(Concat { axis }, &inputs)?])
+}
+
+/// Amounts are an attribute before version 11, and an input from it on.
+fn pad(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    let mut amounts = match call.ints("pads") {
+        Some(pads) => pads.to_vec(),
+        None => call.must_know(1, "amount of padding")?.whole()?,
+    };
+    let value = match call.float("value") {
+        Some(value) => value,
+        None => call
+            .known(2, "value")?
+            .and_then(Known::single)
+            .unwrap_or(0.0),
+    };
+    let with = match call.text("mode") {
+        None | Some("constant") if value == f64::NEG_INFINITY => Padding::Lowest,
+        None | Some("constant") => Padding::Value(value),
+        Some("reflect") => Padding::Reflect,
+        Some("edge") => Padding::Edge,
+        Some(other) => return Err(format!("its mode `{other}` is not supported")),
+    };
+    if let Some(axes) = call.known(3, "list of axes")? {
+        let axes = axes.whole()?;
+        if axes.iter().any(|axis| *axis < 0) || axes.len() * 2 != amounts.len() {
+            return Err("its axes count from the end, or are not as many as its amounts, which is not supported".into());
+        }
+        return Err(
+            "pads some axes by name, which is not supported: export it with opset_version=17"
+                .into(),
+        );
+    }
+    if amounts.len() % 2 != 0 {
+        return Err("pads one end of an axis, and not the other".into());
+    }
+    let after = amounts.split_off(amounts.len() / 2);
+    let op = Pad {
+        before: amounts,
+        after,
+        with,
+    };
+    one(call, to, op)
+}
+
+/// Cuts are attributes before version 10, and inputs from it on.
+fn slice(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    let lists: Option<[Option<Vec<i64>>; 4]> = match (call.ints("starts"), call.ints("ends")) {
+        (Some(starts), Some(ends)) => Some([
+            Some(starts.to_vec()),
+            Some(ends.to_vec()),
+            call.ints("axes").map(<[i64]>::to_vec),
+            None,
+        ]),
+        _ => {
+            let known = (1..5).all(|place| !matches!(call.optional(place), Some(Value::Node(_))));
+            let list = |place| call.known(place, "cut")?.map(Known::whole).transpose();
+            match known {
+                true => Some([list(1)?, list(2)?, list(3)?, list(4)?]),
+                false => None,
+            }
+        }
+    };
+    match lists {
+        Some([Some(starts), Some(ends), axes, steps]) => {
+            let cuts = Cut::all(&starts, &ends, axes.as_deref(), steps.as_deref());
+            let cuts = Some(cuts.map_err(|error| error.to_string())?);
+            one(call, to, Slice { cuts })
+        }
+        Some(_) => Err("says no starts and ends".into()),
+        None => {
+            let inputs: Vec<&Value> = call.inputs.iter().flatten().collect();
+            if inputs.len() != call.inputs.len() {
+                return Err("leaves its axes out before its steps, which is not supported".into());
+            }
+            Ok(vec![to.add(Slice { cuts: None }, &inputs)?])
+        }
+    }
+}
+
+fn equal(call: &Call, to: &mut Builder, axis: i64) -> Result<Vec<Value>, String> {
+    let parts = call.node.outputs.len();
+    let part = |part: usize| {
+        let op = Chunk { axis, part, parts };
+        match part {
+            0 => to.add(op, &[call.input(0)?]),
+            _ => to.part(&part.to_string(), op, &[call.input(0)?]),
+        }
+    };
+    (0..parts).map(part).collect()
+}
+
+/// A slice for each part. Sizes are an attribute before version 13, and an input from it on.
+fn split(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    let axis = call.int("axis").unwrap_or(0);
+    call.ignore(&["num_outputs"]);
+    let sizes = match call.ints("split") {
+        Some(sizes) => sizes.to_vec(),
+        None => match call.known(1, "list of sizes")? {
+            Some(sizes) => sizes.whole()?,
+            None => return equal(call, to, axis),
+        },
+    };
+    let mut start = 0;
+    let mut parts = Vec::new();
+    for (place, size) in sizes.iter().enumerate() {
+        let cut = Cut {
+            axis,
+            start,
+            end: Some(start + size),
+            step: 1,
+        };
+        start += size;
+        let op = Slice {
+            cuts: Some(vec![cut]),
+        };
+        parts.push(match place {
+            0 => to.add(op, &[call.input(0)?])?,
+            _ => to.part(&place.to_string(), op, &[call.input(0)?])?,
+        });
+    }
+    Ok(parts)
+}
