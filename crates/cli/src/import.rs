@@ -3,30 +3,35 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use serde_json::Value;
 use speechlens_frontend::FrontEnd;
-use speechlens_models::{Imported, Model, Network, Probability, Task, alexnet};
+use speechlens_models::{Imported, Model, Network, Probability, Task, alexnet, onnx};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::tensor_file;
 
 use crate::common::{Common, check_writable};
 use crate::crop::Crop;
 
-/// Make a model of a PyTorch checkpoint.
+/// Make a model of an ONNX file, or of a PyTorch checkpoint.
 ///
-/// The checkpoint is a state dict, `torch.save(model.state_dict(), path)`, of any version of PyTorch, or safetensors. It may
+/// An ONNX file (.onnx) holds any network, as PyTorch, Keras and quantizers export it; `speechlens inspect FILE.onnx` tells before any work what it is
+/// made of. Say with --frontend what it reads (else a guess by its input's shape is told) and with --task what its outputs mean: a
+/// final softmax makes them classes, a final sigmoid labels, and what else they are it does not tell.
+///
+/// A checkpoint (.pt, .pth, .safetensors) is a state dict, `torch.save(model.state_dict(), path)`, of any version of PyTorch, or safetensors. It may
 /// stand inside a dictionary, and its names may begin with `module.` or the like. Names and shapes are those of torchvision's
 /// AlexNet with one input channel, of AudioNet named like it, and of a ResNet34 with 32 to 256 channels and statistics pooling.
 /// A single logit, which binary cross entropy trained, becomes two classes: it speaks for the second, its negative for the first.
 /// What belongs to no layer (heads of a loss, metrics, counters) is told and left out.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The network: alexnet, audionet or resnet34.
+    /// The network of a checkpoint: alexnet, audionet or resnet34.
     #[arg(long, value_name = "ARCH", value_parser = Network::named)]
-    arch: &'static Network,
-    /// The file: .pt, .pth or .safetensors.
+    arch: Option<&'static Network>,
+    /// The file: .onnx, .pt, .pth or .safetensors.
+    #[arg(value_name = "FILE")]
     checkpoint: PathBuf,
     /// Where the weights stand in a file that holds several: what comes before the network's own names, as `model_ema.` or
     /// `state_dict.model.`.
@@ -49,9 +54,11 @@ pub struct Arguments {
     /// AlexNet, thesis-waveform of AudioNet and thesis-fbank of ResNet34, which can have been trained on any bands and frames.
     #[arg(long, value_name = "NAME|FILE.toml", conflicts_with = "crop")]
     frontend: Option<String>,
-    /// What the outputs mean: `classes`, of which one is right, or `labels`, of which several may be, each by a sigmoid of its own.
-    #[arg(long, value_enum, default_value = "classes")]
-    task: Outputs,
+    /// What the outputs mean: `classes`, of which one is right; `labels`, of which several may be, each by a sigmoid of its own; of ONNX
+    /// files also `frames`, classes for each frame, an `embedding`, or a `score`. Else classes, or what an ONNX file's last function
+    /// suggests.
+    #[arg(long, value_enum)]
+    task: Option<Outputs>,
     /// What the network was trained by, which says what its logits mean: binary-cross-entropy (sigmoid), as an AlexNet unless
     /// told otherwise, or cross-entropy (softmax), as the others.
     #[arg(long, value_parser = loss, value_name = "LOSS")]
@@ -62,6 +69,22 @@ pub struct Arguments {
 enum Outputs {
     Classes,
     Labels,
+    Frames,
+    Embedding,
+    Score,
+}
+
+impl Outputs {
+    /// As files have it.
+    fn name(self) -> &'static str {
+        match self {
+            Outputs::Classes => "classes",
+            Outputs::Labels => "labels",
+            Outputs::Frames => "frames",
+            Outputs::Embedding => "embedding",
+            Outputs::Score => "score",
+        }
+    }
 }
 
 /// So many names of tensors are told; an average beside the weights has hundreds.
@@ -76,7 +99,14 @@ fn loss(text: &str) -> Result<Loss, String> {
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     check_writable(&arguments.output)?;
     let names = arguments.classes.as_deref().map(class_names).transpose()?;
-    let network = arguments.arch;
+    let file = arguments.checkpoint.display();
+    let ending = arguments.checkpoint.extension();
+    if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
+        return of_onnx(arguments, names, common);
+    }
+    let Some(network) = arguments.arch else {
+        bail!("{file}: is a checkpoint of which network? Say --arch alexnet, audionet or resnet34");
+    };
     let front_end = match (&arguments.frontend, arguments.crop) {
         (Some(name), _) => Some(FrontEnd::load(name)?),
         (None, Some(crop)) if network == &alexnet::NETWORK => {
@@ -95,7 +125,6 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         front_end,
         &common.device()?,
     )?;
-    let file = arguments.checkpoint.display();
     if !left_out.is_empty() {
         let mut names = left_out[..left_out.len().min(TOLD)].join("`, `");
         if let more @ 1.. = left_out.len().saturating_sub(TOLD) {
@@ -127,15 +156,19 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         (None, _, own) => own.to_vec(),
     };
     ensure!(
-        arguments.loss.is_none() || arguments.task != Outputs::Labels,
+        arguments.loss.is_none() || arguments.task != Some(Outputs::Labels),
         "--loss: is for classes, and each label has a sigmoid of its own: leave it out"
     );
     model.task = match arguments.task {
-        Outputs::Classes => Task::Classes {
+        None | Some(Outputs::Classes) => Task::Classes {
             probability,
             classes,
         },
-        Outputs::Labels => Task::Labels { classes },
+        Some(Outputs::Labels) => Task::Labels { classes },
+        Some(other) => bail!(
+            "--task {}: is of ONNX files; {network} has classes or labels",
+            other.name()
+        ),
     };
     tensor_file::remove_partial(&arguments.output)?;
     model.save(&arguments.output)?;
@@ -145,6 +178,49 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             arguments.output.display(),
             network,
             model.classes().len()
+        );
+    }
+    Ok(())
+}
+
+/// A model of an ONNX file.
+fn of_onnx(arguments: &Arguments, classes: Option<Vec<String>>, common: &Common) -> Result<()> {
+    let of_checkpoints = [
+        (arguments.arch.is_some(), "--arch"),
+        (arguments.prefix.is_some(), "--prefix"),
+        (arguments.crop.is_some(), "--crop"),
+        (arguments.loss.is_some(), "--loss"),
+    ];
+    let file = arguments.checkpoint.display();
+    if let Some((_, option)) = of_checkpoints.iter().find(|(is_given, _)| *is_given) {
+        bail!("{option}: is of checkpoints, and {file} tells its network itself: leave it out");
+    }
+    let told = onnx::Told {
+        front_end: arguments
+            .frontend
+            .as_deref()
+            .map(FrontEnd::load)
+            .transpose()?,
+        task: arguments.task.map(Outputs::name),
+        classes,
+    };
+    let onnx::Imported { model, guess } =
+        Model::import_onnx(&arguments.checkpoint, told, &common.device()?)?;
+    if let Some(guess) = guess {
+        tracing::warn!("{file}: its front end is a guess, {guess}; say it with --frontend");
+    }
+    tensor_file::remove_partial(&arguments.output)?;
+    model.save(&arguments.output)?;
+    if !common.quiet {
+        let front_end = model.front_end.name().unwrap_or("a front end of its own");
+        println!(
+            "{}: {} nodes, {}, reads {front_end}",
+            arguments.output.display(),
+            model.graph.architecture().nodes().len(),
+            match model.classes() {
+                [] => model.task.name().to_owned(),
+                classes => format!("{} {}", classes.len(), model.task.name()),
+            },
         );
     }
     Ok(())

@@ -17,6 +17,7 @@ mod explain;
 mod features;
 mod import;
 mod input;
+mod inspect;
 mod method;
 mod predict;
 mod rules;
@@ -46,6 +47,7 @@ struct Arguments {
 enum Command {
     Features(features::Arguments),
     Import(import::Arguments),
+    Inspect(inspect::Arguments),
     Train(train::Arguments),
     Predict(predict::Arguments),
     Explain(explain::Arguments),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Features(arguments) => features::run(arguments),
         Command::Import(arguments) => import::run(arguments, common),
+        Command::Inspect(arguments) => inspect::run(arguments),
         Command::Train(arguments) => train::run(arguments, common),
         Command::Predict(arguments) => predict::run(arguments, common),
         Command::Explain(arguments) => explain::run(arguments, common),

@@ -11,7 +11,8 @@
 //!
 //! A [`Model`] is three pieces of data: a graph, the front end that makes what it reads, and the task that says what its outputs
 //! mean. They stand in one safetensors file, which [`Model::save`] writes and [`Model::load`] reads. [`NETWORKS`] are the networks
-//! that are written here, a file each; [`Model::import`] makes a model of a [`Checkpoint`] of PyTorch of one of them.
+//! that are written here, a file each; [`Model::import`] makes a model of a [`Checkpoint`] of PyTorch of one of them, and
+//! [`Model::import_onnx`] of any network in an ONNX file.
 
 pub mod alexnet;
 pub mod audionet;
@@ -20,6 +21,7 @@ mod import;
 mod model;
 mod network;
 mod old;
+pub mod onnx;
 pub mod resnet34;
 mod task;
 

@@ -22,6 +22,9 @@ pub enum Error {
     /// What the network reads.
     #[error(transparent)]
     FrontEnd(#[from] speechlens_frontend::Error),
+    /// An ONNX file.
+    #[error(transparent)]
+    Onnx(#[from] speechlens_onnx::Error),
     /// A file that is no SpeechLens model, or no checkpoint.
     #[error("{path}: {problem}", path = path.display())]
     Model {
@@ -161,7 +164,12 @@ impl Model {
             None => old::read(&mut metadata),
         }
         .map_err(wrong)?;
-        if let Some((name, tensor)) = tensors.iter().find(|(_, t)| t.dtype() != DType::F32) {
+        let is_known = |(name, tensor): &(&String, &Tensor)| match tensor.dtype() {
+            DType::F32 => true,
+            DType::I64 | DType::U8 => is_constant(name),
+            _ => false,
+        };
+        if let Some((name, tensor)) = tensors.iter().find(|weight| !is_known(weight)) {
             let dtype = tensor.dtype().as_str();
             return Err(wrong(format!("`{name}` is of {dtype}, not f32: {REMEDY}")));
         }
@@ -235,9 +243,14 @@ pub fn fit(architecture: &Architecture, front_end: &FrontEnd) -> Result<(), Stri
     ))
 }
 
+/// Whether a weight is the value of a constant: a number of any kind, which may be infinite, as in a mask.
+fn is_constant(name: &str) -> bool {
+    name.ends_with(".value")
+}
+
 /// Fails if a weight is infinite or no number, or a variance negative: every answer would be no number.
 pub(crate) fn check_numbers(weights: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
-    for (name, weight) in weights {
+    for (name, weight) in weights.iter().filter(|(name, _)| !is_constant(name)) {
         // What is finite leaves 0.
         let rest = (weight * 0.0).and_then(|rest| rest.sum_all()?.to_scalar::<f32>());
         if rest.map_err(speechlens_nn::Error::from)? != 0.0 {

@@ -56,8 +56,21 @@ fn every_subcommand_explains_itself() {
             ],
         ),
         (
+            &["inspect"],
+            &["ONNX", "not supported", "front end", "--json"],
+        ),
+        (
             &["import"],
-            &["state dict", "--classes", "a file", "softmax", "torch.save"],
+            &[
+                "ONNX",
+                "speechlens inspect",
+                "embedding",
+                "state dict",
+                "--classes",
+                "a file",
+                "softmax",
+                "torch.save",
+            ],
         ),
         (
             &["predict"],

@@ -1,0 +1,144 @@
+//! Networks that others have trained, from their ONNX files: those in the folder that `SPEECHLENS_MODELS` names, else `../shared/models` beside the
+//! repository, and recordings in that of `SPEECHLENS_DATA`, else `../shared/data`. Skipped where there are neither.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::Folder;
+
+/// A folder that a variable names, or that stands beside the repository.
+fn shared(variable: &str, name: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared")
+        .join(name);
+    let folder = std::env::var_os(variable).map_or(beside, PathBuf::from);
+    match folder.canonicalize() {
+        Ok(folder) => Some(folder),
+        Err(_) => {
+            println!("skipped: no {}; set {variable}", folder.display());
+            None
+        }
+    }
+}
+
+fn network(name: &str) -> Option<String> {
+    let path = shared("SPEECHLENS_MODELS", "models")?.join(format!("{name}.onnx"));
+    path.is_file().then(|| path.display().to_string())
+}
+
+/// The first utterances of a speaker.
+fn utterances(speaker: &str) -> Option<Vec<String>> {
+    let folder = shared("SPEECHLENS_DATA", "data")?
+        .join("LibriSpeech/test-other")
+        .join(speaker);
+    let chapter = std::fs::read_dir(&folder).ok()?.next()?.ok()?.path();
+    let files = std::fs::read_dir(chapter)
+        .ok()?
+        .filter_map(|file| Some(file.ok()?.path()));
+    let mut files: Vec<String> = files
+        .filter(|path| path.extension().is_some_and(|ending| ending == "flac"))
+        .map(|path| path.display().to_string())
+        .collect();
+    files.sort();
+    files.truncate(2);
+    Some(files)
+}
+
+#[test]
+fn every_node_of_real_networks_is_supported() {
+    let folder = Folder::new();
+    for name in [
+        "campplus",
+        "crepe-tiny",
+        "dnsmos",
+        "ge2e-lstm",
+        "silero-vad",
+        "smart-turn-int8",
+    ] {
+        let Some(path) = network(name) else { return };
+        let told: Value = serde_json::from_str(&folder.run(&["inspect", &path, "--json"])).unwrap();
+        assert_eq!(told["unsupported"], serde_json::json!([]), "{name}");
+        assert!(
+            told["ops"]
+                .as_object()
+                .unwrap()
+                .values()
+                .all(|count| count.as_u64() > Some(0))
+        );
+    }
+}
+
+/// Imported in one command: embeddings of one voice are alike, and of two are not (CAM++; 0.84 and 0.11 in onnxruntime).
+#[test]
+fn a_speaker_network_tells_voices_apart() {
+    let (Some(path), Some(voice), Some(other)) =
+        (network("campplus"), utterances("1688"), utterances("1998"))
+    else {
+        return;
+    };
+    let folder = Folder::new();
+    let problem = folder.fail(&["import", &path, "-o", "voice.safetensors"]);
+    assert!(
+        problem.contains("--task classes, labels, frames, embedding or score"),
+        "{problem}"
+    );
+    let problem = folder.fail(&[
+        "import",
+        &path,
+        "--task",
+        "embedding",
+        "--arch",
+        "resnet34",
+        "-o",
+        "voice.safetensors",
+    ]);
+    assert!(problem.contains("--arch: is of checkpoints"), "{problem}");
+    let wrong = [
+        "import",
+        &path,
+        "--task",
+        "embedding",
+        "--frontend",
+        "thesis-waveform",
+        "-o",
+        "voice.safetensors",
+    ];
+    let problem = folder.fail(&wrong);
+    assert!(
+        problem.contains("its front end gives [8000], and its graph reads [any, 80]"),
+        "{problem}"
+    );
+
+    let told = folder.run(&[
+        "import",
+        &path,
+        "--task",
+        "embedding",
+        "-o",
+        "voice.safetensors",
+    ]);
+    assert!(told.contains("embedding, reads kaldi-fbank-80"), "{told}");
+    let files = [voice[0].as_str(), voice[1].as_str(), other[0].as_str()];
+    let answers = folder.run(&[&["predict", "voice.safetensors", "--json"], &files[..]].concat());
+    let embeddings: Vec<Vec<f64>> = answers
+        .lines()
+        .map(|line| {
+            let told: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(told["shape"], serde_json::json!([192]));
+            told["values"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|x| x.as_f64().unwrap())
+                .collect()
+        })
+        .collect();
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let cosine = |a: &[f64], b: &[f64]| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+    let (same, apart) = (
+        cosine(&embeddings[0], &embeddings[1]),
+        cosine(&embeddings[0], &embeddings[2]),
+    );
+    assert!(same > 0.7 && apart < 0.4, "{same} and {apart}");
+}

@@ -1,0 +1,217 @@
+//! Networks of ONNX files as models.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::Device;
+use speechlens_frontend::FrontEnd;
+use speechlens_nn::{Graph, NodeId};
+use speechlens_onnx::{Axes, Onnx};
+
+use crate::model::{check_numbers, fit};
+use crate::{Error, Model, Probability, Result, Task};
+
+/// The key of the metadata under which stands what wrote the file that a model was imported from.
+pub const SOURCE: &str = "source";
+
+/// What is told of a network that its file does not tell.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// What it reads; else what its input's shape suggests.
+    pub front_end: Option<FrontEnd>,
+    /// What its outputs mean, by its name in a file ([`Task::name`]); else what its last function suggests.
+    pub task: Option<&'static str>,
+    /// The classes' names, in the order of the outputs.
+    pub classes: Option<Vec<String>>,
+}
+
+/// A model of an ONNX file, and what of it is a guess.
+#[derive(Debug)]
+pub struct Imported {
+    /// The model.
+    pub model: Model,
+    /// What the front end was guessed from, if it was not told.
+    pub guess: Option<String>,
+}
+
+impl Model {
+    /// Makes a model of an ONNX network. A final softmax or sigmoid is the task's, and no node of the graph any more. Where the network
+    /// reads the axes that the front end gives in another order, a node behind its input turns them.
+    ///
+    /// # Errors
+    /// If the file is no network, a node of it is not supported, it cannot read what the front end gives, or it is not told what its
+    /// outputs mean.
+    pub fn import_onnx(path: &Path, mut told: Told, device: &Device) -> Result<Imported> {
+        let wrong = |problem: String| Error::Model {
+            path: path.to_owned(),
+            problem,
+        };
+        let network = Onnx::open(path)?;
+        let (graph, last) = without_last_function(network.graph()?)?;
+        let graph = graph.without_unread();
+        check_numbers(&graph.weights(), path)?;
+        let input = network.inputs().into_iter().next();
+        let input = input.ok_or_else(|| wrong("reads nothing".into()))?;
+        let (front_end, guess) = match told.front_end.take() {
+            Some(front_end) => (front_end, None),
+            None => {
+                let (front_end, guess) = guessed(&input).map_err(wrong)?;
+                (front_end, Some(guess))
+            }
+        };
+        let graph = in_order(graph, &front_end).map_err(wrong)?;
+        let outputs = network.outputs();
+        let task = task(&told, last, outputs.first()).map_err(wrong)?;
+        let mut model = Model {
+            graph: graph.map_weights(|_, weight| Ok(weight.to_device(device)?))?,
+            front_end: Arc::new(front_end),
+            task,
+            metadata: Default::default(),
+        };
+        let source = format!("ONNX, opset {}, {}", network.opset(), network.producer());
+        model.metadata.insert(SOURCE.to_owned(), source);
+        Ok(Imported { model, guess })
+    }
+}
+
+/// The function behind the logits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Softmax,
+    Sigmoid,
+}
+
+/// Without a softmax or a sigmoid behind which values are only put in another shape.
+fn without_last_function(graph: Graph) -> Result<(Graph, Option<Last>)> {
+    let net = graph.architecture();
+    let mut place: NodeId = net.output();
+    let found = loop {
+        let node = &net.nodes()[place.index()];
+        let last = match node.op.name() {
+            "softmax" => Some(Last::Softmax),
+            "sigmoid" => Some(Last::Sigmoid),
+            _ => None,
+        };
+        if last.is_some() {
+            break last;
+        }
+        match (node.op.name(), node.inputs.as_slice()) {
+            ("reshape" | "squeeze" | "unsqueeze" | "flatten" | "flatten-at", [read, ..]) => {
+                place = *read
+            }
+            _ => break None,
+        }
+    };
+    match found {
+        Some(last) => Ok((graph.without(place)?, Some(last))),
+        None => Ok((graph, None)),
+    }
+}
+
+/// What suits an input's shape.
+fn guessed(input: &Axes) -> Result<(FrontEnd, String), String> {
+    let axes: Vec<Option<usize>> = input.shape.iter().map(|axis| axis.clone().ok()).collect();
+    let (name, why) = match axes.as_slice() {
+        [_, None] | [_, Some(1), None] => ("samples", "one free axis, as of samples at 16 kHz"),
+        [_, None, Some(80)] | [_, Some(80), None] => (
+            "kaldi-fbank-80",
+            "80 bands and a free axis, as of a Kaldi filterbank",
+        ),
+        [_, Some(80), Some(3000)] => ("whisper-log-mel", "80 bands of 3000 frames, as Whisper's"),
+        _ => {
+            return Err(format!(
+                "its input `{}` of the shape {} suits no front end that is known: give it with --frontend, by name or a TOML file (see \
+                 `speechlens features --help`)",
+                input.name,
+                shape(input)
+            ));
+        }
+    };
+    let front_end = FrontEnd::load(name).map_err(|error| error.to_string())?;
+    Ok((front_end, format!("{name} ({why})")))
+}
+
+fn shape(axes: &Axes) -> String {
+    let axis = |axis: &Result<usize, String>| match axis {
+        Ok(length) => length.to_string(),
+        Err(name) => name.clone(),
+    };
+    let all: Vec<String> = axes.shape.iter().map(axis).collect();
+    format!("[{}]", all.join(", "))
+}
+
+/// The graph, with its input's axes turned if they fit then, and not as they are.
+fn in_order(graph: Graph, front_end: &FrontEnd) -> Result<Graph, String> {
+    let problem = match fit(graph.architecture(), front_end) {
+        Ok(()) => return Ok(graph),
+        Err(problem) => problem,
+    };
+    let rank = graph.architecture().input_shape().len() + 1;
+    let mut order: Vec<usize> = (0..rank).collect();
+    if rank < 3 {
+        return Err(problem);
+    }
+    order.swap(rank - 1, rank - 2);
+    let turned = graph
+        .reading_in_order(&order)
+        .map_err(|error| error.to_string())?;
+    match fit(turned.architecture(), front_end) {
+        Ok(()) => Ok(turned),
+        Err(_) => Err(problem),
+    }
+}
+
+fn task(told: &Told, last: Option<Last>, output: Option<&Axes>) -> Result<Task, String> {
+    let name = match (told.task, last) {
+        (Some(name), _) => name,
+        (None, Some(Last::Softmax)) => "classes",
+        (None, Some(Last::Sigmoid)) => "labels",
+        (None, None) => {
+            return Err(
+                "does not tell what its outputs mean: say --task classes, labels, frames, embedding or score".into(),
+            );
+        }
+    };
+    let probability = match last {
+        Some(Last::Sigmoid) => Probability::Sigmoid,
+        _ => Probability::Softmax,
+    };
+    let classes = || {
+        let count = output
+            .and_then(|output| output.shape.last()?.as_ref().ok())
+            .copied();
+        match (&told.classes, count) {
+            (Some(names), Some(count)) if names.len() != count => Err(format!(
+                "has {count} outputs, and --classes names {}",
+                names.len()
+            )),
+            (Some(names), _) => Ok(names.clone()),
+            (None, Some(count)) => Ok((0..count).map(|class| class.to_string()).collect()),
+            (None, None) => {
+                Err("does not tell how many classes it has: name them with --classes".to_owned())
+            }
+        }
+    };
+    Ok(match name {
+        "classes" => Task::Classes {
+            probability,
+            classes: classes()?,
+        },
+        "labels" => Task::Labels {
+            classes: classes()?,
+        },
+        "frames" => Task::Frames {
+            probability,
+            classes: classes()?,
+        },
+        "embedding" => Task::Embedding,
+        "score" => Task::Score {
+            name: told
+                .classes
+                .as_ref()
+                .and_then(|names| names.first().cloned())
+                .unwrap_or("score".into()),
+        },
+        other => return Err(format!("there is no task `{other}`")),
+    })
+}
