@@ -2,7 +2,7 @@
 # Fills corpus/ with what the targets begin from: good files of every kind.
 set -e
 cd "$(dirname "$0")"
-for target in checkpoint model composite audiomnist voxceleb npy recording; do mkdir -p "corpus/$target"; done
+for target in checkpoint model composite audiomnist voxceleb npy onnx recording; do mkdir -p "corpus/$target"; done
 cp ../tests/goldens/checkpoints/* corpus/checkpoint
 cp ../tests/goldens/checkpoints/*.safetensors corpus/model
 header='{"__metadata__":{"arch":"audionet","classes":"[\"a\",\"b\"]","features":"waveform","training":"{\"loss\":\"cross-entropy\"}"},"features.0.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
@@ -16,6 +16,16 @@ for array in "'<f4' (2,)" "'>f8' (1, 1)" "'<f8' ()"; do
     text="{'descr': ${array%% *}, 'fortran_order': False, 'shape': ${array#* }, }"
     printf "\\223NUMPY\1\0\\$(printf %o ${#text})\0%s\0\0\0\0\0\0\0\0" "$text" > "corpus/npy/${#text}"
 done
+python3 - <<'EOF'
+# The networks of one op that the goldens hold, a file each.
+import json
+data = open("../tests/goldens/onnx/ops.safetensors", "rb").read()
+size = int.from_bytes(data[:8], "little")
+for name, told in json.loads(data[8 : 8 + size]).items():
+    if name.endswith("/model"):
+        start, end = (8 + size + place for place in told["data_offsets"])
+        open("corpus/onnx/" + name.split("/")[0], "wb").write(data[start:end])
+EOF
 cp ../crates/audio/tests/data/* ../tests/goldens/recordings/* corpus/recording
 cp ../tests/goldens/compressed/* corpus/recording
 rm corpus/recording/expected.json
