@@ -307,6 +307,7 @@ impl Lrp {
                         inputs: &trace.inputs(node)?,
                         output: trace.output(id)?,
                         relevance: &own,
+                        absorbs_bias: self.plan.options.bias == Bias::Absorb,
                     };
                     let passed = op.pass(&pass, branch.input)?;
                     if let Some(kept) = kept.as_deref_mut() {
@@ -363,7 +364,12 @@ impl Lrp {
                 None => term,
             });
         }
-        match (held, self.plan.options.bias) {
+        // A mask of −∞ takes none, and is in no book.
+        let finite = |held: Tensor| -> Result<Tensor> {
+            let is_finite = held.abs()?.lt(f64::INFINITY)?;
+            Ok(is_finite.where_cond(&held, &held.zeros_like()?)?)
+        };
+        match (held.map(finite).transpose()?, self.plan.options.bias) {
             (Some(held), Bias::Zero) => Ok(((z - held)?, None)),
             (held, _) => Ok((z.clone(), held)),
         }

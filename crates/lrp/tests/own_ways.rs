@@ -410,3 +410,36 @@ fn matrix_products_give_half_to_each() {
     }
     close(&values(&found.explanation.relevance), &expected, "product");
 }
+
+/// What a mask of −∞ hides has no relevance, and makes none of the others no number.
+#[test]
+fn a_mask_of_minus_infinity_hides() {
+    let mut net = Architecture::new([4]);
+    let x = net.input();
+    let mask = net.add("mask", Constant { shape: vec![4] }, []).unwrap();
+    let masked = net.add("masked", Add, [x, mask]).unwrap();
+    let op = Softmax {
+        axis: -1,
+        flat: false,
+        log: false,
+    };
+    let x = net.add("softmax", op, [masked]).unwrap();
+    net.add("head", Linear::new(4, 2).without_bias(), [x])
+        .unwrap();
+    let graph = filled(net).map_weights(|name, tensor| match name {
+        "mask.value" => Ok(Tensor::new(
+            &[0.0, f64::NEG_INFINITY, 0.0, 0.0],
+            tensor.device(),
+        )?),
+        _ => Ok(tensor.clone()),
+    });
+    let graph = graph.unwrap();
+    for options in ["", "bias = \"zero\""] {
+        let found = explained(&graph, options, &by_lot(&[2, 4], 3), &[1, 0]);
+        conserves(&found, "masked");
+        let relevance = values(&found.explanation.relevance);
+        assert!(relevance.iter().all(|r| r.is_finite()), "{relevance:?}");
+        assert_eq!([relevance[1], relevance[5]], [0.0; 2]);
+        assert!(relevance[0] != 0.0);
+    }
+}

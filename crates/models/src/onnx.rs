@@ -47,7 +47,15 @@ impl Model {
             problem,
         };
         let network = Onnx::open(path)?;
-        let (graph, last) = without_last_function(network.graph()?)?;
+        let graph = network.graph()?;
+        let last = last_function(&graph);
+        let task =
+            task(&told, last.map(|(last, _)| last), network.outputs().first()).map_err(wrong)?;
+        let graph = match last {
+            // What is left out is what the task says anew.
+            Some((_, place)) if task.probability().is_some() => graph.without(place)?,
+            _ => graph,
+        };
         let graph = graph.without_unread();
         check_numbers(&graph.weights(), path)?;
         let input = network.inputs().into_iter().next();
@@ -60,8 +68,6 @@ impl Model {
             }
         };
         let graph = in_order(graph, &front_end).map_err(wrong)?;
-        let outputs = network.outputs();
-        let task = task(&told, last, outputs.first()).map_err(wrong)?;
         let mut model = Model {
             graph: graph.map_weights(|_, weight| Ok(weight.to_device(device)?))?,
             front_end: Arc::new(front_end),
@@ -81,30 +87,29 @@ enum Last {
     Sigmoid,
 }
 
-/// Without a softmax or a sigmoid behind which values are only put in another shape.
-fn without_last_function(graph: Graph) -> Result<(Graph, Option<Last>)> {
+/// A softmax over classes or a sigmoid that nothing but the output reads, behind which values are only put in another shape.
+fn last_function(graph: &Graph) -> Option<(Last, NodeId)> {
     let net = graph.architecture();
     let mut place: NodeId = net.output();
-    let found = loop {
+    loop {
         let node = &net.nodes()[place.index()];
-        let last = match node.op.name() {
-            "softmax" => Some(Last::Softmax),
-            "sigmoid" => Some(Last::Sigmoid),
-            _ => None,
-        };
-        if last.is_some() {
-            break last;
+        let readers = net.nodes().iter().flat_map(|node| &node.inputs);
+        let outputs = net.outputs();
+        let count = readers
+            .chain(&outputs)
+            .filter(|read| **read == place)
+            .count();
+        if count > 1 {
+            return None;
         }
         match (node.op.name(), node.inputs.as_slice()) {
+            ("softmax", [_]) => return Some((Last::Softmax, place)),
+            ("sigmoid", [_]) => return Some((Last::Sigmoid, place)),
             ("reshape" | "squeeze" | "unsqueeze" | "flatten" | "flatten-at", [read, ..]) => {
-                place = *read
+                place = *read;
             }
-            _ => break None,
+            _ => return None,
         }
-    };
-    match found {
-        Some(last) => Ok((graph.without(place)?, Some(last))),
-        None => Ok((graph, None)),
     }
 }
 
@@ -197,6 +202,11 @@ fn task(told: &Told, last: Option<Last>, output: Option<&Axes>) -> Result<Task, 
             probability,
             classes: classes()?,
         },
+        "labels" if last == Some(Last::Softmax) => {
+            return Err(
+                "ends with a softmax, of which one class is right: say --task classes".into(),
+            );
+        }
         "labels" => Task::Labels {
             classes: classes()?,
         },

@@ -436,6 +436,8 @@ pub struct Passing<'a> {
     pub output: &'a Tensor,
     /// The relevance of that.
     pub relevance: &'a Tensor,
+    /// Whether biases take their share, or are left out.
+    pub absorbs_bias: bool,
 }
 
 /// What came of relevance on an op's own way.

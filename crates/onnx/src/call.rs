@@ -27,6 +27,11 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// Whether it is of whole numbers.
+    pub fn is_whole(&self) -> bool {
+        !self.data_type.is_real() && self.data_type != DataType::Bool
+    }
+
     /// Whole numbers, row by row.
     pub fn whole(&self) -> Result<Vec<i64>, String> {
         let flat = || self.tensor.flatten_all()?.to_dtype(DType::I64)?.to_vec1();

@@ -1,9 +1,9 @@
 //! From the nodes of a file to those of a graph, one after the other. What depends on constants alone is computed at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, TensorId};
 use speechlens_nn::ops::{Constant, Input};
 use speechlens_nn::{Architecture, Graph, NodeId, Op};
 
@@ -15,8 +15,12 @@ use crate::{Problem, ops, proto};
 pub(crate) struct Builder {
     net: Option<Architecture>,
     weights: BTreeMap<String, Tensor>,
-    /// The nodes of constants that have names.
-    constants: HashMap<String, NodeId>,
+    /// The nodes of constants.
+    constants: HashMap<TensorId, NodeId>,
+    /// The nodes that give whole numbers.
+    whole: BTreeSet<NodeId>,
+    /// How often a name was asked for.
+    names: HashMap<String, usize>,
     /// What the next node is called.
     name: String,
 }
@@ -27,6 +31,8 @@ impl Builder {
             net: None,
             weights: BTreeMap::new(),
             constants: HashMap::new(),
+            whole: BTreeSet::new(),
+            names: HashMap::new(),
             name: String::new(),
         }
     }
@@ -40,19 +46,28 @@ impl Builder {
     }
 
     /// A name that no node has.
-    fn free(&self, name: &str) -> String {
-        let taken = |name: &str| {
-            self.net
-                .as_ref()
-                .is_some_and(|net| net.node(name).is_some())
-        };
-        let mut free = name.to_owned();
-        let mut count = 1;
-        while taken(&free) {
-            count += 1;
-            free = format!("{name}:{count}");
+    fn free(&mut self, name: &str) -> String {
+        let net = self.net.as_ref();
+        let is_taken = |name: &str| net.is_some_and(|net| net.node(name).is_some());
+        let count = self.names.entry(name.to_owned()).or_default();
+        loop {
+            *count += 1;
+            let free = match *count {
+                1 => name.to_owned(),
+                count => format!("{name}:{count}"),
+            };
+            if !is_taken(&free) {
+                return free;
+            }
         }
-        free
+    }
+
+    /// Whether a value is known to be of whole numbers.
+    pub fn is_whole(&self, value: &Value) -> bool {
+        match value {
+            Value::Known(known) => known.is_whole(),
+            Value::Node(node) => self.whole.contains(node),
+        }
     }
 
     fn insert(
@@ -67,7 +82,21 @@ impl Builder {
             self.weights.insert(format!("{name}.{param}"), tensor);
         }
         let net = self.net.as_mut().ok_or("nothing is given to the network")?;
-        net.add(name, op, inputs).map_err(|error| error.to_string())
+        // What is made of whole numbers alone is whole, unless it is made real.
+        let attribute = |name: &str| op.attributes().remove(name);
+        let is_whole = match op.name() {
+            "shape" | "argmax" | "whole-product" | "whole-quotient" => true,
+            "cast" => attribute("to").is_some_and(|to| to == "whole"),
+            "filled" => attribute("whole").is_some_and(|whole| whole == true),
+            "dequantize" | "input" | "constant" | "holds" => false,
+            _ => !inputs.is_empty() && inputs.iter().all(|input| self.whole.contains(input)),
+        };
+        let node = net.add(name, op, inputs);
+        let node = node.map_err(|error| error.to_string())?;
+        if is_whole {
+            self.whole.insert(node);
+        }
+        Ok(node)
     }
 
     /// Adds the node that stands for the file's.
@@ -129,7 +158,7 @@ impl Builder {
         match value {
             Value::Node(node) => Ok(*node),
             Value::Known(known) => {
-                if let Some(node) = self.constants.get(&known.name) {
+                if let Some(node) = self.constants.get(&known.tensor.id()) {
                     return Ok(*node);
                 }
                 let op = Constant {
@@ -137,7 +166,10 @@ impl Builder {
                 };
                 let value = vec![("value", known.tensor.clone())];
                 let node = self.insert(&known.name, op, value, Vec::new())?;
-                self.constants.insert(known.name.clone(), node);
+                self.constants.insert(known.tensor.id(), node);
+                if known.is_whole() {
+                    self.whole.insert(node);
+                }
                 Ok(node)
             }
         }
@@ -251,7 +283,8 @@ impl<'a> Lowering<'a> {
             self.builder.net = Some(net);
             return Ok(first);
         }
-        let state = shape.iter().all(Option::is_some);
+        let is_real = DataType::of(kind.data_type)?.is_real();
+        let state = is_real && !shape.is_empty() && shape.iter().all(Option::is_some);
         let op = Input { shape, state };
         self.builder.insert(&value.name, op, Vec::new(), Vec::new())
     }
@@ -278,10 +311,8 @@ impl<'a> Lowering<'a> {
     }
 
     fn one(&mut self, node: &proto::Node) -> Result<(), String> {
-        let inputs = node
-            .inputs
-            .iter()
-            .map(|name| self.values.get(name).cloned());
+        let given = |name: &String| self.values.get(name).filter(|_| !name.is_empty());
+        let inputs = node.inputs.iter().map(|name| given(name).cloned());
         let call = Call::new(node, inputs.collect(), self.opset);
         let lower = ops::known(node, self.opset)?;
         let given = match node.op.as_str() {
@@ -303,7 +334,9 @@ impl<'a> Lowering<'a> {
         if let Some(attribute) = call.unread() {
             return Err(format!("its attribute `{attribute}` is not supported"));
         }
-        for (name, value) in node.outputs.iter().zip(given) {
+        // What nobody wants has no name.
+        let named = node.outputs.iter().zip(given);
+        for (name, value) in named.filter(|(name, _)| !name.is_empty()) {
             self.values.insert(name.clone(), value);
         }
         Ok(())
@@ -397,12 +430,16 @@ impl<'a> Lowering<'a> {
             no
         };
         let branch = branch.ok_or("a branch is missing")?;
+        // Its names are its own.
+        let outside = self.values.clone();
         self.constants(branch)?;
         self.nodes(branch);
         let outputs = branch.outputs.iter().map(|output| {
             let value = self.values.get(&output.name).cloned();
             value.ok_or_else(|| format!("no node gives `{}` of its branch", output.name))
         });
-        outputs.collect()
+        let outputs = outputs.collect();
+        self.values = outside;
+        outputs
     }
 }

@@ -92,10 +92,10 @@ impl Onnx {
             constant
                 .dims
                 .iter()
-                .map(|n| n.unsigned_abs())
-                .product::<u64>()
+                .fold(1u64, |all, n| all.saturating_mul(n.unsigned_abs()))
         };
-        self.file.graph.initializers.iter().map(count).sum()
+        let counts = self.file.graph.initializers.iter().map(count);
+        counts.fold(0, u64::saturating_add)
     }
 
     /// Every node that cannot be made part of a graph; none if all can.

@@ -255,3 +255,70 @@ fn hostile_sizes_and_depths_are_refused() {
     deep.graph.as_mut().unwrap().nodes = inner.nodes;
     assert!(told(&deep).contains("recursion limit"));
 }
+
+/// What of an LSTM nobody wants has no name, and is not what a later node leaves out.
+#[test]
+fn what_has_no_name_is_not_there() {
+    let weight = |name: &str, dims: &[i64]| Tensor {
+        dims: dims.to_vec(),
+        data_type: 1,
+        name: name.into(),
+        floats: vec![0.5; dims.iter().product::<i64>() as usize],
+        ..Tensor::default()
+    };
+    let mut lstm = node("LSTM", &["steps", "w", "r"], "");
+    lstm.outputs = vec![String::new(), "h".into()];
+    let mut apart = node("Unsqueeze", &["x", "axes"], "steps");
+    apart.inputs.truncate(2);
+    let mut model = model(vec![apart, lstm, node("Clip", &["h", "", "most"], "y")]);
+    let graph = model.graph.as_mut().unwrap();
+    let mut axes = weight("axes", &[1]);
+    (axes.data_type, axes.floats, axes.longs) = (7, Vec::new(), vec![0]);
+    graph.initializers = vec![
+        axes,
+        weight("w", &[1, 8, 3]),
+        weight("r", &[1, 8, 2]),
+        weight("most", &[]),
+    ];
+    assert!(opened(&model, Path::new("net.onnx")).is_ok());
+}
+
+/// Two branches may call different constants alike.
+#[test]
+fn names_of_a_branch_are_its_own() {
+    let constant = |name: &str, data_type: i32, value: f32| Tensor {
+        data_type,
+        name: name.into(),
+        floats: if data_type == 1 {
+            vec![value]
+        } else {
+            Vec::new()
+        },
+        ints: if data_type == 9 { vec![1] } else { Vec::new() },
+        ..Tensor::default()
+    };
+    let branch = |value: f32, read: &str, given: &str| {
+        let graph = Graph {
+            nodes: vec![node("Mul", &[read, "c"], "inner")],
+            initializers: vec![constant("c", 1, value)],
+            outputs: vec![self::value("inner", &[0, 3])],
+            ..Graph::default()
+        };
+        let mut node = node("If", &["yes"], given);
+        node.attributes = ["then_branch", "else_branch"]
+            .map(|name| Attribute {
+                name: name.into(),
+                graph: Some(graph.clone()),
+                ..Attribute::default()
+            })
+            .into();
+        node
+    };
+    let mut model = model(vec![branch(2.0, "x", "first"), branch(3.0, "first", "y")]);
+    model.graph.as_mut().unwrap().initializers = vec![constant("yes", 9, 1.0)];
+    let graph = opened(&model, Path::new("net.onnx")).unwrap();
+    let ones =
+        candle_core::Tensor::ones((1, 3), candle_core::DType::F32, &candle_core::Device::Cpu);
+    let given = graph.forward(&ones.unwrap()).unwrap();
+    assert_eq!(given.to_vec2::<f32>().unwrap(), [[6.0; 3]]);
+}

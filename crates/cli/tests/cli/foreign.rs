@@ -110,14 +110,21 @@ fn a_speaker_network_tells_voices_apart() {
         "{problem}"
     );
 
-    let told = folder.run(&[
+    let import = [
         "import",
         &path,
         "--task",
         "embedding",
         "-o",
         "voice.safetensors",
-    ]);
+    ];
+    let guessed = folder.command(&import).output().unwrap();
+    let told = String::from_utf8(guessed.stderr).unwrap();
+    assert!(
+        told.contains("its front end is a guess, kaldi-fbank-80"),
+        "{told}"
+    );
+    let told = folder.run(&[&import[..], &["--frontend", "kaldi-fbank-80"]].concat());
     assert!(told.contains("embedding, reads kaldi-fbank-80"), "{told}");
     let files = [voice[0].as_str(), voice[1].as_str(), other[0].as_str()];
     let answers = folder.run(&[&["predict", "voice.safetensors", "--json"], &files[..]].concat());

@@ -211,9 +211,9 @@ impl Windows for AvgWindows {
             fit,
             ..
         } = &self.windows;
+        let (before, last) = self.windows.amounts(axis, length)?;
         let (stride, step) = (stride[axis], dilation[axis]);
         let extent = (kernel[axis] - 1) * step + 1;
-        let (before, last) = self.windows.amounts(axis, length)?;
         let padded = before + length + last;
         if padded < extent {
             let problem = format!("an average over {extent} does not fit {length} values");
@@ -268,7 +268,7 @@ fn averaging_matrix(windows: &[Window], length: usize, like: &Tensor) -> Result<
 }
 
 /// `x · m` over an axis, of a tensor of any rank.
-pub(super) fn along_axis(x: &Tensor, axis: usize, matrix: &Tensor) -> Result<Tensor> {
+fn along_axis(x: &Tensor, axis: usize, matrix: &Tensor) -> Result<Tensor> {
     let last = x.rank() - 1;
     let x = x.transpose(axis, last)?.contiguous()?;
     let mut dims = x.dims().to_vec();

@@ -38,6 +38,10 @@ impl Op for Concat {
         1..=usize::MAX
     }
 
+    fn keeps_batch(&self) -> bool {
+        self.axis > 0
+    }
+
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
         Ok(Tensor::cat(inputs, axis(self.axis, inputs[0].rank())?)?)
     }

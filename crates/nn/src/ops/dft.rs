@@ -25,7 +25,7 @@ pub struct Dft {
 }
 
 /// No transform is of more values: it is computed as a product of matrices.
-const LONGEST: usize = 1 << 14;
+const LONGEST: usize = 1 << 12;
 
 impl Dft {
     /// `[n · parts, m · 2]`.

@@ -42,7 +42,15 @@ impl<F: Function> Op for Elementwise<F> {
     }
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        map(inputs[0], |x| self.0.values(x))
+        let x = inputs[0];
+        match x.dtype().is_float() {
+            true => map(x, |x| self.0.values(x)),
+            // Of whole numbers a whole number.
+            false => Ok(self
+                .0
+                .values(&x.to_dtype(DType::F64)?)?
+                .to_dtype(x.dtype())?),
+        }
     }
 
     fn claims(&self) -> Claims {
@@ -224,7 +232,10 @@ impl Function for Selu {
     }
 
     fn claims(&self) -> Claims {
-        KEEPS
+        match self.gamma >= 0.0 {
+            true => KEEPS,
+            false => NOTHING,
+        }
     }
 }
 
@@ -354,9 +365,10 @@ impl Function for Clip {
     }
 
     fn claims(&self) -> Claims {
+        let keeps = self.high.is_none_or(|high| high >= 0.0);
         Claims {
-            non_negative: self.low.is_some_and(|low| low >= 0.0),
-            keeps_non_negative: self.high.is_none_or(|high| high >= 0.0),
+            non_negative: keeps && self.low.is_some_and(|low| low >= 0.0),
+            keeps_non_negative: keeps,
         }
     }
 }

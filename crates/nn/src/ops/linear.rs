@@ -16,6 +16,9 @@ pub struct Linear {
     outputs: usize,
     #[serde(default = "yes")]
     bias: bool,
+    /// Whether it may read more axes than two: the last is not that of batch normalization's channels then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    any_axes: bool,
 }
 
 impl Linear {
@@ -25,7 +28,14 @@ impl Linear {
             inputs,
             outputs,
             bias: true,
+            any_axes: false,
         }
+    }
+
+    /// For inputs of any number of axes, as behind a product of matrices: batch normalization is not merged into it.
+    pub fn on_any_axes(mut self) -> Self {
+        self.any_axes = true;
+        self
     }
 
     /// Without a bias.
@@ -136,6 +146,9 @@ impl Op for Linear {
         scale: &Tensor,
         shift: &Tensor,
     ) -> Option<Result<(Arc<dyn Op>, Params)>> {
+        if self.any_axes {
+            return None;
+        }
         Some(scaled(params, scale, shift).map(|params| {
             let op: Arc<dyn Op> = Arc::new(Linear {
                 bias: true,

@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::places::{axis, common, constant, gathered, problem, put_back, taken, whole};
+use super::places::{
+    axis, check_size, common, constant, gathered, problem, put_back, taken, whole,
+};
 use crate::{Branch, Claims, Kind, Map, Mode, MovingOp, Op, Params, Result, RoutingOp};
 
 /// The axes in another order.
@@ -105,8 +107,9 @@ impl Chunk {
     fn picks(&self, shape: &[usize]) -> Result<Vec<Places>> {
         let axis = axis(self.axis, shape.len())?;
         let size = shape[axis].div_ceil(self.parts.max(1));
-        let end = (size * (self.part + 1)).min(shape[axis]);
-        let places: Vec<u32> = (size * self.part..end).map(|place| place as u32).collect();
+        let start = size.saturating_mul(self.part).min(shape[axis]);
+        let end = start.saturating_add(size).min(shape[axis]);
+        let places: Vec<u32> = (start..end).map(|place| place as u32).collect();
         match places.is_empty() {
             true => problem(format!(
                 "an axis of {} has no part {} of {}",
@@ -133,30 +136,56 @@ pub struct GatherElements {
 }
 
 impl GatherElements {
-    fn places(&self, inputs: &[&Tensor]) -> Result<(usize, Tensor)> {
+    /// The axis, the places, and how much of the other axes they reach, of an input of this shape.
+    fn places(&self, inputs: &[&Tensor]) -> Result<(usize, Tensor, Vec<usize>)> {
         let axis = axis(self.axis, inputs[0].rank())?;
         let n = inputs[0].dims()[axis] as i64;
-        let places = whole(inputs[1])?
+        let place = |place: i64| match u32::try_from(if place < 0 {
+            place.saturating_add(n)
+        } else {
+            place
+        }) {
+            Ok(place) if i64::from(place) < n => Ok(place),
+            _ => problem(format!("there is no place {place} of {n}")),
+        };
+        let places: Vec<u32> = whole(inputs[1])?
             .into_iter()
-            .map(|place| if place < 0 { place + n } else { place });
-        let places: Vec<u32> = places
-            .map(|place| place.clamp(0, i64::from(u32::MAX)) as u32)
-            .collect();
-        match places.iter().find(|place| i64::from(**place) >= n) {
-            Some(place) => problem(format!("there is no place {place} of {n}")),
-            None => Ok((
-                axis,
-                Tensor::from_vec(places, inputs[1].shape(), inputs[0].device())?,
-            )),
+            .map(place)
+            .collect::<Result<_>>()?;
+        let mut reach = inputs[1].dims().to_vec();
+        let fits = reach.len() == inputs[0].rank()
+            && (0..reach.len())
+                .all(|other| other == axis || reach[other] <= inputs[0].dims()[other]);
+        if !fits {
+            return problem(format!(
+                "places of {reach:?} do not fit {:?}",
+                inputs[0].dims()
+            ));
         }
+        reach[axis] = inputs[0].dims()[axis];
+        let places = Tensor::from_vec(places, inputs[1].shape(), inputs[0].device())?;
+        Ok((axis, places, reach))
+    }
+
+    /// The part of each axis that is reached.
+    fn reached(x: &Tensor, reach: &[usize]) -> Result<Tensor> {
+        let mut x = x.clone();
+        for (axis, length) in reach.iter().enumerate() {
+            x = x.narrow(axis, 0, *length)?;
+        }
+        Ok(x.contiguous()?)
     }
 }
 
 impl RoutingOp for GatherElements {
     fn route(&self, inputs: &[&Tensor], _: usize, output: &Tensor) -> Result<Tensor> {
-        let (axis, places) = self.places(inputs)?;
-        let zeros = inputs[0].zeros_like()?;
-        Ok(zeros.scatter_add(&places, &output.contiguous()?, axis)?)
+        let (axis, places, reach) = self.places(inputs)?;
+        let zeros = Tensor::zeros(reach.as_slice(), output.dtype(), output.device())?;
+        let mut back = zeros.scatter_add(&places, &output.contiguous()?, axis)?;
+        for (axis, length) in inputs[0].dims().iter().enumerate() {
+            back = back.pad_with_zeros(axis, 0, length - reach[axis])?;
+        }
+        Ok(back)
     }
 }
 
@@ -379,11 +408,25 @@ pub enum Padding {
     Edge,
 }
 
+impl Padding {
+    /// The value from outside, if it is from there.
+    fn value(self) -> f64 {
+        match self {
+            Padding::Value(value) => value,
+            Padding::Lowest => f64::NEG_INFINITY,
+            Padding::Reflect | Padding::Edge => 0.0,
+        }
+    }
+}
+
 impl Default for Padding {
     fn default() -> Self {
         Padding::Value(0.0)
     }
 }
+
+/// No size of a window is larger: sizes that are multiplied stay numbers.
+const LARGEST: usize = 1 << 20;
 
 /// So many times its length an axis grows at most: a file of a few bytes could else ask for any memory.
 const GROWTH: i64 = 1 << 16;
@@ -393,7 +436,12 @@ impl Pad {
     fn places(&self, axis: usize, length: usize) -> Result<Vec<Option<u32>>> {
         let n = length as i64;
         let (before, after) = (self.before[axis], self.after[axis]);
-        let total = before + n + after;
+        let total = before.saturating_add(n).saturating_add(after);
+        if before.unsigned_abs().max(after.unsigned_abs()) > 1 << 40 {
+            return problem(format!(
+                "an axis of {length} cannot be padded by {before} and {after}"
+            ));
+        }
         let reaches = match self.with {
             Padding::Reflect => before.max(after) < n,
             Padding::Edge => n > 0,
@@ -429,15 +477,6 @@ impl Pad {
         axes.map(|axis| Ok((axis, self.places(axis, shape[axis])?)))
             .collect()
     }
-
-    /// The value from outside.
-    fn value(&self) -> f64 {
-        match self.with {
-            Padding::Value(value) => value,
-            Padding::Lowest => f64::NEG_INFINITY,
-            _ => 0.0,
-        }
-    }
 }
 
 impl Op for Pad {
@@ -456,7 +495,7 @@ impl Op for Pad {
             let outside = |count: usize| -> Result<Option<Tensor>> {
                 let mut dims = x.dims().to_vec();
                 dims[axis] = count;
-                let value = || constant(self.value(), dims, &x);
+                let value = || constant(self.with.value(), dims, &x);
                 (count > 0).then(value).transpose()
             };
             let first = places
@@ -479,7 +518,7 @@ impl Op for Pad {
 
     fn claims(&self) -> Claims {
         Claims {
-            keeps_non_negative: self.value() >= 0.0,
+            keeps_non_negative: self.with.value() >= 0.0,
             ..Claims::default()
         }
     }
@@ -565,18 +604,23 @@ moves! {
         picked(inputs[0], &this.picks(inputs[0].dims())?)
     }, Map::Moved(this);
     GatherElements "gather-elements" 2..=2, |this, inputs| {
-        let (axis, places) = this.places(inputs)?;
-        Ok(inputs[0].contiguous()?.gather(&places, axis)?)
+        let (axis, places, reach) = this.places(inputs)?;
+        Ok(GatherElements::reached(inputs[0], &reach)?.gather(&places, axis)?)
     }, Map::Winner(this);
     Expand "expand" 2..=2, |this, inputs| {
         let to: Vec<usize> = whole(inputs[1])?.into_iter().map(|n| n.max(0) as usize).collect();
         let to = common(inputs[0].dims(), &to)?;
+        check_size(&to)?;
         Ok(inputs[0].broadcast_as(to)?.contiguous()?)
     }, Map::Moved(this);
     Tile "tile" 2..=2, |this, inputs| {
         let times: Vec<usize> = whole(inputs[1])?.into_iter().map(|n| n.clamp(0, 1 << 20) as usize).collect();
         match times.len() == inputs[0].rank() && !times.contains(&0) {
-            true => Ok(inputs[0].repeat(times)?),
+            true => {
+                let long = times.iter().zip(inputs[0].dims()).map(|(times, n)| times * n);
+                check_size(&long.collect::<Vec<_>>())?;
+                Ok(inputs[0].repeat(times)?)
+            }
             false => problem(format!("{times:?} is not how often each axis of {:?} is repeated", inputs[0].dims())),
         }
     }, Map::Moved(this);
@@ -644,6 +688,11 @@ impl WindowPad {
         if kernel == 0 || stride == 0 || dilation == 0 {
             return problem("a window is empty, or does not move".into());
         }
+        if [kernel, stride, dilation, before, after].into_iter().max() > Some(LARGEST) {
+            return problem(format!(
+                "a window, or its padding, is larger than {LARGEST}"
+            ));
+        }
         let extent = (kernel - 1) * dilation + 1;
         Ok(match self.fit {
             None => (before, after),
@@ -703,7 +752,7 @@ impl Op for WindowPad {
 
     fn claims(&self) -> Claims {
         Claims {
-            keeps_non_negative: !matches!(self.with, Padding::Lowest),
+            keeps_non_negative: self.with.value() >= 0.0,
             ..Claims::default()
         }
     }

@@ -71,6 +71,20 @@ pub fn gathered(y: &Tensor, shape: &Shape) -> Result<Tensor> {
     Ok(y)
 }
 
+/// So many values are made at most where numbers say how many: a file of a few bytes could else ask for any memory.
+const LARGEST: usize = 1 << 28;
+
+/// Fails if a shape has too many values.
+pub(super) fn check_size(dims: &[usize]) -> Result<()> {
+    // Of a shape without values, the others are multiplied too.
+    let lengths = dims.iter().map(|n| (*n).max(1));
+    let values = lengths.into_iter().try_fold(1usize, usize::checked_mul);
+    match values.is_some_and(|values| values <= LARGEST) {
+        true => Ok(()),
+        false => problem(format!("{dims:?} are more than {LARGEST} values")),
+    }
+}
+
 /// The shape to which two are repeated.
 pub(super) fn common(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
     let rank = a.len().max(b.len());

@@ -148,6 +148,8 @@ impl Op for QuantizeScale {
         let nought = Tensor::zeros((), all.dtype(), &Device::Cpu)?.to_device(all.device())?;
         let (low, high) = (all.min(0)?.minimum(&nought)?, all.max(0)?.maximum(&nought)?);
         let scale = ((high - &low)? / 255.0)?;
+        // Of silence any step will do.
+        let scale = scale.ne(0.0)?.where_cond(&scale, &scale.ones_like()?)?;
         Ok(match self.zero {
             false => scale,
             true => half_to_even(&(low.neg()? / scale)?)?.clamp(0.0, 255.0)?,

@@ -384,17 +384,31 @@ impl OwnWay for Recurrent {
                     (((keep * v)? * &q)?, ((write * &step.n)? * &q)?)
                 }
             };
-            let q = quotient(&new.contiguous()?, &step.z.contiguous()?, STABILIZER, 1.0)?;
-            epsilon = (epsilon + taken(&q, &step.z)?)?;
+            // What of z the biases are.
+            let of_biases = match (&biases, self.cell, &step.reset) {
+                (None, ..) => None,
+                (Some([of_input, of_state]), Cell::Gru, Some(reset)) => {
+                    Some(reset.broadcast_mul(of_state)?.broadcast_add(of_input)?)
+                }
+                (Some([of_input, of_state]), ..) => {
+                    let both = (of_input + of_state)?;
+                    Some(both.broadcast_as(step.z.shape())?.contiguous()?)
+                }
+            };
+            let z = match &of_biases {
+                Some(of_biases) if !pass.absorbs_bias => (&step.z - of_biases)?,
+                _ => step.z.clone(),
+            };
+            let q = quotient(&new.contiguous()?, &z.contiguous()?, STABILIZER, 1.0)?;
+            epsilon = (epsilon + taken(&q, &z)?)?;
             by_input[*time] = Some((input.get(*time)? * q.matmul(&of_input)?)?);
+            if let (Some(of_biases), true) = (&of_biases, pass.absorbs_bias) {
+                bias = (bias + (of_biases * &q)?.sum(1)?)?;
+            }
             let behind = match (self.cell, &step.reset) {
                 (Cell::Gru, Some(reset)) => (&q * reset)?,
                 _ => q.clone(),
             };
-            if let Some([of_input, of_state]) = &biases {
-                let of_state = behind.broadcast_mul(of_state)?;
-                bias = (bias + (q.broadcast_mul(of_input)? + of_state)?.sum(1)?)?;
-            }
             let mut back = (h * behind.matmul(&of_state)?)?;
             if let (Cell::GruResetBefore, Some(reset)) = (self.cell, &step.reset) {
                 back = (back * reset)?;

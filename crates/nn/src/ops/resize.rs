@@ -3,8 +3,7 @@ use std::ops::RangeInclusive;
 use candle_core::{Device, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::avg_pool::along_axis;
-use super::places::{problem, whole};
+use super::places::{problem, put_back, taken, whole};
 use crate::{Branch, Claims, Kind, LinearOp, Map, Mode, Op, Params, Result};
 
 /// Values between those that are there, along any axes, as ONNX's Resize (version 13) has them: the nearest one, or on the straight
@@ -56,6 +55,14 @@ pub enum Nearest {
 /// So many times an axis grows at most: a file of a few bytes could else ask for any memory.
 const GROWTH: usize = 1 << 12;
 
+/// Places between values.
+#[derive(Default)]
+struct Between {
+    first: Vec<u32>,
+    second: Vec<u32>,
+    share: Vec<f64>,
+}
+
 impl Resize {
     /// For each axis its length, and how many times as long that is.
     fn lengths(&self, shape: &[usize], given: Option<&Tensor>) -> Result<Vec<(usize, f64)>> {
@@ -68,7 +75,7 @@ impl Resize {
             let (length, scale) = match (&self.scales, &sizes) {
                 (Some(scales), _) => {
                     let scale = scales.get(axis).copied().unwrap_or(f64::NAN);
-                    ((*n as f64 * scale).floor(), scale)
+                    (f64::from((*n as f32 * scale as f32).floor()), scale)
                 }
                 (None, Some(sizes)) => {
                     let length = sizes.get(axis).map_or(f64::NAN, |n| *n as f64);
@@ -86,52 +93,44 @@ impl Resize {
         shape.iter().enumerate().map(length).collect()
     }
 
-    /// `[n, length]`: how much of each value is in each new one; none if it is the same.
-    fn matrix(
-        &self,
-        n: usize,
-        (length, scale): (usize, f64),
-        like: &Tensor,
-    ) -> Result<Option<Tensor>> {
+    /// For each new place the values that it lies between, and the second one's share; none if nothing changes.
+    fn between(&self, n: usize, (length, scale): (usize, f64)) -> Option<Between> {
         if length == n && scale == 1.0 {
-            return Ok(None);
+            return None;
         }
-        let mut matrix = vec![0f64; n * length];
-        for k in 0..length {
+        let last = (n - 1) as f64;
+        let place = |k: usize| {
             let place = k as f64;
             let x = match self.coordinates {
-                Coordinates::PytorchHalfPixel if length == 1 => 0.0,
+                Coordinates::PytorchHalfPixel | Coordinates::AlignCorners if length == 1 => 0.0,
                 Coordinates::HalfPixel | Coordinates::PytorchHalfPixel => {
                     (place + 0.5) / scale - 0.5
                 }
                 Coordinates::Asymmetric => place / scale,
-                Coordinates::AlignCorners if length == 1 => 0.0,
-                Coordinates::AlignCorners => place * (n - 1) as f64 / (length - 1) as f64,
+                Coordinates::AlignCorners => place * last / (length - 1) as f64,
             };
-            let last = (n - 1) as f64;
-            match self.nearest {
-                Some(nearest) => {
-                    let x = match nearest {
-                        Nearest::RoundPreferFloor => (x - 0.5).ceil(),
-                        Nearest::RoundPreferCeil => (x + 0.5).floor(),
-                        Nearest::Floor => x.floor(),
-                        Nearest::Ceil => x.ceil(),
-                    };
-                    matrix[x.clamp(0.0, last) as usize * length + k] = 1.0;
-                }
-                None => {
-                    let x = x.clamp(0.0, last);
-                    let first = x.floor();
-                    let next = (first + 1.0).min(last) as usize;
-                    matrix[first as usize * length + k] += 1.0 - (x - first);
-                    matrix[next * length + k] += x - first;
-                }
-            }
+            let x = match self.nearest {
+                Some(Nearest::RoundPreferFloor) => (x - 0.5).ceil(),
+                Some(Nearest::RoundPreferCeil) => (x + 0.5).floor(),
+                Some(Nearest::Floor) => x.floor(),
+                Some(Nearest::Ceil) => x.ceil(),
+                None => x,
+            };
+            let x = x.clamp(0.0, last);
+            (
+                x.floor() as u32,
+                (x.floor() + 1.0).min(last) as u32,
+                x - x.floor(),
+            )
+        };
+        let places = (0..length).map(place);
+        let mut between = Between::default();
+        for (first, second, share) in places {
+            between.first.push(first);
+            between.second.push(second);
+            between.share.push(share);
         }
-        let matrix = Tensor::from_vec(matrix, (n, length), &Device::Cpu)?;
-        Ok(Some(
-            matrix.to_dtype(like.dtype())?.to_device(like.device())?,
-        ))
+        Some(between)
     }
 
     /// Of an input of this shape, or back to it by the transposed map.
@@ -144,10 +143,32 @@ impl Resize {
     ) -> Result<Tensor> {
         let mut x = x.clone();
         for (axis, (n, length)) in shape.iter().zip(lengths).enumerate() {
-            if let Some(matrix) = self.matrix(*n, *length, &x)? {
-                let matrix = if back { matrix.t()? } else { matrix };
-                x = along_axis(&x, axis, &matrix)?;
-            }
+            let Some(Between {
+                first,
+                second,
+                share,
+            }) = self.between(*n, *length)
+            else {
+                continue;
+            };
+            let mut column = vec![1; x.rank()];
+            column[axis] = share.len();
+            let share = Tensor::from_vec(share, column, &Device::Cpu)?;
+            let share = share.to_dtype(x.dtype())?.to_device(x.device())?;
+            let rest = share.affine(-1.0, 1.0)?;
+            let is_between = self.nearest.is_none();
+            x = match (back, is_between) {
+                (false, false) => taken(&x, axis, &first)?,
+                (true, false) => put_back(&x, axis, &first, *n)?,
+                (false, true) => {
+                    let first = taken(&x, axis, &first)?.broadcast_mul(&rest)?;
+                    (first + taken(&x, axis, &second)?.broadcast_mul(&share)?)?
+                }
+                (true, true) => {
+                    let of_first = put_back(&x.broadcast_mul(&rest)?, axis, &first, *n)?;
+                    (of_first + put_back(&x.broadcast_mul(&share)?, axis, &second, *n)?)?
+                }
+            };
         }
         Ok(x)
     }

@@ -105,6 +105,10 @@ impl OwnWay for Softmax {
         let relevance = self.rows(pass.relevance)?;
         let total = relevance.sum_keepdim(relevance.rank() - 1)?;
         let of_rows = (x * (relevance - given.broadcast_mul(&total)?)?)?;
+        // What is masked by −∞ has no share, and 0 times that is no number.
+        let of_rows = given
+            .ne(0.0)?
+            .where_cond(&of_rows, &of_rows.zeros_like()?)?;
         Ok(Passed {
             relevance: self.unrowed(&of_rows, pass.inputs[0])?,
             bias: None,

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::places::{problem, whole};
+use super::places::{check_size, problem, whole};
 use crate::{Branch, Claims, Kind, Mode, Op, Params, Result};
 
 /// The lengths of the axes of what it reads, from one to another.
@@ -59,8 +59,8 @@ pub struct ArgMax {
     pub keep: bool,
 }
 
-/// So many values one of these gives at most: a file of a few bytes could else ask for any memory.
-const LARGEST: usize = 1 << 28;
+/// So many values a range has at most: a file of a few bytes could else ask for any memory.
+const LARGEST: usize = 1 << 24;
 
 macro_rules! ops {
     ($($op:ident $name:literal $arity:expr, |$this:ident, $inputs:ident| $forward:expr;)*) => {$(
@@ -116,10 +116,7 @@ ops! {
     };
     Filled "filled" 1..=1, |this, inputs| {
         let dims: Vec<usize> = whole(inputs[0])?.into_iter().map(|n| n.max(0) as usize).collect();
-        let values = dims.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
-        if values.is_none_or(|values| values > LARGEST) {
-            return problem(format!("{dims:?} are more than {LARGEST} values"));
-        }
+        check_size(&dims)?;
         let device = inputs[0].device();
         Ok(match this.whole {
             true => Tensor::full(this.value as i64, dims, device)?,

@@ -7,7 +7,7 @@ use speechlens_nn::ops::{
 
 use super::Entry;
 use super::functions::power;
-use crate::call::{Call, Known, Value};
+use crate::call::{Call, Value};
 use crate::lower::Builder;
 
 pub(super) const OPS: &[Entry] = &[
@@ -46,15 +46,10 @@ fn holds(call: &Call, to: &mut Builder, what: Relation) -> Result<Vec<Value>, St
     all(call, to, Holds { what })
 }
 
-/// Whether a value is known to be of whole numbers.
-fn is_whole(value: &Value) -> bool {
-    matches!(value, Value::Known(Known { data_type, .. }) if !data_type.is_real())
-}
-
 /// A quotient is the product with what is 1 over the divisor; of whole numbers, without a rest.
 fn div(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     let (value, divisor) = (call.input(0)?, call.input(1)?);
-    if is_whole(value) || is_whole(divisor) {
+    if to.is_whole(value) || to.is_whole(divisor) {
         return all(call, to, WholeQuotient);
     }
     let inverse = to.part("inverse", Elementwise(Reciprocal), &[divisor])?;

@@ -173,7 +173,7 @@ fn prelu(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     let told = |error: candle_core::Error| error.to_string();
     let channels = slope.elem_count();
     // Along the channels alone: [C, 1, 1], or one value.
-    if channels != 1 && dims.first() != Some(&channels) {
+    if channels != 1 && (dims.first() != Some(&channels) || (dims.len() == 1 && call.opset > 9)) {
         return Err(format!(
             "its slopes are of the shape {dims:?}, and one for each channel is supported"
         ));

@@ -32,6 +32,18 @@ fn weights(known: &Known) -> Result<Tensor, String> {
     known.tensor.to_dtype(DType::F32).map_err(told)
 }
 
+/// No size of a window is larger: sizes that are multiplied stay numbers.
+const LARGEST: i64 = 1 << 20;
+
+/// A number of groups.
+fn groups(call: &Call) -> Result<usize, String> {
+    let groups = call.int("group").unwrap_or(1);
+    match (1..=LARGEST).contains(&groups) {
+        true => Ok(groups as usize),
+        false => Err(format!("its attribute `group` is {groups}")),
+    }
+}
+
 /// How the windows of a convolution or a pool lie on what it reads, along each axis.
 pub(super) struct Windows {
     pub kernel: Vec<usize>,
@@ -49,11 +61,10 @@ impl Windows {
             let Some(given) = call.ints(name) else {
                 return Ok(vec![default; count]);
             };
-            let list: Option<Vec<usize>> = given.iter().map(|n| usize::try_from(*n).ok()).collect();
-            match list {
-                Some(list) if list.len() == count => Ok(list),
-                _ => Err(format!(
-                    "its attribute `{name}` is {given:?}, of {count} numbers from 0"
+            match given.len() == count && given.iter().all(|n| (0..=LARGEST).contains(n)) {
+                true => Ok(given.iter().map(|n| *n as usize).collect()),
+                false => Err(format!(
+                    "its attribute `{name}` is {given:?}, and not {count} numbers from 0 to {LARGEST}"
                 )),
             }
         };
@@ -111,7 +122,7 @@ impl Windows {
 fn conv(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     let weight = weights(call.must_know(1, "weight")?)?;
     let bias = call.known(2, "bias")?.map(weights).transpose()?;
-    let groups = call.int("group").unwrap_or(1).max(0) as usize;
+    let groups = groups(call)?;
     let (kernel, [outputs, inputs]) = match weight.dims() {
         [outputs, inputs, kernel @ ..] if matches!(kernel.len(), 1 | 2) => {
             (kernel.to_vec(), [*outputs, inputs * groups])
@@ -195,7 +206,7 @@ fn batch_norm(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
 fn conv_transpose(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     let weight = weights(call.must_know(1, "weight")?)?;
     let bias = call.known(2, "bias")?.map(weights).transpose()?;
-    let groups = call.int("group").unwrap_or(1).max(1) as usize;
+    let groups = groups(call)?;
     if call.ints("output_shape").is_some()
         || call
             .text("auto_pad")
@@ -220,7 +231,10 @@ fn conv_transpose(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     let windows = Windows::of(call, vec![1; axes])?;
     let more = match call.ints("output_padding") {
         None => vec![0; axes],
-        Some(more) => more.iter().map(|n| (*n).max(0) as usize).collect(),
+        Some(more) => more
+            .iter()
+            .map(|n| (*n).clamp(0, LARGEST) as usize)
+            .collect(),
     };
     let pair = |list: &[usize], above: usize| match list {
         [only] => Pair {
@@ -284,7 +298,7 @@ fn dense(
         .and_then(|weight| weight.contiguous())
         .map_err(told)?;
     let (outputs, inputs) = weight.dims2().map_err(told)?;
-    let op = Linear::new(inputs, outputs);
+    let op = Linear::new(inputs, outputs).on_any_axes();
     let (op, mut params) = (
         if bias.is_some() {
             op

@@ -19,7 +19,7 @@ pub(super) const OPS: &[Entry] = &[
             2 => {
                 let op = Normalize {
                     axes,
-                    epsilon: 0.0,
+                    epsilon: 1e-30,
                     root_mean_square: false,
                 };
                 one(call, to, op)
@@ -53,14 +53,14 @@ fn layer_norm(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     }
     let axis = call.int("axis").unwrap_or(-1);
     let scale = call.must_know(1, "scale")?;
-    // The scale has an axis for each that is drawn together.
-    let axes = match axis < 0 {
-        true => (axis..0).collect(),
-        false => (-(scale.tensor.rank() as i64)..0).collect(),
+    let (axes, first): (Vec<i64>, usize) = match axis {
+        -8..0 => ((axis..0).collect(), 0),
+        0..8 => (Vec::new(), axis as usize),
+        _ => return Err(format!("its axis is {axis}")),
     };
     let op = Standardize {
         axes,
-        first: 0,
+        first,
         epsilon,
     };
     let is = |known: &Known, value: f64| {
@@ -124,7 +124,8 @@ fn group_norm(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     let epsilon = call.float("epsilon").unwrap_or(f64::from(1e-5f32));
     let groups = call
         .int("num_groups")
-        .ok_or("its attribute `num_groups` is missing")?;
+        .filter(|groups| *groups > 0)
+        .ok_or("its attribute `num_groups` is missing, or no number of groups")?;
     call.ignore(&["stash_type"]);
     if call.opset < 21 {
         return Err("before version 21 its scale is one for each group, which is not supported: export it with a later opset_version".into());

@@ -62,7 +62,7 @@ fn pad(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     };
     let with = match call.text("mode") {
         None | Some("constant") if value == f64::NEG_INFINITY => Padding::Lowest,
-        None | Some("constant") => Padding::Value(value),
+        None | Some("constant") => Padding::Value(value.clamp(f64::MIN, f64::MAX)),
         Some("reflect") => Padding::Reflect,
         Some("edge") => Padding::Edge,
         Some(other) => return Err(format!("its mode `{other}` is not supported")),
@@ -147,6 +147,9 @@ fn split(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
             None => return equal(call, to, axis),
         },
     };
+    if sizes.iter().any(|size| !(0..1 << 40).contains(size)) {
+        return Err(format!("its sizes are {sizes:?}"));
+    }
     let mut start = 0;
     let mut parts = Vec::new();
     for (place, size) in sizes.iter().enumerate() {

@@ -27,7 +27,10 @@ fn windows(call: &Call) -> Result<Windows, String> {
     let kernel = call
         .ints("kernel_shape")
         .ok_or("its attribute `kernel_shape` is missing")?;
-    let kernel: Vec<usize> = kernel.iter().map(|n| (*n).max(0) as usize).collect();
+    let kernel: Vec<usize> = kernel
+        .iter()
+        .map(|n| (*n).clamp(0, 1 << 20) as usize)
+        .collect();
     let mut windows = Windows::of(call, kernel)?;
     if call.flag("ceil_mode", false) && windows.fit.is_none() {
         windows.fit = Some(Fit::Ceil);

@@ -54,6 +54,8 @@ fn filled(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
             (*value, !data_type.is_real() && data_type != DataType::Bool)
         }
     };
+    // As text there is no infinity; as f32 there is.
+    let value = value.clamp(f64::MIN, f64::MAX);
     one(call, to, Filled { value, whole })
 }
 
