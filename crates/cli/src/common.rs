@@ -121,5 +121,11 @@ pub fn check_writable(file: &Path) -> Result<()> {
         "{}: is a folder; give the name of a file",
         file.display()
     );
+    // What is written takes the place of what is there.
+    ensure!(
+        !file.exists() || file.is_file(),
+        "{}: is no file but a device or the like, which would be gone; give the name of a file",
+        file.display()
+    );
     Ok(())
 }

@@ -100,6 +100,12 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     check_writable(&arguments.output)?;
     let names = arguments.classes.as_deref().map(class_names).transpose()?;
     let file = arguments.checkpoint.display();
+    let place = |path: &Path| path.canonicalize().ok();
+    ensure!(
+        place(&arguments.output).is_none()
+            || place(&arguments.output) != place(&arguments.checkpoint),
+        "{file}: would be overwritten; give another name to -o"
+    );
     let ending = arguments.checkpoint.extension();
     if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
         return of_onnx(arguments, names, common);

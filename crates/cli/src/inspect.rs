@@ -83,12 +83,14 @@ fn of_model(path: &Path) -> Result<Told> {
                 .iter()
                 .map(|axis| axis.ok_or_else(|| "any".to_owned()))
                 .collect(),
+            is_real: true,
         })
     });
     // What it gives has a shape once something is given.
     let outputs = net.outputs().into_iter().map(|output| Axes {
         name: net.nodes()[output.index()].name.clone(),
         shape: Vec::new(),
+        is_real: true,
     });
     let values = model
         .graph
@@ -119,10 +121,12 @@ fn shaped(axes: &Axes) -> String {
         Err(name) => name.clone(),
     };
     let all: Vec<String> = axes.shape.iter().map(axis).collect();
-    match all.is_empty() {
+    let text = match all.is_empty() {
         true => axes.name.clone(),
         false => format!("{} [{}]", axes.name, all.join(", ")),
-    }
+    };
+    // Names come from the file, and may hold what a terminal would obey.
+    text.escape_debug().to_string()
 }
 
 impl Told {

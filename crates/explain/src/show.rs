@@ -8,6 +8,7 @@ use ndarray::{ArrayView2, ArrayViewD, Axis, Ix1, Ix2};
 use speechlens_audio::{Audio, to_writer};
 use speechlens_lrp::{Assignment, Conservation};
 use speechlens_models::Model;
+use speechlens_nn::Kind;
 use speechlens_nn::loss::Loss;
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
@@ -409,24 +410,33 @@ pub fn rules(name: &str, assignments: Vec<Assignment>) -> Table {
 
 /// What became of relevance at each node that does more than pass it on, for the first window.
 pub fn conservation(conservation: &[Conservation]) -> Table {
+    let has_softmax = conservation.iter().any(|node| node.kind == Kind::Softmax);
+    let number = |values: &[f64]| format!("{:.4}", values.first().copied().unwrap_or_default());
     let row = |node: &Conservation| {
-        let number = |values: &[f64]| format!("{:.4}", values.first().copied().unwrap_or_default());
         let remainder = node.remainder();
-        let cells = [
+        let mut cells = vec![
             number(&node.arrived),
             number(&node.passed),
             number(&node.bias),
             number(&node.epsilon),
-            number(&node.softmax),
-            format!("{:.1e}", remainder.first().copied().unwrap_or_default()),
         ];
+        if has_softmax {
+            cells.push(number(&node.softmax));
+        }
+        cells.push(format!(
+            "{:.1e}",
+            remainder.first().copied().unwrap_or_default()
+        ));
         Row::measured(node.node.clone(), cells)
     };
+    let mut columns = vec!["arrived", "passed on", "bias", "ε"];
+    if has_softmax {
+        columns.push("softmax");
+    }
+    columns.push("rest");
     Table {
         corner: "layer".into(),
-        columns: ["arrived", "passed on", "bias", "ε", "softmax", "rest"]
-            .map(str::to_owned)
-            .to_vec(),
+        columns: columns.into_iter().map(str::to_owned).collect(),
         rows: conservation
             .iter()
             .filter(|node| node.rule.is_some())

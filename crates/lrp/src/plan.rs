@@ -275,7 +275,7 @@ impl Plan {
                 Map::Layer(_) => rule.is_some_and(Rule::keeps_zero),
                 Map::Term(_) => true,
                 Map::Winner(_) | Map::Moved(_) => at_zero[index],
-                // Multiplied by the input.
+                // Nothing is known of it.
                 Map::Own(_) => false,
                 Map::Each => node.op.is_relu() && at_zero[index],
             };

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use candle_core::Device;
 use speechlens_frontend::FrontEnd;
-use speechlens_nn::{Graph, NodeId};
+use speechlens_nn::ops::Registry;
+use speechlens_nn::{Architecture, Graph, NodeId};
 use speechlens_onnx::{Axes, Onnx};
 
 use crate::model::{check_numbers, fit};
@@ -48,9 +49,9 @@ impl Model {
         };
         let network = Onnx::open(path)?;
         let graph = network.graph()?;
-        let last = last_function(&graph);
-        let task =
-            task(&told, last.map(|(last, _)| last), network.outputs().first()).map_err(wrong)?;
+        let outputs = network.outputs();
+        let last = last_function(&graph, outputs.first());
+        let task = task(&told, last.map(|(last, _)| last), outputs.first()).map_err(wrong)?;
         let graph = match last {
             // What is left out is what the task says anew.
             Some((_, place)) if task.probability().is_some() => graph.without(place)?,
@@ -60,6 +61,13 @@ impl Model {
         check_numbers(&graph.weights(), path)?;
         let input = network.inputs().into_iter().next();
         let input = input.ok_or_else(|| wrong("reads nothing".into()))?;
+        if !input.is_real {
+            return Err(wrong(format!(
+                "its input `{}` is of whole numbers, and no front end gives these: export the network with an input of real \
+                 numbers, and the cast inside",
+                input.name
+            )));
+        }
         let (front_end, guess) = match told.front_end.take() {
             Some(front_end) => (front_end, None),
             None => {
@@ -68,6 +76,10 @@ impl Model {
             }
         };
         let graph = in_order(graph, &front_end).map_err(wrong)?;
+        // What cannot be read again is no model.
+        let text = graph.architecture().to_json();
+        Architecture::parse(&text, &Registry::default())
+            .map_err(|error| wrong(format!("{error}, which a model file cannot hold")))?;
         let mut model = Model {
             graph: graph.map_weights(|_, weight| Ok(weight.to_device(device)?))?,
             front_end: Arc::new(front_end),
@@ -83,12 +95,15 @@ impl Model {
 /// The function behind the logits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Last {
+    /// Over the last axis of the output, and nothing behind it.
     Softmax,
+    /// Over another axis, or seen in another shape.
+    SoftmaxAcross,
     Sigmoid,
 }
 
-/// A softmax over classes or a sigmoid that nothing but the output reads, behind which values are only put in another shape.
-fn last_function(graph: &Graph) -> Option<(Last, NodeId)> {
+/// A softmax or a sigmoid that nothing but the output reads, behind which values are only put in another shape.
+fn last_function(graph: &Graph, output: Option<&Axes>) -> Option<(Last, NodeId)> {
     let net = graph.architecture();
     let mut place: NodeId = net.output();
     loop {
@@ -103,7 +118,15 @@ fn last_function(graph: &Graph) -> Option<(Last, NodeId)> {
             return None;
         }
         match (node.op.name(), node.inputs.as_slice()) {
-            ("softmax", [_]) => return Some((Last::Softmax, place)),
+            ("softmax", [_]) => {
+                let rank = output.map_or(0, |output| output.shape.len());
+                let axis = node.op.attributes().remove("axis")?.as_i64()?;
+                let is_last = axis == -1 || (rank > 0 && axis == rank as i64 - 1);
+                return Some(match place == net.output() && is_last {
+                    true => (Last::Softmax, place),
+                    false => (Last::SoftmaxAcross, place),
+                });
+            }
             ("sigmoid", [_]) => return Some((Last::Sigmoid, place)),
             ("reshape" | "squeeze" | "unsqueeze" | "flatten" | "flatten-at", [read, ..]) => {
                 place = *read;
@@ -169,7 +192,7 @@ fn in_order(graph: Graph, front_end: &FrontEnd) -> Result<Graph, String> {
 fn task(told: &Told, last: Option<Last>, output: Option<&Axes>) -> Result<Task, String> {
     let name = match (told.task, last) {
         (Some(name), _) => name,
-        (None, Some(Last::Softmax)) => "classes",
+        (None, Some(Last::Softmax | Last::SoftmaxAcross)) => "classes",
         (None, Some(Last::Sigmoid)) => "labels",
         (None, None) => {
             return Err(
@@ -181,6 +204,27 @@ fn task(told: &Told, last: Option<Last>, output: Option<&Axes>) -> Result<Task, 
         Some(Last::Sigmoid) => Probability::Sigmoid,
         _ => Probability::Softmax,
     };
+    let of_classes = ["classes", "labels", "frames"].contains(&name);
+    if of_classes && last == Some(Last::SoftmaxAcross) {
+        return Err(
+            "ends with a softmax over another axis than that of the classes, the last: say --task embedding to have its outputs as \
+             they are"
+                .into(),
+        );
+    }
+    let axes = if name == "frames" { 3 } else { 2 };
+    let rank = output.map_or(0, |output| output.shape.len());
+    if of_classes && rank > 0 && rank != axes {
+        let expected = if name == "frames" {
+            "[N, frames, classes]"
+        } else {
+            "[N, classes]"
+        };
+        return Err(format!(
+            "gives {}, and {name} are {expected}: say --task embedding to have its outputs as they are",
+            output.map_or_else(String::new, shape)
+        ));
+    }
     let classes = || {
         let count = output
             .and_then(|output| output.shape.last()?.as_ref().ok())

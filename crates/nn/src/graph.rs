@@ -100,6 +100,23 @@ impl Architecture {
         }
     }
 
+    /// The same nodes, one of them under another name.
+    ///
+    /// # Errors
+    /// If the name is taken.
+    pub fn renamed(mut self, node: NodeId, name: &str) -> Result<Self> {
+        match self.node(name) {
+            Some(other) if other != node => Err(Error::Graph {
+                node: name.to_owned(),
+                problem: "the name is taken".into(),
+            }),
+            _ => {
+                self.nodes[node.0].name = name.to_owned();
+                Ok(self)
+            }
+        }
+    }
+
     /// The node of this name.
     pub fn node(&self, name: &str) -> Option<NodeId> {
         let place = self.nodes.iter().position(|node| node.name == name);

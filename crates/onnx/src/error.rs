@@ -50,7 +50,9 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node `{}` ({}): {}", self.node, self.op, self.problem)
+        // Names come from the file, and may hold what a terminal would obey.
+        let (node, op) = (self.node.escape_debug(), self.op.escape_debug());
+        write!(f, "node `{node}` ({op}): {}", self.problem)
     }
 }
 

@@ -19,11 +19,18 @@ pub(crate) struct File {
 
 impl File {
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::File {
+        let told = |source| Error::File {
             path: path.to_owned(),
             source,
-        })?;
-        Self::parse(bytes.into(), path)
+        };
+        // A device or a pipe could go on for ever.
+        if !std::fs::metadata(path).map_err(told)?.is_file() {
+            return Err(Error::Format {
+                path: path.to_owned(),
+                problem: "is no file: give an ONNX file".into(),
+            });
+        }
+        Self::parse(std::fs::read(path).map_err(told)?.into(), path)
     }
 
     /// `path` is for messages.

@@ -85,7 +85,7 @@ impl Builder {
         // What is made of whole numbers alone is whole, unless it is made real.
         let attribute = |name: &str| op.attributes().remove(name);
         let is_whole = match op.name() {
-            "shape" | "argmax" | "whole-product" | "whole-quotient" => true,
+            "shape" | "argmax" | "whole-product" | "whole-quotient" | "whole-remainder" => true,
             "cast" => attribute("to").is_some_and(|to| to == "whole"),
             "filled" => attribute("whole").is_some_and(|whole| whole == true),
             "dequantize" | "input" | "constant" | "holds" => false,
@@ -239,10 +239,24 @@ impl<'a> Lowering<'a> {
                 value.ok_or_else(|| format!("no node gives its output `{}`", output.name))?;
             outputs.push(self.builder.node(&value)?);
         }
-        let net = self.builder.net.ok_or("reads nothing")?;
+        let mut net = self.builder.net.ok_or("reads nothing")?;
+        let mut weights = self.builder.weights;
         let told = |error: speechlens_nn::Error| error.to_string();
+        // Outputs are known by the names that the file gives them.
+        for (output, node) in graph.outputs.iter().zip(&outputs) {
+            let own = net.nodes()[node.index()].clone();
+            if net.node(&output.name).is_some() || own.op.as_input().is_some() {
+                continue;
+            }
+            net = net.renamed(*node, &output.name).map_err(told)?;
+            for spec in own.op.params() {
+                if let Some(tensor) = weights.remove(&format!("{}.{}", own.name, spec.name)) {
+                    weights.insert(format!("{}.{}", output.name, spec.name), tensor);
+                }
+            }
+        }
         let net = net.with_outputs(outputs).map_err(told)?;
-        let graph = net.with_weights(self.builder.weights).map_err(told)?;
+        let graph = net.with_weights(weights).map_err(told)?;
         Ok(Lowered {
             graph: Some(graph),
             problems: Vec::new(),
@@ -297,7 +311,7 @@ impl<'a> Lowering<'a> {
             let missing: Vec<&String> = node.inputs.iter().filter(|name| !there(name)).collect();
             let told = match missing.first() {
                 None => self.one(node).err(),
-                Some(_) if !self.problems.is_empty() => ops::known(node, self.opset).err(),
+                Some(_) if !self.problems.is_empty() => ops::known(node).err(),
                 Some(name) => Some(format!("reads `{name}`, which no node before it gives")),
             };
             if let Some(problem) = told {
@@ -314,7 +328,7 @@ impl<'a> Lowering<'a> {
         let given = |name: &String| self.values.get(name).filter(|_| !name.is_empty());
         let inputs = node.inputs.iter().map(|name| given(name).cloned());
         let call = Call::new(node, inputs.collect(), self.opset);
-        let lower = ops::known(node, self.opset)?;
+        let lower = ops::known(node)?;
         let given = match node.op.as_str() {
             "If" => self.branch(&call)?,
             "Constant" => vec![self.constant(&call)?],

@@ -6,6 +6,7 @@ use speechlens_nn::Graph;
 
 use crate::file::File;
 use crate::lower::{Lowered, Lowering};
+use crate::tensor::DataType;
 use crate::{Error, Problem, Result, proto};
 
 /// A network as a file tells it.
@@ -21,6 +22,8 @@ pub struct Axes {
     pub name: String,
     /// Its axes: a length, or the name of one that is free; `?` if that has none.
     pub shape: Vec<Result<usize, String>>,
+    /// Whether its values are real numbers, and not whole ones or truth values.
+    pub is_real: bool,
 }
 
 impl Onnx {
@@ -140,5 +143,7 @@ fn axes(value: &proto::Value) -> Axes {
     Axes {
         name: value.name.clone(),
         shape: shape.map_or(Vec::new(), |shape| shape.axes.iter().map(axis).collect()),
+        is_real: tensor
+            .is_none_or(|tensor| DataType::of(tensor.data_type).is_ok_and(DataType::is_real)),
     }
 }

@@ -322,3 +322,18 @@ fn names_of_a_branch_are_its_own() {
     let given = graph.forward(&ones.unwrap()).unwrap();
     assert_eq!(given.to_vec2::<f32>().unwrap(), [[6.0; 3]]);
 }
+
+/// Nodes keep their names, and the output has that of the file; escapes in names are no escapes in messages.
+#[test]
+fn outputs_are_called_as_in_the_file() {
+    let graph = opened(
+        &model(vec![node("Relu", &["x"], "a"), node("Neg", &["a"], "y")]),
+        Path::new("net.onnx"),
+    );
+    let graph = graph.unwrap();
+    let names: Vec<&str> = graph.nodes().map(|(_, node)| node.name.as_str()).collect();
+    assert_eq!(names, ["x", "a-node", "y"]);
+    let mut hostile = node("Det", &["x"], "y");
+    hostile.name = "\x1b[31mred\n".into();
+    says(&model(vec![hostile]), &["node `\\u{1b}[31mred\\n`"]);
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::Folder;
+use crate::support::{Folder, onnx};
 
 /// A folder that a variable names, or that stands beside the repository.
 fn shared(variable: &str, name: &str) -> Option<PathBuf> {
@@ -148,4 +148,49 @@ fn a_speaker_network_tells_voices_apart() {
         cosine(&embeddings[0], &embeddings[2]),
     );
     assert!(same > 0.7 && apart < 0.4, "{same} and {apart}");
+}
+
+/// What would give wrong answers, or take the place of something, is refused.
+#[test]
+fn what_does_not_suit_a_front_end_or_a_task_is_told() {
+    let folder = Folder::new();
+    let import = |case: &str, arguments: &[&str]| {
+        let file = format!("{case}.onnx");
+        folder.write(&file, onnx(case));
+        let told = folder.fail(&[&["import", &file], arguments].concat());
+        assert!(told.contains(&file), "{told}");
+        told
+    };
+    let model = ["-o", "m.safetensors", "--frontend", "samples"];
+    let told = import(
+        "gather-embedding",
+        &[&model[..], &["--task", "embedding"]].concat(),
+    );
+    assert!(
+        told.contains("`x` is of whole numbers") && told.contains("export"),
+        "{told}"
+    );
+    let told = import("softmax-opset13", &model);
+    assert!(
+        told.contains("another axis") && told.contains("--task embedding"),
+        "{told}"
+    );
+    let told = import("sigmoid", &model);
+    assert!(told.contains("labels are [N, classes]"), "{told}");
+    let itself = ["-o", "gelu.onnx", "--task", "embedding"];
+    folder.write("gelu.onnx", onnx("composite-gelu"));
+    let told = folder.fail(&[&["import", "gelu.onnx"], &itself[..]].concat());
+    assert!(told.contains("gelu.onnx: would be overwritten"), "{told}");
+    assert_eq!(
+        std::fs::read(folder.path("gelu.onnx")).unwrap(),
+        onnx("composite-gelu")
+    );
+    #[cfg(unix)]
+    {
+        let told = folder.fail(&["import", "gelu.onnx", "-o", "/dev/null"]);
+        assert!(told.contains("/dev/null"), "{told}");
+        std::os::unix::fs::symlink("/dev/zero", folder.path("zero.onnx")).unwrap();
+        let told = folder.fail(&["inspect", "zero.onnx"]);
+        assert!(told.contains("zero.onnx: is no file"), "{told}");
+    }
 }

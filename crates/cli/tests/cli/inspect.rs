@@ -1,19 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::support::{Folder, model, waveform_model};
-
-/// One of the ONNX networks that `tests/goldens/make_onnx.py` makes.
-fn onnx(case: &str) -> Vec<u8> {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../tests/goldens/onnx/ops.safetensors"
-    );
-    let mut all = candle_core::safetensors::load(path, &candle_core::Device::Cpu).unwrap();
-    all.remove(&format!("{case}/model"))
-        .unwrap()
-        .to_vec1()
-        .unwrap()
-}
+use crate::support::{Folder, model, onnx, waveform_model};
 
 #[test]
 fn a_model_tells_what_it_is_made_of() {

@@ -262,3 +262,16 @@ fn random(network: &Network, classes: &[&str]) -> String {
     model.save(&path).unwrap();
     path.to_str().unwrap().to_owned()
 }
+
+/// One of the ONNX networks that `tests/goldens/make_onnx.py` makes.
+pub fn onnx(case: &str) -> Vec<u8> {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/goldens/onnx/ops.safetensors"
+    );
+    let mut all = candle_core::safetensors::load(path, &candle_core::Device::Cpu).unwrap();
+    all.remove(&format!("{case}/model"))
+        .unwrap()
+        .to_vec1()
+        .unwrap()
+}

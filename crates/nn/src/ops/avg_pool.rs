@@ -2,7 +2,7 @@ use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::conv2d::none;
-use super::moves::{Fit, WindowPad};
+use super::pad::{Fit, WindowPad};
 use crate::{Branch, Claims, Kind, LinearOp, Map, Mode, Op, Pair, Params, Result};
 
 /// Average pooling: `[N, C, H, W]` to `[N, C, H', W']`, windows that may overlap.

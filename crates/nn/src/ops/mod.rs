@@ -24,7 +24,7 @@
 //! | [`Reshape`], [`Squeeze`], [`Unsqueeze`], [`FlattenAt`], [`Transpose`], [`Slice`], [`Chunk`], [`Gather`], [`GatherElements`], [`Expand`], [`Tile`], [`Pad`], [`WindowPad`] | values in another shape, at other places | any |
 //! | [`Resize`], [`Dft`] | `F.interpolate`, `torch.fft` | any |
 //! | [`Quantize`], [`Dequantize`], [`QuantizeScale`] | numbers of few steps | any |
-//! | [`Cast`], [`ShapeOf`], [`Filled`], [`Range`], [`WholeProduct`], [`WholeQuotient`] | whole numbers by which shapes are computed | any |
+//! | [`Cast`], [`ShapeOf`], [`Filled`], [`Range`], [`WholeProduct`], [`WholeQuotient`], [`WholeRemainder`] | whole numbers by which shapes are computed | any |
 //! | [`TimeMean`], [`TimeDeviation`] | `x.mean(-1)`, the root of `x.var(-1, correction=0) + 1e-10` | `[N, C, H, T]`, `[N, C, T]` |
 
 mod add;
@@ -47,7 +47,10 @@ mod linear;
 mod matmul;
 mod max_pool;
 mod moves;
+mod moving;
 mod mul;
+mod pad;
+mod picks;
 mod places;
 mod prelu;
 mod quantize;
@@ -94,11 +97,10 @@ pub use leaky_relu::LeakyRelu;
 pub use linear::Linear;
 pub use matmul::MatMul;
 pub use max_pool::{MaxPool1d, MaxPool2d};
-pub use moves::{
-    Chunk, Cut, Expand, Fit, Gather, GatherElements, Pad, Padding, Slice, Tile, Transpose,
-    WindowPad,
-};
+pub use moves::{Expand, Tile, Transpose};
 pub use mul::Mul;
+pub use pad::{Fit, Pad, Padding, WindowPad};
+pub use picks::{Chunk, Cut, Gather, GatherElements, Slice};
 pub use places::gathered;
 pub use prelu::PRelu;
 pub use quantize::{Dequantize, Quantize, QuantizeScale};
@@ -112,7 +114,7 @@ pub use softmax::Softmax;
 pub use standardize::{Normalize, Standardize};
 pub use statistics::{TimeDeviation, TimeMean};
 pub use tanh::Tanh;
-pub use whole::{ArgMax, Filled, Range, ShapeOf, WholeProduct, WholeQuotient};
+pub use whole::{ArgMax, Filled, Range, ShapeOf, WholeProduct, WholeQuotient, WholeRemainder};
 
 type Make = fn(Attributes) -> Result<Arc<dyn Op>, String>;
 
@@ -242,6 +244,7 @@ const OPS: &[(&str, Make)] = &[
     ("window-pad", of::<WindowPad>),
     ("whole-product", of::<WholeProduct>),
     ("whole-quotient", of::<WholeQuotient>),
+    ("whole-remainder", of::<WholeRemainder>),
 ];
 
 /// The ops that a file may name: this crate's, and what is added to them.

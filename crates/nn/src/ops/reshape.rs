@@ -1,10 +1,9 @@
-use std::ops::RangeInclusive;
-
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::moving::{Moving, moving};
 use super::places::{axes, problem, whole};
-use crate::{Branch, Claims, InOrder, Kind, Map, Mode, Op, Params, Result};
+use crate::{InOrder, Map, Result};
 
 /// Values in the same order, in another shape: that of the attribute, or of a second input. −1 stands for what is left, and 0 for
 /// the length that the axis of the same place has.
@@ -44,17 +43,8 @@ pub struct FlattenAt {
     pub axis: i64,
 }
 
-/// What all of these share.
-trait InAnotherShape: Op {
-    /// The shape.
-    fn shape(&self, inputs: &[&Tensor]) -> Result<Vec<usize>>;
-}
-
-fn reshaped(op: &impl InAnotherShape, inputs: &[&Tensor]) -> Result<Tensor> {
-    Ok(inputs[0].reshape(op.shape(inputs)?)?)
-}
-
-impl InAnotherShape for Reshape {
+impl Reshape {
+    /// The shape of what is given.
     fn shape(&self, inputs: &[&Tensor]) -> Result<Vec<usize>> {
         let shape = match (&self.shape, inputs) {
             (Some(shape), _) => shape.clone(),
@@ -94,7 +84,8 @@ impl InAnotherShape for Reshape {
     }
 }
 
-impl InAnotherShape for Squeeze {
+impl Squeeze {
+    /// The shape of what is given.
     fn shape(&self, inputs: &[&Tensor]) -> Result<Vec<usize>> {
         let dims = inputs[0].dims();
         let gone = match self.axes.as_slice() {
@@ -109,7 +100,8 @@ impl InAnotherShape for Squeeze {
     }
 }
 
-impl InAnotherShape for Unsqueeze {
+impl Unsqueeze {
+    /// The shape of what is given.
     fn shape(&self, inputs: &[&Tensor]) -> Result<Vec<usize>> {
         let mut dims = inputs[0].dims().to_vec();
         for axis in axes(&self.axes, dims.len() + self.axes.len())? {
@@ -119,7 +111,8 @@ impl InAnotherShape for Unsqueeze {
     }
 }
 
-impl InAnotherShape for FlattenAt {
+impl FlattenAt {
+    /// The shape of what is given.
     fn shape(&self, inputs: &[&Tensor]) -> Result<Vec<usize>> {
         let dims = inputs[0].dims();
         let rank = dims.len() as i64;
@@ -138,42 +131,23 @@ impl InAnotherShape for FlattenAt {
     }
 }
 
-/// The rest of each op.
 macro_rules! in_another_shape {
-    ($($op:ident $name:literal $arity:expr;)*) => {$(
-        impl Op for $op {
-            fn name(&self) -> &str {
-                $name
+    ($($op:ident)*) => {$(
+        impl Moving for $op {
+            fn moved(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+                Ok(inputs[0].reshape(self.shape(inputs)?)?)
             }
 
-            fn kind(&self) -> Kind {
-                Kind::Reshape
-            }
-
-            fn keeps_batch(&self) -> bool {
-                false
-            }
-
-            fn arity(&self) -> RangeInclusive<usize> {
-                $arity
-            }
-
-            fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-                reshaped(self, inputs)
-            }
-
-            fn claims(&self) -> Claims {
-                Claims::KEEPS_NON_NEGATIVE
-            }
-
-            fn branches(&self, _: usize) -> Vec<Branch<'_>> {
-                Branch::only(Map::Moved(&InOrder))
+            fn map(&self) -> Map<'_> {
+                Map::Moved(&InOrder)
             }
         }
     )*};
 }
 
-in_another_shape! {
+in_another_shape!(Reshape Squeeze Unsqueeze FlattenAt);
+
+moving! {
     Reshape "reshape" 1..=2;
     Squeeze "squeeze" 1..=1;
     Unsqueeze "unsqueeze" 1..=1;

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::places::{check_size, problem, whole};
+use super::places::{check_size, problem, together, whole};
 use crate::{Branch, Claims, Kind, Mode, Op, Params, Result};
 
 /// The lengths of the axes of what it reads, from one to another.
@@ -38,6 +38,10 @@ pub struct Range;
 /// The quotient of whole numbers, without a rest, rounded towards 0.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WholeQuotient;
+
+/// What is left of a quotient of whole numbers, with the sign of the divisor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WholeRemainder;
 
 /// The product of whole numbers, all of them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -105,6 +109,17 @@ fn scalar(inputs: &[&Tensor], place: usize) -> Result<f64> {
     }
 }
 
+/// A whole number of every pair; none of a division by 0.
+fn of_pairs(inputs: &[&Tensor], of: impl Fn(i64, i64) -> Option<i64>) -> Result<Tensor> {
+    let all = together(inputs)?;
+    let (a, b) = (whole(&all[0])?, whole(&all[1])?);
+    let found: Option<Vec<i64>> = a.iter().zip(&b).map(|(a, b)| of(*a, *b)).collect();
+    match found {
+        Some(found) => Ok(Tensor::from_vec(found, all[0].shape(), all[0].device())?),
+        None => problem("a division of whole numbers by 0".into()),
+    }
+}
+
 ops! {
     ShapeOf "shape" 1..=1, |this, inputs| {
         let rank = inputs[0].rank() as i64;
@@ -133,15 +148,11 @@ ops! {
         let values = Tensor::from_vec(values.collect::<Vec<f64>>(), count as usize, inputs[0].device())?;
         Ok(values.to_dtype(inputs[0].dtype())?)
     };
-    WholeQuotient "whole-quotient" 2..=2, |this, inputs| {
-        let all = super::places::together(inputs)?;
-        let (a, b) = (whole(&all[0])?, whole(&all[1])?);
-        let quotients: Option<Vec<i64>> = a.iter().zip(&b).map(|(a, b)| a.checked_div(*b)).collect();
-        match quotients {
-            Some(quotients) => Ok(Tensor::from_vec(quotients, all[0].shape(), all[0].device())?),
-            None => problem("a division of whole numbers by 0".into()),
-        }
-    };
+    WholeQuotient "whole-quotient" 2..=2, |this, inputs| of_pairs(inputs, i64::checked_div);
+    WholeRemainder "whole-remainder" 2..=2, |this, inputs| of_pairs(inputs, |a, b| {
+        let left = a.checked_rem(b)?;
+        Some(if left != 0 && (left < 0) != (b < 0) { left + b } else { left })
+    });
     WholeProduct "whole-product" 1..=1, |this, inputs| {
         if inputs[0].dtype().is_float() || inputs[0].rank() > 1 {
             return problem("a product along axes is of whole numbers in a row, as of a shape".into());

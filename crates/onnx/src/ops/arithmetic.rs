@@ -3,6 +3,7 @@
 use speechlens_nn::Op;
 use speechlens_nn::ops::{
     Add, Elementwise, Holds, Max, Min, Mul, Reciprocal, Relation, Sub, Where, WholeQuotient,
+    WholeRemainder,
 };
 
 use super::Entry;
@@ -26,6 +27,7 @@ pub(super) const OPS: &[Entry] = &[
     ("Max", |call, to| all(call, to, Max)),
     ("Mean", mean),
     ("Min", |call, to| all(call, to, Min)),
+    ("Mod", remainder),
     ("Mul", |call, to| all(call, to, Mul)),
     ("Not", |call, to| holds(call, to, Relation::Not)),
     ("Or", |call, to| holds(call, to, Relation::Or)),
@@ -68,4 +70,14 @@ fn mean(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     let sum = to.part("sum", Add, &inputs)?;
     let share = to.number(1.0 / inputs.len().max(1) as f64)?;
     Ok(vec![to.add(Mul, &[&sum, &share])?])
+}
+
+/// Of whole numbers; of others it is no sum, product or function of one.
+fn remainder(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    if call.flag("fmod", false) || !to.is_whole(call.input(0)?) || !to.is_whole(call.input(1)?) {
+        return Err(
+            "it is of real numbers, or has the sign of the dividend, which is not supported".into(),
+        );
+    }
+    all(call, to, WholeRemainder)
 }

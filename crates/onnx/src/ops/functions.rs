@@ -172,8 +172,15 @@ fn prelu(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     let dims = slope.dims();
     let told = |error: candle_core::Error| error.to_string();
     let channels = slope.elem_count();
-    // Along the channels alone: [C, 1, 1], or one value.
-    if channels != 1 && (dims.first() != Some(&channels) || (dims.len() == 1 && call.opset > 9)) {
+    // Along the channels alone, [C, 1, …] or [1, C, 1, …], or one value. Of a vector, which lies along the last axis, only old files
+    // mean the channels.
+    let is_by_channel = match dims {
+        [first, _, ..] if *first == channels => true,
+        [1, second, _, ..] => *second == channels,
+        [_] => call.opset <= 9,
+        _ => false,
+    };
+    if channels != 1 && !is_by_channel {
         return Err(format!(
             "its slopes are of the shape {dims:?}, and one for each channel is supported"
         ));

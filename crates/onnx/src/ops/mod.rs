@@ -47,7 +47,7 @@ const FAMILIES: &[&[Entry]] = &[
 ];
 
 /// How a node's op is read, if it is known.
-pub(crate) fn known(node: &proto::Node, _: i64) -> Result<Lower, String> {
+pub(crate) fn known(node: &proto::Node) -> Result<Lower, String> {
     if !matches!(node.domain.as_str(), "" | "ai.onnx") {
         return Err(format!(
             "its op is one of `{}`, which is not supported",
