@@ -661,6 +661,8 @@ def pieces():
                lambda x: x[:, [-1, 1, -4]])
     yield Case("gather-indices-2d", node("Gather", "x i", axis=1), "N 4 3", {"i": ints([0, 1], [3, -2])},
                lambda x, i: x[:, i])
+    yield Case("mod", node("Mod", "x z"), whole("3 4", -9, 10), {"z": ints(4, -3, 5, 2)}, lambda x, z: torch.remainder(x, z), 13)
+    yield Case("mod-fmod", node("Mod", "x z", fmod=1), whole("3 4", -9, 10), {"z": ints(4, -3, 5, 2)}, lambda x, z: torch.fmod(x, z), 13)
     yield Case("gather-embedding", node("Gather", "w x"), whole("N T", 0, 5), {"w": "5 3"}, lambda x, w: F.embedding(x, w))
     yield Case("gather-elements", node("GatherElements", "x i", axis=1), "3 4 5", {"i": whole("3 2 5", -4, 4)},
                lambda x, i: x.gather(1, i % 4))

@@ -69,6 +69,7 @@ const APART: &[&str] = &[
     "adaptive-avg-pool1d",
     "adaptive-avg-pool2d",
     "flatten",
+    "frames",
     "time-deviation",
     "time-mean",
     "whole-product",
