@@ -1,11 +1,14 @@
-//! Graphs changed at their ends: without the last function, or reading axes in another order.
+//! Graphs changed at their ends: without the last function, reading otherwise, or with something behind their output.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::graph::{Architecture, Graph, Node, NodeId};
-use crate::ops::{Input, Transpose};
-use crate::{Error, Params, Result};
+use crate::ops::{Fit, Frames, Input, Padding, Squeeze, Transpose, Unsqueeze, WindowPad};
+use crate::{Error, Op, Params, Result};
+
+/// An op of one input, and what its node is called behind the name of what it reads.
+type Behind<'a> = (&'a str, Arc<dyn Op>);
 
 impl Graph {
     /// The same network without a node of one input: what read it reads what it read.
@@ -47,39 +50,113 @@ impl Graph {
     /// # Errors
     /// If that is no order of the input's axes.
     pub fn reading_in_order(&self, axes: &[usize]) -> Result<Graph> {
-        let input = &self.architecture().nodes()[0];
-        let shape = match input.op.as_input() {
-            Some(Input { shape, .. }) => shape,
-            None => return Err(Error::Text("the first node is no `input`".into())),
-        };
+        let shape = self.first_input()?;
         let mut given = vec![None; shape.len()];
         let mut places = axes.to_vec();
         places.sort_unstable();
         if !places.into_iter().eq(0..shape.len()) {
             return Err(Error::Graph {
-                node: input.name.clone(),
+                node: self.architecture().nodes()[0].name.clone(),
                 problem: format!("{axes:?} is no order of its {} axes", shape.len()),
             });
         }
         for (axis, place) in axes.iter().enumerate() {
             given[*place] = shape[axis];
         }
-        let first = Input {
-            shape: given,
-            state: false,
-        };
         let order = Transpose {
             axes: Some(axes.to_vec()),
         };
-        Ok(self.rebuilt(|_| true, BTreeMap::new(), Some((first, order))))
+        Ok(self.reading_by(given, vec![("in-order", Arc::new(order))]))
     }
 
-    /// The nodes that are kept; what `stands_for` another is read in its place. The input may be another, with a node behind it.
+    /// A network whose first axis is time, of frames `[frames, length]`, as one that reads samples, `[1, samples]`: they get so many
+    /// zeros before them, and frames as long as the network reads are cut at every hop, the last one filled up with zeros. What it gives
+    /// for each frame stands behind an axis of one recording, `[1, frames, …]`.
+    ///
+    /// # Errors
+    /// If it reads no frames of one length.
+    pub fn reading_frames(&self, hop: usize, before: usize) -> Result<Graph> {
+        let [None, Some(length)] = *self.first_input()? else {
+            return Err(Error::Graph {
+                node: self.architecture().nodes()[0].name.clone(),
+                problem:
+                    "is no [frames, samples] of any number of frames, which samples are cut into"
+                        .into(),
+            });
+        };
+        let padded = WindowPad {
+            kernel: vec![length],
+            stride: vec![hop],
+            dilation: vec![1],
+            before: vec![before],
+            after: vec![0],
+            fit: Some(Fit::Ceil),
+            with: Padding::default(),
+        };
+        let of_one = Squeeze { axes: vec![0] };
+        let read = self.reading_by(
+            vec![Some(1), None],
+            vec![
+                ("padded", Arc::new(padded)),
+                ("frames", Arc::new(Frames { length, hop })),
+                ("of-one", Arc::new(of_one)),
+            ],
+        );
+        let one = Unsqueeze { axes: vec![0] };
+        read.followed_by("of-one", one, Params::new())
+    }
+
+    /// The same network with one node more, which reads its output (the first of several) and is the only output then. The node is
+    /// called as the output, with a name behind it.
+    ///
+    /// # Errors
+    /// If that name is taken, or the op reads more.
+    pub fn followed_by(&self, name: &str, op: impl Op + 'static, own: Params) -> Result<Graph> {
+        let mut net = self.architecture().clone();
+        let output = net.output();
+        let name = format!("{}.{name}", net.nodes()[output.index()].name);
+        let last = net.add(name, op, [output])?;
+        let mut params: Vec<Params> = self
+            .nodes()
+            .map(|(id, _)| self.params(id).clone())
+            .collect();
+        params.push(own);
+        Ok(self.with_nodes(net.with_outputs([last])?, params))
+    }
+
+    /// The same network, one of its nodes under another name.
+    ///
+    /// # Errors
+    /// If the name is taken.
+    pub fn renamed(&self, node: NodeId, name: &str) -> Result<Graph> {
+        let params = self.nodes().map(|(id, _)| self.params(id).clone());
+        let net = self.architecture().clone().renamed(node, name)?;
+        Ok(self.with_nodes(net, params.collect()))
+    }
+
+    /// The shape of the first input, with the batch.
+    fn first_input(&self) -> Result<&[Option<usize>]> {
+        match self.architecture().nodes()[0].op.as_input() {
+            Some(Input { shape, .. }) => Ok(shape),
+            None => Err(Error::Text("the first node is no `input`".into())),
+        }
+    }
+
+    /// The same network, whose first input is of another shape, with nodes behind it, one after the other.
+    fn reading_by(&self, shape: Vec<Option<usize>>, behind: Vec<Behind>) -> Graph {
+        let input = Input {
+            shape,
+            state: false,
+        };
+        self.rebuilt(|_| true, BTreeMap::new(), Some((input, behind)))
+    }
+
+    /// The nodes that are kept; what `stands_for` another is read in its place. The input may be another, with nodes behind it.
     fn rebuilt(
         &self,
         keep: impl Fn(NodeId) -> bool,
         stands_for: BTreeMap<NodeId, NodeId>,
-        first: Option<(Input, Transpose)>,
+        mut first: Option<(Input, Vec<Behind>)>,
     ) -> Graph {
         let (mut nodes, mut params): (Vec<Node>, Vec<Params>) = (Vec::new(), Vec::new());
         let mut places = vec![NodeId::new(0); self.architecture().nodes().len()];
@@ -101,16 +178,20 @@ impl Graph {
                 ..node.clone()
             });
             params.push(self.params(id).clone());
-            if let (0, Some((input, order))) = (id.index(), &first) {
-                nodes[0].op = Arc::new(input.clone());
-                places[0] = NodeId::new(1);
+            let Some((input, behind)) = first.take() else {
+                continue;
+            };
+            nodes[0].op = Arc::new(input);
+            for (name, op) in behind {
+                let read = NodeId::new(nodes.len() - 1);
                 nodes.push(Node {
-                    name: format!("{}.in-order", node.name),
-                    op: Arc::new(order.clone()),
-                    inputs: vec![NodeId::new(0)],
+                    name: format!("{}.{name}", node.name),
+                    op,
+                    inputs: vec![read],
                 });
                 params.push(Params::new());
             }
+            places[0] = NodeId::new(nodes.len() - 1);
         }
         let outputs = self.architecture().outputs().into_iter();
         let outputs = outputs.map(|output| places[output.index()]).collect();
@@ -123,8 +204,8 @@ impl Graph {
 mod tests {
     use candle_core::{Device, Tensor};
 
-    use crate::Architecture;
     use crate::ops::{Flatten, Linear, Relu, Sigmoid};
+    use crate::{Architecture, Params};
 
     /// A network with a branch that nothing reads, and a sigmoid at its end.
     fn network() -> Architecture {
@@ -174,5 +255,36 @@ mod tests {
             assert!((sigmoid(found) - before).abs() < 1e-6);
         }
         assert!(logits.without(logits.architecture().input()).is_err());
+    }
+
+    /// Frames of 3 every 2, with a zero before them: the sum of each, and the gradient of all.
+    #[test]
+    fn samples_are_cut_into_the_frames_that_a_network_reads() {
+        let mut net = Architecture::reading("frames", vec![None, Some(3)]);
+        net.add("sum", Linear::new(3, 1).without_bias(), [net.input()])
+            .unwrap();
+        let weight = Tensor::ones((1, 3), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let graph = net
+            .with_weights([("sum.weight".to_owned(), weight)].into())
+            .unwrap();
+        let graph = graph.reading_frames(2, 1).unwrap();
+        assert_eq!(graph.architecture().batch(), Some(1));
+        // Two recordings, which it takes one after the other: 0 1 2 | 2 3 4 | 4 5 0, and ten times that.
+        let samples = [[1f32, 2., 3., 4., 5.], [10., 20., 30., 40., 50.]];
+        let samples = Tensor::new(&samples, &Device::Cpu).unwrap();
+        let (sums, gradient) = graph
+            .input_gradient(&samples, |sums| Ok(sums.ones_like()?))
+            .unwrap();
+        assert_eq!(
+            sums.to_vec3::<f32>().unwrap(),
+            [[[3.], [9.], [9.]], [[30.], [90.], [90.]]]
+        );
+        assert_eq!(
+            gradient.to_vec2::<f32>().unwrap(),
+            [[1., 2., 1., 2., 1.], [1., 2., 1., 2., 1.]]
+        );
+        assert!(graph.reading_frames(2, 1).is_err());
+        let relu = graph.followed_by("relu", Relu, Params::new()).unwrap();
+        assert!(relu.architecture().node("sum.of-one.relu").is_some());
     }
 }

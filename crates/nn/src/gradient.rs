@@ -29,6 +29,28 @@ impl Graph {
         input: &Tensor,
         by_logits: impl FnOnce(&Tensor) -> Result<Tensor>,
     ) -> Result<(Tensor, Tensor)> {
+        let parts = self.architecture().parts(input)?;
+        if parts.len() == 1 {
+            return self.part_gradient(input, by_logits);
+        }
+        let logits = self.forward(input)?;
+        let by_logits = by_logits(&logits)?;
+        let part = input.dim(0)? / parts.len();
+        let by_part = |(place, input): (usize, &Tensor)| {
+            let own = by_logits.narrow(0, place * part, part)?;
+            Ok(self.part_gradient(input, |_| Ok(own))?.1)
+        };
+        let gradients = parts.iter().enumerate().map(by_part);
+        let gradients = gradients.collect::<Result<Vec<_>>>()?;
+        Ok((logits, Tensor::cat(&gradients, 0)?))
+    }
+
+    /// [`Graph::input_gradient`] of a batch that it takes at a time.
+    fn part_gradient(
+        &self,
+        input: &Tensor,
+        by_logits: impl FnOnce(&Tensor) -> Result<Tensor>,
+    ) -> Result<(Tensor, Tensor)> {
         let name = self.architecture().nodes()[0].name.as_str();
         let mut logits = None;
         let mut by_input = self.input_gradients(&[(name, input)], |output| {

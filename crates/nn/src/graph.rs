@@ -104,7 +104,7 @@ impl Architecture {
     ///
     /// # Errors
     /// If the name is taken.
-    pub fn renamed(mut self, node: NodeId, name: &str) -> Result<Self> {
+    pub(crate) fn renamed(mut self, node: NodeId, name: &str) -> Result<Self> {
         match self.node(name) {
             Some(other) if other != node => Err(Error::Graph {
                 node: name.to_owned(),
@@ -128,6 +128,25 @@ impl Architecture {
         match self.nodes[0].op.as_input() {
             Some(Input { shape, .. }) => shape.get(1..).unwrap_or_default(),
             None => &[],
+        }
+    }
+
+    /// How many inputs it takes at a time, where that is not free: one, of most that were exported for one.
+    pub fn batch(&self) -> Option<usize> {
+        let shape = &self.nodes[0].op.as_input()?.shape;
+        shape.first().copied().flatten()
+    }
+
+    /// A batch in parts of as many inputs as it [takes at a time](Architecture::batch); as it is if it cannot be parted so.
+    pub(crate) fn parts(&self, input: &Tensor) -> Result<Vec<Tensor>> {
+        let count = input.dims().first().copied().unwrap_or(0);
+        match self.batch() {
+            Some(part @ 1..) if count > part && count % part == 0 => {
+                let starts = (0..count).step_by(part);
+                let parts = starts.map(|start| input.narrow(0, start, part));
+                Ok(parts.collect::<candle_core::Result<_>>()?)
+            }
+            _ => Ok(vec![input.clone()]),
         }
     }
 
@@ -478,8 +497,14 @@ impl Graph {
         self.inference = Arc::default();
     }
 
-    /// The logits of a batch `[N, …]`. What no later node reads is dropped on the way.
+    /// The logits of a batch `[N, …]`, of a network that takes so many inputs at a time one part after the other. What no later node
+    /// reads is dropped on the way.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let parts = self.architecture.parts(input)?;
+        if parts.len() > 1 {
+            let logits = parts.iter().map(|part| self.forward(part));
+            return Ok(Tensor::cat(&logits.collect::<Result<Vec<_>>>()?, 0)?);
+        }
         let tracked = self
             .params
             .iter()

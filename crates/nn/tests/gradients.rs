@@ -10,8 +10,9 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use speechlens_nn::ops::{
-    AdaptiveAvgPool1d, AdaptiveAvgPool2d, Add, AvgPool1d, AvgPool2d, Concat, Conv1d, Conv2d,
-    Dropout, Flatten, LeakyRelu, Linear, MaxPool1d, MaxPool2d, Mul, PRelu, Relu, Sigmoid, Tanh,
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, Add, AvgPool1d, AvgPool2d, Cell, Concat, Conv1d, Conv2d,
+    Dropout, Flatten, LeakyRelu, Linear, MaxPool1d, MaxPool2d, Mul, PRelu, Recurrent, Relu,
+    Sigmoid, Tanh,
 };
 use speechlens_nn::{Architecture, Backward, Mode, Op, Params, Result, Training, loss};
 
@@ -393,5 +394,31 @@ fn a_convolution_tracks_either_side_alone() {
             let expected = both[other].as_ref().filter(|_| other == side);
             assert_eq!(gradient.as_ref(), expected);
         }
+    }
+}
+
+/// Of gates that are shut as far as they go, in the numbers that networks run in.
+#[test]
+fn shut_gates_have_gradients_that_are_numbers() {
+    for cell in [Cell::Lstm, Cell::Gru] {
+        let mut net = Architecture::reading("x", vec![Some(3), Some(1), Some(2)]);
+        let layer = Recurrent {
+            cell,
+            inputs: 2,
+            hidden: 4,
+            reverse: false,
+            bias: true,
+        };
+        net.add("layer", layer, [net.input()]).unwrap();
+        let graph = net.random(1, &Device::Cpu).unwrap();
+        let input = Tensor::new(
+            &[[[-1e4f32, 3e3]], [[1e4, 1e4]], [[-2e3, -1e4]]],
+            &Device::Cpu,
+        );
+        let (_, gradient) = graph
+            .input_gradient(&input.unwrap(), |output| Ok(output.ones_like()?))
+            .unwrap();
+        let all: Vec<f32> = gradient.flatten_all().unwrap().to_vec1().unwrap();
+        assert!(all.iter().all(|slope| slope.is_finite()), "{all:?}");
     }
 }

@@ -239,26 +239,20 @@ impl<'a> Lowering<'a> {
                 value.ok_or_else(|| format!("no node gives its output `{}`", output.name))?;
             outputs.push(self.builder.node(&value)?);
         }
-        let mut net = self.builder.net.ok_or("reads nothing")?;
-        let mut weights = self.builder.weights;
+        let net = self.builder.net.ok_or("reads nothing")?;
         let told = |error: speechlens_nn::Error| error.to_string();
+        let net = net.with_outputs(outputs.clone()).map_err(told)?;
+        let mut network = net.with_weights(self.builder.weights).map_err(told)?;
         // Outputs are known by the names that the file gives them.
-        for (output, node) in graph.outputs.iter().zip(&outputs) {
-            let own = net.nodes()[node.index()].clone();
-            if net.node(&output.name).is_some() || own.op.as_input().is_some() {
-                continue;
-            }
-            net = net.renamed(*node, &output.name).map_err(told)?;
-            for spec in own.op.params() {
-                if let Some(tensor) = weights.remove(&format!("{}.{}", own.name, spec.name)) {
-                    weights.insert(format!("{}.{}", output.name, spec.name), tensor);
-                }
+        for (output, node) in graph.outputs.iter().zip(outputs) {
+            let net = network.architecture();
+            if net.node(&output.name).is_none() && net.nodes()[node.index()].op.as_input().is_none()
+            {
+                network = network.renamed(node, &output.name).map_err(told)?;
             }
         }
-        let net = net.with_outputs(outputs).map_err(told)?;
-        let graph = net.with_weights(weights).map_err(told)?;
         Ok(Lowered {
-            graph: Some(graph),
+            graph: Some(network),
             problems: Vec::new(),
         })
     }

@@ -21,7 +21,7 @@
 //! | [`MatMul`], [`Einsum`] | `@`, `torch.einsum` of two values | matrices, with axes before them |
 //! | [`Softmax`], [`Standardize`], [`Normalize`] | `softmax`, what norms of layers, instances and groups have in common, `F.normalize` | any |
 //! | [`ReduceSum`], [`ReduceMean`], [`ReduceMax`], [`ReduceMin`], [`ArgMax`], [`AvgWindows`] | `x.sum(…)`, … | any |
-//! | [`Reshape`], [`Squeeze`], [`Unsqueeze`], [`FlattenAt`], [`Transpose`], [`Slice`], [`Chunk`], [`Gather`], [`GatherElements`], [`Expand`], [`Tile`], [`Pad`], [`WindowPad`] | values in another shape, at other places | any |
+//! | [`Reshape`], [`Squeeze`], [`Unsqueeze`], [`FlattenAt`], [`Transpose`], [`Slice`], [`Chunk`], [`Frames`], [`Gather`], [`GatherElements`], [`Expand`], [`Tile`], [`Pad`], [`WindowPad`] | values in another shape, at other places | any |
 //! | [`Resize`], [`Dft`] | `F.interpolate`, `torch.fft` | any |
 //! | [`Quantize`], [`Dequantize`], [`QuantizeScale`] | numbers of few steps | any |
 //! | [`Cast`], [`ShapeOf`], [`Filled`], [`Range`], [`WholeProduct`], [`WholeQuotient`], [`WholeRemainder`] | whole numbers by which shapes are computed | any |
@@ -40,6 +40,7 @@ mod dft;
 mod dropout;
 mod einsum;
 mod flatten;
+mod frames;
 mod functions;
 mod input;
 mod leaky_relu;
@@ -87,6 +88,7 @@ pub use dft::Dft;
 pub use dropout::Dropout;
 pub use einsum::Einsum;
 pub use flatten::Flatten;
+pub use frames::Frames;
 pub use functions::{
     Abs, Cast, Ceil, Celu, Clip, Cos, Elementwise, Elu, Erf, Exp, Floor, Function, Gelu,
     HardSigmoid, HardSwish, Log, Mish, Neg, Number, Power, Reciprocal, Round, Selu, Sign, Sin,
@@ -186,6 +188,7 @@ const OPS: &[(&str, Make)] = &[
     ("flatten", of::<Flatten>),
     ("flatten-at", of::<FlattenAt>),
     ("floor", of::<Elementwise<Floor>>),
+    ("frames", of::<Frames>),
     ("gather", of::<Gather>),
     ("gather-elements", of::<GatherElements>),
     ("gelu", of::<Elementwise<Gelu>>),

@@ -70,8 +70,10 @@ struct Step {
     reset: Option<Tensor>,
 }
 
+/// σ. Below this e⁻ˣ is still a number in f32: were it infinite, the gradient would be 0 · ∞.
 fn sigmoid(x: &Tensor) -> Result<Tensor> {
-    Ok((x.neg()?.exp()? + 1.0)?.recip()?)
+    const LEAST: f64 = -80.0;
+    Ok((x.maximum(LEAST)?.neg()?.exp()? + 1.0)?.recip()?)
 }
 
 impl Cell {
