@@ -6,6 +6,8 @@
 sound-RATE.wav          a sound of 1.3 s, 16-bit PCM
 whisper-log-mel.npy     transformers' WhisperFeatureExtractor, [band, frame], f32; of 30 s the first 140 frames
 librosa-mel.npy         librosa's melspectrogram with its defaults, in dB below the loudest, [band, frame], f32
+smart-turn.npy          the same of the last 8 s, zeros before the sound, with do_normalize, [band, frame], f32; the last 140 frames
+ge2e-mel.npy            librosa's melspectrogram as Resemblyzer calls it, of the sound at -30 dB of full scale, [band, frame], f32
 kaldi-fbank-80.npy      kaldi-native-fbank, the mean of each band taken off, [band, frame], f32
 The same versions give the same bytes.
 """
@@ -54,6 +56,15 @@ samples = recorded(16000)
 np.save(FOLDER / "kaldi-fbank-80.npy", kaldi(samples).astype(np.float32))
 whisper = WhisperFeatureExtractor()(samples, sampling_rate=16000, return_tensors="np").input_features[0]
 np.save(FOLDER / "whisper-log-mel.npy", whisper[:, :140].astype(np.float32))
+last = np.pad(samples, (8 * 16000 - len(samples), 0))
+extract = WhisperFeatureExtractor(chunk_length=8)
+turn = extract(last, sampling_rate=16000, return_tensors="np", padding="max_length", max_length=8 * 16000, do_normalize=True)
+np.save(FOLDER / "smart-turn.npy", turn.input_features[0][:, -140:].astype(np.float32))
+# Resemblyzer's normalize_volume and wav_to_mel_spectrogram.
+level = 20 * np.log10(np.sqrt(np.mean(samples.astype(np.float64) ** 2)))
+louder = samples * 10 ** (max(-30 - level, 0) / 20)
+mel = librosa.feature.melspectrogram(y=louder, sr=16000, n_fft=400, hop_length=160, n_mels=40)
+np.save(FOLDER / "ge2e-mel.npy", mel.astype(np.float32))
 samples = recorded(22050)
 mel = librosa.power_to_db(librosa.feature.melspectrogram(y=samples, sr=22050), ref=np.max)
 np.save(FOLDER / "librosa-mel.npy", mel.astype(np.float32))

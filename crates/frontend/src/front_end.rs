@@ -39,6 +39,11 @@ pub const NAMED: &[(&str, &str)] = &[
     ),
     ("fbank", include_str!("../named/fbank.toml")),
     ("samples", include_str!("../named/samples.toml")),
+    ("crepe", include_str!("../named/crepe.toml")),
+    ("dnsmos", include_str!("../named/dnsmos.toml")),
+    ("ge2e-mel", include_str!("../named/ge2e-mel.toml")),
+    ("silero", include_str!("../named/silero.toml")),
+    ("smart-turn", include_str!("../named/smart-turn.toml")),
 ];
 
 /// What each of [`NAMED`] is: the words that its file begins with.
@@ -59,8 +64,22 @@ struct Description {
     silence: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bounds: Option<[f64; 2]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frames: Option<Framing>,
     #[serde(default)]
     stage: Vec<toml::Table>,
+}
+
+/// How samples are cut into the frames that a network reads whose first axis is time. It is done in the network's graph, so that
+/// relevance is of samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Framing {
+    /// Samples from the first of one frame to the first of the next.
+    pub hop: usize,
+    /// Zeros before the recording.
+    #[serde(default)]
+    pub before: usize,
 }
 
 /// From a recording to what a network reads.
@@ -150,7 +169,8 @@ impl FrontEnd {
     }
 
     /// Of TOML: `rate` in Hz; [`length`](Length); `[[stage]]`s in order, each with its name, `op`, and its parameters; and if they
-    /// are known the value that stands for `silence`, and the `bounds` of all values.
+    /// are known the value that stands for `silence`, and the `bounds` of all values; of networks whose first axis is time, how samples
+    /// become [`frames`](Framing).
     ///
     /// # Errors
     /// If a stage is not there or cannot follow the one before; it is named.
@@ -173,6 +193,17 @@ impl FrontEnd {
             true => Err(Error::Setting(format!("has no stage `{op}` to leave out"))),
             false => FrontEnd::new(description),
         }
+    }
+
+    /// How the network's graph cuts samples into frames, and the front end of a network that does.
+    ///
+    /// # Errors
+    /// Never of what was parsed.
+    pub fn framing(&self) -> Result<Option<(Framing, FrontEnd)>> {
+        let mut description = self.description.clone();
+        let framing = description.frames.take();
+        let cut = framing.map(|framing| Ok((framing, FrontEnd::new(description)?)));
+        cut.transpose()
     }
 
     fn new(description: Description) -> Result<Self> {
@@ -216,6 +247,19 @@ impl FrontEnd {
         }
         if let Length::Frames(frames) = description.length {
             axes.frames = Some(frames);
+        }
+        match description.frames {
+            Some(Framing { hop: 0, .. }) => {
+                return Err(Error::Setting(
+                    "frames with a hop of 0: give 1 or more".into(),
+                ));
+            }
+            Some(_) if !axes.are_samples() => {
+                let problem =
+                    "frames are of samples, and its last stage gives frequencies: leave one out";
+                return Err(Error::Setting(problem.into()));
+            }
+            _ => {}
         }
         Ok(FrontEnd {
             description,
@@ -288,6 +332,7 @@ impl FrontEnd {
             Length::AtMost(_) if reading.pieces => self.pieced(audio, samples),
             Length::AtMost(seconds) => self.placed(audio, samples, seconds, reading.placement),
             Length::Exactly(_) => self.cut(audio, samples, reading.hop),
+            Length::Last(_) => self.last_part(audio, samples),
             Length::Frames(frames) => self.slid(audio, samples, frames, reading.hop),
         }
     }
@@ -358,6 +403,7 @@ impl FrontEnd {
     pub fn starts(&self, material: usize, hop: Option<usize>) -> Result<Vec<usize>> {
         Ok(match self.description.length {
             Length::Any | Length::AtMost(_) => vec![0],
+            Length::Last(_) => vec![material.saturating_sub(self.samples())],
             Length::Exactly(_) => {
                 let length = self.samples();
                 let hop = hop.map_or(length, |frames| (frames * self.frame()).clamp(1, length));
@@ -425,11 +471,11 @@ impl FrontEnd {
                 if material.ndim() != 1 {
                     return Err(wrong(&material));
                 }
-                let mut values: Vec<f32> = material.iter().copied().collect();
-                if let Some(samples) = samples {
-                    values.resize(samples, 0.0);
-                }
-                self.through(values)
+                let values: Vec<f32> = material.iter().copied().collect();
+                self.through(match samples {
+                    Some(samples) => self.filled(values, samples),
+                    None => values,
+                })
             }
         }
     }
@@ -462,27 +508,21 @@ impl FrontEnd {
         Ok(Self::run(&self.after, signal)?.into_array())
     }
 
+    /// `first` is the recording's sample with which the sound begins; below 0 if zeros stand before it.
     fn heard(
         &self,
         audio: &Audio,
         windows: Vec<ArrayD<f32>>,
         places: Vec<Place>,
-        samples: Vec<f32>,
+        (samples, first): (Vec<f32>, i64),
     ) -> Result<Heard> {
         // Resampling rings into silence: it is told by the recording's own samples.
-        let at = |sample: usize, before: usize| {
-            let seconds = sample.saturating_sub(before) as f64 / f64::from(self.rate());
+        let at = |sample: usize| {
+            let seconds = (sample as i64 + first).max(0) as f64 / f64::from(self.rate());
             ((seconds * f64::from(audio.rate)).round() as usize).min(audio.samples.len())
         };
-        let before = match self.description.length {
-            Length::AtMost(_) if places.len() == 1 => places[0].samples.start,
-            _ => 0,
-        };
         let silent = places.iter().map(|place| {
-            let (start, end) = (
-                at(place.samples.start, before),
-                at(place.samples.end, before),
-            );
+            let (start, end) = (at(place.samples.start), at(place.samples.end));
             is_silent(&audio.samples[start.min(end)..end])
         });
         let silent = silent.collect();
@@ -500,6 +540,31 @@ impl FrontEnd {
         })
     }
 
+    /// So many samples: zeros where there are fewer, before those of the last part of a recording and behind others.
+    fn filled(&self, mut samples: Vec<f32>, count: usize) -> Vec<f32> {
+        let there = samples.len();
+        samples.resize(count, 0.0);
+        if let (Length::Last(_), Some(zeros)) = (self.description.length, count.checked_sub(there))
+        {
+            samples.rotate_right(zeros);
+        }
+        samples
+    }
+
+    /// The last part of a recording, behind zeros if it is shorter.
+    fn last_part(&self, audio: &Audio, mut samples: Vec<f32>) -> Result<Heard> {
+        let (recorded, length) = (samples.len(), self.samples());
+        let sound = self.filled(samples.split_off(recorded.saturating_sub(length)), length);
+        let window = self.through(sound.clone())?;
+        let place = Place {
+            start: 0,
+            frames: 0..frames(&window),
+            samples: length.saturating_sub(recorded)..length,
+        };
+        let first = recorded as i64 - length as i64;
+        self.heard(audio, vec![window], vec![place], (sound, first))
+    }
+
     fn whole(&self, audio: &Audio, samples: Vec<f32>) -> Result<Heard> {
         let window = self.through(samples.clone())?;
         let place = Place {
@@ -507,7 +572,7 @@ impl FrontEnd {
             frames: 0..frames(&window),
             samples: 0..samples.len(),
         };
-        self.heard(audio, vec![window], vec![place], samples)
+        self.heard(audio, vec![window], vec![place], (samples, 0))
     }
 
     /// A recording among zeros, and its samples there.
@@ -545,9 +610,10 @@ impl FrontEnd {
         let place = Place {
             start: 0,
             frames: 0..frames(&window),
-            samples: range,
+            samples: range.clone(),
         };
-        self.heard(audio, vec![window], vec![place], samples)
+        let first = -(range.start as i64);
+        self.heard(audio, vec![window], vec![place], (samples, first))
     }
 
     /// Windows of a recording's pieces.
@@ -578,7 +644,7 @@ impl FrontEnd {
             });
             windows.push(window);
         }
-        self.heard(audio, windows, places, samples)
+        self.heard(audio, windows, places, (samples, 0))
     }
 
     /// How many samples an input is made of, where that is fixed.
@@ -601,7 +667,7 @@ impl FrontEnd {
             samples: start..recorded.min(start + length),
         });
         let places = places.collect();
-        self.heard(audio, all, places, samples)
+        self.heard(audio, all, places, (samples, 0))
     }
 
     fn slid(
@@ -628,7 +694,7 @@ impl FrontEnd {
             samples: sample(*start)..sample(*start + frames),
         };
         let places = starts.iter().map(place).collect();
-        self.heard(audio, windows, places, samples)
+        self.heard(audio, windows, places, (samples, 0))
     }
 }
 

@@ -49,7 +49,7 @@ pub mod thesis;
 
 pub use axes::Axes;
 pub use error::{Error, Result};
-pub use front_end::{FrontEnd, Heard, NAMED, Place, Reading, about};
+pub use front_end::{Framing, FrontEnd, Heard, NAMED, Place, Reading, about};
 pub use length::Length;
 pub use placement::Placement;
 pub use signal::Signal;

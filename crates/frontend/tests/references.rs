@@ -63,6 +63,82 @@ fn kaldi() {
     assert!(apart("kaldi-fbank-80", 16000) < 5e-3);
 }
 
+/// Zeros before a recording that is shorter than 8 s; of a longer one the last 8 s.
+#[test]
+fn smart_turn() {
+    let (heard, audio) = heard("smart-turn", 16000);
+    assert_eq!(heard.windows.shape(), [1, 80, 800]);
+    let zeros = 8 * 16000 - audio.samples.len();
+    assert_eq!(heard.places[0].samples, zeros..8 * 16000);
+    assert_eq!(heard.sound.samples[zeros..], audio.samples);
+    let theirs: Array2<f32> = ndarray_npy::read_npy(golden("front_ends/smart-turn.npy")).unwrap();
+    let ours = heard.windows.slice(ndarray::s![0, .., 800 - 140..]);
+    let pairs = ours.iter().zip(&theirs);
+    let apart = pairs.fold(0.0, |most: f32, (a, b)| most.max((a - b).abs()));
+    assert!(apart < 1e-4, "{apart}");
+
+    let long: Vec<f32> = audio
+        .samples
+        .iter()
+        .cycle()
+        .copied()
+        .take(200_000)
+        .collect();
+    let long = Audio {
+        samples: long,
+        rate: 16000,
+    };
+    let front_end = FrontEnd::load("smart-turn").unwrap();
+    let heard = front_end.compute(&long, &Reading::default()).unwrap();
+    assert_eq!(heard.sound.samples, long.samples[200_000 - 8 * 16000..]);
+    // Windows that are cut from its material are the same.
+    let material = front_end.material(&long, Placement::At(0)).unwrap();
+    let start = front_end.starts(material.len(), None).unwrap()[0];
+    let cut = material.slice_axis(Axis(0), (start..).into()).to_owned();
+    assert_eq!(
+        front_end.window(cut).unwrap(),
+        heard.windows.index_axis(Axis(0), 0)
+    );
+}
+
+/// Mel power has no largest value: what is apart is a share of it.
+#[test]
+fn ge2e() {
+    let (_, text) = speechlens_frontend::NAMED
+        .iter()
+        .find(|(name, _)| *name == "ge2e-mel")
+        .unwrap();
+    let front_end = FrontEnd::parse(&text.replace("frames = 160", "frames = 131")).unwrap();
+    let audio = read(golden("front_ends/sound-16000.wav")).unwrap();
+    // Louder than the level it stays as it is, and a hundredth of it is brought to it.
+    let theirs: Array2<f32> = ndarray_npy::read_npy(golden("front_ends/ge2e-mel.npy")).unwrap();
+    let ours = front_end.compute(&audio, &Reading::default()).unwrap();
+    let ours = ours.windows.index_axis_move(Axis(0), 0);
+    let largest = theirs.iter().copied().fold(0.0, f32::max);
+    let pairs = ours.iter().zip(&theirs);
+    let apart = pairs.fold(0.0, |most: f32, (a, b)| most.max((a - b).abs()));
+    assert_eq!(ours.shape(), theirs.shape());
+    assert!(apart < 1e-5 * largest, "{apart} of {largest}");
+    let quiet = Audio {
+        samples: audio.samples.iter().map(|sample| sample / 1000.0).collect(),
+        rate: audio.rate,
+    };
+    let levels = |audio: &Audio| {
+        let heard = front_end.compute(audio, &Reading::default()).unwrap();
+        heard
+            .windows
+            .iter()
+            .map(|power| f64::from(*power))
+            .sum::<f64>()
+    };
+    let quieter = Audio {
+        samples: quiet.samples.iter().map(|sample| sample / 7.0).collect(),
+        rate: audio.rate,
+    };
+    let (one, other) = (levels(&quiet), levels(&quieter));
+    assert!((one / other - 1.0).abs() < 1e-3, "{one} and {other}");
+}
+
 #[test]
 fn samples_are_the_recording() {
     let (heard, audio) = heard("samples", 16000);

@@ -5,6 +5,7 @@ mod clip;
 mod crop;
 mod decibel;
 mod fbank;
+mod level;
 mod log;
 mod mel;
 mod normalize;
@@ -85,6 +86,7 @@ const STAGES: &[(&str, Make)] = &[
     ("crop", of::<crop::Crop>),
     ("decibel", of::<decibel::Decibel>),
     ("fbank", of::<fbank::Fbank>),
+    ("level", of::<level::Level>),
     ("log", of::<log::Log>),
     ("mel", of::<mel::Mel>),
     ("normalize", of::<normalize::Normalize>),
