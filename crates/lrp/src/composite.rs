@@ -37,7 +37,7 @@ pub const PRESETS: &[(&str, &str)] = presets![
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BatchNormalization {
-    /// Part of the linear layer before it.
+    /// Part of the dense layer or convolution that it alone reads; a layer of its own behind anything else.
     #[default]
     Merge,
     /// A layer of its own, with a rule of its own: under ε `x·s·R / (z + ε s(z))` with `s = γ/√(σ² + ε)` and z what it gave.

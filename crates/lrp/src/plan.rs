@@ -175,15 +175,6 @@ impl Plan {
                     is_read: false,
                 });
             }
-            if options.batchnorm == BatchNormalization::Merge
-                && matches!(node.op.kind(), Kind::BatchNorm1d | Kind::BatchNorm2d)
-            {
-                return Err(misfit(
-                    "batch normalization has no layer before it to be merged into (a dense layer or convolution that nothing else \
-                     reads): say batchnorm = \"ratio\" under [options]"
-                        .into(),
-                ));
-            }
             let of_products = Rule::zero();
             let rule = match rule {
                 Some(rule) => rule,
