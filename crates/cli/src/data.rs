@@ -103,6 +103,15 @@ impl Arguments {
         Ok(())
     }
 
+    /// The data, if they are recordings or folders of them, and none of them tells labels.
+    pub fn unlabelled(&self) -> Option<Vec<PathBuf>> {
+        let paths = self.data.iter().map(PathBuf::from);
+        let is_unlabelled = |path: &PathBuf| path.is_dir() || speechlens_audio::is_recording(path);
+        paths
+            .map(|path| is_unlabelled(&path).then_some(path))
+            .collect()
+    }
+
     /// How many data are given.
     pub fn count(&self) -> usize {
         self.data.len()

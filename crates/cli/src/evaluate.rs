@@ -1,5 +1,7 @@
 //! `speechlens evaluate`
 
+mod own_answers;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -8,8 +10,9 @@ use clap::Subcommand;
 use serde_json::json;
 use speechlens_attribution::Method;
 use speechlens_data::{Part, Recording};
-use speechlens_eval::flip::{Curve, Order, Plan, counts, flip, relevance_by};
+use speechlens_eval::flip::{Curve, Order, Plan, Point, counts, flip, relevance_by};
 use speechlens_models::Model;
+use speechlens_models::onnx::SOURCE;
 use speechlens_nn::train::Samples;
 use speechlens_report::axes::{Axes, Axis};
 use speechlens_report::curves::{Chart, Series};
@@ -32,6 +35,10 @@ pub struct Arguments {
 enum Measure {
     /// Pixel flipping: accuracy as bins are set to a value, the most relevant first, by lot, the least relevant first, and
     /// the loudest first. Writes flip.json and flip.png.
+    ///
+    /// Of a network from an ONNX file, DATA may be recordings and folders of them without labels: what the network answers to each stands
+    /// for its label, and how often it still does is told; of scores and embeddings, how high the score, or the similarity to what the
+    /// network gave before, still is.
     Flip(FlipArguments),
 }
 
@@ -163,7 +170,6 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let settings = arguments.method.settings(&model, common.seed)?;
     let method = settings.method(&model)?;
     let name = title(method.as_ref());
-    let explainer = method.of(&model.graph).with_context(|| name.clone())?;
     let reference = method.reference();
     let value = arguments
         .value
@@ -171,16 +177,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         .unwrap_or(0.0);
     let mut percentages = arguments.percentages.clone();
     percentages.sort_by(f64::total_cmp);
-    let dataset = samples(arguments, &model, common)?;
-    let dataset = dataset.as_ref();
-    let bins: usize = model
-        .graph
-        .architecture()
-        .fixed_input_shape()?
-        .iter()
-        .product();
-    let plan = Plan {
-        counts: counts(&percentages, bins),
+    let mut plan = Plan {
+        counts: Vec::new(),
         values: vec![value],
         orders: vec![
             Order::MostRelevant,
@@ -192,23 +190,43 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         batch: arguments.batch,
         recordings: arguments.recordings,
     };
-    let bar = progress::bar("flipping", plan.passes(dataset), common.quiet);
-    let curves = flip(
-        &model.graph,
-        dataset,
-        &relevance_by(explainer.as_ref()),
-        model.loss(),
-        &plan,
-        &device,
-        &|passes| bar.set_position(passes as u64),
-    )?;
-    bar.finish_and_clear();
-
-    let recordings = dataset.len().min(arguments.recordings);
+    // What nobody here has trained, on what nobody has labelled.
+    let unlabelled = match model.metadata.contains_key(SOURCE) {
+        true => arguments.data.unlabelled(),
+        false => None,
+    };
+    let (curves, recordings, bins) = match unlabelled {
+        Some(paths) => {
+            let plan = (&plan, percentages.as_slice());
+            let trim = arguments.data.preparation().trim;
+            own_answers::flip_recordings(&paths, &model, &settings, plan, trim, common)?
+        }
+        None => {
+            let dataset = samples(arguments, &model, common)?;
+            let dataset = dataset.as_ref();
+            let shape = model.graph.architecture().fixed_input_shape()?;
+            let bins: usize = shape.iter().product();
+            plan.counts = counts(&percentages, bins);
+            let explainer = method.of(&model.graph).with_context(|| name.clone())?;
+            let bar = progress::bar("flipping", plan.passes(dataset), common.quiet);
+            let curves = flip(
+                &model.graph,
+                dataset,
+                &relevance_by(explainer.as_ref()),
+                model.loss(),
+                &plan,
+                &device,
+                &|passes| bar.set_position(passes as u64),
+            )?;
+            bar.finish_and_clear();
+            (curves, dataset.len().min(arguments.recordings), Some(bins))
+        }
+    };
+    let of_scores = model.task.probability().is_none();
     let mut summary = json!({
         "model": arguments.model.display().to_string(), "method": method.to_string(),
         "settings": settings.summary(method.as_ref()), "reference": reference, "value": value, "recordings": recordings, "bins": bins,
-        "percentages": percentages, "counts": plan.counts,
+        "percentages": percentages, "counts": bins.map(|bins| counts(&percentages, bins)),
         "curves": curves.iter().map(curve).collect::<Vec<_>>(),
     });
     if let Some(composite) = method.rules() {
@@ -218,19 +236,30 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         &arguments.output.join("flip.json"),
         format!("{summary:#}\n").as_bytes(),
     )?;
-    let percent = |count: usize| 100.0 * count as f64 / bins as f64;
+    // Accuracy in percent, or the mean score.
+    let height = |point: &Point| match of_scores {
+        true => point.mean_probability(),
+        false => 100.0 * point.accuracy(),
+    };
     let series = curves.iter().map(|curve| {
-        let points = curve
-            .points
-            .iter()
-            .map(|point| (percent(point.count), 100.0 * point.accuracy()));
+        let points = percentages.iter().zip(&curve.points);
+        let points = points.map(|(percent, point)| (*percent, height(point)));
         Series::new(curve.order.to_string(), points.collect())
     });
+    let heights = || curves.iter().flat_map(|curve| &curve.points).map(height);
+    let (lowest, highest) = (
+        heights().fold(0.0, f64::min),
+        heights().fold(f64::MIN, f64::max),
+    );
+    let y = match of_scores {
+        true => Axis::linear("mean score", lowest, highest.max(lowest + f64::EPSILON)),
+        false => Axis::linear("accuracy (%)", 0.0, 100.0),
+    };
     let chart = Chart {
         title: format!("Bins set to {value}{}, {name}", unit(&model)),
         axes: Axes {
             x: Axis::log_with_zero("flipped bins (%)", 0.5, 100.0),
-            y: Axis::linear("accuracy (%)", 0.0, 100.0),
+            y,
         },
         series: series.collect(),
     };
@@ -238,14 +267,13 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         .picture()?
         .write_png(&arguments.output.join("flip.png"))?;
     if !common.quiet {
-        let row = |curve: &Curve| {
-            Row::measured(
-                curve.order.to_string(),
-                curve.points.iter().map(|point| 100.0 * point.accuracy()),
-            )
-        };
+        let row =
+            |curve: &Curve| Row::measured(curve.order.to_string(), curve.points.iter().map(height));
         let table = Table {
-            corner: "accuracy, %".into(),
+            corner: match of_scores {
+                true => "mean score".into(),
+                false => "accuracy, %".into(),
+            },
             columns: percentages
                 .iter()
                 .map(|percent| format!("{percent} %"))

@@ -1,14 +1,18 @@
 //! `speechlens explain`
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 
-use anyhow::{Result, bail};
-use candle_core::DType;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Device};
 use clap::ValueEnum;
+use speechlens_attribution::Method;
 use speechlens_explain::{
-    Answers, Details, Explainer, Explanation, Input, Question, Settings, TOP, contact, files, show,
+    Answers, Asked, Details, Explainer, Explanation, Input, Question, Settings, TOP, contact,
+    embedding, files, show,
 };
 use speechlens_models::Model;
 use speechlens_report::progress;
@@ -17,7 +21,7 @@ use crate::common::{Common, of_model, percentage};
 use crate::input::{self, Found, Sought};
 use crate::method;
 
-/// Show which parts of a recording speak for a class, and which against it.
+/// Show which parts of a recording speak for a class, and which against it; or what raises a score, or makes a voice like another.
 ///
 /// Writes a page to look at and listen to, index.html; relevance.npy (of the input's shape; of a recording's windows `[N, rows,
 /// frames]`), heatmap.png (of several windows also surest.png, of the one whose answer is the surest) and summary.json; and of a recording what the network heard and what spoke for and against, as WAV files.
@@ -48,12 +52,19 @@ pub struct Arguments {
     /// it stands in summary.json.
     #[arg(long)]
     conservation: bool,
-    /// The class to explain, by name or index; else the one that is predicted.
+    /// The class or score to explain, by name or index; else the class that is predicted, or the first score.
     #[arg(long, value_name = "CLASS|INDEX")]
     target: Option<String>,
     /// Explain why the first class rather than the second: the relevance of the difference of their logits.
     #[arg(long, num_args = 2, value_names = ["CLASS|INDEX", "RATHER THAN"], conflicts_with = "target")]
     contrast: Vec<String>,
+    /// Of networks that tell classes of each frame: explain frames A to B, B left out; else all. A class's logit is its mean over them.
+    #[arg(long, value_name = "A..B", value_parser = frames)]
+    frames: Option<Range<usize>>,
+    /// Of networks that give embeddings: explain the similarity (cosine) to this recording, held as it is; else to the input itself,
+    /// which shows what the embedding is made of.
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
     /// How many percent of the bins, the most relevant ones, without-top.wav lacks.
     #[arg(long, default_value_t = TOP, value_parser = percentage, value_name = "P")]
     top: f64,
@@ -84,74 +95,78 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         Dtype::F32 => DType::F32,
         Dtype::F64 => DType::F64,
     };
-    let question = match arguments.contrast.as_slice() {
-        [class, other] => Question::new(&model, Some(class), Some(other)),
-        _ => Question::new(&model, arguments.target.as_deref(), None),
-    };
-    let question = question.map_err(|error| named(&arguments.model, error))?;
     let details = Details {
         layers: arguments.layer.clone(),
         conservation: arguments.conservation,
     };
-    let explainer = |settings: Settings| {
-        if arguments.explain_rules && !settings.method.has("rules") {
-            bail!(
-                "--explain-rules, --conservation and --layer are for the method lrp, not {}: leave them out",
-                settings.method.name
-            );
-        }
-        let place = (&device, dtype);
-        Ok(Explainer::new(
-            &model,
-            settings,
-            question,
-            details.clone(),
-            place,
-        )?)
-    };
     let settings = arguments.method.settings(common.seed)?;
-    let explainers: Vec<Explainer> = settings.into_iter().map(explainer).collect::<Result<_>>()?;
-    if arguments.explain_rules {
-        for explainer in &explainers {
-            if let Some(assignments) = explainer.assignments() {
-                let table = show::rules(&name(explainer), assignments);
-                writeln!(std::io::stdout(), "{}", table.text())?;
-            }
-        }
+    let rules = |settings: &Settings| !arguments.explain_rules || settings.method.has("rules");
+    if let Some(other) = settings.iter().find(|settings| !rules(settings)) {
+        bail!(
+            "--explain-rules, --conservation and --layer are for the method lrp, not {}: leave them out",
+            other.method.name
+        );
+    }
+    let explainers = |asked: &Model| -> Result<Arc<[Explainer]>> {
+        let question = match arguments.contrast.as_slice() {
+            [class, other] => Question::new(asked, Some(class), Some(other)),
+            _ => Question::new(asked, arguments.target.as_deref(), None),
+        };
+        let question = question.map_err(|error| named(&arguments.model, error))?;
+        let explainer = |settings: &Settings| -> Result<Explainer> {
+            let (settings, details) = (settings.clone(), details.clone());
+            let place = (&device, dtype);
+            Ok(Explainer::new(asked, settings, question, details, place)?)
+        };
+        settings.iter().map(explainer).collect()
+    };
+    let asked = asked(arguments, &model, &device)?;
+    let of_all = asked.of_all(&model, &device)?;
+    let of_all = of_all.map(|model| explainers(&model)).transpose()?;
+    if let (true, Some(explainers)) = (arguments.explain_rules, &of_all) {
+        tell_rules(explainers)?;
     }
     let Some(output) = &arguments.output else {
+        ensure!(
+            of_all.is_some(),
+            "{}: an embedding is compared with that of an input, or of --against FILE: give one of them",
+            arguments.model.display()
+        );
         return Ok(());
     };
     let found = input::files(&arguments.input, Sought::RecordingsAndArrays)?;
     let reader = arguments.reading.reader(&model, &found)?;
     let folders = input::places(output, &found)?;
-    let ways = ways(&explainers)?;
+    let ways = ways(&settings, &model)?;
     let mut sheet = contact::Sheet::default();
     let mut given = arguments.strictness.inputs(found.len());
     let mut inputs = Vec::new();
     let to = Writing {
         model: &arguments.model,
-        explainers: &explainers,
         ways: &ways,
         top: arguments.top,
     };
+    let (mut told, mut rules_told) = (None, of_all.is_some());
     // An input's files are written while the next one is explained.
     std::thread::scope(|scope| {
+        let told = &mut told;
         let mut finish = |written: Written| -> Result<()> {
-            let (input, answers, folder) = written;
+            let (input, explained, folder) = written;
+            let (explainers, answers) = &*explained;
             if arguments.conservation {
-                for answers in &answers {
+                for answers in answers {
                     let table = show::conservation(&answers.conservation);
                     writeln!(std::io::stdout(), "{}", table.text())?;
                 }
             }
             if found.len() > 1 {
                 let below = folder.strip_prefix(output).unwrap_or(folder);
-                sheet.add(&input, &to.explanations(&answers), below, &ways)?;
+                sheet.add(&input, &to.explanations(&explained), below, &ways)?;
             }
             if !common.quiet {
-                say(&model, &input, &answers[0], folder)?;
+                say(explainers[0].model(), &input, &answers[0], folder)?;
             }
+            told.get_or_insert_with(|| explainers.clone());
             inputs.push(input);
             Ok(())
         };
@@ -161,22 +176,34 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             let Some(input) = given.take(path, read)? else {
                 continue;
             };
+            let explainers = match &of_all {
+                Some(explainers) => explainers.clone(),
+                None => {
+                    let own = explainers(&*asked.of(&model, &input, &device)?)?;
+                    if arguments.explain_rules && !rules_told {
+                        tell_rules(&own)?;
+                    }
+                    rules_told = true;
+                    own
+                }
+            };
             let answers = explain(&explainers, &input, &arguments.model, common);
             if let Some(before) = writing.take() {
                 finish(join(before)?)?;
             }
-            let answers = answers?;
+            let explained = Box::new((explainers, answers?));
             let to = &to;
-            writing = Some(scope.spawn(move || to.write(input, answers, folder)));
+            writing = Some(scope.spawn(move || to.write(input, explained, folder)));
         }
         match writing {
             Some(last) => finish(join(last)?),
             None => Ok(()),
         }
     })?;
-    if found.len() > 1 && !inputs.is_empty() {
+    if let (2.., Some(explainers)) = (found.len(), told) {
+        let model = explainers[0].model();
         let model_name = arguments.model.display().to_string();
-        let page = sheet.page(&model, &model_name, &inputs)?;
+        let page = sheet.page(model, &model_name, &inputs)?;
         page.write(&output.join("index.html"))?;
         if !common.quiet {
             let path = output.join("index.html");
@@ -189,17 +216,20 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
 /// Where the files of inputs go, and how they are explained.
 struct Writing<'a> {
     model: &'a Path,
-    explainers: &'a [Explainer],
     ways: &'a [String],
     top: f64,
 }
 
+/// Each way of explaining an input, and what it found.
+type Explained = Box<(Arc<[Explainer]>, Vec<Answers>)>;
+
 /// An input, what each way found of it, and the folder that tells.
-type Written<'a> = (Input, Vec<Answers>, &'a Path);
+type Written<'a> = (Input, Explained, &'a Path);
 
 impl Writing<'_> {
-    fn explanations<'a>(&'a self, answers: &'a [Answers]) -> Vec<Explanation<'a>> {
-        let ways = self.explainers.iter().zip(answers);
+    fn explanations<'a>(&self, explained: &'a Explained) -> Vec<Explanation<'a>> {
+        let (explainers, answers) = &**explained;
+        let ways = explainers.iter().zip(answers);
         ways.map(|(explainer, answers)| Explanation::new(explainer, answers, self.top))
             .collect()
     }
@@ -207,11 +237,11 @@ impl Writing<'_> {
     fn write<'f>(
         &self,
         input: Input,
-        answers: Vec<Answers>,
+        explained: Explained,
         folder: &'f Path,
     ) -> Result<Written<'f>> {
         let model_name = self.model.display().to_string();
-        let explanations = self.explanations(&answers);
+        let explanations = self.explanations(&explained);
         for (explanation, way) in explanations.iter().zip(self.ways) {
             let folder = match explanations.len() {
                 1 => folder.to_owned(),
@@ -221,7 +251,7 @@ impl Writing<'_> {
         }
         files::write_page(folder, &model_name, &input, &explanations)?;
         drop(explanations);
-        Ok((input, answers, folder))
+        Ok((input, explained, folder))
     }
 }
 
@@ -240,19 +270,58 @@ fn named(model: &Path, error: speechlens_explain::Error) -> anyhow::Error {
 }
 
 /// The rules, or the method that has none.
-fn name(explainer: &Explainer) -> String {
-    let method = explainer.method();
+fn name(method: &dyn Method) -> String {
     match method.rules() {
         Some(composite) => composite.name().to_owned(),
         None => method.to_string(),
     }
 }
 
-/// The folder of each way of explaining, where there are several.
-fn ways(explainers: &[Explainer]) -> Result<Vec<String>> {
-    let mut ways = Vec::new();
+/// What is asked of networks whose outputs leave it open.
+fn asked(arguments: &Arguments, model: &Model, device: &Device) -> Result<Asked> {
+    let against = |path: &PathBuf| -> Result<(String, Vec<f32>)> {
+        let found = Found {
+            path: path.clone(),
+            name: PathBuf::new(),
+        };
+        let reader = arguments.reading.reader(model, &[found])?;
+        let input = arguments.reading.read(&reader, path)?;
+        let embedding = embedding(model, &input, device)
+            .with_context(|| arguments.model.display().to_string())?;
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        Ok((name.to_string_lossy().into_owned(), embedding))
+    };
+    Ok(Asked {
+        frames: arguments.frames.clone(),
+        against: arguments.against.as_ref().map(against).transpose()?,
+    })
+}
+
+/// `A..B`.
+fn frames(text: &str) -> Result<Range<usize>, String> {
+    let ends = text.split_once("..");
+    let range = ends.and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?));
+    range
+        .filter(|range: &Range<usize>| range.start < range.end)
+        .ok_or_else(|| "say the first frame and the one behind the last, as 10..20".into())
+}
+
+/// Which rule each layer gets.
+fn tell_rules(explainers: &[Explainer]) -> Result<()> {
     for explainer in explainers {
-        let name = name(explainer);
+        if let Some(assignments) = explainer.assignments() {
+            let table = show::rules(&name(explainer.method()), assignments);
+            writeln!(std::io::stdout(), "{}", table.text())?;
+        }
+    }
+    Ok(())
+}
+
+/// The folder of each way of explaining, where there are several.
+fn ways(settings: &[Settings], model: &Model) -> Result<Vec<String>> {
+    let mut ways = Vec::new();
+    for settings in settings {
+        let name = name(settings.method(model)?.as_ref());
         let stem = Path::new(&name).file_stem().unwrap_or_default();
         let stem = stem.to_string_lossy().into_owned();
         if ways.contains(&stem) {
@@ -289,8 +358,8 @@ fn explain(
 fn say(model: &Model, input: &Input, answers: &Answers, folder: &Path) -> Result<()> {
     let answer = match input.len() {
         1 => {
-            let (class, probability) = answers.answer(model, 0);
-            format!("{}  {:.1} %", model.classes()[class], 100.0 * probability)
+            let class = answers.foremost(model, 0);
+            format!("{}  {}", model.classes()[class], answers.says(model, 0))
         }
         windows => match windows - input.sounding().count() {
             0 => format!("{windows} windows"),

@@ -100,7 +100,7 @@ impl Arguments {
                 "{option}: {name} has no length that a recording has at most; leave it out"
             );
         }
-        let is_cut = matches!(front_end.length(), Length::Exactly(_) | Length::Frames(_));
+        let is_cut = front_end.length().is_cut();
         ensure!(
             self.hop.is_none() || is_cut,
             "--hop: {name} cuts recordings into no windows; leave it out"
@@ -151,7 +151,7 @@ impl Arguments {
                 return Err(anyhow::Error::from(error).context(message));
             }
         };
-        let is_one = matches!(front_end.length(), Length::Any | Length::AtMost(_)) && !self.pieces;
+        let is_one = !front_end.length().is_cut() && !self.pieces;
         Ok(match is_one {
             true => windows.index_axis_move(Axis(0), 0),
             false => windows,

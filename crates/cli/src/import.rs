@@ -43,7 +43,7 @@ pub struct Arguments {
     /// Where to write the model.
     #[arg(short, long, value_name = "MODEL.safetensors")]
     output: PathBuf,
-    /// The classes' names, in the order of the logits, or a file of them, one a line. Else male and female for an AlexNet or
+    /// The classes' names, or the scores' with their units, in the order of the outputs, or a file of them, one a line. Else male and female for an AlexNet or
     /// AudioNet of two classes, and 0, 1, … for others.
     #[arg(long, value_name = "A,B,…|@FILE")]
     classes: Option<String>,
@@ -225,7 +225,7 @@ fn of_onnx(arguments: &Arguments, classes: Option<Vec<String>>, common: &Common)
             model.graph.architecture().nodes().len(),
             match model.classes() {
                 [] => model.task.name().to_owned(),
-                classes => format!("{} {}", classes.len(), model.task.name()),
+                classes => format!("{} ({})", model.task.name(), classes.len()),
             },
         );
     }

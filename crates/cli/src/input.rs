@@ -252,6 +252,7 @@ impl Arguments {
             Length::Any => (false, false, "whole recordings".to_owned()),
             Length::AtMost(seconds) => (true, false, format!("{seconds} s at most")),
             Length::Exactly(seconds) => (false, true, format!("{seconds} s at a time")),
+            Length::Last(seconds) => (false, false, format!("the last {seconds} s")),
             Length::Frames(frames) => {
                 let seconds = frames as f64 * front_end.axes().step;
                 (false, true, format!("{seconds} s at a time"))

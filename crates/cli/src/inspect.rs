@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use candle_core::Device;
 use serde_json::{Value, json};
-use speechlens_models::Model;
+use speechlens_models::{Model, onnx};
 use speechlens_onnx::{Axes, Onnx};
 
 /// Tell what a network is made of.
 ///
 /// Of a model that SpeechLens wrote: what it is given and gives, its ops, its front end (TOML, to edit and give to `import --frontend`) and its task. Of an ONNX
-/// file, before any work: what it is given and gives, its ops, and every node that is not supported, with the reason.
+/// file, before any work: what it is given and gives, its ops, what front end its input's shape suggests, and every node that is not
+/// supported, with the reason.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A model that `speechlens train` or `speechlens import` wrote, or an ONNX file.
@@ -31,8 +32,12 @@ struct Told {
     ops: BTreeMap<String, usize>,
     parameters: u64,
     unsupported: Vec<speechlens_onnx::Problem>,
-    /// The front end as TOML, and the task; of models.
-    model: Option<(String, Value)>,
+    /// The front end as TOML; of an ONNX file a guess, if its input suggests one.
+    front_end: Option<String>,
+    /// Why that is the guess, or what to do without one; none of models.
+    guess: Option<String>,
+    /// The task; of models.
+    task: Option<Value>,
 }
 
 /// Runs the subcommand.
@@ -54,17 +59,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn of_onnx(path: &Path) -> Result<Told> {
     let network = Onnx::open(path)?;
+    let inputs = network.inputs();
+    let (front_end, guess) = match inputs.first().map(onnx::guess) {
+        Some(Ok((front_end, why))) => (Some(front_end.to_toml()?), Some(format!("a guess: {why}"))),
+        Some(Err(problem)) => (None, Some(format!("none is guessed: {problem}"))),
+        None => (None, None),
+    };
     Ok(Told {
         written_by: match network.producer() {
             "" => format!("ONNX, opset {}", network.opset()),
             producer => format!("ONNX, opset {}, written by {producer}", network.opset()),
         },
-        inputs: network.inputs(),
+        inputs,
         outputs: network.outputs(),
         ops: network.ops(),
         parameters: network.parameters(),
         unsupported: network.problems()?,
-        model: None,
+        front_end,
+        guess,
+        task: None,
     })
 }
 
@@ -107,10 +120,9 @@ fn of_model(path: &Path) -> Result<Told> {
         parameters: values.sum(),
         ops,
         unsupported: Vec::new(),
-        model: Some((
-            model.front_end.to_toml()?,
-            serde_json::to_value(&model.task)?,
-        )),
+        front_end: Some(model.front_end.to_toml()?),
+        guess: None,
+        task: Some(serde_json::to_value(&model.task)?),
     })
 }
 
@@ -147,10 +159,18 @@ impl Told {
             ops.join(", "),
             self.parameters
         );
-        match (&self.model, self.unsupported.as_slice()) {
-            (Some((front_end, task)), _) => {
-                text += &format!("task        {task}\n\nfront end\n\n{front_end}");
-            }
+        if let Some(task) = &self.task {
+            text += &format!("task        {task}\n");
+        }
+        match &self.guess {
+            Some(guess) => text += &format!("\nfront end, {}\n", guess.escape_debug()),
+            None => text += "\nfront end\n",
+        }
+        if let Some(front_end) = &self.front_end {
+            text += &format!("\n{front_end}");
+        }
+        match (&self.task, self.unsupported.as_slice()) {
+            (Some(_), _) => {}
             (None, []) => text += "\nEvery node is supported.\n",
             (None, problems) => {
                 let count = problems.len();
@@ -182,8 +202,13 @@ impl Told {
             "file": path.display().to_string(), "written_by": self.written_by, "inputs": list(&self.inputs),
             "outputs": list(&self.outputs), "ops": self.ops, "parameters": self.parameters, "unsupported": unsupported,
         });
-        if let Some((front_end, task)) = &self.model {
+        if let Some(front_end) = &self.front_end {
             told["frontend"] = json!(front_end);
+        }
+        if let Some(guess) = &self.guess {
+            told["frontend_guess"] = json!(guess);
+        }
+        if let Some(task) = &self.task {
             told["task"] = task.clone();
         }
         told

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
-use speechlens_explain::{Error, Input, answer, logits, outputs};
+use speechlens_explain::{Error, Input, logits, outputs};
 use speechlens_models::{Model, Task};
 use speechlens_report::npy;
 
@@ -125,6 +125,13 @@ fn tell_outputs(
                     };
                     writeln!(std::io::stdout().lock(), "{window}  {likely}")?;
                 }
+                (Task::Score { names }, true, false) if logits => {
+                    let values = values.to_vec1::<f32>()?;
+                    let score =
+                        |(name, value): (&String, &f32)| format!("{name} {}", model.words(*value));
+                    let scores: Vec<String> = names.iter().zip(&values).map(score).collect();
+                    writeln!(std::io::stdout().lock(), "{window}  {}", scores.join(", "))?;
+                }
                 _ => tell_values(arguments, &window, name, &values)?,
             }
         }
@@ -218,7 +225,8 @@ fn tell_values(arguments: &Arguments, input: &str, output: &str, values: &Tensor
 fn tell(arguments: &Arguments, model: &Model, input: &Input, logits: &[Vec<f32>]) -> Result<()> {
     let mut out = std::io::stdout().lock();
     for (row, (logits, silent)) in logits.iter().zip(&input.silent).enumerate() {
-        let (index, probability) = answer(model, logits);
+        let index = model.task.foremost(logits);
+        let probability = model.probability(logits, index);
         let name = window(input, row);
         let class = &model.classes()[index];
         match (silent, arguments.json) {

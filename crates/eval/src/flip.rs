@@ -90,7 +90,7 @@ pub struct Point {
     pub count: usize,
     /// For each recording, whether its target has the largest logit.
     pub right: Vec<bool>,
-    /// For each recording, the target's probability.
+    /// For each recording, the target's probability; of a network that gives scores, the score.
     pub probability: Vec<f32>,
 }
 
@@ -167,18 +167,20 @@ pub fn relevance_by(method: &dyn Attribute) -> impl Fn(&Tensor, &[u32]) -> Resul
 /// Flips the bins of every sample; the target is its label.
 ///
 /// `explain` gives the relevance `[N, …]` of a batch of inputs for their labels; it is asked only if an order needs it.
-/// The loss that the network was trained by says what its logits mean.
+/// The loss that the network was trained by says what its logits mean; without one they are scores, and stand in place of
+/// probabilities.
 /// Recordings are taken a batch at a time, so that memory does not grow with their number. `progress` is told how many
 /// forward passes are done of `samples × orders × values × counts`.
 pub fn flip(
     graph: &Graph,
     samples: &dyn Samples,
     explain: &dyn Fn(&Tensor, &[u32]) -> Result<Tensor>,
-    loss: Loss,
+    loss: impl Into<Option<Loss>>,
     plan: &Plan,
     device: &Device,
     progress: &dyn Fn(usize),
 ) -> Result<Vec<Curve>> {
+    let loss = loss.into();
     if !plan.counts.is_sorted() {
         return Err(Error::Plan(format!(
             "the counts of flipped bins must rise: {:?}",
@@ -258,9 +260,16 @@ fn finite(relevance: Tensor) -> Result<Tensor> {
 
 /// Whether the target of each recording has the largest logit, 1 or 0, and the target's probability: `[2, N]`, of logits
 /// `[N, classes]`.
-fn answers(logits: &Tensor, targets: &[u32], loss: Loss) -> Result<Tensor> {
-    let probability = loss.probabilities(logits, targets)?;
+fn answers(logits: &Tensor, targets: &[u32], loss: Option<Loss>) -> Result<Tensor> {
+    let labels = targets;
     let targets = Tensor::new(targets, logits.device())?;
+    let probability = match loss {
+        Some(loss) => loss.probabilities(logits, labels)?,
+        None => {
+            let own = logits.gather(&targets.unsqueeze(1)?, 1)?;
+            own.squeeze(1)?.to_dtype(DType::F32)?
+        }
+    };
     let right = logits.argmax(1)?.eq(&targets)?.to_dtype(DType::F32)?;
     Ok(Tensor::stack(&[right, probability], 0)?)
 }

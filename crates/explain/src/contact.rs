@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ndarray::ArrayD;
-use speechlens_models::Model;
+use speechlens_models::{Model, Task};
 use speechlens_report::page::Thumbnail;
 use speechlens_report::{Block, Page, Section};
 
@@ -61,12 +61,10 @@ impl Sheet {
         let Some(first) = explanations.first() else {
             return Ok(());
         };
-        let (class, most, surest) = first.majority(input);
+        let model = first.explainer.model();
+        let (class, most, surest) = first.answers.majority(model, input);
         let (picture, caption) = match (input.len(), &input.heard) {
-            (1, _) => {
-                let (_, probability) = first.answers.answer(first.explainer.model(), 0);
-                ("heatmap.png", format!("{:.1} %", 100.0 * probability))
-            }
+            (1, _) => ("heatmap.png", first.answers.says(model, 0)),
             (windows, heard) => {
                 let (start, end) = input.span(surest);
                 let shown = match heard {
@@ -120,7 +118,10 @@ impl Sheet {
         for (class, thumbnails) in self.thumbnails {
             sections.push(Section {
                 id: format!("class-{class}"),
-                title: format!("Taken for {}: {}", model.classes()[class], thumbnails.len()),
+                title: match model.task {
+                    Task::Score { .. } => model.classes()[class].clone(),
+                    _ => format!("Taken for {}: {}", model.classes()[class], thumbnails.len()),
+                },
                 blocks: vec![Block::Thumbnails(thumbnails)],
             });
         }

@@ -7,13 +7,18 @@ use ndarray::{ArrayD, Axis};
 use speechlens_attribution::methods::Lrp;
 use speechlens_attribution::{Attribute, Attribution, Method, Target};
 use speechlens_lrp::{Assignment, Conservation};
-use speechlens_models::Model;
+use speechlens_models::{Model, Task};
 use speechlens_nn::{Architecture, Graph};
 
 use crate::{Error, Input, Result, Settings};
 
-/// Windows explained at a time.
+/// Windows explained at a time, by networks that take any number of them.
 const BATCH: usize = 16;
+
+/// How many windows a network takes at a time.
+fn at_a_time(graph: &Graph) -> usize {
+    graph.architecture().batch().unwrap_or(BATCH).max(1)
+}
 
 /// Whose relevance is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +51,8 @@ impl Question {
             })
         };
         Ok(match (target, against) {
+            // The largest of several scores is no answer.
+            (None, _) if matches!(model.task, Task::Score { .. }) => Question::Class(0),
             (None, _) => Question::Predicted,
             (Some(target), None) => Question::Class(class(target)?),
             (Some(target), Some(against)) => Question::Contrast(class(target)?, class(against)?),
@@ -91,22 +98,37 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// The class with the largest logit and its probability, in a window.
-    pub fn answer(&self, model: &Model, window: usize) -> (usize, f32) {
-        answer(model, &self.logits[window])
+    /// The output that says what the network answers in a window: the class with the largest logit, or the score.
+    pub fn foremost(&self, model: &Model, window: usize) -> usize {
+        model.task.foremost(&self.logits[window])
     }
-}
 
-/// The class with the largest logit and its probability.
-pub fn answer(model: &Model, logits: &[f32]) -> (usize, f32) {
-    let index = (0..logits.len()).fold(0, |best, index| {
-        if logits[index] > logits[best] {
-            index
-        } else {
-            best
-        }
-    });
-    (index, model.probability(logits, index))
+    /// What that output says, in words.
+    pub fn says(&self, model: &Model, window: usize) -> String {
+        model.says(&self.logits[window], self.foremost(model, window))
+    }
+
+    /// What that output says, as a number: a probability, or a score.
+    fn value(&self, model: &Model, window: usize) -> f32 {
+        model.value(&self.logits[window], self.foremost(model, window))
+    }
+
+    /// Of the windows of an input those that are not silent: the answer that most give, how many do, and which of these gives it the
+    /// most surely.
+    pub fn majority(&self, model: &Model, input: &Input) -> (usize, usize, usize) {
+        let mut votes = vec![0usize; model.classes().len()];
+        input
+            .sounding()
+            .for_each(|window| votes[self.foremost(model, window)] += 1);
+        let most = votes.iter().max().copied().unwrap_or(0);
+        let class = votes.iter().position(|count| *count == most).unwrap_or(0);
+        let of_class = input
+            .sounding()
+            .filter(|window| self.foremost(model, *window) == class);
+        let surest =
+            of_class.max_by(|a, b| self.value(model, *a).total_cmp(&self.value(model, *b)));
+        (class, most, surest.unwrap_or(0))
+    }
 }
 
 /// What the network gives for every window.
@@ -115,7 +137,10 @@ pub fn answer(model: &Model, logits: &[f32]) -> (usize, f32) {
 /// If the features do not suit the network, or a logit is not finite.
 pub fn logits(model: &Model, input: &Input, device: &Device) -> Result<Vec<Vec<f32>>> {
     let mut logits = Vec::with_capacity(input.len());
-    for features in input.features.axis_chunks_iter(Axis(0), BATCH) {
+    for features in input
+        .features
+        .axis_chunks_iter(Axis(0), at_a_time(&model.graph))
+    {
         let features = to_tensor(&model.graph, features.to_owned(), device)?;
         logits.extend(model.graph.forward(&features)?.to_vec2::<f32>()?);
     }
@@ -161,7 +186,10 @@ pub fn outputs(
     let mut all: Vec<(String, Vec<Tensor>)> = Vec::new();
     let read = &model.graph.architecture().nodes()[model.graph.architecture().input().index()];
     let follows = following(model.graph.architecture());
-    for features in input.features.axis_chunks_iter(Axis(0), BATCH) {
+    for features in input
+        .features
+        .axis_chunks_iter(Axis(0), at_a_time(&model.graph))
+    {
         let features = to_tensor(&model.graph, features.to_owned(), device)?;
         let found = model.graph.outputs_of(&[(&read.name, &features)], names)?;
         for (place, (name, values)) in found.into_iter().enumerate() {
@@ -196,7 +224,10 @@ fn following(architecture: &Architecture) -> impl Fn(&str) -> bool + '_ {
 }
 
 /// `[N, …]` as the network reads it: `[N, 1, …]` if that has a channel.
-fn to_tensor(graph: &Graph, features: ArrayD<f32>, device: &Device) -> Result<Tensor> {
+///
+/// # Errors
+/// If there is no room for it.
+pub fn to_tensor(graph: &Graph, features: ArrayD<f32>, device: &Device) -> Result<Tensor> {
     let mut shape = features.shape().to_vec();
     if graph.architecture().input_shape().len() == shape.len() {
         shape.insert(1, 1);
@@ -219,8 +250,7 @@ impl Explainer {
     ) -> Result<Self> {
         if !model.task.is_of_inputs() {
             return Err(Error::Setting(format!(
-                "the network's task is `{}`, and only classes and labels of whole inputs can be explained: `speechlens predict` tells \
-                 what it gives",
+                "the network's task is `{}`, and what is explained is a number for a whole input: ask `Asked` for the network that gives it",
                 model.task.name()
             )));
         }
@@ -345,7 +375,10 @@ impl Explainer {
             completeness_gap: None,
         };
         let mut values = Vec::with_capacity(input.features.len());
-        for features in input.features.axis_chunks_iter(Axis(0), BATCH) {
+        for features in input
+            .features
+            .axis_chunks_iter(Axis(0), at_a_time(&self.model.graph))
+        {
             let features = to_tensor(&self.model.graph, features.to_owned(), &self.device)?
                 .to_dtype(self.dtype)?;
             let conserved = match (self.details.conservation, answers.targets.is_empty()) {

@@ -39,7 +39,7 @@ pub fn write(
         .picture(input)?
         .write_png(&folder.join("heatmap.png"))?;
     if input.len() > 1 {
-        let (.., surest) = explanation.majority(input);
+        let (.., surest) = answers.majority(explanation.explainer.model(), input);
         let picture = explanation.picture_of(input, surest)?;
         picture.write_png(&folder.join(SUREST))?;
     }
@@ -74,12 +74,15 @@ pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Va
     let windows = answers.logits.iter().zip(answers.relevance.outer_iter());
     let windows = windows.zip(&answers.targets).enumerate();
     let items = windows.map(|(window, ((logits, relevance), target))| {
-        let (index, probability) = answers.answer(model, window);
+        let index = answers.foremost(model, window);
         let mut item = json!({
-            "class": model.classes()[index], "index": index, "probability": probability, "logits": logits,
+            "class": model.classes()[index], "index": index, "logits": logits,
             "target": model.classes()[*target as usize], "target_index": target,
             "relevance_sum": relevance.iter().map(|r| f64::from(*r)).sum::<f64>(),
         });
+        if model.task.probability().is_some() {
+            item["probability"] = model.probability(logits, index).into();
+        }
         if input.silent[window] {
             item["silent"] = true.into();
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ndarray::{ArrayD, ArrayViewD, Axis};
 use speechlens_audio::silence::{TRIM_DB, is_silent, trim};
 use speechlens_audio::{Audio, read_at_most};
-use speechlens_frontend::{Axes, FrontEnd, Length, Place, Placement};
+use speechlens_frontend::{Axes, FrontEnd, Place, Placement};
 use speechlens_models::Model;
 use speechlens_report::npy;
 
@@ -171,11 +171,7 @@ impl Reader {
                 source,
             }
         })?;
-        let is_cut = self.reading.pieces
-            || matches!(
-                self.front_end.length(),
-                Length::Exactly(_) | Length::Frames(_)
-            );
+        let is_cut = self.reading.pieces || self.front_end.length().is_cut();
         Input {
             name: name.to_owned(),
             features: heard.windows,

@@ -38,6 +38,7 @@
 //! # }
 //! ```
 
+mod asked;
 pub mod contact;
 mod error;
 mod explainer;
@@ -48,8 +49,9 @@ mod settings;
 pub mod show;
 mod sound;
 
+pub use asked::{Asked, embedding};
 pub use error::{Error, Result};
-pub use explainer::{Answers, Details, Explainer, Question, answer, logits, outputs};
+pub use explainer::{Answers, Details, Explainer, Question, logits, outputs, to_tensor};
 pub use input::{Heard, Input, Reader, Reading};
 pub use plane::Plane;
 pub use settings::{RULES_OF_LEVELS, Settings, composite, default_rules, suiting_rules};

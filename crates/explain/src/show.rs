@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use ndarray::{ArrayView2, ArrayViewD, Axis, Ix1, Ix2};
 use speechlens_audio::{Audio, to_writer};
 use speechlens_lrp::{Assignment, Conservation};
-use speechlens_models::Model;
+use speechlens_models::{Model, Task};
 use speechlens_nn::Kind;
 use speechlens_nn::loss::Loss;
 use speechlens_report::axes::Axes;
@@ -15,7 +15,7 @@ use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::results::Row;
 use speechlens_report::table::Table;
 use speechlens_report::waveform::{Trace, stack};
-use speechlens_report::{Account, Aside, Exhibit, Figure, Fold, Picture, Sound};
+use speechlens_report::{Account, Answer, Aside, Exhibit, Figure, Fold, Picture, Sound};
 
 use crate::{Answers, Error, Explainer, Input, Plane, Question, Result, Sounds, default_rules};
 
@@ -82,9 +82,12 @@ impl<'a> Explanation<'a> {
         let asked = self.asked(windows.start);
         let all = windows.map(of).collect::<Option<Vec<_>>>()?;
         let mean = |side: usize| all.iter().map(|pair| pair[side]).sum::<f64>() / count as f64;
+        let are_scores = matches!(self.explainer.model().task, Task::Score { .. });
         let what = match (self.explainer.question(), count) {
+            (Question::Contrast(..), _) if are_scores => "the difference of the scores".to_owned(),
             (Question::Contrast(..), _) => "the difference of the logits".to_owned(),
             (Question::Predicted, 2..) => "the logit of each window's class".to_owned(),
+            _ if are_scores => asked,
             _ => format!("the logit of {asked}"),
         };
         let windows = match count {
@@ -133,20 +136,6 @@ impl<'a> Explanation<'a> {
             _ => None,
         };
         Ok(self.sounds.get_or_init(|| sounds).as_ref())
-    }
-
-    /// The class that most windows are taken for, how many are, and of these the one whose answer is the surest.
-    pub fn majority(&self, input: &Input) -> (usize, usize, usize) {
-        let answer = |window| self.answers.answer(self.explainer.model(), window);
-        let mut votes = vec![0usize; self.explainer.model().classes().len()];
-        input
-            .sounding()
-            .for_each(|window| votes[answer(window).0] += 1);
-        let most = votes.iter().max().copied().unwrap_or(0);
-        let class = votes.iter().position(|count| *count == most).unwrap_or(0);
-        let of_class = input.sounding().filter(|window| answer(*window).0 == class);
-        let surest = of_class.max_by(|a, b| answer(*a).1.total_cmp(&answer(*b).1));
-        (class, most, surest.unwrap_or(0))
     }
 
     /// One window's heatmap over what it explains.
@@ -297,24 +286,25 @@ impl<'a> Explanation<'a> {
         let model = self.explainer.model();
         let row = |window: usize| {
             let (start, end) = input.span(window);
-            let (class, probability) = self.answers.answer(model, window);
-            let answer = match input.silent[window] {
+            let [class, says] = match input.silent[window] {
                 true => ["silent".to_owned(), "–".to_owned()],
                 false => [
-                    model.classes()[class].clone(),
-                    format!("{:.1} %", 100.0 * probability),
+                    model.classes()[self.answers.foremost(model, window)].clone(),
+                    self.answers.says(model, window),
                 ],
             };
-            let [class, probability] = answer;
             let span = format!("{start:.2}–{end:.2} s");
-            let cells = [span, class, probability, self.asked(window)];
+            let cells = [span, class, says, self.asked(window)];
             Row::measured(window.to_string(), cells)
         };
         Table {
             corner: "window".into(),
-            columns: ["where", "class", "probability", "explained"]
-                .map(str::to_owned)
-                .to_vec(),
+            columns: match model.task {
+                Task::Score { .. } => ["where", "score", "value", "explained"],
+                _ => ["where", "class", "probability", "explained"],
+            }
+            .map(str::to_owned)
+            .to_vec(),
             rows: (0..input.len()).map(row).collect(),
         }
     }
@@ -365,15 +355,32 @@ fn figure(title: String, input: &Input, plane: &Plane) -> Figure {
 /// The parts as the page plays them, and as files: name, what is heard.
 pub(crate) fn parts(sounds: &Sounds, top: f64) -> [(&'static str, String, &Audio); 5] {
     [
-        ("heard", "The recording as the network heard it.".into(), &sounds.heard),
+        (
+            "heard",
+            "The recording as the network heard it.".into(),
+            &sounds.heard,
+        ),
         (
             "for",
-            "What speaks for the class: the power of each bin in proportion to its positive relevance.".into(),
+            "What speaks for it: the power of each bin in proportion to its positive relevance."
+                .into(),
             &sounds.supporting,
         ),
-        ("against", "What speaks against it, likewise.".into(), &sounds.opposing),
-        ("rest", "The recording without what speaks for the class.".into(), &sounds.rest),
-        ("without-top", format!("The recording without its {top} % most relevant bins."), &sounds.without_top),
+        (
+            "against",
+            "What speaks against it, likewise.".into(),
+            &sounds.opposing,
+        ),
+        (
+            "rest",
+            "The recording without what speaks for it.".into(),
+            &sounds.rest,
+        ),
+        (
+            "without-top",
+            format!("The recording without its {top} % most relevant bins."),
+            &sounds.without_top,
+        ),
     ]
 }
 
@@ -445,19 +452,24 @@ pub fn conservation(conservation: &[Conservation]) -> Table {
     }
 }
 
-/// The likeliest classes by their mean probability over the windows that are not silent.
-fn likeliest(model: &Model, input: &Input, answers: &Answers) -> Vec<(String, f32)> {
+/// The likeliest classes by their mean probability over the windows that are not silent; or all scores in their order, by their mean.
+fn likeliest(model: &Model, input: &Input, answers: &Answers) -> Vec<Answer> {
     let mean = |class: usize| {
-        let of = |window: usize| model.probability(&answers.logits[window], class);
+        let of = |window: usize| model.value(&answers.logits[window], class);
         input.sounding().map(of).sum::<f32>() / input.sounding().count() as f32
     };
     let mut classes: Vec<(usize, f32)> = (0..model.classes().len()).map(|c| (c, mean(c))).collect();
-    classes.sort_by(|a, b| b.1.total_cmp(&a.1));
-    classes
-        .into_iter()
-        .take(LIKELIEST)
-        .map(|(class, probability)| (model.classes()[class].clone(), probability))
-        .collect()
+    let are_scores = matches!(model.task, Task::Score { .. });
+    if !are_scores {
+        classes.sort_by(|a, b| b.1.total_cmp(&a.1));
+        classes.truncate(LIKELIEST);
+    }
+    let answer = |(class, value): (usize, f32)| Answer {
+        name: model.classes()[class].clone(),
+        says: model.words(value),
+        share: (!are_scores).then_some(value),
+    };
+    classes.into_iter().map(answer).collect()
 }
 
 /// Why what is heard may not be what is meant.
@@ -529,7 +541,8 @@ pub fn exhibit(model_name: &str, input: &Input, explanations: &[Explanation]) ->
     for explanation in explanations {
         figures.extend(explanation.figures(input)?);
     }
-    let (class, probability) = &answers[0];
+    let Answer { name, says, .. } = &answers[0];
+    let (named, given) = (file_name(model_name), file_name(&input.name));
     let windows = match input.sounding().count() {
         1 => String::new(),
         windows => format!(", on the mean of {windows} windows"),
@@ -552,11 +565,13 @@ pub fn exhibit(model_name: &str, input: &Input, explanations: &[Explanation]) ->
         facts.insert(1, ("sound".into(), format!("{seconds:.2} s at {rate} Hz")));
     }
     Ok(Exhibit {
-        title: format!("{class}, {:.1} %", 100.0 * probability),
+        title: format!("{name}, {says}"),
         lead: format!(
-            "What the model {} takes {} for{windows}. {}Coloured bins speak for or against {}: the stronger the colour, the more.",
-            file_name(model_name),
-            file_name(&input.name),
+            "What the model {}{windows}. {}Coloured bins speak for or against {}: the stronger the colour, the more.",
+            match model.task {
+                Task::Score { .. } => format!("{named} says of {given}"),
+                _ => format!("{named} takes {given} for"),
+            },
             shares(model),
             first.asked_of_all()
         ),

@@ -12,9 +12,11 @@
 //! A [`Model`] is three pieces of data: a graph, the front end that makes what it reads, and the task that says what its outputs
 //! mean. They stand in one safetensors file, which [`Model::save`] writes and [`Model::load`] reads. [`NETWORKS`] are the networks
 //! that are written here, a file each; [`Model::import`] makes a model of a [`Checkpoint`] of PyTorch of one of them, and
-//! [`Model::import_onnx`] of any network in an ONNX file.
+//! [`Model::import_onnx`] of any network in an ONNX file. What gives no number a class for a whole input is asked about by a model that
+//! does: [`Model::over_frames`], [`Model::similar_to`].
 
 pub mod alexnet;
+mod asked;
 pub mod audionet;
 mod checkpoint;
 mod import;

@@ -110,6 +110,33 @@ impl Model {
         self.loss().probability(logits, class)
     }
 
+    /// What an output says, as a number: the probability of a class, or a score.
+    ///
+    /// # Panics
+    /// If there is no such output.
+    pub fn value(&self, outputs: &[f32], index: usize) -> f32 {
+        match self.task {
+            Task::Score { .. } => outputs[index],
+            _ => self.probability(outputs, index),
+        }
+    }
+
+    /// What an output says, in words: the probability of a class, `93.1 %`, or a score, `2.770`.
+    ///
+    /// # Panics
+    /// If there is no such output.
+    pub fn says(&self, outputs: &[f32], index: usize) -> String {
+        self.words(self.value(outputs, index))
+    }
+
+    /// What such a [value](Model::value) is in words.
+    pub fn words(&self, value: f32) -> String {
+        match self.task {
+            Task::Score { .. } => format!("{value:.3}"),
+            _ => format!("{:.1} %", 100.0 * value),
+        }
+    }
+
     /// A class by its name or index.
     pub fn class(&self, name: &str) -> Option<usize> {
         let classes = self.classes();

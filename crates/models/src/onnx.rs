@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::Device;
-use speechlens_frontend::FrontEnd;
-use speechlens_nn::ops::Registry;
-use speechlens_nn::{Architecture, Graph, NodeId};
+use speechlens_frontend::{Framing, FrontEnd};
+use speechlens_nn::ops::{Registry, Unsqueeze};
+use speechlens_nn::{Architecture, Graph, NodeId, Params};
 use speechlens_onnx::{Axes, Onnx};
 
 use crate::model::{check_numbers, fit};
@@ -22,7 +22,7 @@ pub struct Told {
     pub front_end: Option<FrontEnd>,
     /// What its outputs mean, by its name in a file ([`Task::name`]); else what its last function suggests.
     pub task: Option<&'static str>,
-    /// The classes' names, in the order of the outputs.
+    /// The classes' names, or the scores', in the order of the outputs.
     pub classes: Option<Vec<String>>,
 }
 
@@ -49,16 +49,7 @@ impl Model {
         };
         let network = Onnx::open(path)?;
         let graph = network.graph()?;
-        let outputs = network.outputs();
-        let last = last_function(&graph, outputs.first());
-        let task = task(&told, last.map(|(last, _)| last), outputs.first()).map_err(wrong)?;
-        let graph = match last {
-            // What is left out is what the task says anew.
-            Some((_, place)) if task.probability().is_some() => graph.without(place)?,
-            _ => graph,
-        };
-        let graph = graph.without_unread();
-        check_numbers(&graph.weights(), path)?;
+        let last = last_function(&graph, network.outputs().first());
         let input = network.inputs().into_iter().next();
         let input = input.ok_or_else(|| wrong("reads nothing".into()))?;
         if !input.is_real {
@@ -71,9 +62,44 @@ impl Model {
         let (front_end, guess) = match told.front_end.take() {
             Some(front_end) => (front_end, None),
             None => {
-                let (front_end, guess) = guessed(&input).map_err(wrong)?;
+                let (front_end, guess) = guess(&input).map_err(wrong)?;
                 (front_end, Some(guess))
             }
+        };
+        let (framing, front_end) = match front_end.framing()? {
+            Some((framing, front_end)) => (Some(framing), front_end),
+            None => (None, front_end),
+        };
+        let mut output = network.outputs().into_iter().next();
+        if let (Some(_), Some(output)) = (framing, &mut output) {
+            output.shape.insert(0, Ok(1));
+        }
+        let last_op = last.map(|(last, _)| last);
+        let (task, lacks_classes) =
+            task(&told, last_op, output.as_ref(), framing.is_some()).map_err(wrong)?;
+        let graph = match last {
+            // What is left out is what the task says anew.
+            Some((_, place)) if task.probability().is_some() => graph.without(place)?,
+            _ => graph,
+        };
+        let graph = graph.without_unread();
+        check_numbers(&graph.weights(), path)?;
+        let graph = match framing {
+            Some(Framing { hop, before }) => graph
+                .reading_frames(hop, before)
+                .map_err(|error| wrong(error.to_string()))?,
+            None => graph,
+        };
+        let graph = match lacks_classes {
+            true => {
+                let axis = Unsqueeze { axes: vec![-1] };
+                graph.followed_by("of-one-class", axis, Params::new())?
+            }
+            false => graph,
+        };
+        let graph = match &output {
+            Some(output) => called(graph, &output.name)?,
+            None => graph,
         };
         let graph = in_order(graph, &front_end).map_err(wrong)?;
         // What cannot be read again is no model.
@@ -136,27 +162,84 @@ fn last_function(graph: &Graph, output: Option<&Axes>) -> Option<(Last, NodeId)>
     }
 }
 
-/// What suits an input's shape.
-fn guessed(input: &Axes) -> Result<(FrontEnd, String), String> {
+/// What suits an input's shape, with the batch before it: the axes, free where none; a front end; and why.
+const GUESSES: &[(&[Option<usize>], &str, &str)] = &[
+    (&[None], "samples", "one free axis, as of samples at 16 kHz"),
+    (
+        &[Some(1), None],
+        "samples",
+        "one free axis, as of samples at 16 kHz",
+    ),
+    (&[Some(1024)], "crepe", "1024 samples, as CREPE's"),
+    (
+        &[Some(144_160)],
+        "dnsmos",
+        "144160 samples, as of 9.01 s at 16 kHz",
+    ),
+    (&[Some(576)], "silero", "64 and 512 samples, as Silero's"),
+    (
+        &[None, Some(80)],
+        "kaldi-fbank-80",
+        "80 bands and a free axis, as of a Kaldi filterbank",
+    ),
+    (
+        &[Some(80), None],
+        "kaldi-fbank-80",
+        "80 bands and a free axis, as of a Kaldi filterbank",
+    ),
+    (
+        &[Some(80), Some(3000)],
+        "whisper-log-mel",
+        "80 bands of 3000 frames, as Whisper's",
+    ),
+    (
+        &[Some(80), Some(800)],
+        "smart-turn",
+        "80 bands of 800 frames, as Smart Turn's",
+    ),
+    (
+        &[Some(160), Some(40)],
+        "ge2e-mel",
+        "160 frames of 40 bands, as Resemblyzer's",
+    ),
+    (
+        &[None, Some(40)],
+        "ge2e-mel",
+        "frames of 40 bands, as Resemblyzer's",
+    ),
+];
+
+/// So many values along one axis, and no other, are taken for samples.
+const SAMPLES: usize = 1600;
+
+/// What an input's shape suggests that the network reads, and why.
+///
+/// # Errors
+/// Says that it suggests nothing.
+pub fn guess(input: &Axes) -> Result<(FrontEnd, String), String> {
     let axes: Vec<Option<usize>> = input.shape.iter().map(|axis| axis.clone().ok()).collect();
-    let (name, why) = match axes.as_slice() {
-        [_, None] | [_, Some(1), None] => ("samples", "one free axis, as of samples at 16 kHz"),
-        [_, None, Some(80)] | [_, Some(80), None] => (
-            "kaldi-fbank-80",
-            "80 bands and a free axis, as of a Kaldi filterbank",
-        ),
-        [_, Some(80), Some(3000)] => ("whisper-log-mel", "80 bands of 3000 frames, as Whisper's"),
-        _ => {
-            return Err(format!(
-                "its input `{}` of the shape {} suits no front end that is known: give it with --frontend, by name or a TOML file (see \
-                 `speechlens features --help`)",
-                input.name,
-                shape(input)
-            ));
+    let axes = axes.get(1..).unwrap_or_default();
+    if let Some((_, name, why)) = GUESSES.iter().find(|(known, ..)| *known == axes) {
+        let front_end = FrontEnd::load(name).map_err(|error| error.to_string())?;
+        return Ok((front_end, format!("{name} ({why})")));
+    }
+    match axes {
+        [Some(count)] | [Some(1), Some(count)] if *count >= SAMPLES => {
+            let seconds = *count as f64 / 16000.0;
+            let text = format!(
+                "rate = 16000\nlength = {{ exactly = {seconds:?} }}\nsilence = 0.0\nbounds = [-1.0, 1.0]\n"
+            );
+            let front_end = FrontEnd::parse(&text).map_err(|error| error.to_string())?;
+            let guess = format!("{count} samples, as of {seconds} s at 16 kHz");
+            Ok((front_end, guess))
         }
-    };
-    let front_end = FrontEnd::load(name).map_err(|error| error.to_string())?;
-    Ok((front_end, format!("{name} ({why})")))
+        _ => Err(format!(
+            "its input `{}` of the shape {} suits no front end that is known: give it with --frontend, by name or a TOML file (see \
+             `speechlens features --help`)",
+            input.name,
+            shape(input)
+        )),
+    }
 }
 
 fn shape(axes: &Axes) -> String {
@@ -166,6 +249,21 @@ fn shape(axes: &Axes) -> String {
     };
     let all: Vec<String> = axes.shape.iter().map(axis).collect();
     format!("[{}]", all.join(", "))
+}
+
+/// The graph, whose output is called as the file calls it, also where nodes were added behind it or left out.
+fn called(graph: Graph, name: &str) -> Result<Graph, speechlens_nn::Error> {
+    let net = graph.architecture();
+    let output = net.output();
+    if net.nodes()[output.index()].op.as_input().is_some() {
+        return Ok(graph);
+    }
+    let graph = match net.node(name) {
+        Some(node) if node == output => return Ok(graph),
+        Some(node) => graph.renamed(node, &format!("{name}.in-file"))?,
+        None => graph,
+    };
+    graph.renamed(output, name)
 }
 
 /// The graph, with its input's axes turned if they fit then, and not as they are.
@@ -189,9 +287,16 @@ fn in_order(graph: Graph, front_end: &FrontEnd) -> Result<Graph, String> {
     }
 }
 
-fn task(told: &Told, last: Option<Last>, output: Option<&Axes>) -> Result<Task, String> {
+/// What the outputs mean, and whether they lack an axis of one class. `is_framed`: the first axis of the network in the file is time.
+fn task(
+    told: &Told,
+    last: Option<Last>,
+    output: Option<&Axes>,
+    is_framed: bool,
+) -> Result<(Task, bool), String> {
     let name = match (told.task, last) {
         (Some(name), _) => name,
+        (None, Some(_)) if is_framed => "frames",
         (None, Some(Last::Softmax | Last::SoftmaxAcross)) => "classes",
         (None, Some(Last::Sigmoid)) => "labels",
         (None, None) => {
@@ -204,7 +309,7 @@ fn task(told: &Told, last: Option<Last>, output: Option<&Axes>) -> Result<Task, 
         Some(Last::Sigmoid) => Probability::Sigmoid,
         _ => Probability::Softmax,
     };
-    let of_classes = ["classes", "labels", "frames"].contains(&name);
+    let of_classes = ["classes", "labels", "frames", "score"].contains(&name);
     if of_classes && last == Some(Last::SoftmaxAcross) {
         return Err(
             "ends with a softmax over another axis than that of the classes, the last: say --task embedding to have its outputs as \
@@ -214,6 +319,9 @@ fn task(told: &Told, last: Option<Last>, output: Option<&Axes>) -> Result<Task, 
     }
     let axes = if name == "frames" { 3 } else { 2 };
     let rank = output.map_or(0, |output| output.shape.len());
+    // Of one class, its axis is often left out.
+    let lacks_classes = name == "frames" && rank == 2;
+    let rank = rank + usize::from(lacks_classes);
     if of_classes && rank > 0 && rank != axes {
         let expected = if name == "frames" {
             "[N, frames, classes]"
@@ -225,23 +333,26 @@ fn task(told: &Told, last: Option<Last>, output: Option<&Axes>) -> Result<Task, 
             output.map_or_else(String::new, shape)
         ));
     }
-    let classes = || {
-        let count = output
-            .and_then(|output| output.shape.last()?.as_ref().ok())
-            .copied();
-        match (&told.classes, count) {
-            (Some(names), Some(count)) if names.len() != count => Err(format!(
-                "has {count} outputs, and --classes names {}",
-                names.len()
-            )),
-            (Some(names), _) => Ok(names.clone()),
-            (None, Some(count)) => Ok((0..count).map(|class| class.to_string()).collect()),
-            (None, None) => {
-                Err("does not tell how many classes it has: name them with --classes".to_owned())
-            }
+    let count = match (lacks_classes, output) {
+        (true, _) => Some(1),
+        (false, output) => output.and_then(|output| output.shape.last()?.as_ref().ok().copied()),
+    };
+    let classes = || match (&told.classes, count) {
+        (Some(names), Some(count)) if names.len() != count => Err(format!(
+            "has {count} outputs, and --classes names {}",
+            names.len()
+        )),
+        (Some(names), _) => Ok(names.clone()),
+        (None, Some(1)) if name == "score" => Ok(vec!["score".to_owned()]),
+        (None, Some(count)) if name == "score" => {
+            Ok((0..count).map(|score| format!("score {score}")).collect())
+        }
+        (None, Some(count)) => Ok((0..count).map(|class| class.to_string()).collect()),
+        (None, None) => {
+            Err("does not tell how many outputs it has: name them with --classes".to_owned())
         }
     };
-    Ok(match name {
+    let task = match name {
         "classes" => Task::Classes {
             probability,
             classes: classes()?,
@@ -259,13 +370,8 @@ fn task(told: &Told, last: Option<Last>, output: Option<&Axes>) -> Result<Task, 
             classes: classes()?,
         },
         "embedding" => Task::Embedding,
-        "score" => Task::Score {
-            name: told
-                .classes
-                .as_ref()
-                .and_then(|names| names.first().cloned())
-                .unwrap_or("score".into()),
-        },
+        "score" => Task::Score { names: classes()? },
         other => return Err(format!("there is no task `{other}`")),
-    })
+    };
+    Ok((task, lacks_classes))
 }

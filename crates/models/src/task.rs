@@ -26,10 +26,10 @@ pub enum Task {
     },
     /// A vector, `[N, values]`, which other inputs' vectors are compared with.
     Embedding,
-    /// A number, `[N, 1]`.
+    /// Numbers that are no logits, `[N, scores]`.
     Score {
-        /// What it is, with its unit: `quality (MOS)`.
-        name: String,
+        /// What they are, with their units: `quality (MOS)`.
+        names: Vec<String>,
     },
 }
 
@@ -73,13 +73,14 @@ impl Task {
         }
     }
 
-    /// The classes' names, in the order of the logits; none if it has no classes.
+    /// What each of the outputs is, in their order: classes, or scores; of an embedding, none.
     pub fn classes(&self) -> &[String] {
         match self {
             Task::Classes { classes, .. }
             | Task::Labels { classes }
             | Task::Frames { classes, .. } => classes,
-            Task::Embedding | Task::Score { .. } => &[],
+            Task::Score { names } => names,
+            Task::Embedding => &[],
         }
     }
 
@@ -94,8 +95,26 @@ impl Task {
         }
     }
 
-    /// Whether there is one logit a class for a whole input, which is what explanations, measures and training are of.
+    /// Whether there is one number a class, or a score, for a whole input, which is what explanations, measures and training are of. Of
+    /// other tasks [`Model::over_frames`](crate::Model::over_frames) and [`Model::similar_to`](crate::Model::similar_to) make such a one.
     pub fn is_of_inputs(&self) -> bool {
-        matches!(self, Task::Classes { .. } | Task::Labels { .. })
+        matches!(
+            self,
+            Task::Classes { .. } | Task::Labels { .. } | Task::Score { .. }
+        )
+    }
+
+    /// The output that is explained where none is named: the largest of classes, the first of scores.
+    pub fn foremost(&self, outputs: &[f32]) -> usize {
+        if let Task::Score { .. } = self {
+            return 0;
+        }
+        (1..outputs.len()).fold(0, |best, index| {
+            if outputs[index] > outputs[best] {
+                index
+            } else {
+                best
+            }
+        })
     }
 }

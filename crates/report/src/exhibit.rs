@@ -22,12 +22,23 @@ pub struct Exhibit {
     pub lead: String,
     /// Names and values of what a reader must know to repeat it.
     pub facts: Vec<(String, String)>,
-    /// The likeliest classes and their probabilities.
-    pub answers: Vec<(String, f32)>,
+    /// What the network answers, the likeliest first.
+    pub answers: Vec<Answer>,
     /// The explanations, side by side.
     pub figures: Vec<Figure>,
     /// Words of caution.
     pub warnings: Vec<String>,
+}
+
+/// What a network says of a class, or a score that it gives.
+#[derive(Clone, Debug, Serialize)]
+pub struct Answer {
+    /// Of which class, or which score.
+    pub name: String,
+    /// How likely, or how much, in words.
+    pub says: String,
+    /// Of classes, how likely, in 0..1.
+    pub share: Option<f32>,
 }
 
 /// One explanation.

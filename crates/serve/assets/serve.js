@@ -10,7 +10,8 @@
 
   async function start() {
     facts = await (await fetch('/model')).json();
-    by('model').textContent = `explains ${facts.name} (${facts.arch}, ${facts.classes.length} classes)`;
+    const about = [facts.arch, facts.classes.length ? `${facts.classes.length} ${facts.task}` : facts.task];
+    by('model').textContent = `explains ${facts.name} (${about.filter(Boolean).join(', ')})`;
     document.title = `SpeechLens: ${facts.name}`;
     for (const { name, summary } of facts.methods) {
       const made = option(name);

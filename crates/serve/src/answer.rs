@@ -13,7 +13,7 @@ use speechlens_attribution::methods::METHODS;
 use speechlens_audio::read_bytes;
 use speechlens_explain::show::exhibit;
 use speechlens_explain::{
-    Answers, Details, Explainer, Explanation, Question, Reader, Reading, Settings, TOP,
+    Answers, Asked, Details, Explainer, Explanation, Question, Reader, Reading, Settings, TOP,
 };
 use speechlens_frontend::Length;
 
@@ -41,7 +41,7 @@ pub async fn model(State(shared): State<Arc<Shared>>) -> Response {
         .collect();
     json_text(
         json!({
-            "name": name, "arch": model.arch(), "classes": model.classes(), "methods": methods, "rules": shared.rules,
+            "name": name, "arch": model.arch(), "task": model.task.name(), "classes": model.classes(), "methods": methods, "rules": shared.rules,
             "default_rules": shared.default_rules, "seconds": limits.seconds, "bytes": limits.bytes,
         })
         .to_string(),
@@ -169,6 +169,8 @@ fn make(shared: &Shared, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal> {
     let input = reader.audio(&name, audio).map_err(|error| wrong(&error))?;
     let class = |name: &str| (!name.is_empty()).then(|| name.to_owned());
     let (target, against) = (class(&wish.target), class(&wish.against));
+    let asked = Asked::default().of(model, &input, device);
+    let model = &*asked.map_err(|error| wrong(&error))?;
     let question = Question::new(model, target.as_deref(), against.as_deref());
     let question = question.map_err(|error| wrong(&error))?;
     let mut explainers = Vec::new();

@@ -150,6 +150,185 @@ fn a_speaker_network_tells_voices_apart() {
     assert!(same > 0.7 && apart < 0.4, "{same} and {apart}");
 }
 
+/// What each network is imported with, and how its page begins.
+const IMPORTED: &[(&str, &[&str], &str)] = &[
+    ("crepe-tiny", &["--frontend", "crepe"], ""),
+    (
+        "campplus",
+        &["--frontend", "kaldi-fbank-80", "--task", "embedding"],
+        "similarity to itself, 1.000",
+    ),
+    (
+        "dnsmos",
+        &[
+            "--frontend",
+            "dnsmos",
+            "--task",
+            "score",
+            "--classes",
+            "signal (MOS),background (MOS),overall (MOS)",
+        ],
+        "signal (MOS), ",
+    ),
+    (
+        "ge2e-lstm",
+        &["--frontend", "ge2e-mel", "--task", "embedding"],
+        "similarity to itself, ",
+    ),
+    (
+        "silero-vad",
+        &["--frontend", "silero", "--classes", "speech"],
+        "speech, ",
+    ),
+    (
+        "smart-turn-int8",
+        &["--frontend", "smart-turn", "--classes", "finished"],
+        "finished, ",
+    ),
+];
+
+/// Every network is explained by relevance and by a gradient, on a page with its own answer, and its explanation tested by flipping.
+#[test]
+fn every_real_network_is_imported_told_explained_and_flipped() {
+    let Some(files) = utterances("1688") else {
+        return;
+    };
+    let folder = Folder::new();
+    for (name, arguments, title) in IMPORTED {
+        let Some(path) = network(name) else { return };
+        let model = format!("{name}.safetensors");
+        folder.run(&[&["import", &path, "-o", &model], *arguments].concat());
+        let told = folder.run(&["predict", &model, &files[0]]);
+        assert!(told.contains("1688"), "{told}");
+        let hop: &[&str] = if *name == "crepe-tiny" {
+            &["--hop", "5"]
+        } else {
+            &[]
+        };
+        let explain = [
+            "explain",
+            &model,
+            &files[0],
+            "--method",
+            "lrp,gradient-times-input",
+            "-o",
+            name,
+        ];
+        folder.run(&[&explain[..], hop].concat());
+        let page = std::fs::read_to_string(folder.path(&format!("{name}/index.html"))).unwrap();
+        assert!(page.contains(&format!("\"title\":\"{title}")), "{name}");
+        let summary = folder.json(&format!("{name}/gradient-times-input/summary.json"));
+        for window in summary["explanations"].as_array().unwrap() {
+            assert!(
+                window["relevance_sum"].as_f64().unwrap().is_finite(),
+                "{name}"
+            );
+        }
+        let flip = [
+            "evaluate",
+            "flip",
+            &model,
+            &files[1],
+            "--percentages",
+            "0,30",
+            "--recordings",
+            "2",
+        ];
+        let told = folder.run(&[&flip[..], &["-o", &format!("{name}-flip")]].concat());
+        let flipped = folder.json(&format!("{name}-flip/flip.json"));
+        let curves = flipped["curves"].as_array().unwrap();
+        assert_eq!(curves.len(), 4, "{told}");
+        let first: Vec<f64> = curves
+            .iter()
+            .map(|curve| curve["probability"][0].as_f64().unwrap())
+            .collect();
+        // Nothing is flipped yet.
+        assert!(
+            first.iter().all(|value| *value == first[0]),
+            "{name}: {first:?}"
+        );
+    }
+}
+
+/// Over which frames, and how similar to what, is asked of networks that leave it open, and of no others.
+#[test]
+fn frames_and_similarity_are_asked_about() {
+    let (Some(voice), Some(other)) = (utterances("1688"), utterances("1998")) else {
+        return;
+    };
+    let folder = Folder::new();
+    for name in ["silero-vad", "ge2e-lstm"] {
+        let Some(path) = network(name) else { return };
+        let (_, arguments, _) = IMPORTED.iter().find(|(own, ..)| *own == name).unwrap();
+        folder.run(&[&["import", &path, "-o", &format!("{name}.st")], *arguments].concat());
+    }
+    // Frame k hears 32 ms from sample 512 k on, and the LSTM all before: nothing behind the last frame asked about counts.
+    folder.run(&[
+        "explain",
+        "silero-vad.st",
+        &voice[0],
+        "--frames",
+        "20..30",
+        "-o",
+        "frames",
+    ]);
+    let relevance: ndarray::Array1<f32> = folder.read_npy("frames/relevance.npy");
+    let behind = relevance.iter().skip(512 * 30 + 1);
+    assert!(behind.into_iter().all(|relevance| *relevance == 0.0));
+    assert!(
+        relevance
+            .iter()
+            .take(512 * 30)
+            .any(|relevance| *relevance != 0.0)
+    );
+    let told = folder.fail(&[
+        "explain",
+        "ge2e-lstm.st",
+        &voice[0],
+        "--frames",
+        "2..3",
+        "-o",
+        "x",
+    ]);
+    assert!(
+        told.contains("--frames: is for networks whose task is `frames`"),
+        "{told}"
+    );
+    let told = folder.fail(&[
+        "explain",
+        "silero-vad.st",
+        &voice[0],
+        "--against",
+        &other[0],
+        "-o",
+        "x",
+    ]);
+    assert!(told.contains("only an `embedding` is similar"), "{told}");
+
+    let similarity = |against: &str, to: &str| {
+        folder.run(&[
+            "explain",
+            "ge2e-lstm.st",
+            &voice[0],
+            "--against",
+            against,
+            "-o",
+            to,
+        ]);
+        let summary = folder.json(&format!("{to}/summary.json"));
+        let windows = summary["explanations"].as_array().unwrap().clone();
+        let scores = windows
+            .iter()
+            .map(|window| window["score"].as_f64().unwrap());
+        scores.sum::<f64>() / windows.len() as f64
+    };
+    let (same, apart) = (
+        similarity(&voice[1], "same"),
+        similarity(&other[0], "apart"),
+    );
+    assert!(same > apart + 0.1, "{same} and {apart}");
+}
+
 /// What would give wrong answers, or take the place of something, is refused.
 #[test]
 fn what_does_not_suit_a_front_end_or_a_task_is_told() {

@@ -9,8 +9,7 @@ use serde_json::json;
 use speechlens_audio::{Audio, read_bytes, to_writer};
 use speechlens_data::Sex;
 use speechlens_explain::{
-    Answers, Details, Explainer, Explanation, Question, Reader, Reading, Settings, TOP, answer,
-    logits,
+    Answers, Details, Explainer, Explanation, Question, Reader, Reading, Settings, TOP, logits,
 };
 use speechlens_models::{Model, alexnet};
 use speechlens_report::page::{Block, Section};
@@ -99,7 +98,7 @@ pub fn run(lab: &Lab) -> Result<Findings> {
             for (kept, part) in kept.iter_mut().zip(parts) {
                 let again = reader.audio(&input.name, as_file(part)?)?;
                 let logits = logits(&model, &again, lab.device)?;
-                let same = answer(&model, &logits[0]).0 == answers.targets[0] as usize;
+                let same = model.task.foremost(&logits[0]) == answers.targets[0] as usize;
                 *kept += usize::from(same);
             }
             bar.inc(1);

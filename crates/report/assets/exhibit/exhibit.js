@@ -429,11 +429,11 @@ const speechlens = (() => {
 
   function show(data, into = document.getElementById('exhibit')) {
     figures = data.figures.map(figure => new Plot(figure));
-    const answers = element('div', { class: 'answers', role: 'list', 'aria-label': 'the likeliest classes' });
-    for (const [name, probability] of data.answers) {
-      const bar = element('span', { class: 'bar' }, element('i'));
-      bar.firstChild.style.width = `${100 * probability}%`;
-      answers.append(element('span', {}, name), bar, element('span', {}, `${(100 * probability).toFixed(1)} %`));
+    const answers = element('div', { class: 'answers', role: 'list', 'aria-label': 'what the network answers' });
+    for (const { name, says, share } of data.answers) {
+      const bar = element('span', share === null ? {} : { class: 'bar' }, element('i'));
+      bar.firstChild.style.width = `${100 * share}%`;
+      answers.append(element('span', {}, name), bar, element('span', {}, says));
     }
     const facts = element('dl', { class: 'facts' }, ...data.facts.map(([name, value]) =>
       element('div', {}, element('dt', {}, name), element('dd', {}, value))));
