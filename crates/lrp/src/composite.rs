@@ -6,7 +6,7 @@ use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
 use speechlens_nn::{Graph, Kind};
 
-use crate::plan::{By, moved_input};
+use crate::plan::{By, layers, moved_input};
 use crate::{Error, Result, Rule, rules};
 
 macro_rules! presets {
@@ -85,8 +85,10 @@ pub struct Options {
 
 /// Which layers get a rule: all that match every condition given.
 ///
-/// A row without a kind matches what is linear in its input: layers, and products in each factor. Sums of branches need no rule: each branch takes
-/// its part in proportion to its value, stabilized by 1e-6. A row with the kind `sum` gives them another ε.
+/// A row without a kind matches what is linear in its input and its rule can run on: layers, and products in each factor. Rules that
+/// map weights (all but `epsilon` and `lrp-0`) pass over layers without weights of their own, such as layer normalization; in a row
+/// that names their kind they are an error. Sums of branches need no rule: each branch takes its part in proportion to its value,
+/// stabilized by 1e-6. A row with the kind `sum` gives them another ε.
 #[derive(Clone, Debug)]
 pub struct Row {
     kinds: Option<Vec<Kind>>,
@@ -320,10 +322,10 @@ impl Composite {
     /// For every node of the graph, the rule of the first row that matches it.
     pub(crate) fn assign(&self, graph: &Graph) -> Vec<Option<&Rule>> {
         let is_weighted = |kind| matches!(kind, Kind::Linear | Kind::Conv);
-        let layers = graph
+        let weighted = graph
             .nodes()
             .filter(|(_, node)| is_weighted(node.op.kind()));
-        let third = layers.count().div_ceil(3);
+        let third = weighted.count().div_ceil(3);
         let (mut passed, is_input) = (0, moved_input(graph));
         let assigned = graph.nodes().map(|(_, node)| {
             let kind = node.op.kind();
@@ -332,7 +334,7 @@ impl Composite {
             let matches = |row: &&Row| {
                 let by_kind = match &row.kinds {
                     Some(kinds) => kinds.contains(&kind),
-                    None => By::of(node) == By::Rule,
+                    None => By::of(node) == By::Rule && layers(node).all(|op| row.rule.runs_on(op)),
                 };
                 let by_name = row
                     .name

@@ -1,6 +1,6 @@
 //! Which rule each node of a graph gets, and what can be left out of it.
 
-use speechlens_nn::{Branch, Graph, Kind, Map, Node, NodeId};
+use speechlens_nn::{Branch, Graph, Kind, LinearOp, Map, Node, NodeId};
 
 use crate::rule::STABILIZER;
 use crate::{BatchNormalization, Bias, Composite, Error, Options, Result, Rule, Start};
@@ -187,6 +187,13 @@ impl Plan {
                 {
                     &of_products
                 }
+                None if !layers(node).all(LinearOp::has_mappable_weights) => {
+                    return Err(misfit(format!(
+                        "no rule covers the layer of kind {kind}, which has no weights of its own: add a row kind = \"{kind}\" with the \
+                         rule epsilon or lrp-0 to the composite",
+                        kind = node.op.kind()
+                    )));
+                }
                 None => {
                     return Err(Error::Uncovered {
                         node: node.name.clone(),
@@ -197,6 +204,14 @@ impl Plan {
             if rule.needs_non_negative && !non_negative[index] {
                 return Err(misfit(format!(
                     "the rule {rule} is for inputs that are nowhere negative, as after a ReLU: take gamma-generalized"
+                )));
+            }
+            if !layers(node).all(|op| rule.runs_on(op)) {
+                return Err(misfit(format!(
+                    "the rule {rule} maps weights, and a layer of kind {kind} such as this has none of its own: put a row name = \"{name}\" \
+                     with the rule epsilon or lrp-0 before",
+                    kind = node.op.kind(),
+                    name = node.name
                 )));
             }
             let mut lean = rule.clone();
@@ -348,6 +363,15 @@ impl By {
         });
         by.min().unwrap_or(By::Place)
     }
+}
+
+/// The linear layers that a node is, one for each input that it is linear in.
+pub(crate) fn layers(node: &Node) -> impl Iterator<Item = &dyn LinearOp> {
+    let branches = node.op.branches(node.inputs.len()).into_iter();
+    branches.filter_map(|branch| match branch.map {
+        Map::Layer(op) => Some(op),
+        _ => None,
+    })
 }
 
 /// For every node, whether what it reads is nowhere negative, whatever the network's input is: by what its ops claim.

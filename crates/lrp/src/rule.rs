@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use candle_core::Tensor;
+use speechlens_nn::LinearOp;
 
 use crate::Result;
 
@@ -222,6 +223,12 @@ impl Rule {
     pub(crate) fn needs_bounds(&self) -> bool {
         self.terms()
             .any(|term| matches!(term.input, InputMap::Low | InputMap::High))
+    }
+
+    /// Whether it runs on a layer: one whose weights it maps must have some.
+    pub(crate) fn runs_on(&self, layer: &dyn LinearOp) -> bool {
+        let as_they_are = |term: &Term| term.weight == WeightMap::Whole;
+        layer.has_mappable_weights() || self.terms().all(as_they_are)
     }
 
     /// Whether an input of 0 has no relevance.

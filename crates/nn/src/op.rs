@@ -391,6 +391,12 @@ pub trait LinearOp {
         Ok(self.apply(input, weight)?.broadcast_add(bias)?)
     }
 
+    /// Whether what is made of the weights, number by number, is made so of every factor between an input and an output: what rules
+    /// do that map weights, as by their sign. They run on no other layers.
+    fn has_mappable_weights(&self) -> bool {
+        true
+    }
+
     /// Whether the weights are the same for every input.
     fn has_fixed_weights(&self) -> bool {
         true

@@ -28,7 +28,7 @@ pub struct Dft {
 const LONGEST: usize = 1 << 12;
 
 impl Dft {
-    /// `[n · parts, m · 2]`.
+    /// `[k · parts, m · 2]` for an axis of n values, of which the first k are read.
     fn matrix(&self, n: usize, parts: usize, like: &Tensor) -> Result<Tensor> {
         let whole = self.length.unwrap_or(n);
         if whole == 0
@@ -40,13 +40,16 @@ impl Dft {
                 "no Fourier transform of {n} values of {parts} parts to {whole}"
             ));
         }
-        let given = if self.onesided { whole / 2 + 1 } else { whole };
+        let (read, given) = (
+            n.min(whole),
+            if self.onesided { whole / 2 + 1 } else { whole },
+        );
         let (sign, share) = match self.inverse {
             true => (1.0, 1.0 / whole as f64),
             false => (-1.0, 1.0),
         };
-        let mut matrix = vec![0f64; n * parts * given * 2];
-        for t in 0..n.min(whole) {
+        let mut matrix = vec![0f64; read * parts * given * 2];
+        for t in 0..read {
             for f in 0..given {
                 let angle = sign * TAU * ((t * f) % whole) as f64 / whole as f64;
                 let (sin, cos) = angle.sin_cos();
@@ -61,28 +64,29 @@ impl Dft {
                 }
             }
         }
-        let matrix = Tensor::from_vec(matrix, (n * parts, given * 2), &Device::Cpu)?;
+        let matrix = Tensor::from_vec(matrix, (read * parts, given * 2), &Device::Cpu)?;
         Ok(matrix.to_dtype(like.dtype())?.to_device(like.device())?)
     }
 
-    /// With the axis and the parts as the last ones, for as many values.
-    fn transformed(&self, x: &Tensor, n: usize, parts: usize, back: bool) -> Result<Tensor> {
-        let rank = x.rank();
-        let axis = axis(self.axis, rank)?;
-        if rank < 2 || axis == rank - 1 {
-            return problem(format!("no Fourier transform along axis {axis} of {rank}"));
+    /// The axis, its length, and the parts of what is read.
+    fn sizes(&self, shape: &[usize]) -> Result<(usize, usize, usize)> {
+        let axis = axis(self.axis, shape.len())?;
+        match shape {
+            [.., parts] if axis < shape.len() - 1 => Ok((axis, shape[axis], *parts)),
+            _ => problem(format!(
+                "no Fourier transform along axis {axis} of {shape:?}"
+            )),
         }
-        let matrix = self.matrix(n, parts, x)?;
-        let matrix = if back {
-            matrix.t()?.contiguous()?
-        } else {
-            matrix
-        };
+    }
+
+    /// The product with a matrix along the axis and the parts, which are so many behind it.
+    fn product(&self, x: &Tensor, axis: usize, matrix: &Tensor, parts: usize) -> Result<Tensor> {
+        let rank = x.rank();
         let x = x.transpose(axis, rank - 2)?.contiguous()?;
         let mut dims = x.dims().to_vec();
-        let product = x.reshape(((), matrix.dim(0)?))?.matmul(&matrix)?;
-        dims[rank - 1] = if back { parts } else { 2 };
-        dims[rank - 2] = product.dim(1)? / dims[rank - 1];
+        let product = x.reshape(((), matrix.dim(0)?))?.matmul(matrix)?;
+        dims[rank - 1] = parts;
+        dims[rank - 2] = product.dim(1)? / parts;
         Ok(product
             .reshape(dims)?
             .transpose(axis, rank - 2)?
@@ -100,9 +104,8 @@ impl Op for Dft {
     }
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        let x = inputs[0];
-        let n = x.dims()[axis(self.axis, x.rank())?];
-        self.transformed(x, n, x.dims().last().copied().unwrap_or(0), false)
+        let (weight, _) = self.weights(&Params::new(), inputs)?;
+        self.apply(inputs[0], &weight)
     }
 
     fn branches(&self, _: usize) -> Vec<Branch<'_>> {
@@ -110,28 +113,27 @@ impl Op for Dft {
     }
 }
 
-/// Its `weight` is a single factor of 1, which stands for all where a rule maps them.
+/// The weight is the transform's matrix.
 impl LinearOp for Dft {
     fn weights(&self, _: &Params, inputs: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)> {
-        Ok((
-            Tensor::ones(1, inputs[0].dtype(), inputs[0].device())?,
-            None,
-        ))
+        let (_, n, parts) = self.sizes(inputs[0].dims())?;
+        Ok((self.matrix(n, parts, inputs[0])?, None))
+    }
+
+    /// They depend on the length.
+    fn has_fixed_weights(&self) -> bool {
+        false
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        let n = input.dims()[axis(self.axis, input.rank())?];
-        let parts = input.dims().last().copied().unwrap_or(0);
-        Ok(self
-            .transformed(input, n, parts, false)?
-            .broadcast_mul(weight)?)
+        let (axis, _, parts) = self.sizes(input.dims())?;
+        let read = input.narrow(axis, 0, weight.dim(0)? / parts)?;
+        self.product(&read, axis, weight, 2)
     }
 
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
-        let n = input.dims()[axis(self.axis, input.rank())?];
-        let parts = input.dims().last().copied().unwrap_or(0);
-        Ok(self
-            .transformed(output, n, parts, true)?
-            .broadcast_mul(weight)?)
+        let (axis, n, parts) = self.sizes(input.dims())?;
+        let read = self.product(output, axis, &weight.t()?.contiguous()?, parts)?;
+        Ok(read.pad_with_zeros(axis, 0, n - weight.dim(0)? / parts)?)
     }
 }

@@ -213,6 +213,10 @@ impl LinearOp for Resize {
         Ok((Tensor::new(scales, &Device::Cpu)?, None))
     }
 
+    fn has_mappable_weights(&self) -> bool {
+        false
+    }
+
     fn has_fixed_weights(&self) -> bool {
         false
     }

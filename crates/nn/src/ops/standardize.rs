@@ -87,10 +87,14 @@ impl Op for Standardize {
     }
 }
 
-/// The weight is the inverse deviation.
+/// The weight is the inverse deviation. That values are centred is in no weight.
 impl LinearOp for Standardize {
     fn weights(&self, _: &Params, inputs: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)> {
         Ok((self.scale(&self.centred(inputs[0])?)?, None))
+    }
+
+    fn has_mappable_weights(&self) -> bool {
+        false
     }
 
     fn has_fixed_weights(&self) -> bool {
