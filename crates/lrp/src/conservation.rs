@@ -20,7 +20,7 @@ pub struct Conservation {
     pub arrived: Vec<f64>,
     /// The relevance of what it reads.
     pub passed: Vec<f64>,
-    /// What the bias took.
+    /// What the bias took, and what stands for one: constants and states, and values that padding added.
     pub bias: Vec<f64>,
     /// What ε took.
     pub epsilon: Vec<f64>,
@@ -40,8 +40,7 @@ impl Conservation {
         ]
     }
 
-    /// What is left: rounding; where a rule shares out only the relevance of some outputs, that of all others; and of an op with
-    /// several inputs what it gives to constants and states, which is not passed on.
+    /// What is left: rounding; and where a rule shares out only the relevance of some outputs, that of all others.
     pub fn remainder(&self) -> Vec<f64> {
         let taken = |i: usize| self.bias[i] + self.epsilon[i] + self.softmax[i];
         let left = |i: usize| self.arrived[i] - self.passed[i] - taken(i);
@@ -102,11 +101,17 @@ impl Kept {
         Ok(())
     }
 
+    /// Adds what a bias took, or what stands for one.
+    pub fn bias(&mut self, taken: &Tensor) -> Result<()> {
+        let taken = sum_by_input(&self.part(taken)?)?;
+        add(&mut self.bias, taken);
+        Ok(())
+    }
+
     /// Adds what an op's own way took.
     pub fn own(&mut self, passed: &Passed) -> Result<()> {
         if let Some(taken) = &passed.bias {
-            let taken = sum_by_input(&self.part(taken)?)?;
-            add(&mut self.bias, taken);
+            self.bias(taken)?;
         }
         if let Some(taken) = &passed.epsilon {
             let taken = sum_by_input(&self.part(taken)?)?;

@@ -110,15 +110,19 @@ impl Plan {
         all
     }
 
+    /// The branches of a node to what is held.
+    pub fn held_branches<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = Branch<'a>> {
+        let branches = node.op.branches(node.inputs.len()).into_iter();
+        branches.filter(|branch| self.is_held[node.inputs[branch.input].index()])
+    }
+
     /// The terms of a sum that are held, with their factors.
     pub fn held_terms<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = (NodeId, f64)> + 'a {
-        let branches = node.op.branches(node.inputs.len()).into_iter();
-        branches.filter_map(|branch| match branch.map {
-            Map::Term(factor) if self.is_held[node.inputs[branch.input].index()] => {
-                Some((node.inputs[branch.input], factor))
-            }
-            _ => None,
-        })
+        self.held_branches(node)
+            .filter_map(|branch| match branch.map {
+                Map::Term(factor) => Some((node.inputs[branch.input], factor)),
+                _ => None,
+            })
     }
 
     /// The composite's rules, checked.

@@ -302,13 +302,8 @@ impl Lrp {
                 }
                 Map::Winner(op) => op.route(&trace.inputs(node)?, branch.input, &own)?,
                 Map::Own(op) => {
-                    let pass = Passing {
-                        params: self.plan.graph.params(id),
-                        inputs: &trace.inputs(node)?,
-                        output: trace.output(id)?,
-                        relevance: &own,
-                        absorbs_bias: self.plan.options.bias == Bias::Absorb,
-                    };
+                    let inputs = trace.inputs(node)?;
+                    let pass = self.passing(trace, id, &inputs, &own)?;
                     let passed = op.pass(&pass, branch.input)?;
                     if let Some(kept) = kept.as_deref_mut() {
                         kept.own(&passed)?;
@@ -353,6 +348,60 @@ impl Lrp {
         Ok(passed)
     }
 
+    fn passing<'a>(
+        &'a self,
+        trace: &'a Trace,
+        id: NodeId,
+        inputs: &'a [&'a Tensor],
+        relevance: &'a Tensor,
+    ) -> Result<Passing<'a>> {
+        Ok(Passing {
+            params: self.plan.graph.params(id),
+            inputs,
+            output: trace.output(id)?,
+            relevance,
+            absorbs_bias: self.plan.options.bias == Bias::Absorb,
+        })
+    }
+
+    /// Writes down what constants and states take, other than as terms of a sum, which nobody passes on.
+    fn keep_held(
+        &self,
+        trace: &Trace,
+        id: NodeId,
+        node: &Node,
+        output: &Tensor,
+        kept: &mut Kept,
+    ) -> Result<()> {
+        for branch in self.plan.held_branches(node) {
+            let taken = match branch.map {
+                Map::Winner(op) => {
+                    // Repeated for the batch, whose inputs it takes from apart.
+                    let mut inputs = trace.inputs(node)?;
+                    let own = inputs[branch.input].broadcast_as(output.shape())?;
+                    let own = own.contiguous()?;
+                    inputs[branch.input] = &own;
+                    op.route(&inputs, branch.input, output)?
+                }
+                Map::Moved(op) => {
+                    let shapes: Vec<_> =
+                        node.inputs.iter().map(|read| trace.shape(*read)).collect();
+                    op.back(output, &shapes, branch.input)?
+                }
+                Map::Own(op) => {
+                    let inputs = trace.inputs(node)?;
+                    let passed =
+                        op.pass(&self.passing(trace, id, &inputs, output)?, branch.input)?;
+                    kept.own(&passed)?;
+                    passed.relevance
+                }
+                Map::Layer(_) | Map::Term(_) | Map::Each => continue,
+            };
+            kept.bias(&taken)?;
+        }
+        Ok(())
+    }
+
     /// What a sum gave, and what of it is of terms that take no relevance and are as a bias: those are left out where a bias is.
     fn sum(&self, trace: &Trace, id: NodeId, node: &Node) -> Result<(Tensor, Option<Tensor>)> {
         let z = trace.output(id)?;
@@ -386,6 +435,7 @@ impl Lrp {
     ) -> Result<Vec<(usize, Tensor)>> {
         let mut kept = Kept::new(record.conserved, record.is_single);
         let passed = self.pass(trace, id, node, output, Some(&mut kept))?;
+        self.keep_held(trace, id, node, output, &mut kept)?;
         let arrived = kept.totals(output)?;
         let mut total = vec![0.0; arrived.len()];
         for (_, passed) in &passed {
@@ -395,7 +445,16 @@ impl Lrp {
                 .zip(of_branch)
                 .for_each(|(total, of)| *total += of);
         }
-        let [bias, epsilon] = kept.close();
+        let [mut bias, epsilon] = kept.close();
+        let branches = node.op.branches(node.inputs.len());
+        if branches
+            .iter()
+            .any(|branch| matches!(branch.map, Map::Moved(op) if op.adds_values()))
+        {
+            bias = std::iter::zip(&arrived, &total)
+                .map(|(arrived, total)| arrived - total)
+                .collect();
+        }
         // Nothing else loses any on the way.
         let is_softmax = node.op.kind() == Kind::Softmax;
         let lost = |i: usize| {

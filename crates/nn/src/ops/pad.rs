@@ -44,6 +44,10 @@ impl Padding {
             Padding::Reflect | Padding::Edge => 0.0,
         }
     }
+
+    fn is_from_outside(self) -> bool {
+        matches!(self, Padding::Value(_) | Padding::Lowest)
+    }
 }
 
 impl Default for Padding {
@@ -161,7 +165,7 @@ impl MovingOp for Pad {
     }
 
     fn adds_values(&self) -> bool {
-        matches!(self.with, Padding::Value(_) | Padding::Lowest)
+        self.with.is_from_outside()
     }
 }
 
@@ -299,7 +303,7 @@ impl MovingOp for WindowPad {
     }
 
     fn adds_values(&self) -> bool {
-        true
+        self.with.is_from_outside()
     }
 }
 

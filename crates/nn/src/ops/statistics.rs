@@ -12,8 +12,8 @@ pub struct TimeMean;
 
 /// The standard deviation over time, `√(E[(x − μ)²] + 1e-10)`: `[N, C, H, T]` to `[N, C, H]`, `[N, C, T]` to `[N, C]`.
 ///
-/// It is homogeneous of degree one in its input, so that for a given input it is linear in it, with the weights
-/// `(x_t − μ) / (T σ)`: `Σ_t x_t (x_t − μ) / (T σ) = σ` (but for the floor).
+/// It is homogeneous of degree one in its input but for the floor, so that for a given input it is linear in it, with the weights
+/// `(x_t − μ) / (T σ)` and the floor as its bias: `Σ_t x_t (x_t − μ) / (T σ) + 1e-10 / σ = σ`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TimeDeviation;
 
@@ -91,13 +91,12 @@ impl Op for TimeDeviation {
 }
 
 impl LinearOp for TimeDeviation {
-    /// `(x_t − μ) / (T σ)`, of the input's shape.
+    /// `(x_t − μ) / (T σ)`, of the input's shape, and `1e-10 / σ`.
     fn weights(&self, _: &Params, inputs: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)> {
         let (centred, deviation) = deviation(inputs[0])?;
-        Ok((
-            (centred.broadcast_div(&deviation)? / inputs[0].dim(D::Minus1)? as f64)?,
-            None,
-        ))
+        let weight = (centred.broadcast_div(&deviation)? / inputs[0].dim(D::Minus1)? as f64)?;
+        let floor = (deviation.squeeze(D::Minus1)?.recip()? * FLOOR)?;
+        Ok((weight, Some(floor)))
     }
 
     fn has_fixed_weights(&self) -> bool {
