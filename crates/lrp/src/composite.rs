@@ -89,6 +89,10 @@ pub struct Options {
 /// map weights (all but `epsilon` and `lrp-0`) pass over layers without weights of their own, such as layer normalization; in a row
 /// that names their kind they are an error. Sums of branches need no rule: each branch takes its part in proportion to its value,
 /// stabilized by 1e-6. A row with the kind `sum` gives them another ε.
+///
+/// A product of two values gives half to each (Achtibat et al. 2024, "AttnLRP", Eq. 14 and 15), under the rule `signal` all to the value
+/// and none to its gate or to attention ([`Rule::signal`]); a constant factor takes none. A softmax inside the network goes by its Taylor
+/// expansion (Eq. 13 there), unless a row with the kind `softmax` says `detach` ([`Rule::detach`]): then nothing goes through it.
 #[derive(Clone, Debug)]
 pub struct Row {
     kinds: Option<Vec<Kind>>,

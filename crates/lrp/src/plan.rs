@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub keeps_batch: bool,
     /// By node, whether its output is the same whatever the network is given: it takes no relevance.
     is_held: Vec<bool>,
+    /// By node, whether its output lies between 0 and 1, whatever the network is given: in a product it is a gate.
+    is_gate: Vec<bool>,
 }
 
 /// What the sweep does at a node.
@@ -58,6 +60,7 @@ impl Plan {
             steps: Vec::new(),
             moved_input: moved_input(&own),
             is_held: held(&own),
+            is_gate: gates(&own),
             keeps_batch,
             graph: own,
             options,
@@ -66,7 +69,9 @@ impl Plan {
         };
         plan.steps = plan.assign(composite)?;
         plan.simplify();
-        plan.mark_read();
+        for (is_read, step) in std::iter::zip(plan.read(), &mut plan.steps) {
+            step.is_read = is_read;
+        }
         Ok(plan)
     }
 
@@ -88,9 +93,18 @@ impl Plan {
         self.moved_input[id.index()]
     }
 
-    /// The branches of a node to what is not held, and for each the share of the node's relevance that the rules share out to it: what
-    /// a factor that is held would get, the others get.
-    pub fn branches<'a>(&self, node: &'a Node) -> Vec<Branch<'a>> {
+    /// The branches of a node that take relevance, to what is not held, and for each the share of the node's relevance that the rules
+    /// share out to it: what a factor that is held would get, or a gate under a rule that gives gates none, the others get.
+    pub fn branches(&self, id: NodeId) -> Vec<Branch<'_>> {
+        let node = &self.graph.architecture().nodes()[id.index()];
+        // There is none while rules are being assigned, which does not depend on it.
+        let rule = self
+            .steps
+            .get(id.index())
+            .and_then(|step| step.rule.as_ref());
+        if rule.is_some_and(Rule::detaches) {
+            return Vec::new();
+        }
         let mut all = node.op.branches(node.inputs.len());
         let by_rule = |branches: &[Branch]| -> f64 {
             let layers = branches
@@ -100,6 +114,10 @@ impl Plan {
         };
         let whole = by_rule(&all);
         all.retain(|branch| !self.is_held[node.inputs[branch.input].index()]);
+        let is_value = |branch: &Branch| !self.is_gate[node.inputs[branch.input].index()];
+        if rule.is_some_and(|rule| rule.to_signal) && all.iter().any(is_value) {
+            all.retain(is_value);
+        }
         let left = by_rule(&all);
         for branch in all
             .iter_mut()
@@ -130,16 +148,25 @@ impl Plan {
         let options = &self.options;
         let output = self.graph.architecture().output().index();
         let non_negative = non_negative_inputs(&self.graph);
-        let step = |(index, rule): (usize, Option<&Rule>)| {
-            let node = &self.graph.architecture().nodes()[index];
+        let step = |((id, node), rule): ((NodeId, &Node), Option<&Rule>)| {
+            let index = id.index();
             let misfit = |problem: String| Error::Misfit {
                 node: node.name.clone(),
                 problem,
             };
-            let branches = self.branches(node);
+            let branches = self.branches(id);
             let by = By::among(&branches);
+            let is_softmax = node.op.kind() == Kind::Softmax;
+            // The logarithm of a softmax passes relevance on whatever the softmaxes do.
+            let rule = rule.filter(|rule| !(is_softmax && by == By::Place && rule.detaches()));
             let mut epsilon = STABILIZER;
             match (by, rule) {
+                (By::Own, Some(rule)) if is_softmax && rule.detaches() => {}
+                (_, Some(rule)) if rule.detaches() => {
+                    return Err(misfit(format!(
+                        "the rule {rule} is for a softmax: add kind = \"softmax\" to its row"
+                    )));
+                }
                 (By::Sum, Some(rule)) => {
                     epsilon = epsilon_of(rule).ok_or_else(|| {
                         misfit(format!(
@@ -245,7 +272,7 @@ impl Plan {
             })
         };
         let rules = composite.assign(&self.graph);
-        rules.into_iter().enumerate().map(step).collect()
+        self.graph.nodes().zip(rules).map(step).collect()
     }
 
     /// Leaves out what is nought: terms of negative inputs after a ReLU, shares of negative outputs before one.
@@ -279,7 +306,8 @@ impl Plan {
         let mut positive = vec![true; nodes.len()];
         let output = self.graph.architecture().output().index();
         (at_zero[output], positive[output]) = (self.options.start == Start::Logit, false);
-        for (index, node) in nodes.iter().enumerate().rev() {
+        for (id, node) in self.graph.nodes().rev() {
+            let index = id.index();
             let rule = self.steps[index].lean.as_ref();
             let keeps = |map: &Map| match map {
                 Map::Layer(_) => rule.is_some_and(Rule::keeps_zero),
@@ -290,7 +318,7 @@ impl Plan {
                 Map::Each => node.op.is_relu() && at_zero[index],
             };
             let keeps: Vec<(usize, bool)> = self
-                .branches(node)
+                .branches(id)
                 .iter()
                 .map(|branch| (branch.input, keeps(&branch.map)))
                 .collect();
@@ -303,26 +331,28 @@ impl Plan {
         positive
     }
 
-    /// The nodes whose outputs the sweep reads.
-    fn mark_read(&mut self) {
+    /// By node, whether the sweep reads its output.
+    fn read(&self) -> Vec<bool> {
+        let mut is_read = vec![false; self.steps.len()];
         for (id, node) in self.graph.nodes() {
             let rule = self.steps[id.index()].lean.as_ref();
             let of_output = rule.is_some_and(Rule::uses_output);
-            for branch in self.branches(node) {
+            for branch in self.branches(id) {
                 let (inputs, output) = match branch.map {
                     Map::Moved(_) | Map::Each => (false, false),
                     Map::Winner(_) => (true, false),
                     Map::Term(_) | Map::Own(_) => (true, true),
                     Map::Layer(_) => (true, of_output),
                 };
-                self.steps[id.index()].is_read |= output;
+                is_read[id.index()] |= output;
                 for read in &node.inputs {
-                    self.steps[read.index()].is_read |= inputs;
+                    is_read[read.index()] |= inputs;
                 }
             }
         }
         // Its shape is that of the relevance where no node on the way to the output reads it.
-        self.steps[self.graph.architecture().input().index()].is_read = true;
+        is_read[self.graph.architecture().input().index()] = true;
+        is_read
     }
 }
 
@@ -407,6 +437,25 @@ fn held(graph: &Graph) -> Vec<bool> {
         });
     }
     held
+}
+
+/// For every node, whether its output lies between 0 and 1: so its op claims, or it has values of such nodes alone.
+fn gates(graph: &Graph) -> Vec<bool> {
+    let mut gates: Vec<bool> = Vec::new();
+    for (_, node) in graph.nodes() {
+        let branches = node.op.branches(node.inputs.len());
+        let is_of_gate = |branch: &Branch| {
+            let picks = match branch.map {
+                Map::Moved(op) => !op.adds_values(),
+                Map::Winner(_) => true,
+                _ => false,
+            };
+            picks && gates[node.inputs[branch.input].index()]
+        };
+        let only_picks = !branches.is_empty() && branches.iter().all(is_of_gate);
+        gates.push(node.op.claims().within_one || only_picks);
+    }
+    gates
 }
 
 /// For every node, whether its output is the network's input, as it is or with its values moved.

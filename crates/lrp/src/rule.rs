@@ -195,6 +195,8 @@ pub struct Rule {
     pub shares: Vec<Share>,
     /// Whether it is defined only where no input is negative.
     pub needs_non_negative: bool,
+    /// Whether of a product with a gate all goes to the other factor, and not half to each.
+    pub to_signal: bool,
 }
 
 impl Rule {
@@ -204,6 +206,7 @@ impl Rule {
             name: name.into(),
             shares: shares.into(),
             needs_non_negative: false,
+            to_signal: false,
         }
     }
 
@@ -223,6 +226,11 @@ impl Rule {
     pub(crate) fn needs_bounds(&self) -> bool {
         self.terms()
             .any(|term| matches!(term.input, InputMap::Low | InputMap::High))
+    }
+
+    /// Whether it passes nothing on.
+    pub(crate) fn detaches(&self) -> bool {
+        self.shares.is_empty()
     }
 
     /// Whether it runs on a layer: one whose weights it maps must have some.

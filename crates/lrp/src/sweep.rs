@@ -94,25 +94,23 @@ impl Lrp {
         let assignment = |(id, node): (NodeId, &Node)| Assignment {
             nodes: self.plan.names(id).map(str::to_owned).collect(),
             kind: node.op.kind(),
-            rule: self.rule_text(id, node),
+            rule: self.rule_text(id),
         };
         nodes.map(assignment).collect()
     }
 
-    fn rule_text(&self, id: NodeId, node: &Node) -> Option<String> {
+    fn rule_text(&self, id: NodeId) -> Option<String> {
         let step = &self.plan.steps[id.index()];
-        match By::among(&self.plan.branches(node)) {
+        let branches = self.plan.branches(id);
+        match By::among(&branches) {
+            _ if branches.is_empty() => step.rule.as_ref().map(ToString::to_string),
             By::Rule => step.rule.as_ref().map(ToString::to_string),
             By::Sum => Some(format!("in proportion (ε = {})", step.epsilon)),
             By::Winners => Some("winner takes all".into()),
-            By::Own => self
-                .plan
-                .branches(node)
-                .iter()
-                .find_map(|branch| match branch.map {
-                    Map::Own(op) => Some(op.text().to_owned()),
-                    _ => None,
-                }),
+            By::Own => branches.iter().find_map(|branch| match branch.map {
+                Map::Own(op) => Some(op.text().to_owned()),
+                _ => None,
+            }),
             By::Place => None,
         }
     }
@@ -287,7 +285,7 @@ impl Lrp {
         // The terms of a sum have one quotient.
         let mut of_sum: Option<Tensor> = None;
         let mut passed = Vec::with_capacity(node.inputs.len());
-        for branch in self.plan.branches(node) {
+        for branch in self.plan.branches(id) {
             let read = node.inputs[branch.input];
             let own = match branch.share {
                 1.0 => output.clone(),
@@ -468,7 +466,7 @@ impl Lrp {
         record.conservation.push(Conservation {
             node: node.name.clone(),
             kind: node.op.kind(),
-            rule: self.rule_text(id, node),
+            rule: self.rule_text(id),
             arrived,
             passed: total,
             bias,

@@ -224,9 +224,11 @@ fn apart(found: &Tensor, expected: &Tensor) -> f64 {
 
 /// ε everywhere as the script has it.
 const RULES: &str = "[[rule]]\nkind = \"sum\"\nrule = \"epsilon\"\nepsilon = 1e-12\n[[rule]]\nrule = \"epsilon\"\nepsilon = 1e-12\n";
+/// The same with gates and attention held.
+const HELD: &str = "[[rule]]\nkind = \"softmax\"\nrule = \"detach\"\n[[rule]]\nkind = \"product\"\nrule = \"signal\"\nepsilon = 1e-12\n";
 
-fn holds(network: &str, golden: &Tensors, name: &str, options: &str) {
-    let composite = Composite::parse(&format!("{RULES}{options}"), Path::new("test")).unwrap();
+fn holds(network: &str, golden: &Tensors, name: &str, rules: &str) {
+    let composite = Composite::parse(rules, Path::new("test")).unwrap();
     let graph = graph(network, golden);
     let target = golden["target"].to_dtype(DType::U32).unwrap();
     let lrp = Lrp::new(&graph, &composite).unwrap();
@@ -243,6 +245,19 @@ fn networks_are_explained_as_by_lxt() {
     let goldens = goldens();
     assert_eq!(goldens.len(), 9);
     for (network, golden) in &goldens {
-        holds(network, golden, "relevance", "");
+        holds(network, golden, "relevance", RULES);
+    }
+}
+
+#[test]
+fn gates_and_attention_are_held_as_by_lxt() {
+    let goldens = goldens();
+    for network in ["gate", "block"] {
+        holds(
+            network,
+            &goldens[network],
+            "held",
+            &format!("{HELD}{RULES}"),
+        );
     }
 }

@@ -9,9 +9,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use speechlens_lrp::{Composite, Detail, Lrp};
 use speechlens_nn::ops::{
-    Add, Cell, Constant, Flatten, Linear, MatMul, Recurrent, Softmax, Sub, Transpose,
+    Add, Cell, Constant, Dropout, Flatten, Linear, MatMul, Mul, Recurrent, Sigmoid, Softmax, Sub,
+    Tanh, Transpose,
 };
-use speechlens_nn::{Architecture, Graph};
+use speechlens_nn::{Architecture, Graph, NodeId};
 
 /// The stabilizer of what has no ε of its own.
 const STABILIZER: f64 = 1e-6;
@@ -442,4 +443,135 @@ fn a_mask_of_minus_infinity_hides() {
         assert_eq!([relevance[1], relevance[5]], [0.0; 2]);
         assert!(relevance[0] != 0.0);
     }
+}
+
+/// A value and what it is multiplied by, of dense layers and functions of them.
+fn gated(functions: [fn(&mut Architecture, NodeId, &str) -> NodeId; 2]) -> Graph {
+    let mut net = Architecture::new([4]);
+    let x = net.input();
+    let [value, gate] = ["value", "gate"].map(|name| {
+        let dense = Linear::new(4, 4).without_bias();
+        net.add(name, dense, [x]).unwrap()
+    });
+    let value = functions[0](&mut net, value, "value");
+    let gate = functions[1](&mut net, gate, "gate");
+    let product = net.add("product", Mul, [value, gate]).unwrap();
+    net.add("head", Linear::new(4, 2).without_bias(), [product])
+        .unwrap();
+    filled(net)
+}
+
+fn as_it_is(_: &mut Architecture, x: NodeId, _: &str) -> NodeId {
+    x
+}
+
+fn tanh(net: &mut Architecture, x: NodeId, name: &str) -> NodeId {
+    net.add(format!("{name}.tanh"), Tanh, [x]).unwrap()
+}
+
+/// A gate that reaches the product on a detour.
+fn of_sigmoid(net: &mut Architecture, x: NodeId, name: &str) -> NodeId {
+    let x = net.add(format!("{name}.sigmoid"), Sigmoid, [x]).unwrap();
+    net.add(format!("{name}.dropout"), Dropout { p: 0.5 }, [x])
+        .unwrap()
+}
+
+fn of_products(graph: &Graph, rule: &str, input: &Tensor) -> Detail {
+    let text = format!(
+        "[[rule]]\nkind = \"product\"\nrule = \"{rule}\"\nepsilon = 1e-6\n[[rule]]\nrule = \"lrp-0\""
+    );
+    let composite = Composite::parse(&text, Path::new("test.toml")).unwrap();
+    let lrp = Lrp::new(graph, &composite).unwrap();
+    lrp.explain_in_detail(input, &[1, 0], &["value", "gate"])
+        .unwrap()
+}
+
+/// All of `v g` to v by ε, and none to g = σ(…); half to each where both are gates, or none is.
+#[test]
+fn the_signal_takes_all_and_its_gate_none() {
+    let input = by_lot(&[2, 4], 11);
+    let graph = gated([as_it_is, of_sigmoid]);
+    let found = of_products(&graph, "signal", &input);
+    conserves(&found, "signal");
+    let [value, gate, head] =
+        ["value", "gate", "head"].map(|name| rows(&graph, &format!("{name}.weight")));
+    for (place, class) in [1usize, 0].into_iter().enumerate() {
+        let x = values(&input.get(place).unwrap());
+        let of = |rows: &[Vec<f64>]| -> Vec<f64> {
+            let dot = |row: &Vec<f64>| row.iter().zip(&x).map(|(w, x)| w * x).sum();
+            rows.iter().map(dot).collect()
+        };
+        let (v, g) = (of(&value), of(&gate));
+        let z: Vec<f64> = v.iter().zip(&g).map(|(v, g)| v * sigmoid(*g)).collect();
+        let logit: f64 = z.iter().zip(&head[class]).map(|(z, w)| z * w).sum();
+        let of_value = (0..4).map(|k| {
+            let arrived = z[k] * head[class][k] * logit / stable(logit);
+            z[k] * arrived / stable(z[k])
+        });
+        let of_value: Vec<f64> = of_value.collect();
+        let relevance = found.layers["value"].get(place).unwrap();
+        close(&values(&relevance), &of_value, "value");
+    }
+    // Nothing came to the gate.
+    assert!(!found.layers.contains_key("gate"));
+    for functions in [
+        [
+            as_it_is as fn(&mut Architecture, NodeId, &str) -> NodeId,
+            tanh,
+        ],
+        [of_sigmoid, of_sigmoid],
+    ] {
+        let graph = gated(functions);
+        let [signal, half] = ["signal", "epsilon"].map(|rule| of_products(&graph, rule, &input));
+        close(
+            &values(&signal.explanation.relevance),
+            &values(&half.explanation.relevance),
+            "half",
+        );
+    }
+}
+
+/// Nothing goes through a softmax that is held; its logarithm passes all on.
+#[test]
+fn a_softmax_may_be_held() {
+    for log in [false, true] {
+        let mut net = Architecture::new([5]);
+        let x = net.input();
+        let op = Softmax {
+            axis: -1,
+            flat: false,
+            log,
+        };
+        let softmax = net.add("softmax", op, [x]).unwrap();
+        net.add("head", Linear::new(5, 2).without_bias(), [softmax])
+            .unwrap();
+        let graph = filled(net);
+        let text = "[[rule]]\nkind = \"softmax\"\nrule = \"detach\"\n[[rule]]\nrule = \"lrp-0\"";
+        let composite = Composite::parse(text, Path::new("test.toml")).unwrap();
+        let lrp = Lrp::new(&graph, &composite).unwrap();
+        let found = lrp
+            .explain_in_detail(&by_lot(&[2, 5], 3), &[1, 0], &[])
+            .unwrap();
+        conserves(&found, "softmax");
+        let node = &found.conservation[1];
+        assert_eq!(node.node, "softmax");
+        let total = found.explanation.relevance.sum(1).unwrap();
+        let (lost, passed) = match log {
+            false => (&node.arrived, vec![0.0; 2]),
+            true => (&vec![0.0; 2], node.arrived.clone()),
+        };
+        close(&node.softmax, lost, "what is lost");
+        close(&values(&total), &passed, "what came to the input");
+    }
+}
+
+#[test]
+fn only_a_softmax_is_held_by_a_rule() {
+    let mut net = Architecture::new([4]);
+    net.add("head", Linear::new(4, 2), [net.input()]).unwrap();
+    let composite = Composite::parse("[[rule]]\nrule = \"detach\"", Path::new("test.toml"));
+    let Err(error) = Lrp::new(&filled(net), &composite.unwrap()) else {
+        panic!("a dense layer is detached");
+    };
+    assert!(error.to_string().contains("kind = \"softmax\""), "{error}");
 }

@@ -363,6 +363,8 @@ pub struct Claims {
     pub non_negative: bool,
     /// It is nowhere negative if nothing it reads is.
     pub keeps_non_negative: bool,
+    /// It lies between 0 and 1: a gate, or attention, where something is multiplied by it.
+    pub within_one: bool,
 }
 
 impl Claims {
@@ -370,11 +372,18 @@ impl Claims {
     pub const KEEPS_NON_NEGATIVE: Claims = Claims {
         non_negative: false,
         keeps_non_negative: true,
+        within_one: false,
     };
     /// Of an op that gives nothing negative.
     pub const NON_NEGATIVE: Claims = Claims {
         non_negative: true,
         keeps_non_negative: true,
+        within_one: false,
+    };
+    /// Of an op that gives values between 0 and 1.
+    pub const WITHIN_ONE: Claims = Claims {
+        within_one: true,
+        ..Claims::NON_NEGATIVE
     };
 }
 

@@ -5,20 +5,24 @@ use std::collections::BTreeMap;
 use crate::Rule;
 
 mod alpha_beta;
+mod detach;
 mod epsilon;
 mod flat;
 mod gamma;
+mod signal;
 mod w_square;
 mod z_box;
 
 /// Every rule that a composite file can name.
-const ALL: [&[Named]; 6] = [
+const ALL: [&[Named]; 8] = [
     epsilon::NAMES,
     gamma::NAMES,
     alpha_beta::NAMES,
     z_box::NAMES,
     w_square::NAMES,
     flat::NAMES,
+    signal::NAMES,
+    detach::NAMES,
 ];
 
 /// A rule as a composite file names it.

@@ -11,7 +11,7 @@ use std::thread;
 use candle_core::Tensor;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use speechlens_lrp::{Composite, Conservation, Lrp};
+use speechlens_lrp::{Composite, Conservation, Detail, Lrp};
 use speechlens_nn::ops::Registry;
 use speechlens_nn::{Graph, Mode, Node, Trace};
 
@@ -41,7 +41,8 @@ const WITHOUT_RELEVANCE: &[&str] = &[
     "whole-remainder",
 ];
 
-/// A rule for convolutions, dense layers and transforms, in a third of cases for all that it can run on; ε for the others.
+/// A rule for convolutions, dense layers and transforms, in a third of cases for all that it can run on; ε for the others. In a quarter of
+/// cases gates and attention are held.
 fn rules(rng: &mut ChaCha8Rng) -> String {
     let rule = [
         "rule = \"epsilon\"\nepsilon = 0.3",
@@ -55,10 +56,17 @@ fn rules(rng: &mut ChaCha8Rng) -> String {
         0 => format!("[[rule]]\n{rule}\n"),
         _ => String::new(),
     };
+    let held = match rng.random_range(0..4) {
+        0 => {
+            "[[rule]]\nkind = \"softmax\"\nrule = \"detach\"\n\
+             [[rule]]\nkind = \"product\"\nrule = \"signal\"\nepsilon = 1e-6\n"
+        }
+        _ => "",
+    };
     let epsilon = ["1e-6", "0.01"][rng.random_range(0..2)];
     let bias = ["absorb", "zero"][rng.random_range(0..2)];
     format!(
-        "[[rule]]\nkind = \"conv\"\n{rule}\n[[rule]]\nkind = \"linear\"\n{rule}\n{elsewhere}\
+        "{held}[[rule]]\nkind = \"conv\"\n{rule}\n[[rule]]\nkind = \"linear\"\n{rule}\n{elsewhere}\
          [[rule]]\nkind = \"sum\"\nrule = \"epsilon\"\nepsilon = {epsilon}\n\
          [[rule]]\nrule = \"epsilon\"\nepsilon = {epsilon}\n\
          [options]\nbatchnorm = \"ratio\"\nbias = \"{bias}\""
@@ -140,8 +148,8 @@ struct Sweep<'a> {
     lrp: &'a Lrp,
     input: Tensor,
     target: u32,
-    /// The books of a sweep for several inputs, and which of them this is.
-    among: Option<(&'a [Conservation], usize)>,
+    /// A sweep for several inputs, and which of them this is.
+    among: Option<(&'a Detail, usize)>,
 }
 
 /// Checks the books of one input; gives the ops that relevance came to.
@@ -184,18 +192,34 @@ fn check(sweep: &Sweep) -> BTreeSet<String> {
             );
         };
         if let Some((others, i)) = among {
-            let among = columns(&others[which], *i);
+            let among = columns(&others.conservation[which], *i);
             for (alone, among) in columns(node, 0).into_iter().zip(among) {
                 close(among, alone, "among others");
             }
         }
         match op {
-            "softmax" if node.rule.is_some() => close(node.softmax[0], place.leak(), "a softmax"),
+            "softmax" => {
+                let lost = match node.rule.as_deref() {
+                    None => 0.0,
+                    Some("detach") => node.arrived[0],
+                    Some(_) => place.leak(),
+                };
+                close(node.softmax[0], lost, "a softmax");
+            }
             "pad" | "window-pad" => close(node.bias[0], place.of_padding(), "padding"),
             _ => {}
         }
     }
-    let total: f64 = values(&detail.explanation.relevance).iter().sum();
+    let own = values(&detail.explanation.relevance);
+    if let Some((others, i)) = among {
+        let among = values(&others.explanation.relevance.get(*i).unwrap());
+        let apart = own.iter().zip(&among).map(|(a, b)| (a - b).abs());
+        assert!(
+            apart.sum::<f64>() <= ROUNDING * most,
+            "network {seed}: explained apart"
+        );
+    }
+    let total: f64 = own.iter().sum();
     let rounding = MISSING * start.abs() + ROUNDING * most;
     assert!(
         (left - total).abs() <= rounding,
@@ -238,7 +262,7 @@ fn draw(seed: u64) -> BTreeSet<String> {
             lrp: &lrp,
             input: input.narrow(0, i, 1).unwrap(),
             target,
-            among: is_apart.then_some((&together.conservation, i)),
+            among: is_apart.then_some((&together, i)),
         };
         came.extend(check(&sweep));
     }

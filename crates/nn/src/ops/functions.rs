@@ -134,6 +134,7 @@ macro_rules! functions {
 const NOTHING: Claims = Claims {
     non_negative: false,
     keeps_non_negative: false,
+    within_one: false,
 };
 const NEVER_BELOW: Claims = Claims::NON_NEGATIVE;
 const KEEPS: Claims = Claims::KEEPS_NON_NEGATIVE;
@@ -286,7 +287,7 @@ impl Function for HardSigmoid {
     }
 
     fn claims(&self) -> Claims {
-        NEVER_BELOW
+        Claims::WITHIN_ONE
     }
 }
 
@@ -366,9 +367,11 @@ impl Function for Clip {
 
     fn claims(&self) -> Claims {
         let keeps = self.high.is_none_or(|high| high >= 0.0);
+        let non_negative = keeps && self.low.is_some_and(|low| low >= 0.0);
         Claims {
-            non_negative: keeps && self.low.is_some_and(|low| low >= 0.0),
+            non_negative,
             keeps_non_negative: keeps,
+            within_one: non_negative && self.high.is_some_and(|high| high <= 1.0),
         }
     }
 }
@@ -410,7 +413,7 @@ impl Function for Power {
     fn claims(&self) -> Claims {
         Claims {
             non_negative: self.exponent.rem_euclid(2.0) == 0.0,
-            keeps_non_negative: true,
+            ..KEEPS
         }
     }
 }

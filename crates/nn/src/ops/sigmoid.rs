@@ -22,7 +22,7 @@ impl Op for Sigmoid {
     }
 
     fn claims(&self) -> Claims {
-        Claims::NON_NEGATIVE
+        Claims::WITHIN_ONE
     }
 
     fn branches(&self, _: usize) -> Vec<Branch<'_>> {

@@ -71,7 +71,7 @@ impl Op for Softmax {
     fn claims(&self) -> Claims {
         match self.log {
             true => Claims::default(),
-            false => Claims::NON_NEGATIVE,
+            false => Claims::WITHIN_ONE,
         }
     }
 
