@@ -20,7 +20,7 @@ pub(crate) struct Plan {
     pub keeps_batch: bool,
     /// By node, whether its output is the same whatever the network is given: it takes no relevance.
     is_held: Vec<bool>,
-    /// By node, whether its output lies between 0 and 1, whatever the network is given: in a product it is a gate.
+    /// By node, whether it is a gate where it is a factor: its output lies between 0 and 1, whatever the network is given.
     is_gate: Vec<bool>,
 }
 
@@ -55,12 +55,13 @@ impl Plan {
                 (joined.graph, joined.places)
             }
         };
+        let is_held = held(&own);
         let keeps_batch = own.nodes().all(|(_, node)| node.op.keeps_batch());
         let mut plan = Plan {
             steps: Vec::new(),
             moved_input: moved_input(&own),
-            is_held: held(&own),
-            is_gate: gates(&own),
+            is_gate: gates(&own, &is_held),
+            is_held,
             keeps_batch,
             graph: own,
             options,
@@ -439,11 +440,13 @@ fn held(graph: &Graph) -> Vec<bool> {
     held
 }
 
-/// For every node, whether its output lies between 0 and 1: so its op claims, or it has values of such nodes alone.
-fn gates(graph: &Graph) -> Vec<bool> {
+/// For every node, whether it is a gate: its op claims values between 0 and 1, or it has values of gates alone, but for constants such
+/// as a mask fills in.
+fn gates(graph: &Graph, held: &[bool]) -> Vec<bool> {
     let mut gates: Vec<bool> = Vec::new();
     for (_, node) in graph.nodes() {
-        let branches = node.op.branches(node.inputs.len());
+        let mut branches = node.op.branches(node.inputs.len());
+        branches.retain(|branch| !held[node.inputs[branch.input].index()]);
         let is_of_gate = |branch: &Branch| {
             let picks = match branch.map {
                 Map::Moved(op) => !op.adds_values(),
