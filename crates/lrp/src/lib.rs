@@ -124,6 +124,11 @@
 //!         false
 //!     }
 //!
+//!     /// That values are centred is in no weight: rules that map weights pass over it.
+//!     fn has_mappable_weights(&self) -> bool {
+//!         false
+//!     }
+//!
 //!     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
 //!         Ok(centred(input)?.broadcast_mul(weight)?)
 //!     }
