@@ -81,7 +81,12 @@ impl<'a> Layer<'a> {
         let (weight, mut bias) = op.weights(plan.graph.params(id), &inputs)?;
         if reference != 0.0 {
             // Σ (a − r) w + (b + Σ r w) is the output it was.
-            let constant = input.narrow(0, 0, 1)?.affine(0.0, reference)?;
+            // Of weights that are the same for every input, one stands for all.
+            let one = match op.has_fixed_weights() {
+                true => input.narrow(0, 0, 1)?,
+                false => input.clone(),
+            };
+            let constant = one.affine(0.0, reference)?;
             bias = Some(match bias {
                 Some(bias) => op.affine(&constant, &weight, &bias)?,
                 None => op.apply(&constant, &weight)?,

@@ -9,8 +9,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use speechlens_lrp::{Composite, Detail, Lrp};
 use speechlens_nn::ops::{
-    Add, Cell, Constant, Dropout, Flatten, Linear, MatMul, Mul, Recurrent, Sigmoid, Softmax, Sub,
-    Tanh, Transpose,
+    Add, Along, Cell, Constant, Dropout, Einsum, Flatten, Linear, MatMul, Max, Mul, Recurrent,
+    ReduceSum, Sigmoid, Softmax, Sub, Tanh, Transpose,
 };
 use speechlens_nn::{Architecture, Graph, NodeId};
 
@@ -458,7 +458,11 @@ fn gated(functions: [fn(&mut Architecture, NodeId, &str) -> NodeId; 2]) -> Graph
     let product = net.add("product", Mul, [value, gate]).unwrap();
     net.add("head", Linear::new(4, 2).without_bias(), [product])
         .unwrap();
-    filled(net)
+    let below = |name: &str, tensor: &Tensor| match name.ends_with("low.value") {
+        true => Ok(tensor.affine(0.0, -9.0)?),
+        false => Ok(tensor.clone()),
+    };
+    filled(net).map_weights(below).unwrap()
 }
 
 fn as_it_is(_: &mut Architecture, x: NodeId, _: &str) -> NodeId {
@@ -472,8 +476,15 @@ fn tanh(net: &mut Architecture, x: NodeId, name: &str) -> NodeId {
 /// A gate that reaches the product on a detour.
 fn of_sigmoid(net: &mut Architecture, x: NodeId, name: &str) -> NodeId {
     let x = net.add(format!("{name}.sigmoid"), Sigmoid, [x]).unwrap();
-    net.add(format!("{name}.dropout"), Dropout { p: 0.5 }, [x])
-        .unwrap()
+    let x = net
+        .add(format!("{name}.dropout"), Dropout { p: 0.5 }, [x])
+        .unwrap();
+    // Where it is above a constant, and that is far below.
+    let shape = vec![4];
+    let low = net
+        .add(format!("{name}.low"), Constant { shape }, [])
+        .unwrap();
+    net.add(format!("{name}.filled"), Max, [x, low]).unwrap()
 }
 
 fn of_products(graph: &Graph, rule: &str, input: &Tensor) -> Detail {
@@ -574,4 +585,50 @@ fn only_a_softmax_is_held_by_a_rule() {
         panic!("a dense layer is detached");
     };
     assert!(error.to_string().contains("kind = \"softmax\""), "{error}");
+}
+
+/// A reference is one in every place, whichever axis the batch is on, and whatever of the batch a layer's factors are.
+#[test]
+fn a_reference_stands_in_every_place() {
+    let of_sum = |net: &mut Architecture, x| {
+        let axes = Some(vec![1, 0, 2]);
+        let x = net.add("turned", Transpose { axes }, [x]).unwrap();
+        let along = Along {
+            axes: vec![0],
+            ..Along::default()
+        };
+        net.add("layer", ReduceSum(along), [x]).unwrap()
+    };
+    let of_product = |net: &mut Architecture, x| {
+        let op = Einsum::parse("bij,bkj->bik").unwrap();
+        let x = net.add("layer", op, [x, x]).unwrap();
+        net.add("flat", Flatten, [x]).unwrap()
+    };
+    let layers: [(fn(&mut Architecture, NodeId) -> NodeId, usize); 2] =
+        [(of_sum, 4), (of_product, 9)];
+    for (layer, values_given) in layers {
+        let mut net = Architecture::new([3, 4]);
+        let x = net.input();
+        let x = layer(&mut net, x);
+        let head = Linear::new(values_given, 2).without_bias();
+        net.add("head", head, [x]).unwrap();
+        let graph = filled(net);
+        let input = by_lot(&[2, 3, 4], 13);
+        let found = explained(&graph, "reference = -0.5", &input, &[1, 0]);
+        conserves(&found, "reference");
+        for (place, target) in [1, 0].into_iter().enumerate() {
+            let one = input.narrow(0, place, 1).unwrap();
+            let alone = explained(&graph, "reference = -0.5", &one, &[target]);
+            let relevance = found.explanation.relevance.get(place).unwrap();
+            close(
+                &values(&relevance),
+                &values(&alone.explanation.relevance),
+                "among others",
+            );
+        }
+        // What stands at the reference has none.
+        let at_reference = input.affine(0.0, -0.5).unwrap();
+        let found = explained(&graph, "reference = -0.5", &at_reference, &[1, 0]);
+        assert_eq!(values(&found.explanation.relevance), [0.0; 24]);
+    }
 }

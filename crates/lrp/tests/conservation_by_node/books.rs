@@ -244,7 +244,12 @@ fn draw(seed: u64) -> BTreeSet<String> {
     let graph = by_lot(seed);
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 3);
     let composite = Composite::parse(&rules(&mut rng), Path::new("test")).unwrap();
-    let lrp = Lrp::new(&graph, &composite).unwrap();
+    // Not every network has layers on its input that take a reference.
+    let against = composite.clone().with_reference(-0.7);
+    let lrp = match Lrp::new(&graph, &against) {
+        Ok(lrp) if rng.random_bool(0.5) => lrp,
+        _ => Lrp::new(&graph, &composite).unwrap(),
+    };
     let count = rng.random_range(1..4);
     let shape = [&[count], SHAPE.as_slice()].concat();
     let input = numbers(&shape, -1.5..1.5, &mut rng);
