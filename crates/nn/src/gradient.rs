@@ -73,10 +73,11 @@ impl Graph {
         let graph = self.inference()?;
         let detached: Vec<(&str, Tensor)> = given.iter().map(|(n, x)| (*n, x.detach())).collect();
         let detached: Vec<(&str, &Tensor)> = detached.iter().map(|(n, x)| (*n, x)).collect();
-        let trace = graph.run_given(&detached, &mut Mode::Infer, |_| true)?;
-        let gradient = by_output(trace.logits()?)?;
         let is_given = |node: &Node| given.iter().any(|(name, _)| *name == node.name);
         let wanted = graph.on_the_way(|_, node| is_given(node));
+        let kept = graph.seen_from(&wanted);
+        let trace = graph.run_given(&detached, &mut Mode::Infer, |id| kept[id.index()])?;
+        let gradient = by_output(trace.logits()?)?;
         let mut found = graph.sweep(trace, gradient, &wanted, None)?;
         let by_input = |(name, input): &(&str, &Tensor)| {
             let node = graph.architecture().node(name);
@@ -118,6 +119,17 @@ impl Graph {
             let goes_on = by_inputs.filter(|(place, _)| is_wanted(node.inputs[*place]));
             Ok(goes_on.collect())
         })
+    }
+
+    /// For every node, whether its output is seen where the gradient passes through these.
+    fn seen_from(&self, wanted: &[bool]) -> Vec<bool> {
+        let mut seen = wanted.to_vec();
+        for (_, node) in self.nodes().filter(|(id, _)| wanted[id.index()]) {
+            node.inputs
+                .iter()
+                .for_each(|read| seen[read.index()] = true);
+        }
+        seen
     }
 
     /// For every node, whether it is one that is `sought` or depends on one by a branch: by a shape alone it has no gradient.

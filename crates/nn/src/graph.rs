@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{DType, Device, Shape, Tensor, Var};
 use rand::RngExt;
 
+use crate::concrete::{Known, Remembered};
 use crate::ops::Input;
 use crate::random::{Stream, generator};
 use crate::{Error, Init, Mode, Op, Params, Result};
@@ -305,6 +306,8 @@ pub struct Graph {
     shared: bool,
     /// The graph that [`Graph::forward`] runs, once it has been made.
     inference: Arc<OnceLock<Graph>>,
+    /// What is known before a pass in inference mode, for the last shapes.
+    pub(crate) remembered: Remembered,
 }
 
 /// What nodes gave in one forward pass.
@@ -365,6 +368,7 @@ impl Graph {
             params,
             shared,
             inference: Arc::default(),
+            remembered: Remembered::default(),
         }
     }
 
@@ -495,6 +499,7 @@ impl Graph {
             }
         }
         self.inference = Arc::default();
+        self.remembered = Remembered::default();
     }
 
     /// The logits of a batch `[N, …]`, of a network that takes so many inputs at a time one part after the other. What no later node
@@ -607,6 +612,32 @@ impl Graph {
         mode: &mut Mode,
         keep: impl Fn(NodeId) -> bool,
     ) -> Result<Trace> {
+        let parts = self.remembered.parts(&self.architecture);
+        if matches!(mode, Mode::Train(_)) || !parts.gain(&keep) {
+            return self.pass(given, mode, &[], keep);
+        }
+        if let Some(concrete) = self.remembered.of(given) {
+            return self.pass(given, mode, &concrete, keep);
+        }
+        let mut trace = self.pass(given, mode, &[], |id| keep(id) || parts.is_kept(id))?;
+        let concrete = parts.known(&trace.shapes, &trace.outputs);
+        self.remembered.remember(given, concrete);
+        let surplus = self.nodes().map(|(id, _)| id);
+        let outputs = self.architecture.outputs();
+        for id in surplus.filter(|id| parts.is_kept(*id) && !keep(*id) && !outputs.contains(id)) {
+            trace.forget(id);
+        }
+        Ok(trace)
+    }
+
+    /// A pass through the nodes of which nothing is known.
+    pub(crate) fn pass(
+        &self,
+        given: &[(&str, &Tensor)],
+        mode: &mut Mode,
+        known: &[Known],
+        keep: impl Fn(NodeId) -> bool,
+    ) -> Result<Trace> {
         let nodes = &self.architecture.nodes;
         let mut readers = self.architecture.readers();
         let mut trace = Trace {
@@ -619,18 +650,25 @@ impl Graph {
         let mut types = given.iter().map(|(_, value)| value.dtype());
         let real = types.find(DType::is_float).unwrap_or(DType::F32);
         for (index, node) in nodes.iter().enumerate() {
-            let mut output = self.node_forward(NodeId(index), given, &trace, mode)?;
-            if output.dtype().is_float() && output.dtype() != real {
-                output = output.to_dtype(real)?;
-            }
+            let (shape, output) = match known.get(index) {
+                Some(Known::Shape(shape)) => (shape.clone(), None),
+                Some(Known::Value(value)) => (value.shape().clone(), Some(value.clone())),
+                Some(Known::Nothing) | None => {
+                    let mut output = self.node_forward(NodeId(index), given, &trace, mode)?;
+                    if output.dtype().is_float() && output.dtype() != real {
+                        output = output.to_dtype(real)?;
+                    }
+                    (output.shape().clone(), Some(output))
+                }
+            };
             for read in &node.inputs {
                 readers[read.0] -= 1;
                 if readers[read.0] == 0 && !keep(*read) {
                     trace.forget(*read);
                 }
             }
-            trace.shapes.push(output.shape().clone());
-            trace.outputs.push(Some(output));
+            trace.shapes.push(shape);
+            trace.outputs.push(output);
             trace.saved.push(mode.take_saved());
         }
         Ok(trace)

@@ -32,6 +32,7 @@
 //! * [`Trainer`] differentiates the graph and steps its parameters, at a learning rate that may follow a
 //!   [`Schedule`](schedule::Schedule); its checkpoints resume to the same bits.
 
+mod concrete;
 mod device;
 mod ends;
 mod error;

@@ -254,6 +254,11 @@ pub trait Op: Described + Debug + Send + Sync {
         None
     }
 
+    /// Whether what it gives depends on the shapes alone of what it reads.
+    fn reads_shape(&self) -> bool {
+        false
+    }
+
     /// Of this crate's ops: the op that does the same and then sets negative values to 0, in one pass, if there is one.
     fn with_relu(&self) -> Option<Arc<dyn Op>> {
         None

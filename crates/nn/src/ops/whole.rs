@@ -67,7 +67,7 @@ pub struct ArgMax {
 const LARGEST: usize = 1 << 24;
 
 macro_rules! ops {
-    ($($op:ident $name:literal $arity:expr, |$this:ident, $inputs:ident| $forward:expr;)*) => {$(
+    ($($op:ident $name:literal $arity:expr, $reads_shape:literal, |$this:ident, $inputs:ident| $forward:expr;)*) => {$(
         impl Op for $op {
             fn name(&self) -> &str {
                 $name
@@ -85,6 +85,10 @@ macro_rules! ops {
                 let $this = self;
                 let _ = $this;
                 $forward
+            }
+
+            fn reads_shape(&self) -> bool {
+                $reads_shape
             }
 
             fn claims(&self) -> Claims {
@@ -121,7 +125,7 @@ fn of_pairs(inputs: &[&Tensor], of: impl Fn(i64, i64) -> Option<i64>) -> Result<
 }
 
 ops! {
-    ShapeOf "shape" 1..=1, |this, inputs| {
+    ShapeOf "shape" 1..=1, true, |this, inputs| {
         let rank = inputs[0].rank() as i64;
         let place = |place: i64| (if place < 0 { place + rank } else { place }).clamp(0, rank) as usize;
         let (start, end) = (place(this.start), this.end.map_or(rank as usize, place));
@@ -129,7 +133,7 @@ ops! {
         let lengths: Vec<i64> = dims[start..end.max(start)].iter().map(|n| *n as i64).collect();
         Ok(Tensor::from_vec(lengths, end.max(start) - start, inputs[0].device())?)
     };
-    Filled "filled" 1..=1, |this, inputs| {
+    Filled "filled" 1..=1, false, |this, inputs| {
         let dims: Vec<usize> = whole(inputs[0])?.into_iter().map(|n| n.max(0) as usize).collect();
         check_size(&dims)?;
         let device = inputs[0].device();
@@ -138,7 +142,7 @@ ops! {
             false => Tensor::full(this.value as f32, dims, device)?,
         })
     };
-    Range "range" 3..=3, |this, inputs| {
+    Range "range" 3..=3, false, |this, inputs| {
         let [start, limit, step] = [scalar(inputs, 0)?, scalar(inputs, 1)?, scalar(inputs, 2)?];
         let count = ((limit - start) / step).ceil().max(0.0);
         if !count.is_finite() || count > LARGEST as f64 {
@@ -148,12 +152,12 @@ ops! {
         let values = Tensor::from_vec(values.collect::<Vec<f64>>(), count as usize, inputs[0].device())?;
         Ok(values.to_dtype(inputs[0].dtype())?)
     };
-    WholeQuotient "whole-quotient" 2..=2, |this, inputs| of_pairs(inputs, i64::checked_div);
-    WholeRemainder "whole-remainder" 2..=2, |this, inputs| of_pairs(inputs, |a, b| {
+    WholeQuotient "whole-quotient" 2..=2, false, |this, inputs| of_pairs(inputs, i64::checked_div);
+    WholeRemainder "whole-remainder" 2..=2, false, |this, inputs| of_pairs(inputs, |a, b| {
         let left = a.checked_rem(b)?;
         Some(if left != 0 && (left < 0) != (b < 0) { left + b } else { left })
     });
-    WholeProduct "whole-product" 1..=1, |this, inputs| {
+    WholeProduct "whole-product" 1..=1, false, |this, inputs| {
         if inputs[0].dtype().is_float() || inputs[0].rank() > 1 {
             return problem("a product along axes is of whole numbers in a row, as of a shape".into());
         }
@@ -163,7 +167,7 @@ ops! {
             None => problem("a product of whole numbers is too large".into()),
         }
     };
-    ArgMax "argmax" 1..=1, |this, inputs| {
+    ArgMax "argmax" 1..=1, false, |this, inputs| {
         let axis = super::places::axis(this.axis, inputs[0].rank())?;
         let places = match this.keep {
             true => inputs[0].argmax_keepdim(axis)?,
