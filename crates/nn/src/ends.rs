@@ -44,6 +44,13 @@ impl Graph {
         self.rebuilt(|id| is_read[id.index()], BTreeMap::new(), None)
     }
 
+    /// The same network without constants that nothing reads.
+    pub(crate) fn without_unread_constants(&self) -> Graph {
+        let readers = self.architecture().readers();
+        let is_read = |id: NodeId| readers[id.index()] > 0 || self.constant(id).is_none();
+        self.rebuilt(is_read, BTreeMap::new(), None)
+    }
+
     /// The same network, which reads its first input with the axes in another order: axis k of what it reads now is axis `axes[k]` of
     /// what it is given then.
     ///

@@ -1,5 +1,7 @@
 //! Graphs that compute the same in fewer passes over memory.
 
+use candle_core::Tensor;
+
 use crate::graph::{Architecture, Graph, Node, NodeId};
 use crate::{Params, Result};
 
@@ -11,10 +13,15 @@ pub struct Joined {
     pub places: Vec<NodeId>,
 }
 
+/// The value of a constant.
+fn value_of<'a>(node: &Node, params: &'a Params) -> Option<&'a Tensor> {
+    (node.op.name() == "constant").then(|| &params["value"])
+}
+
 impl Graph {
     /// The same function with every ReLU computed by the op that it alone reads, where that can be.
     pub(crate) fn with_relus_joined(&self) -> Result<Graph> {
-        let joined = self.rewrite(|last, next| {
+        let joined = self.clone().rewrite(|last, next, _| {
             let op = next.0.op.is_relu().then(|| last.0.op.with_relu())??;
             let node = Node {
                 op,
@@ -28,7 +35,7 @@ impl Graph {
     /// The same function in inference with batch normalization merged into the dense layer or convolution that it alone
     /// reads: `w ← s w` and `b ← s b + β − s μ`, where `s = γ / √(σ² + ε)`. A merged layer has the name of the layer before.
     pub fn with_batch_norm_merged(&self) -> Result<Joined> {
-        self.rewrite(|(layer, params), (norm, norm_params)| {
+        self.clone().rewrite(|(layer, params), (norm, norm_params), _| {
             let affine = norm.op.scale_and_shift(norm_params)?;
             let scaled = affine.and_then(|(scale, shift)| {
                 let scaled = layer.op.scaled(params, &scale, &shift);
@@ -45,22 +52,54 @@ impl Graph {
         })
     }
 
-    /// Joins a node with the one that reads it, where nothing else does and `join` gives a node for both.
+    /// The same function where a constant that is added to a dense layer or convolution, a number for each channel, is the layer's
+    /// bias: to rules it is one. A joined layer has the name of the sum, whose output it gives.
+    pub fn with_biases_joined(&self) -> Result<Graph> {
+        let joined = self
+            .clone()
+            .rewrite(|(layer, params), (sum, _), constants| {
+                let ("add", [constant]) = (sum.op.name(), constants) else {
+                    return None;
+                };
+                let node = |(op, params)| {
+                    let inputs = layer.inputs.clone();
+                    let name = sum.name.clone();
+                    (Node { name, op, inputs }, params)
+                };
+                Some(layer.op.shifted(params, constant)?.map(node))
+            })?;
+        Ok(joined.graph.without_unread_constants())
+    }
+
+    /// The value of a node that is a constant.
+    pub(crate) fn constant(&self, id: NodeId) -> Option<&Tensor> {
+        value_of(&self.architecture().nodes()[id.index()], self.params(id))
+    }
+
+    /// Joins a node with the one that reads it, where nothing else does and `join` gives a node for both. What else that one reads
+    /// are constants, and `join` is told their values.
     fn rewrite(
-        &self,
-        join: impl Fn((&Node, &Params), (&Node, &Params)) -> Option<Result<(Node, Params)>>,
+        mut self,
+        join: impl Fn((&Node, &Params), (&Node, &Params), &[&Tensor]) -> Option<Result<(Node, Params)>>,
     ) -> Result<Joined> {
         let readers = self.architecture().readers();
         // The nodes that stay, with their parameters, and where each of the old ones went.
         let mut nodes: Vec<(Node, Params)> = Vec::new();
         let mut places: Vec<NodeId> = Vec::new();
-        for (id, node) in self.nodes() {
-            let params = self.params(id);
-            let joined = match node.inputs.as_slice() {
-                [read] if readers[read.index()] == 1 => {
+        let params = self.take_params();
+        for (node, params) in self.architecture().nodes().iter().zip(params) {
+            let constant = |read: &NodeId| {
+                let (node, params) = &nodes[places[read.index()].index()];
+                value_of(node, params)
+            };
+            let mut computed = node.inputs.iter().filter(|read| constant(read).is_none());
+            let joined = match (computed.next(), computed.next()) {
+                (Some(read), None) if readers[read.index()] == 1 => {
                     let place = places[read.index()];
                     let (last, last_params) = &nodes[place.index()];
-                    let joined = join((last, last_params), (node, params)).transpose()?;
+                    let constants: Vec<&Tensor> = node.inputs.iter().filter_map(constant).collect();
+                    let joined = join((last, last_params), (node, &params), &constants);
+                    let joined = joined.transpose()?;
                     joined.map(|node| (place, node))
                 }
                 _ => None,
@@ -81,7 +120,7 @@ impl Graph {
                     inputs,
                     ..node.clone()
                 },
-                params.clone(),
+                params,
             ));
         }
         let outputs = self.architecture().outputs().into_iter();

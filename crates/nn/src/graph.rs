@@ -406,6 +406,11 @@ impl Graph {
         &self.params[node.0]
     }
 
+    /// The parameters, by node, which the graph has no longer.
+    pub(crate) fn take_params(&mut self) -> Vec<Params> {
+        std::mem::take(&mut self.params)
+    }
+
     /// Every parameter by its full name (`features.0.weight`).
     pub fn weights(&self) -> BTreeMap<String, Tensor> {
         let full = |node: &Node, name: &str| format!("{}.{name}", node.name);

@@ -278,6 +278,11 @@ pub trait Op: Described + Debug + Send + Sync {
     fn scaled(&self, _: &Params, _: &Tensor, _: &Tensor) -> Option<Result<(Arc<dyn Op>, Params)>> {
         None
     }
+
+    /// It with a constant added to its output, if that is one number for each channel and an op of its kind.
+    fn shifted(&self, _: &Params, _: &Tensor) -> Option<Result<(Arc<dyn Op>, Params)>> {
+        None
+    }
 }
 
 /// An op in the middle of a backward pass.

@@ -252,7 +252,7 @@ impl<'a> Lowering<'a> {
             }
         }
         Ok(Lowered {
-            graph: Some(network),
+            graph: Some(network.with_biases_joined().map_err(told)?),
             problems: Vec::new(),
         })
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Conv2d;
 use super::conv2d::one;
-use super::linear::{scaled, yes};
+use super::linear::{scaled, shifted, yes};
 use super::rectified::{Rectified, Rectify};
 use crate::{
     Backward, Branch, Gradients, Kind, LinearOp, Map, Mode, Op, ParamSpec, Params, Result,
@@ -164,6 +164,17 @@ impl Op for Conv1d {
             });
             (op, params)
         }))
+    }
+
+    fn shifted(&self, params: &Params, constant: &Tensor) -> Option<Result<(Arc<dyn Op>, Params)>> {
+        let with_bias = |params| {
+            let op: Arc<dyn Op> = Arc::new(Conv1d {
+                bias: true,
+                ..self.clone()
+            });
+            (op, params)
+        };
+        Some(shifted(params, constant, 1)?.map(with_bias))
     }
 }
 

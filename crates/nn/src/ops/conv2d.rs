@@ -3,7 +3,7 @@ use std::sync::Arc;
 use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::linear::{scaled, yes};
+use super::linear::{scaled, shifted, yes};
 use super::rectified::{Rectified, Rectify};
 use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::sums::sum_by_channel;
@@ -181,6 +181,14 @@ impl Op for Conv2d {
             let op: Arc<dyn Op> = Arc::new(self.clone().with_bias());
             (op, params)
         }))
+    }
+
+    fn shifted(&self, params: &Params, constant: &Tensor) -> Option<Result<(Arc<dyn Op>, Params)>> {
+        let with_bias = |params| {
+            let op: Arc<dyn Op> = Arc::new(self.clone().with_bias());
+            (op, params)
+        };
+        Some(shifted(params, constant, 2)?.map(with_bias))
     }
 }
 

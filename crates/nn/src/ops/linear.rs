@@ -73,6 +73,27 @@ pub(super) fn scaled(params: &Params, scale: &Tensor, shift: &Tensor) -> Result<
     Ok([("bias".to_owned(), bias), ("weight".to_owned(), weight)].into())
 }
 
+/// Weights `[outputs, …]` and a bias, if any, to whose outputs a constant is added: one number for each channel, which so many axes
+/// follow.
+pub(super) fn shifted(params: &Params, constant: &Tensor, behind: usize) -> Option<Result<Params>> {
+    let weight = &params["weight"];
+    let channels = [&weight.dims()[..1], &vec![1; behind]].concat();
+    let dims = match constant.dims() {
+        // The batch's.
+        [1, dims @ ..] if behind > 0 && dims.len() > behind => dims,
+        dims => dims,
+    };
+    (dims == channels).then(|| {
+        let shift = constant.flatten_all()?;
+        let bias = match params.get("bias") {
+            Some(bias) => (bias + shift)?,
+            None => shift,
+        };
+        let weight = weight.clone();
+        Ok([("bias".to_owned(), bias), ("weight".to_owned(), weight)].into())
+    })
+}
+
 /// All axes but the last as one.
 fn rows(x: &Tensor) -> Result<Tensor> {
     Ok(match x.rank() {
@@ -156,6 +177,17 @@ impl Op for Linear {
             });
             (op, params)
         }))
+    }
+
+    fn shifted(&self, params: &Params, constant: &Tensor) -> Option<Result<(Arc<dyn Op>, Params)>> {
+        let with_bias = |params| {
+            let op: Arc<dyn Op> = Arc::new(Linear {
+                bias: true,
+                ..self.clone()
+            });
+            (op, params)
+        };
+        Some(shifted(params, constant, 0)?.map(with_bias))
     }
 }
 
