@@ -46,8 +46,11 @@ pub struct Arguments {
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let device = common.device()?;
-    let model = Model::load(&arguments.model, &device)?;
+    let mut model = Model::load(&arguments.model, &device)?;
     let names: Vec<&str> = arguments.output.iter().map(String::as_str).collect();
+    if names.is_empty() {
+        model = model.for_inference()?;
+    }
     if let Some(given) = arrays(arguments, &model, &device)? {
         let given: Vec<(&str, &Tensor)> = given.iter().map(|(name, own)| (*name, own)).collect();
         let outputs = model.graph.outputs_of(&given, &names);

@@ -35,7 +35,23 @@ impl Graph {
     /// The same function in inference with batch normalization merged into the dense layer or convolution that it alone
     /// reads: `w ← s w` and `b ← s b + β − s μ`, where `s = γ / √(σ² + ε)`. A merged layer has the name of the layer before.
     pub fn with_batch_norm_merged(&self) -> Result<Joined> {
-        self.clone().rewrite(|(layer, params), (norm, norm_params), _| {
+        self.clone().merging_batch_norm()
+    }
+
+    /// The same function in inference, of a graph that nobody needs as it was: layers are merged one after the other, and what they were
+    /// made of is dropped.
+    ///
+    /// # Errors
+    /// If a layer cannot be merged.
+    pub fn into_inference(self) -> Result<Graph> {
+        match self.is_shared() {
+            true => Ok(self),
+            false => Ok(self.merging_batch_norm()?.graph),
+        }
+    }
+
+    fn merging_batch_norm(self) -> Result<Joined> {
+        self.rewrite(|(layer, params), (norm, norm_params), _| {
             let affine = norm.op.scale_and_shift(norm_params)?;
             let scaled = affine.and_then(|(scale, shift)| {
                 let scaled = layer.op.scaled(params, &scale, &shift);

@@ -515,15 +515,17 @@ impl Graph {
             let logits = parts.iter().map(|part| self.forward(part));
             return Ok(Tensor::cat(&logits.collect::<Result<Vec<_>>>()?, 0)?);
         }
-        let tracked = self
-            .params
-            .iter()
-            .flat_map(BTreeMap::values)
-            .any(Tensor::track_op);
-        if tracked || input.track_op() {
-            return self.forward_in(input, &mut Mode::Infer);
+        self.fewest(&[input])?.forward_in(input, &mut Mode::Infer)
+    }
+
+    /// The graph to compute outputs by: that of [`Graph::inference`], unless autograd is to follow.
+    fn fewest(&self, given: &[&Tensor]) -> Result<&Graph> {
+        let mut params = self.params.iter().flat_map(BTreeMap::values);
+        let is_tracked = given.iter().any(|input| input.track_op());
+        match is_tracked || params.any(Tensor::track_op) {
+            true => Ok(self),
+            false => self.inference(),
         }
-        self.inference()?.forward_in(input, &mut Mode::Infer)
     }
 
     /// The same function in inference, with fewer nodes.
@@ -582,12 +584,20 @@ impl Graph {
                 });
             }
         }
-        let trace = self.run_given(given, &mut Mode::Infer, |node| wanted.contains(&node))?;
-        let output = |node: NodeId| {
-            let name = all.nodes[node.0].name.clone();
-            Ok((name, trace.output(node)?.clone()))
+        let (graph, places) = match names {
+            [] => {
+                let values: Vec<&Tensor> = given.iter().map(|(_, value)| *value).collect();
+                let graph = self.fewest(&values)?;
+                (graph, graph.architecture.outputs())
+            }
+            _ => (self, wanted.clone()),
         };
-        wanted.into_iter().map(output).collect()
+        let trace = graph.run_given(given, &mut Mode::Infer, |node| places.contains(&node))?;
+        let output = |(node, place): (NodeId, NodeId)| {
+            let name = all.nodes[node.0].name.clone();
+            Ok((name, trace.output(place)?.clone()))
+        };
+        wanted.into_iter().zip(places.clone()).map(output).collect()
     }
 
     /// What every node gives for a batch `[N, …]`, in inference mode.

@@ -1,11 +1,14 @@
 //! safetensors files with metadata, written whole or not at all.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::Path;
 
+use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
-use safetensors::{SafeTensorError, SafeTensors};
+use safetensors::tensor::{TensorInfo, TensorView};
+use safetensors::{Dtype, SafeTensorError};
 
 use crate::{Error, Result};
 
@@ -54,18 +57,37 @@ fn with_sorted_header(mut bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads tensors and metadata.
+/// Reads tensors and metadata. Of the file no more is in memory than the tensors themselves.
 pub fn read(path: &Path, device: &Device) -> Result<(BTreeMap<String, Tensor>, Metadata)> {
-    let bytes = std::fs::read(path).map_err(|source| Error::File {
-        path: path.to_owned(),
-        source,
-    })?;
+    let open = || -> io::Result<_> {
+        let file = File::open(path)?;
+        let about = file.metadata()?;
+        Ok((file, about))
+    };
+    let (mut file, about) = open().map_err(file_error(path))?;
+    if about.is_file() {
+        return parts(&mut file, about.len(), path, device);
+    }
+    // A pipe does not tell how long it is.
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(file_error(path))?;
     parse(&bytes, path, device)
 }
 
 /// As [`read`], from the bytes of a file; `path` is for messages.
 pub fn parse(
-    bytes: &[u8],
+    mut bytes: &[u8],
+    path: &Path,
+    device: &Device,
+) -> Result<(BTreeMap<String, Tensor>, Metadata)> {
+    let length = bytes.len() as u64;
+    parts(&mut bytes, length, path, device)
+}
+
+/// The tensors and the metadata of so many bytes, part by part.
+fn parts(
+    source: &mut impl Read,
+    length: u64,
     path: &Path,
     device: &Device,
 ) -> Result<(BTreeMap<String, Tensor>, Metadata)> {
@@ -75,19 +97,55 @@ pub fn parse(
             "is not a whole safetensors file ({error}); copy it again, or make it anew"
         ),
     };
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_one)?;
-    let metadata = header
-        .metadata()
-        .clone()
-        .unwrap_or_default()
-        .into_iter()
-        .collect();
-    let tensors =
-        candle_core::safetensors::load_buffer(bytes, device).map_err(|error| Error::Format {
-            path: path.to_owned(),
-            problem: format!("holds tensors that cannot be read ({error})"),
-        })?;
-    Ok((tensors.into_iter().collect(), metadata))
+    let unreadable = |error: candle_core::Error| Error::Format {
+        path: path.to_owned(),
+        problem: format!("holds tensors that cannot be read ({error})"),
+    };
+    let mut start = [0; 8];
+    let Some(rest) = length.checked_sub(start.len() as u64) else {
+        return Err(not_one(SafeTensorError::HeaderTooSmall));
+    };
+    source.read_exact(&mut start).map_err(file_error(path))?;
+    let of_header = u64::from_le_bytes(start);
+    let Some(of_tensors) = rest.checked_sub(of_header) else {
+        return Err(not_one(SafeTensorError::InvalidHeaderLength));
+    };
+    let mut header = vec![0; of_header as usize];
+    source.read_exact(&mut header).map_err(file_error(path))?;
+    let header: safetensors::tensor::Metadata = serde_json::from_slice(&header)
+        .map_err(|error| not_one(SafeTensorError::InvalidHeaderDeserialization(error)))?;
+    if header.data_len() as u64 != of_tensors {
+        return Err(not_one(SafeTensorError::MetadataIncompleteBuffer));
+    }
+    let mut tensors = BTreeMap::new();
+    for name in header.offset_keys() {
+        let Some(TensorInfo {
+            dtype,
+            shape,
+            data_offsets: (start, end),
+        }) = header.info(&name)
+        else {
+            continue;
+        };
+        let tensor = match dtype {
+            // Nearly all are, and may be large: they are read to where they stay.
+            Dtype::F32 => {
+                let mut values = vec![0f32; (end - start) / size_of::<f32>()];
+                let bytes = bytemuck::cast_slice_mut(&mut values);
+                source.read_exact(bytes).map_err(file_error(path))?;
+                Tensor::from_vec(values, shape.as_slice(), device)
+            }
+            dtype => {
+                let mut bytes = vec![0; end - start];
+                source.read_exact(&mut bytes).map_err(file_error(path))?;
+                let view = TensorView::new(*dtype, shape.clone(), &bytes);
+                view.map_err(not_one)?.load(device)
+            }
+        };
+        tensors.insert(name, tensor.map_err(unreadable)?);
+    }
+    let metadata = header.metadata().clone().unwrap_or_default();
+    Ok((tensors, metadata.into_iter().collect()))
 }
 
 #[cfg(test)]
