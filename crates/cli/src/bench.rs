@@ -1,15 +1,16 @@
 //! `speechlens bench`
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use candle_core::Device;
 use clap::ValueEnum;
 use serde_json::json;
 use speechlens_attribution::{Method, methods};
 use speechlens_eval::flip::relevance_by;
 use speechlens_eval::throughput::Load;
-use speechlens_frontend::FrontEnd;
-use speechlens_models::Network;
+use speechlens_models::{Model, Network};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::optim::Optimizer;
 use speechlens_nn::schedule::Schedule;
@@ -18,7 +19,7 @@ use speechlens_nn::train::Config;
 use crate::common::{Common, at_least_one};
 use crate::rules;
 
-/// Measure how fast networks answer, learn and are explained: random weights, random inputs.
+/// Measure how fast networks answer, learn and are explained: those of a file, or random weights, and random inputs.
 ///
 /// One pass warms up; then passes run for the given time, and the median of their rates is printed, in recordings a second.
 #[derive(clap::Args)]
@@ -26,9 +27,15 @@ pub struct Arguments {
     /// What to measure: a forward pass, a training step (SGD), or layer-wise relevance propagation.
     #[arg(value_enum)]
     what: What,
-    /// The network: alexnet, audionet or resnet34.
+    /// A model that `speechlens train` or `speechlens import` wrote.
+    #[arg(required_unless_present = "arch", conflicts_with = "arch")]
+    model: Option<PathBuf>,
+    /// A network with random weights: alexnet, audionet or resnet34.
     #[arg(long, value_name = "ARCH", value_parser = Network::named)]
-    arch: &'static Network,
+    arch: Option<&'static Network>,
+    /// How long axes are that may be of any length.
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = at_least_one)]
+    length: usize,
     /// Recordings a pass.
     #[arg(long, default_value_t = 32, value_parser = at_least_one)]
     batch: usize,
@@ -37,7 +44,7 @@ pub struct Arguments {
     /// How long to measure.
     #[arg(long, default_value_t = 10.0, value_name = "S")]
     seconds: f64,
-    /// One JSON object: what, arch, batch, threads, device, per_second.
+    /// One JSON object: what, arch (or model), batch, threads, device, per_second.
     #[arg(long)]
     json: bool,
 }
@@ -52,22 +59,39 @@ enum What {
 /// Classes of the networks that are measured.
 const CLASSES: usize = 10;
 
+impl Arguments {
+    /// The network of the file, or one of random weights.
+    fn network(&self, seed: u64, device: &Device) -> Result<Model> {
+        match (&self.model, self.arch) {
+            (Some(path), _) => Ok(Model::load(path, device)?),
+            (None, Some(arch)) => {
+                let graph = arch.architecture(CLASSES)?.random(seed, device)?;
+                let classes = (0..CLASSES).map(|class| class.to_string());
+                Ok(Model::of(arch, graph, classes.collect())?)
+            }
+            (None, None) => bail!("name a model, or a network with --arch"),
+        }
+    }
+}
+
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let device = common.device()?;
-    let graph = arguments
-        .arch
-        .architecture(CLASSES)?
-        .random(common.seed, &device)?;
+    let model = arguments.network(common.seed, &device)?;
+    let graph = &model.graph;
+    let classes = match model.classes().len() {
+        0 => 1,
+        classes => classes,
+    };
+    let axes = graph.architecture().input_shape().iter();
+    let shape: Vec<usize> = axes.map(|axis| axis.unwrap_or(arguments.length)).collect();
     let limit = Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?;
-    let load = Load::new(&graph, CLASSES, arguments.batch, &device, limit)?;
+    let load = Load::new(graph, &shape, classes, arguments.batch, &device, limit)?;
     let (name, per_second) = match arguments.what {
         What::Forward => ("forward", load.forward()?),
         What::Lrp => {
-            let composite = arguments
-                .rules
-                .composite(&FrontEnd::load(arguments.arch.front_end)?)?;
-            let lrp = methods::Lrp(composite).of(&graph)?;
+            let composite = arguments.rules.composite(&model.front_end)?;
+            let lrp = methods::Lrp(composite).of(graph)?;
             ("lrp", load.explanation(relevance_by(lrp.as_ref()))?)
         }
         What::Train => {
@@ -85,17 +109,24 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             ("train", load.training(config)?)
         }
     };
+    let (key, network) = match (&arguments.model, arguments.arch) {
+        (None, Some(arch)) => ("arch", arch.to_string()),
+        (path, _) => (
+            "model",
+            path.iter().map(|path| path.display().to_string()).collect(),
+        ),
+    };
     if arguments.json {
         let summary = json!({
-            "what": name, "arch": arguments.arch.to_string(), "batch": arguments.batch,
+            "what": name, key: network, "batch": arguments.batch,
             "threads": rayon::current_num_threads(),
             "device": speechlens_nn::device_name(&device), "per_second": per_second,
         });
         println!("{summary}");
     } else {
         println!(
-            "{name}, {}, batches of {}: {per_second:.1} recordings a second",
-            arguments.arch, arguments.batch
+            "{name}, {network}, batches of {}: {per_second:.1} recordings a second",
+            arguments.batch
         );
     }
     Ok(())

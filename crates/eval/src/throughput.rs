@@ -19,19 +19,16 @@ pub struct Load<'a> {
 }
 
 impl<'a> Load<'a> {
-    /// So many inputs for a network on this device. Each of the measurements lasts until the limit.
+    /// So many inputs of a shape for a network on this device. Each of the measurements lasts until the limit.
     pub fn new(
         graph: &'a Graph,
+        shape: &[usize],
         classes: usize,
         batch: usize,
         device: &Device,
         limit: Duration,
     ) -> Result<Self> {
-        let shape = [
-            &[batch],
-            graph.architecture().fixed_input_shape()?.as_slice(),
-        ]
-        .concat();
+        let shape = [&[batch], shape].concat();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let noise: Vec<f32> = (0..shape.iter().product())
             .map(|_| rng.random_range(-1.0..1.0))
@@ -98,7 +95,7 @@ mod tests {
             .expect("fits");
         let graph = net.random(1, &Device::Cpu).expect("drawn");
         let limit = Duration::from_millis(120);
-        let load = Load::new(&graph, 2, 5, &Device::Cpu, limit).expect("noise");
+        let load = Load::new(&graph, &[3], 2, 5, &Device::Cpu, limit).expect("noise");
         let passes = Cell::new(0);
         let per_second = load.explanation(|input, labels| {
             passes.set(passes.get() + 1);

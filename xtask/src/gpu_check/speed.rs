@@ -98,7 +98,9 @@ fn measure(arguments: &Arguments, pass: Pass, device: &Device) -> Result<f64> {
         .network
         .architecture(CLASSES)?
         .random(arguments.seed, device)?;
-    let load = Load::new(&graph, CLASSES, pass.batch, device, arguments.limit()?)?;
+    let shape = graph.architecture().fixed_input_shape()?;
+    let limit = arguments.limit()?;
+    let load = Load::new(&graph, &shape, CLASSES, pass.batch, device, limit)?;
     Ok(match pass.what {
         What::Forward => load.forward()?,
         What::Train => load.training(Config {
