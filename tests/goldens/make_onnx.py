@@ -652,6 +652,10 @@ def pieces():
         *length("x", 2, "t"), constant("two", ints(2)), node("Div", "t two", "half"), constant("start", ints(0)),
         constant("axis", ints(2)), node("Slice", "x start half axis"),
     ], SOUND, {}, lambda x: x[..., : x.shape[-1] // 2])
+    yield Case("slice-remainder", [
+        *length("x", 2, "t"), constant("divisor", ints(-5)), node("Mod", "t divisor", "rest"), constant("start", ints(0)),
+        constant("axis", ints(2)), node("Slice", "x start rest axis"),
+    ], SOUND, {}, lambda x: x[..., : x.shape[-1] % -5])
 
     yield Case("gather", node("Gather", "x i", axis=1), "N 4 T", {"i": ints(3, 0, 0)}, lambda x: x[:, [3, 0, 0]])
     yield Case("gather-first-axis", node("Gather", "x i"), "3 4 5", {"i": ints(2, 0)}, lambda x: x[[2, 0]], 9)
@@ -661,8 +665,6 @@ def pieces():
                lambda x: x[:, [-1, 1, -4]])
     yield Case("gather-indices-2d", node("Gather", "x i", axis=1), "N 4 3", {"i": ints([0, 1], [3, -2])},
                lambda x, i: x[:, i])
-    yield Case("mod", node("Mod", "x z"), whole("3 4", -9, 10), {"z": ints(4, -3, 5, 2)}, lambda x, z: torch.remainder(x, z), 13)
-    yield Case("mod-fmod", node("Mod", "x z", fmod=1), whole("3 4", -9, 10), {"z": ints(4, -3, 5, 2)}, lambda x, z: torch.fmod(x, z), 13)
     yield Case("gather-embedding", node("Gather", "w x"), whole("N T", 0, 5), {"w": "5 3"}, lambda x, w: F.embedding(x, w))
     yield Case("gather-elements", node("GatherElements", "x i", axis=1), "3 4 5", {"i": whole("3 2 5", -4, 4)},
                lambda x, i: x.gather(1, i % 4))

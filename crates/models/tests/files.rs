@@ -307,7 +307,7 @@ fn a_network_of_ones_own_is_text() {
         r#"{"kind":"labels","classes":["a","b"]}"#,
         r#"{"kind":"frames","probability":"sigmoid","classes":["a","b"]}"#,
         r#"{"kind":"embedding"}"#,
-        r#"{"kind":"score","name":"quality (MOS)"}"#,
+        r#"{"kind":"score","names":["quality (MOS)","noise (MOS)"]}"#,
     ] {
         tensor_file::write(&path, &tensors, &metadata(graph, task)).unwrap();
         let model = Model::load(&path, &Device::Cpu).unwrap();
