@@ -29,8 +29,8 @@ pub enum Score {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Occlusion {
-    /// The patch's length along each of the last axes of an input; the axes before it are covered whole. Read from options that
-    /// have none, a 14th of each axis but the first.
+    /// The patch's length along each of the last axes of an input; the axes before it are covered whole. If there is none, a 14th of
+    /// each axis but that of channels.
     pub patch: Vec<usize>,
     /// Steps between patches along the same axes; likewise half of each length. The last patch along an axis may reach over its
     /// end.
@@ -48,19 +48,26 @@ impl Occlusion {
     }
 }
 
-/// A 14th of an axis: what takes AlexNet's 227 bins and frames 27 × 27 patches of 16.
-fn side(length: usize) -> usize {
-    length.div_ceil(15).max(1)
+/// A 14th of each axis of an input of this shape, but that of channels: what takes AlexNet's 227 bins and frames 27 × 27 patches of 16.
+fn sides(shape: &[usize]) -> Vec<usize> {
+    let has_channels = shape.len() > 2 || matches!(shape, [1, _]);
+    let axes = shape.iter().skip(usize::from(has_channels));
+    axes.map(|length| length.div_ceil(15).max(1)).collect()
+}
+
+/// Half of each side.
+fn steps(patch: &[usize]) -> Vec<usize> {
+    patch.iter().map(|side| side.div_ceil(2)).collect()
 }
 
 impl Settings for Occlusion {
     fn suited_to(mut self, subject: &Subject) -> Self {
-        if self.patch.is_empty() {
-            let sides = subject.shape.iter().skip(1);
-            self.patch = sides.map(|length| length.map_or(1, side)).collect();
+        let shape: Option<Vec<usize>> = subject.shape.iter().copied().collect();
+        if let (true, Some(shape)) = (self.patch.is_empty(), shape) {
+            self.patch = sides(&shape);
         }
         if self.stride.is_empty() {
-            self.stride = self.patch.iter().map(|side| side.div_ceil(2)).collect();
+            self.stride = steps(&self.patch);
         }
         if let Score::Probability(loss) = &mut self.score {
             *loss = subject.loss;
@@ -76,12 +83,19 @@ impl Method for Occlusion {
     }
 
     fn of(&self, graph: &Graph) -> Result<Box<dyn Attribute>> {
-        let shape = graph.architecture().fixed_input_shape()?;
+        let shape = graph.architecture().input_shape();
+        let fixed: Option<Vec<usize>> = shape.iter().copied().collect();
+        // Of any length, an axis is cut into as many patches as one of this length, or nearly.
+        let like = shape.iter().map(|length| length.unwrap_or(LIKE));
+        let count = match (&fixed, self.patch.is_empty()) {
+            (Some(shape), _) => self.patches(shape)?.len(),
+            (None, true) => self.patches(&like.collect::<Vec<_>>())?.len(),
+            (None, false) => 1,
+        };
         Ok(Box::new(Covering {
-            patches: patches(&shape, &self.patch, &self.stride)?,
             graph: graph.clone(),
-            reference: self.reference.clone(),
-            score: self.score,
+            settings: self.clone(),
+            count,
         }))
     }
 
@@ -94,19 +108,32 @@ impl Method for Occlusion {
     }
 }
 
+/// The length of an axis for which passes are counted where it is free.
+const LIKE: usize = 1000;
+
+impl Occlusion {
+    /// The places that each patch covers among the values of an input of this shape.
+    fn patches(&self, shape: &[usize]) -> Result<Vec<Vec<usize>>> {
+        if !self.patch.is_empty() {
+            return patches(shape, &self.patch, &self.stride);
+        }
+        let sides = sides(shape);
+        patches(shape, &sides, &steps(&sides))
+    }
+}
+
 struct Covering {
     graph: Graph,
-    reference: Reference,
-    score: Score,
-    /// The places that each patch covers, among the values of one input.
-    patches: Vec<Vec<usize>>,
+    settings: Occlusion,
+    /// How many patches an input has; where its shape is free, about as many.
+    count: usize,
 }
 
 impl Covering {
     /// The score of each row of logits for a target.
     fn scores(&self, logits: &Tensor, target: u32) -> Result<Vec<f64>> {
         let class = target as usize;
-        Ok(match self.score {
+        Ok(match self.settings.score {
             Score::Logit => logits
                 .narrow(1, class, 1)?
                 .squeeze(1)?
@@ -177,15 +204,16 @@ impl Attribute for Covering {
         let flat = |tensor: &Tensor| -> Result<Vec<Vec<f64>>> {
             Ok(tensor.flatten_from(1)?.to_dtype(DType::F64)?.to_vec2()?)
         };
-        let (rows, covers) = (flat(input)?, flat(&self.reference.like(input)?)?);
+        let (rows, covers) = (flat(input)?, flat(&self.settings.reference.like(input)?)?);
         let mut shape = input.dims().to_vec();
+        let all = self.settings.patches(&shape[1..])?;
         let mut done = targets.len();
         let mut relevance = Vec::with_capacity(input.elem_count());
         for (place, ((row, cover), target)) in rows.iter().zip(&covers).zip(&targets).enumerate() {
             let untouched = self.scores(&logits.narrow(0, place, 1)?, *target)?[0];
             let mut lost = vec![0f64; row.len()];
             let mut covered_by = vec![0f64; row.len()];
-            for patches in self.patches.chunks(BATCH) {
+            for patches in all.chunks(BATCH) {
                 let mut copies = Vec::with_capacity(patches.len() * row.len());
                 for patch in patches {
                     let start = copies.len();
@@ -218,7 +246,7 @@ impl Attribute for Covering {
 
     fn passes(&self) -> Passes {
         Passes {
-            forward: 1 + self.patches.len(),
+            forward: 1 + self.count,
             backward: 0,
         }
     }
