@@ -166,7 +166,7 @@ fn real_networks_answer_as_in_onnx_runtime() {
     ignore = "no SPEECHLENS_MODELS, nor ../shared/models"
 )]
 fn a_quantized_network_computes_as_in_onnx_runtime() {
-    let graph = graph(QUANTIZED);
+    let graph = graph(QUANTIZED).to_dtype(DType::F64).unwrap();
     for (index, batch) in batches(QUANTIZED).iter().enumerate() {
         let given = given(batch, DType::F64);
         let nodes: Vec<&str> = told(batch, "inner.").map(|(node, _)| node).collect();
@@ -273,7 +273,7 @@ rule = \"lrp-0\"
 [options]
 batchnorm = \"ratio\"";
 
-/// The largest remainder and the largest relevance at a node of the first batch, as shares of the logit.
+/// The largest remainder and the largest relevance at a node, of the first batch's strongest outputs and as shares of these.
 fn books(name: &str, rules: &str) -> [f64; 2] {
     let graph = logits(name);
     let composite = Composite::parse(rules, Path::new("rules")).unwrap();
@@ -283,12 +283,10 @@ fn books(name: &str, rules: &str) -> [f64; 2] {
     let batches = batches(name);
     let given = given(&batches[0], DType::F64);
     let (_, input) = given.iter().find(|(name, _)| name == input).unwrap();
-    let count = if name == "silero-vad" {
-        1
-    } else {
-        input.dim(0).unwrap()
-    };
-    let detail = lrp.explain_in_detail(input, &vec![0; count], &[]).unwrap();
+    let forward = lrp.forward(input).unwrap();
+    let strongest = forward.logits().argmax(1).unwrap();
+    let targets: Vec<u32> = strongest.to_vec1().unwrap();
+    let detail = lrp.sweep_from(forward, &targets, &[], usize::MAX).unwrap();
     let logits = &detail.conservation[0].arrived;
     let shares = |of: &[f64]| apart_each(of, logits);
     let (mut remainder, mut arrived) = (0.0f64, 0.0f64);
