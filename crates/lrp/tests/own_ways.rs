@@ -445,8 +445,11 @@ fn a_mask_of_minus_infinity_hides() {
     }
 }
 
+/// What a network makes of a node, under a name.
+type Function = fn(&mut Architecture, NodeId, &str) -> NodeId;
+
 /// A value and what it is multiplied by, of dense layers and functions of them.
-fn gated(functions: [fn(&mut Architecture, NodeId, &str) -> NodeId; 2]) -> Graph {
+fn gated(functions: [Function; 2]) -> Graph {
     let mut net = Architecture::new([4]);
     let x = net.input();
     let [value, gate] = ["value", "gate"].map(|name| {
@@ -525,13 +528,7 @@ fn the_signal_takes_all_and_its_gate_none() {
     }
     // Nothing came to the gate.
     assert!(!found.layers.contains_key("gate"));
-    for functions in [
-        [
-            as_it_is as fn(&mut Architecture, NodeId, &str) -> NodeId,
-            tanh,
-        ],
-        [of_sigmoid, of_sigmoid],
-    ] {
+    for functions in [[as_it_is as Function, tanh], [of_sigmoid, of_sigmoid]] {
         let graph = gated(functions);
         let [signal, half] = ["signal", "epsilon"].map(|rule| of_products(&graph, rule, &input));
         close(
@@ -590,7 +587,7 @@ fn only_a_softmax_is_held_by_a_rule() {
 /// A reference is one in every place, whichever axis the batch is on, and whatever of the batch a layer's factors are.
 #[test]
 fn a_reference_stands_in_every_place() {
-    let of_sum = |net: &mut Architecture, x| {
+    let of_sum = |net: &mut Architecture, x, _: &str| {
         let axes = Some(vec![1, 0, 2]);
         let x = net.add("turned", Transpose { axes }, [x]).unwrap();
         let along = Along {
@@ -599,17 +596,15 @@ fn a_reference_stands_in_every_place() {
         };
         net.add("layer", ReduceSum(along), [x]).unwrap()
     };
-    let of_product = |net: &mut Architecture, x| {
+    let of_product = |net: &mut Architecture, x, _: &str| {
         let op = Einsum::parse("bij,bkj->bik").unwrap();
         let x = net.add("layer", op, [x, x]).unwrap();
         net.add("flat", Flatten, [x]).unwrap()
     };
-    let layers: [(fn(&mut Architecture, NodeId) -> NodeId, usize); 2] =
-        [(of_sum, 4), (of_product, 9)];
-    for (layer, values_given) in layers {
+    for (layer, values_given) in [(of_sum as Function, 4), (of_product, 9)] {
         let mut net = Architecture::new([3, 4]);
         let x = net.input();
-        let x = layer(&mut net, x);
+        let x = layer(&mut net, x, "");
         let head = Linear::new(values_given, 2).without_bias();
         net.add("head", head, [x]).unwrap();
         let graph = filled(net);
