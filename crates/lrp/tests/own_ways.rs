@@ -9,8 +9,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use speechlens_lrp::{Composite, Detail, Lrp};
 use speechlens_nn::ops::{
-    Add, Along, Cell, Constant, Dropout, Einsum, Flatten, Linear, MatMul, Max, Mul, Recurrent,
-    ReduceSum, Sigmoid, Softmax, Sub, Tanh, Transpose,
+    Add, Along, Cell, Constant, Conv1d, Dropout, Einsum, Flatten, Linear, MatMul, Max, Mul, Recurrent,
+    ReduceSum, Relu, Sigmoid, Softmax, Sub, Tanh, Transpose,
 };
 use speechlens_nn::{Architecture, Graph, NodeId};
 
@@ -625,5 +625,54 @@ fn a_reference_stands_in_every_place() {
         let at_reference = input.affine(0.0, -0.5).unwrap();
         let found = explained(&graph, "reference = -0.5", &at_reference, &[1, 0]);
         assert_eq!(values(&found.explanation.relevance), [0.0; 24]);
+    }
+}
+
+/// A layer and a constant behind it, as exporters write a dense layer, and the same as one layer.
+#[test]
+fn a_constant_behind_a_layer_is_its_bias() {
+    let apart = || {
+        let mut net = Architecture::new([2, 6]);
+        let x = net.input();
+        let conv = Conv1d::new(2, 3, 3).without_bias();
+        let x = net.add("conv.product", conv, [x]).unwrap();
+        let of_conv = Constant {
+            shape: vec![1, 3, 1],
+        };
+        let of_conv = net.add("conv.bias", of_conv, []).unwrap();
+        let x = net.add("conv", Add, [of_conv, x]).unwrap();
+        let x = net.add("relu", Relu, [x]).unwrap();
+        let dense = Linear::new(4, 3).without_bias().on_any_axes();
+        let x = net.add("dense.product", dense, [x]).unwrap();
+        let of_dense = net.add("dense.bias", Constant { shape: vec![3] }, []);
+        let x = net.add("dense", Add, [x, of_dense.unwrap()]).unwrap();
+        let x = net.add("flat", Flatten, [x]).unwrap();
+        net.add("head", Linear::new(9, 2).without_bias(), [x])
+            .unwrap();
+        filled(net)
+    };
+    let apart = apart();
+    let joined = apart.with_biases_joined().unwrap();
+    let names: Vec<&str> = joined.nodes().map(|(_, node)| node.name.as_str()).collect();
+    assert_eq!(names, ["input", "conv", "relu", "dense", "flat", "head"]);
+    let input = by_lot(&[2, 2, 6], 9);
+    for options in ["", "bias = \"zero\""] {
+        let [before, after] =
+            [&apart, &joined].map(|graph| explained(graph, options, &input, &[0, 1]));
+        conserves(&after, options);
+        for (found, expected) in [
+            (&after.explanation.logits, &before.explanation.logits),
+            (&after.explanation.relevance, &before.explanation.relevance),
+        ] {
+            let (found, expected) = (values(found), values(expected));
+            let largest = expected.iter().fold(0f64, |l, x| l.max(x.abs()));
+            for (found, expected) in found.iter().zip(&expected) {
+                // ε stands once in the quotient, and not twice.
+                assert!(
+                    (found - expected).abs() < 1e-3 * largest,
+                    "{options}: {found}, not {expected}"
+                );
+            }
+        }
     }
 }
