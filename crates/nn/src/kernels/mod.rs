@@ -24,6 +24,7 @@ pub(crate) mod dropout;
 pub(crate) mod elementwise;
 mod layout;
 pub mod linear;
+pub(crate) mod lstm;
 pub mod max_pool2d;
 mod pair;
 mod panel;

@@ -2,7 +2,9 @@
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType,
+};
 
 use super::cuda::Expression;
 use super::layout::Aligned;
@@ -60,6 +62,36 @@ pub fn below_rank(ranks: &Tensor, input: &Tensor, count: usize, value: f32) -> R
         value: value.into(),
     };
     zip(&op, ranks, input)
+}
+
+/// A function of every value, of f32 on the CPU that autograd does not follow; none for what is not that.
+pub(crate) fn each(input: &Tensor, f: impl Fn(f32) -> f32 + Send + Sync) -> Option<Result<Tensor>> {
+    let suits = input.dtype() == DType::F32 && input.device().is_cpu() && !input.track_op();
+    suits.then(|| {
+        let aligned = Aligned::new([input])?;
+        aligned.restore(&aligned.tensors[0].apply_op1_no_bwd(&Each(f))?)
+    })
+}
+
+struct Each<F>(F);
+
+impl<F: Fn(f32) -> f32 + Send + Sync> CustomOp1 for Each<F> {
+    fn name(&self) -> &'static str {
+        "a function of every value"
+    }
+
+    fn cpu_fwd(&self, input: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let input = cpu::slice::<f32>(input, layout)?;
+        let output = cpu::in_blocks(
+            cpu::lengths(input.len(), cpu::CHUNK),
+            |block, output: &mut [f32]| {
+                let values = input[block * cpu::CHUNK..].iter();
+                let pairs = output.iter_mut().zip(values);
+                pairs.for_each(|(output, value)| *output = (self.0)(*value));
+            },
+        );
+        Ok((CpuStorage::F32(output), layout.shape().clone()))
+    }
 }
 
 struct Pairs<'a, Z>(&'a Z);

@@ -3,11 +3,12 @@
 
 use std::ops::RangeInclusive;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::functions::half_to_even;
 use super::places::axis;
+use crate::kernels::pointwise::each;
 use crate::{Backward, Branch, Gradients, Kind, Map, Mode, Op, Params, Result};
 
 /// `round(x / scale) + zero`, no less and no more than a type holds; halves go to the even neighbour. It reads x, the scale and, if it is
@@ -50,6 +51,22 @@ fn real(x: &Tensor, scale: &Tensor) -> Result<Tensor> {
     })
 }
 
+/// A scale and a zero that are one number each.
+fn single(inputs: &[&Tensor]) -> Result<Option<(f32, f32)>> {
+    if inputs[1..].iter().any(|part| part.elem_count() != 1) {
+        return Ok(None);
+    }
+    let number = |part: &Tensor| -> Result<f32> {
+        Ok(part.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?[0])
+    };
+    let zero = inputs.get(2).map(|zero| number(zero)).transpose()?;
+    Ok(Some((number(inputs[1])?, zero.unwrap_or(0.0))))
+}
+
+/// Between this and its negative, a number to which it is added and from which it is taken again is rounded to a whole one, halves to the
+/// even neighbour: 1.5 · 2²³.
+const ROUNDING: f32 = 12_582_912.0;
+
 fn gradients(pass: &Backward, of_input: Tensor) -> Result<Gradients> {
     let mut inputs = vec![of_input];
     for other in &pass.inputs[1..] {
@@ -76,6 +93,24 @@ impl Op for Quantize {
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
         let x = real(inputs[0], inputs[1])?;
+        if let Some((scale, zero)) = single(inputs)? {
+            let (low, high) = (self.low as f32 - zero, self.high as f32 - zero);
+            let suits = |bound: f32| bound.abs() < 65_536.0 && bound.fract() == 0.0;
+            // What is cut first is not too large to be rounded so.
+            let step = |x: f32| {
+                let x = x / scale;
+                let cut = match (x < low, x > high) {
+                    (true, _) => low,
+                    (_, true) => high,
+                    _ => x,
+                };
+                (cut + ROUNDING) - ROUNDING + zero
+            };
+            let suits = suits(low) && suits(high);
+            if let Some(steps) = suits.then(|| each(&x, step)).flatten() {
+                return Ok(steps?);
+            }
+        }
         let mut steps = half_to_even(&x.broadcast_div(&along(inputs[1], &x, self.axis)?)?)?;
         if let Some(zero) = inputs.get(2) {
             steps = steps.broadcast_add(&along(zero, &x, self.axis)?)?;
@@ -108,6 +143,11 @@ impl Op for Dequantize {
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
         let mut x = real(inputs[0], inputs[1])?;
+        if let Some((scale, zero)) = single(inputs)?
+            && let Some(values) = each(&x, |x| (x - zero) * scale)
+        {
+            return Ok(values?);
+        }
         if let Some(zero) = inputs.get(2) {
             x = x.broadcast_sub(&along(zero, &x, self.axis)?)?;
         }

@@ -7,12 +7,13 @@
 
 use std::ops::RangeInclusive;
 
-use candle_core::{D, Shape, Tensor, Var};
+use candle_core::{D, DType, Shape, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use super::linear::yes;
 use super::places::problem;
 use crate::kernels::pointwise::quotient;
+use crate::kernels::{linear, lstm};
 use crate::{
     Backward, Branch, Gradients, Init, Kind, Map, Mode, Op, OwnWay, ParamSpec, Params, Passed,
     Passing, Result,
@@ -209,27 +210,15 @@ impl Recurrent {
     }
 
     fn run(&self, weights: &Weights, inputs: &[&Tensor]) -> Result<Run> {
-        let (steps, batch, width) = inputs[0].dims3()?;
-        if steps == 0 || width != self.inputs {
-            return problem(format!(
-                "a recurrent layer of {} values reads no {:?}",
-                self.inputs,
-                inputs[0].dims()
-            ));
-        }
-        let flat = inputs[0].contiguous()?.reshape((steps * batch, width))?;
+        let (flat, steps, batch) = self.flat(inputs)?;
         let mut of_input = flat.matmul(&weights.of_input)?;
         if let Some([bias, _]) = &weights.bias {
             of_input = of_input.broadcast_add(bias)?;
         }
         let of_input = of_input.reshape((steps, batch, ()))?;
-        let state = |place: usize| match inputs.get(place) {
-            Some(given) => Ok(given.broadcast_as((batch, self.hidden))?.contiguous()?),
-            None => Tensor::zeros((batch, self.hidden), flat.dtype(), flat.device()),
-        };
-        let h = state(1)?;
+        let h = self.state(inputs, 1)?;
         let v = match self.cell {
-            Cell::Lstm => state(2)?,
+            Cell::Lstm => self.state(inputs, 2)?,
             _ => h.clone(),
         };
         let before = [h.clone(), v.clone()];
@@ -243,6 +232,54 @@ impl Recurrent {
         Ok(Run {
             steps: all.into_iter().flatten().collect(),
             before,
+        })
+    }
+
+    /// What an LSTM gives, of which nothing else is kept.
+    fn lstm(&self, params: &Params, inputs: &[&Tensor]) -> Result<Tensor> {
+        let (flat, steps, batch) = self.flat(inputs)?;
+        let with_bias = |product: Tensor, bias: &str| -> Result<Tensor> {
+            Ok(match params.get(bias) {
+                Some(bias) => product.broadcast_add(bias)?,
+                None => product,
+            })
+        };
+        let of_input = linear::forward(&flat, &params["weight_ih"])?;
+        let of_input = with_bias(of_input, "bias_ih")?.reshape((steps, batch, ()))?;
+        let mut state = Tensor::cat(&[self.state(inputs, 1)?, self.state(inputs, 2)?], 1)?;
+        let mut all: Vec<Option<Tensor>> = vec![None; steps];
+        for time in self.order(steps) {
+            let h = state.narrow(1, 0, self.hidden)?;
+            let of_state = linear::forward(&h, &params["weight_hh"])?;
+            let of_state = with_bias(of_state, "bias_hh")?;
+            state = lstm::step(&of_input.get(time)?, &of_state, &state)?;
+            all[time] = Some(state.clone());
+        }
+        let all: Vec<Tensor> = all.into_iter().flatten().collect();
+        Ok(Tensor::stack(&all, 0)?)
+    }
+
+    /// What is read, a row for each step of each input of the batch, and how many steps and inputs there are.
+    fn flat(&self, inputs: &[&Tensor]) -> Result<(Tensor, usize, usize)> {
+        let (steps, batch, width) = inputs[0].dims3()?;
+        if steps == 0 || width != self.inputs {
+            return problem(format!(
+                "a recurrent layer of {} values reads no {:?}",
+                self.inputs,
+                inputs[0].dims()
+            ));
+        }
+        let flat = inputs[0].contiguous()?.reshape((steps * batch, width))?;
+        Ok((flat, steps, batch))
+    }
+
+    /// The state before the first step that is the input at this place, if it is given.
+    fn state(&self, inputs: &[&Tensor], place: usize) -> Result<Tensor> {
+        let like = inputs[0];
+        let shape = (like.dim(1)?, self.hidden);
+        Ok(match inputs.get(place) {
+            Some(given) => given.broadcast_as(shape)?.contiguous()?,
+            None => Tensor::zeros(shape, like.dtype(), like.device())?,
         })
     }
 
@@ -294,7 +331,14 @@ impl Op for Recurrent {
     }
 
     fn forward(&self, params: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        self.given(&self.run(&self.weights(params)?, inputs)?)
+        let mut all = inputs.iter().copied().chain(params.values());
+        let by_kernel = self.cell == Cell::Lstm
+            && inputs[0].device().is_cpu()
+            && all.all(|x| x.dtype() == DType::F32 && !x.track_op());
+        match by_kernel {
+            true => self.lstm(params, inputs),
+            false => self.given(&self.run(&self.weights(params)?, inputs)?),
+        }
     }
 
     fn branches(&self, inputs: usize) -> Vec<Branch<'_>> {
