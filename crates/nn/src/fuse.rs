@@ -39,15 +39,28 @@ impl Graph {
     }
 
     /// The same function in inference, of a graph that nobody needs as it was: layers are merged one after the other, and what they were
-    /// made of is dropped.
+    /// made of is dropped. Outputs keep their names.
     ///
     /// # Errors
     /// If a layer cannot be merged.
     pub fn into_inference(self) -> Result<Graph> {
-        match self.is_shared() {
-            true => Ok(self),
-            false => Ok(self.merging_batch_norm()?.graph),
+        if self.is_shared() {
+            return Ok(self);
         }
+        let named = |id: NodeId| (id, self.architecture().nodes()[id.index()].name.clone());
+        let outputs: Vec<_> = self
+            .architecture()
+            .outputs()
+            .into_iter()
+            .map(named)
+            .collect();
+        let Joined { mut graph, places } = self.merging_batch_norm()?;
+        let mut architecture = graph.architecture().clone();
+        for (output, name) in outputs {
+            architecture = architecture.renamed(places[output.index()], &name)?;
+        }
+        let params = graph.take_params();
+        Ok(graph.with_nodes(architecture, params))
     }
 
     fn merging_batch_norm(self) -> Result<Joined> {
