@@ -16,7 +16,10 @@ fn main() {
     }
     let beside = PathBuf::from("../../shared/models");
     println!("cargo::rerun-if-changed={}", beside.display());
-    tell("real_networks", is_named("SPEECHLENS_MODELS") || beside.is_dir());
+    tell(
+        "real_networks",
+        is_named("SPEECHLENS_MODELS") || beside.is_dir(),
+    );
     println!("cargo::rerun-if-env-changed=PATH");
     let folders = env::var_os("PATH").unwrap_or_default();
     let browsers: Vec<PathBuf> = env::split_paths(&folders)

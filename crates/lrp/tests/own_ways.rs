@@ -9,8 +9,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use speechlens_lrp::{Composite, Detail, Lrp};
 use speechlens_nn::ops::{
-    Add, Along, Cell, Constant, Conv1d, Dropout, Einsum, Flatten, Linear, MatMul, Max, Mul, Recurrent,
-    ReduceSum, Relu, Sigmoid, Softmax, Sub, Tanh, Transpose,
+    Add, Along, Cell, Constant, Conv1d, Dropout, Einsum, Flatten, Linear, MatMul, Max, Mul,
+    Recurrent, ReduceSum, Relu, Sigmoid, Softmax, Sub, Tanh, Transpose,
 };
 use speechlens_nn::{Architecture, Graph, NodeId};
 
