@@ -7,9 +7,8 @@ use std::sync::OnceLock;
 use ndarray::{ArrayView2, ArrayViewD, Axis, Ix1, Ix2};
 use speechlens_audio::{Audio, to_writer};
 use speechlens_lrp::{Assignment, Conservation};
-use speechlens_models::{Model, Task};
+use speechlens_models::{Model, Probability, Task};
 use speechlens_nn::Kind;
-use speechlens_nn::loss::Loss;
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
 use speechlens_report::results::Row;
@@ -507,8 +506,8 @@ fn warnings(explanations: &[Explanation], input: &Input) -> Vec<String> {
 
 /// What percentages are, where they are not what one takes them for.
 fn shares(model: &Model) -> &'static str {
-    match model.loss() {
-        Loss::BinaryCrossEntropy if model.classes().len() > 1 => {
+    match model.task.probability() {
+        Some(Probability::Sigmoid) if model.classes().len() > 1 => {
             "Each class is a question of its own, yes or no, with a percentage of its own: together they need not make 100 %. "
         }
         _ => "",
