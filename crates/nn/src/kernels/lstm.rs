@@ -60,3 +60,43 @@ impl CustomOp3 for Step {
         Ok((CpuStorage::F32(next), state_layout.shape().clone()))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use candle_core::{DType, Device, Tensor};
+
+    use crate::Architecture;
+    use crate::kernels::testing::tensor_by_lot;
+    use crate::ops::{Cell, Recurrent};
+
+    fn apart(a: &Tensor, b: &Tensor) -> f64 {
+        let apart = (a.to_dtype(DType::F64).unwrap() - b)
+            .unwrap()
+            .abs()
+            .unwrap();
+        apart.max_all().unwrap().to_scalar().unwrap()
+    }
+
+    /// In f64 steps are candle's operations.
+    #[test]
+    fn steps_are_those_of_other_types() {
+        for reverse in [false, true] {
+            let mut net = Architecture::reading("input", vec![None, None, Some(5)]);
+            let lstm = Recurrent {
+                cell: Cell::Lstm,
+                inputs: 5,
+                hidden: 7,
+                reverse,
+                bias: true,
+            };
+            net.add("lstm", lstm, [net.input()]).unwrap();
+            let single = net.random(1, &Device::Cpu).unwrap();
+            let double = single.to_dtype(DType::F64).unwrap();
+            let input = tensor_by_lot(&[6, 3, 5], 2);
+            let found = single.forward(&input).unwrap();
+            let expected = double.forward(&input.to_dtype(DType::F64).unwrap());
+            assert!(apart(&found, &expected.unwrap()) < 1e-6);
+        }
+    }
+}

@@ -204,3 +204,32 @@ impl Op for QuantizeScale {
         gradients(pass, pass.inputs[0].zeros_like()?)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use crate::Architecture;
+    use crate::ops::{Constant, Quantize};
+
+    /// Halves go to the even neighbour, in one pass as in several.
+    #[test]
+    fn numbers_are_rounded_as_in_other_types() {
+        let mut net = Architecture::reading("input", vec![None]);
+        let scale = net.add("scale", Constant { shape: vec![] }, []).unwrap();
+        let (axis, low, high) = (0, -128.0, 127.0);
+        let quantize = Quantize { axis, low, high };
+        net.add("quantize", quantize, [net.input(), scale]).unwrap();
+        let graph = net.random(1, &Device::Cpu).unwrap();
+        let half = |_: &str, _: &Tensor| Ok(Tensor::new(0.5f32, &Device::Cpu)?);
+        let graph = graph.map_weights(half).unwrap();
+        let input = [0.25, 0.75, 1.25, -0.25, -0.75, 0.3, -99.0, 99.0];
+        let input = Tensor::new(&input.map(|x: f64| x as f32), &Device::Cpu).unwrap();
+        let found = graph.forward(&input).unwrap();
+        assert_eq!(
+            found.to_vec1::<f32>().unwrap(),
+            [0.0, 2.0, 2.0, 0.0, -2.0, 1.0, -128.0, 127.0]
+        );
+    }
+}
