@@ -133,7 +133,10 @@ def quantize(x, scale, zero, axis=1):
 
 
 def dequantize(x, scale, zero, axis=1):
-    return (x.double() - along(zero, x, axis)) * along(scale, x, axis)
+    if not x.is_floating_point():
+        # Weights are f32, as in ONNX Runtime: the product has more digits.
+        return ((x.float() - along(zero, x, axis).float()) * along(scale, x, axis).float()).double()
+    return (x - along(zero, x, axis)) * along(scale, x, axis)
 
 
 def reduced(function):
