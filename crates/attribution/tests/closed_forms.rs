@@ -10,7 +10,7 @@ use rand_distr::StandardNormal;
 use speechlens_attribution::methods::{self, Score};
 use speechlens_attribution::{Attribution, Method, Reference};
 use speechlens_nn::loss::Loss;
-use speechlens_nn::ops::{Flatten, Linear, Relu};
+use speechlens_nn::ops::{Along, Flatten, Linear, ReduceMean, Relu};
 use speechlens_nn::{Architecture, Graph};
 
 const SHAPE: [usize; 3] = [1, 3, 4];
@@ -236,6 +236,41 @@ fn smoothgrad_has_the_noise_asked_for() {
     );
 }
 
+/// Of a mean over as many values as are given, each has its share; so has a patch of a 14th, of recordings of any length.
+#[test]
+fn occlusion_covers_inputs_of_any_length() {
+    let mut net = Architecture::reading("input", vec![None, None]);
+    let along = Along {
+        axes: vec![1],
+        keep: true,
+        ..Along::default()
+    };
+    net.add("mean", ReduceMean(along), [net.input()]).unwrap();
+    let graph = net.random(1, &Device::Cpu).unwrap();
+    for length in [7usize, 140] {
+        let values: Vec<f64> = (0..length).map(|place| (place % 5) as f64 - 1.5).collect();
+        let input = Tensor::new(values.as_slice(), &Device::Cpu).unwrap();
+        let input = input.unsqueeze(0).unwrap();
+        let found = explain(&methods::Occlusion::default(), &graph, &input, &[0]);
+        let found = rows(&found.relevance).remove(0);
+        let (patch, stride) = (length.div_ceil(15), length.div_ceil(15).div_ceil(2));
+        // The first value is in the first patch alone.
+        let first: f64 = values[..patch].iter().sum::<f64>() / length as f64;
+        assert!((found[0] - first).abs() < 1e-12, "{length}: {found:?}");
+        // One in the middle is in two, which begin a stride apart.
+        let middle = 3 * stride;
+        let sum = |start: usize| values[start..start + patch].iter().sum::<f64>();
+        let expected = match patch {
+            1 => sum(middle),
+            _ => (sum(middle) + sum(middle - stride)) / 2.0,
+        };
+        assert!(
+            (found[middle] - expected / length as f64).abs() < 1e-12,
+            "{length}"
+        );
+    }
+}
+
 #[test]
 fn what_makes_no_sense_is_refused() {
     let graph = linear(&[0.5; 2 * VALUES], [0.0, 0.0]);
@@ -251,7 +286,7 @@ fn what_makes_no_sense_is_refused() {
         (&[1, 1], &[0, 1]),
         (&[0, 1], &[1, 1]),
         (&[1], &[1, 1]),
-        (&[], &[]),
+        (&[], &[1]),
         (&[1, 1, 1, 1], &[1, 1, 1, 1]),
     ] {
         assert!(refused(&occlusion(patch, stride)).contains("do not fit an input of [1, 3, 4]"));

@@ -32,7 +32,7 @@ pub struct Occlusion {
     /// The patch's length along each of the last axes of an input; the axes before it are covered whole. If there is none, a 14th of
     /// each axis but that of channels.
     pub patch: Vec<usize>,
-    /// Steps between patches along the same axes; likewise half of each length. The last patch along an axis may reach over its
+    /// Steps between patches along the same axes; if there is none, half of each length. The last patch along an axis may reach over its
     /// end.
     pub stride: Vec<usize>,
     /// What a patch is covered with.
@@ -114,11 +114,13 @@ const LIKE: usize = 1000;
 impl Occlusion {
     /// The places that each patch covers among the values of an input of this shape.
     fn patches(&self, shape: &[usize]) -> Result<Vec<Vec<usize>>> {
-        if !self.patch.is_empty() {
-            return patches(shape, &self.patch, &self.stride);
-        }
-        let sides = sides(shape);
-        patches(shape, &sides, &steps(&sides))
+        let or = |own: &[usize], other: Vec<usize>| match own {
+            [] => other,
+            own => own.to_vec(),
+        };
+        let patch = or(&self.patch, sides(shape));
+        let stride = or(&self.stride, steps(&patch));
+        patches(shape, &patch, &stride)
     }
 }
 
