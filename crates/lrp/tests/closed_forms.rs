@@ -629,7 +629,6 @@ fn what_cannot_be_explained_is_named_before_any_work() {
         net.random(1, &Device::Cpu).unwrap()
     };
     for (rules, node, problem) in [
-        (zero.to_owned(), "norm", "batchnorm = \"ratio\""),
         (
             format!(
                 "[[rule]]\nkind = \"sum\"\nrule = \"flat\"\n{zero}\n[options]\nbatchnorm = \"ratio\""
@@ -666,6 +665,15 @@ fn what_cannot_be_explained_is_named_before_any_work() {
         let named = error.contains(&format!("`{node}`")) && error.contains(problem);
         assert!(named, "{rules}: {error}");
     }
+
+    // Batch normalization that stands behind no layer has its row's rule.
+    let input = tensor(&A[..2], (1, 2));
+    let wide = alone.to_dtype(candle_core::DType::F64).unwrap();
+    let ratio = format!("{zero}\n[options]\nbatchnorm = \"ratio\"");
+    assert_eq!(
+        explain(&wide, zero, &input, 1),
+        explain(&wide, &ratio, &input, 1)
+    );
 
     let lrp = Lrp::new(&dense(), &parse(zero)).unwrap();
     let input = tensor(&A, (1, 4));

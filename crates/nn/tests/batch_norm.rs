@@ -92,18 +92,20 @@ proptest! {
         gradients_hold(|x| weighed(&TimeMean.forward(&Params::new(), &[&x[0]], &mut Mode::Infer)?), &[input]);
     }
 
-    /// The deviation is the sum of its input times its weights: what relevance propagation takes it for.
+    /// The deviation is the sum of its input times its weights, and a bias, its floor: what relevance propagation takes it for.
     #[test]
     fn the_deviation_is_linear_for_its_input(frames in 2usize..20, seed: u64) {
         let input = by_lot(&[3, 2, 2, frames], &mut ChaCha8Rng::seed_from_u64(seed));
         let forward = TimeDeviation.forward(&Params::new(), &[&input], &mut Mode::Infer).unwrap();
         let (weight, bias) = TimeDeviation.weights(&Params::new(), &[&input]).unwrap();
-        prop_assert!(bias.is_none());
-        // σ² is the sum times σ, and the floor.
+        let bias = bias.unwrap();
         let sum = TimeDeviation.apply(&input, &weight).unwrap();
-        let floor = ((&forward - sum).unwrap() * &forward).unwrap();
+        let apart = (&forward - (sum + &bias).unwrap()).unwrap().abs().unwrap();
+        prop_assert!(scalar(&apart.max_all().unwrap()) < 1e-14);
+        // σ times it is the floor.
+        let floor = (bias * &forward).unwrap();
         let apart = (floor - 1e-10).unwrap().abs().unwrap().max_all().unwrap();
-        prop_assert!(scalar(&apart) < 1e-14);
+        prop_assert!(scalar(&apart) < 1e-24);
     }
 }
 

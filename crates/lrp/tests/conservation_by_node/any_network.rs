@@ -634,13 +634,22 @@ impl Net {
                     end: None,
                     step: -1,
                 };
-                let id = self.node(
-                    Slice {
-                        cuts: Some(vec![cut]),
-                    },
-                    [x.id],
-                );
-                Value { id, ..x }
+                let cuts = Some(vec![cut]);
+                let id = self.node(Slice { cuts }, [x.id]);
+                if b < 2 {
+                    return Value { id, ..x };
+                }
+                // Two frames, which share all but their ends, and their sum.
+                let length = b - 1;
+                let frames = self.node(Frames { length, hop: 1 }, [id]);
+                let along = Along {
+                    axes: vec![2],
+                    ..Along::default()
+                };
+                Value {
+                    id: self.node(ReduceSum(along), [frames]),
+                    dims: [a, length],
+                }
             }
             // Halves, each on a way of its own, and together again.
             1 if b >= 2 => {
