@@ -79,7 +79,9 @@ pub fn one_line(error: &anyhow::Error) -> String {
 /// The error, with the model's name where the network is to blame.
 pub fn of_model(model: &Path, error: speechlens_explain::Error) -> anyhow::Error {
     match &error {
-        speechlens_explain::Error::NotFinite(_) => {
+        speechlens_explain::Error::NotFinite(_)
+        | speechlens_explain::Error::Attribution(_)
+        | speechlens_explain::Error::Network(_) => {
             anyhow::Error::from(error).context(model.display().to_string())
         }
         _ => error.into(),

@@ -323,13 +323,14 @@ fn task(
     let lacks_classes = name == "frames" && rank == 2;
     let rank = rank + usize::from(lacks_classes);
     if of_classes && rank > 0 && rank != axes {
-        let expected = if name == "frames" {
-            "[N, frames, classes]"
-        } else {
-            "[N, classes]"
+        let expected = match name {
+            "frames" => "frames are [N, frames, classes]",
+            "labels" => "labels are [N, classes]",
+            "score" => "scores are [N, scores]",
+            _ => "classes are [N, classes]",
         };
         return Err(format!(
-            "gives {}, and {name} are {expected}: say --task embedding to have its outputs as they are",
+            "gives {}, and {expected}: say --task embedding to have its outputs as they are",
             output.map_or_else(String::new, shape)
         ));
     }

@@ -100,7 +100,10 @@ impl Cut {
         };
         match places.is_empty() {
             true => problem(format!(
-                "nothing is left of an axis of {length} by {self:?}"
+                "nothing is left of an axis of {length} from {} to {} by steps of {}",
+                self.start,
+                self.end.map_or("its end".to_owned(), |end| end.to_string()),
+                self.step
             )),
             false => Ok(places),
         }
