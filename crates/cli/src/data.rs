@@ -104,12 +104,25 @@ impl Arguments {
     }
 
     /// The data, if they are recordings or folders of them, and none of them tells labels.
-    pub fn unlabelled(&self) -> Option<Vec<PathBuf>> {
+    pub fn unlabelled(&self) -> Result<Option<Vec<PathBuf>>> {
         let paths = self.data.iter().map(PathBuf::from);
         let is_unlabelled = |path: &PathBuf| path.is_dir() || speechlens_audio::is_recording(path);
-        paths
-            .map(|path| is_unlabelled(&path).then_some(path))
-            .collect()
+        let paths = paths.map(|path| is_unlabelled(&path).then_some(path));
+        let Some(paths) = paths.collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        let of_labelled = [
+            ("limit", self.limit.is_some()),
+            ("pieces", self.pieces),
+            ("store", self.store.is_some()),
+        ];
+        for (option, is_given) in of_labelled {
+            ensure!(
+                !is_given,
+                "--{option}: is for data with labels, and there are recordings alone; leave it out"
+            );
+        }
+        Ok(Some(paths))
     }
 
     /// How many data are given.

@@ -192,14 +192,14 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     };
     // What nobody here has trained, on what nobody has labelled.
     let unlabelled = match model.metadata.contains_key(SOURCE) {
-        true => arguments.data.unlabelled(),
+        true => arguments.data.unlabelled()?,
         false => None,
     };
     let (curves, recordings, bins) = match unlabelled {
         Some(paths) => {
             let plan = (&plan, percentages.as_slice());
-            let trim = arguments.data.preparation().trim;
-            own_answers::flip_recordings(&paths, &model, &settings, plan, trim, common)?
+            let preparation = arguments.data.preparation();
+            own_answers::flip_recordings(&paths, &model, &settings, plan, &preparation, common)?
         }
         None => {
             let dataset = samples(arguments, &model, common)?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
+use speechlens_data::Preparation;
 use speechlens_eval::flip::{Curve, Plan, counts, flip, relevance_by};
 use speechlens_explain::{Asked, Input, Reader, Reading, Settings, to_tensor};
 use speechlens_models::Model;
@@ -45,7 +46,7 @@ pub fn flip_recordings(
     model: &Model,
     settings: &Settings,
     (plan, percentages): (&Plan, &[f64]),
-    trim: bool,
+    preparation: &Preparation,
     common: &Common,
 ) -> Result<(Vec<Curve>, usize, Option<usize>)> {
     let device = common.device()?;
@@ -54,7 +55,7 @@ pub fn flip_recordings(
     let each = plan.recordings.div_ceil(wanted.max(1));
     let spread = (0..wanted).map(|place| &found[place * found.len() / wanted]);
     let reading = Reading {
-        trim,
+        trim: preparation.trim,
         ..Reading::default()
     };
     let reader = Reader::new(model, reading);
@@ -64,6 +65,7 @@ pub fn flip_recordings(
         bar.inc(1);
         let input = match reader.read(&recording.path) {
             Ok(input) => input,
+            Err(error) if preparation.strict => return Err(error.into()),
             Err(error) => {
                 let told = one_line(&error.into());
                 bar.suspend(|| tracing::warn!("{told}; passed over"));
