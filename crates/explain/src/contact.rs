@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ndarray::ArrayD;
-use speechlens_models::{Model, Task};
+use speechlens_models::Model;
 use speechlens_report::page::Thumbnail;
 use speechlens_report::{Block, Page, Section};
 
@@ -118,9 +118,11 @@ impl Sheet {
         for (class, thumbnails) in self.thumbnails {
             sections.push(Section {
                 id: format!("class-{class}"),
-                title: match model.task {
-                    Task::Score { .. } => model.classes()[class].clone(),
-                    _ => format!("Taken for {}: {}", model.classes()[class], thumbnails.len()),
+                title: match model.task.probability() {
+                    None => model.classes()[class].clone(),
+                    Some(_) => {
+                        format!("Taken for {}: {}", model.classes()[class], thumbnails.len())
+                    }
                 },
                 blocks: vec![Block::Thumbnails(thumbnails)],
             });

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, Axis};
 use speechlens_attribution::methods::Lrp;
 use speechlens_attribution::{Attribute, Attribution, Method, Target};
 use speechlens_lrp::{Assignment, Conservation};
-use speechlens_models::{Model, Task};
+use speechlens_models::Model;
 use speechlens_nn::{Architecture, Graph};
 
 use crate::{Error, Input, Result, Settings};
@@ -52,7 +52,7 @@ impl Question {
         };
         Ok(match (target, against) {
             // The largest of several scores is no answer.
-            (None, _) if matches!(model.task, Task::Score { .. }) => Question::Class(0),
+            (None, _) if model.task.probability().is_none() => Question::Class(0),
             (None, _) => Question::Predicted,
             (Some(target), None) => Question::Class(class(target)?),
             (Some(target), Some(against)) => Question::Contrast(class(target)?, class(against)?),

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use ndarray::{ArrayView2, ArrayViewD, Axis, Ix1, Ix2};
 use speechlens_audio::{Audio, to_writer};
 use speechlens_lrp::{Assignment, Conservation};
-use speechlens_models::{Model, Probability, Task};
+use speechlens_models::{Model, Probability};
 use speechlens_nn::Kind;
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
@@ -81,7 +81,7 @@ impl<'a> Explanation<'a> {
         let asked = self.asked(windows.start);
         let all = windows.map(of).collect::<Option<Vec<_>>>()?;
         let mean = |side: usize| all.iter().map(|pair| pair[side]).sum::<f64>() / count as f64;
-        let are_scores = matches!(self.explainer.model().task, Task::Score { .. });
+        let are_scores = self.explainer.model().task.probability().is_none();
         let what = match (self.explainer.question(), count) {
             (Question::Contrast(..), _) if are_scores => "the difference of the scores".to_owned(),
             (Question::Contrast(..), _) => "the difference of the logits".to_owned(),
@@ -298,9 +298,9 @@ impl<'a> Explanation<'a> {
         };
         Table {
             corner: "window".into(),
-            columns: match model.task {
-                Task::Score { .. } => ["where", "score", "value", "explained"],
-                _ => ["where", "class", "probability", "explained"],
+            columns: match model.task.probability() {
+                None => ["where", "score", "value", "explained"],
+                Some(_) => ["where", "class", "probability", "explained"],
             }
             .map(str::to_owned)
             .to_vec(),
@@ -458,7 +458,7 @@ fn likeliest(model: &Model, input: &Input, answers: &Answers) -> Vec<Answer> {
         input.sounding().map(of).sum::<f32>() / input.sounding().count() as f32
     };
     let mut classes: Vec<(usize, f32)> = (0..model.classes().len()).map(|c| (c, mean(c))).collect();
-    let are_scores = matches!(model.task, Task::Score { .. });
+    let are_scores = model.task.probability().is_none();
     if !are_scores {
         classes.sort_by(|a, b| b.1.total_cmp(&a.1));
         classes.truncate(LIKELIEST);
@@ -567,9 +567,9 @@ pub fn exhibit(model_name: &str, input: &Input, explanations: &[Explanation]) ->
         title: format!("{name}, {says}"),
         lead: format!(
             "What the model {}{windows}. {}Coloured bins speak for or against {}: the stronger the colour, the more.",
-            match model.task {
-                Task::Score { .. } => format!("{named} says of {given}"),
-                _ => format!("{named} takes {given} for"),
+            match model.task.probability() {
+                None => format!("{named} says of {given}"),
+                Some(_) => format!("{named} takes {given} for"),
             },
             shares(model),
             first.asked_of_all()

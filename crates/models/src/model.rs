@@ -126,9 +126,9 @@ impl Model {
     /// # Panics
     /// If there is no such output.
     pub fn value(&self, outputs: &[f32], index: usize) -> f32 {
-        match self.task {
-            Task::Score { .. } => outputs[index],
-            _ => self.probability(outputs, index),
+        match self.task.probability() {
+            None => outputs[index],
+            Some(_) => self.probability(outputs, index),
         }
     }
 
@@ -142,9 +142,9 @@ impl Model {
 
     /// What such a [value](Model::value) is in words.
     pub fn words(&self, value: f32) -> String {
-        match self.task {
-            Task::Score { .. } => format!("{value:.3}"),
-            _ => format!("{:.1} %", 100.0 * value),
+        match self.task.probability() {
+            None => format!("{value:.3}"),
+            Some(_) => format!("{:.1} %", 100.0 * value),
         }
     }
 

@@ -106,7 +106,7 @@ impl Task {
 
     /// The output that is explained where none is named: the largest of classes, the first of scores.
     pub fn foremost(&self, outputs: &[f32]) -> usize {
-        if let Task::Score { .. } = self {
+        if self.probability().is_none() {
             return 0;
         }
         (1..outputs.len()).fold(0, |best, index| {
