@@ -48,6 +48,14 @@ impl Padding {
     fn is_from_outside(self) -> bool {
         matches!(self, Padding::Value(_) | Padding::Lowest)
     }
+
+    /// What can be proved of a padded input.
+    fn keeps(self) -> Claims {
+        Claims {
+            keeps_non_negative: self.value() >= 0.0,
+            ..Claims::default()
+        }
+    }
 }
 
 impl Default for Padding {
@@ -144,10 +152,7 @@ impl Moving for Pad {
     }
 
     fn keeps(&self) -> Claims {
-        Claims {
-            keeps_non_negative: self.with.value() >= 0.0,
-            ..Claims::default()
-        }
+        self.with.keeps()
     }
 }
 
@@ -290,10 +295,7 @@ impl Moving for WindowPad {
     }
 
     fn keeps(&self) -> Claims {
-        Claims {
-            keeps_non_negative: self.with.value() >= 0.0,
-            ..Claims::default()
-        }
+        self.with.keeps()
     }
 }
 
