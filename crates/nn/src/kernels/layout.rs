@@ -3,15 +3,22 @@
 
 use candle_core::{Result, Tensor};
 
+use super::strided::contiguous;
+
 /// `[N, C, …]` as contiguous `[N, …, C]`: free of cost for what a kernel gave.
 pub(crate) fn channels_last(tensor: &Tensor) -> Result<Tensor> {
-    in_pixels(tensor)?.contiguous()
+    contiguous(&in_pixels(tensor)?)
 }
 
 /// A view of `[N, C, …]` as `[N, …, C]`.
 fn in_pixels(tensor: &Tensor) -> Result<Tensor> {
     let axes: Vec<usize> = [0].into_iter().chain(2..tensor.rank()).chain([1]).collect();
     tensor.permute(axes)
+}
+
+/// Whether a tensor is a view of contiguous `[N, …, C]`, and not contiguous itself.
+pub(crate) fn is_channels_last(tensor: &Tensor) -> Result<bool> {
+    Ok(tensor.rank() > 2 && !tensor.is_contiguous() && in_pixels(tensor)?.is_contiguous())
 }
 
 /// The `[N, C, …]` of a kernel's `[N, …, C]`.
@@ -26,19 +33,19 @@ pub(crate) fn channels_first(tensor: &Tensor) -> Result<Tensor> {
 /// Tensors of one shape as contiguous ones that hold their values in one order: that of the first one's memory.
 pub(crate) struct Aligned<const N: usize> {
     pub tensors: [Tensor; N],
-    channels_last: bool,
+    /// Whether that is `[N, …, C]`.
+    pub channels_last: bool,
 }
 
 impl<const N: usize> Aligned<N> {
     pub fn new(tensors: [&Tensor; N]) -> Result<Self> {
         let first = tensors[0];
-        let channels_last =
-            first.rank() > 2 && !first.is_contiguous() && in_pixels(first)?.is_contiguous();
+        let channels_last = is_channels_last(first)?;
         let mut aligned = tensors.map(Tensor::clone);
         for tensor in &mut aligned {
             *tensor = match channels_last {
                 true => self::channels_last(tensor)?,
-                false => tensor.contiguous()?,
+                false => contiguous(tensor)?,
             };
         }
         Ok(Aligned {

@@ -1,13 +1,12 @@
-//! Tensors of one shape, value by value, in one pass over memory.
+//! Two tensors, value by value, in one pass over memory.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType,
-};
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
 
 use super::cuda::Expression;
 use super::layout::Aligned;
+use super::strided::Walk;
 use super::{cpu, relu};
 
 /// What becomes of two values.
@@ -64,33 +63,81 @@ pub fn below_rank(ranks: &Tensor, input: &Tensor, count: usize, value: f32) -> R
     zip(&op, ranks, input)
 }
 
-/// A function of every value, of f32 on the CPU that autograd does not follow; none for what is not that.
-pub(crate) fn each(input: &Tensor, f: impl Fn(f32) -> f32 + Send + Sync) -> Option<Result<Tensor>> {
-    let suits = input.dtype() == DType::F32 && input.device().is_cpu() && !input.track_op();
-    suits.then(|| {
-        let aligned = Aligned::new([input])?;
-        aligned.restore(&aligned.tensors[0].apply_op1_no_bwd(&Each(f))?)
-    })
+/// Applies `op` to every pair of values of two tensors whose shapes go together: an axis of length 1, or one that is not there, is
+/// repeated. Not differentiable.
+///
+/// # Errors
+/// If they do not go together.
+pub(crate) fn zip_repeated(op: &impl Zip, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if a.shape() == b.shape() {
+        return zip(op, a, b);
+    }
+    let shape = a.shape().broadcast_shape_binary_op(b.shape(), "a pair")?;
+    let (a, b) = (a.broadcast_as(&shape)?, b.broadcast_as(&shape)?);
+    if !a.device().is_cpu() {
+        return zip(op, &a, &b);
+    }
+    // In the order in which the first lies in memory, or the second where the first is repeated.
+    let step = |axis: &usize| match a.stride()[*axis] {
+        0 => b.stride()[*axis],
+        step => step,
+    };
+    let mut order: Vec<usize> = (0..shape.rank()).collect();
+    order.sort_by_key(|axis| std::cmp::Reverse(step(axis)));
+    let mut back = order.clone();
+    for (place, axis) in order.iter().enumerate() {
+        back[*axis] = place;
+    }
+    let (a, b) = (a.permute(order.as_slice())?, b.permute(order)?);
+    a.apply_op2_no_bwd(&b, &Repeated(op))?.permute(back)
 }
 
-struct Each<F>(F);
+/// `a · b` of shapes that go together, by autograd where that follows.
+pub(crate) fn repeated_product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    match is_own(a, b) {
+        true => zip_repeated(&Product, a, b),
+        false => a.broadcast_mul(b),
+    }
+}
 
-impl<F: Fn(f32) -> f32 + Send + Sync> CustomOp1 for Each<F> {
+/// Whether the pairs are of numbers that the kernels compute with, and autograd does not follow.
+pub(crate) fn is_own(a: &Tensor, b: &Tensor) -> bool {
+    let is_real = matches!(a.dtype(), DType::F32 | DType::F64) && a.dtype() == b.dtype();
+    is_real && !a.track_op() && !b.track_op()
+}
+
+struct Repeated<'a, Z>(&'a Z);
+
+impl<Z: Zip> CustomOp2 for Repeated<'_, Z> {
     fn name(&self) -> &'static str {
-        "a function of every value"
+        self.0.name()
     }
 
-    fn cpu_fwd(&self, input: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let input = cpu::slice::<f32>(input, layout)?;
-        let output = cpu::in_blocks(
-            cpu::lengths(input.len(), cpu::CHUNK),
-            |block, output: &mut [f32]| {
-                let values = input[block * cpu::CHUNK..].iter();
-                let pairs = output.iter_mut().zip(values);
-                pairs.for_each(|(output, value)| *output = (self.0)(*value));
-            },
-        );
-        Ok((CpuStorage::F32(output), layout.shape().clone()))
+    fn cpu_fwd(
+        &self,
+        a: &CpuStorage,
+        a_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let walk = Walk::new([a_layout, b_layout]);
+        let output = cpu::dispatch!(a, "an operation on pairs", T => {
+            let (a, b) = (T::cpu_storage_as_slice(a)?, T::cpu_storage_as_slice(b)?);
+            T::to_cpu_storage_owned(walk.write(|output: &mut [T], run| {
+                let (a, b) = (&a[run.starts[0]..], &b[run.starts[1]..]);
+                let output = output.iter_mut();
+                // The usual ones apart, which a compiler makes vectors of.
+                match run.steps {
+                    [1, 1] => output.zip(a.iter().zip(b)).for_each(|(to, (a, b))| *to = self.0.of(*a, *b)),
+                    [1, 0] => output.zip(a).for_each(|(to, a)| *to = self.0.of(*a, b[0])),
+                    [0, 1] => output.zip(b).for_each(|(to, b)| *to = self.0.of(a[0], *b)),
+                    [a_step, b_step] => output.enumerate().for_each(|(i, to)| {
+                        *to = self.0.of(a[i * a_step], b[i * b_step]);
+                    }),
+                }
+            }))
+        });
+        Ok((output, a_layout.shape().clone()))
     }
 }
 
@@ -158,6 +205,23 @@ impl Zip for Sum {
 
     fn expression(&self) -> Expression {
         Expression::of("a + b")
+    }
+}
+
+/// `a − b`.
+pub(crate) struct Difference;
+
+impl Zip for Difference {
+    fn name(&self) -> &'static str {
+        "difference"
+    }
+
+    fn of<T: WithDType>(&self, a: T, b: T) -> T {
+        a - b
+    }
+
+    fn expression(&self) -> Expression {
+        Expression::of("a - b")
     }
 }
 
@@ -278,8 +342,11 @@ impl Zip for BelowRank {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::kernels::cuda::rehearse;
+    use crate::kernels::testing::tensor_by_lot;
 
     /// Values of either sign, zeros of either sign, and what is no number.
     fn values() -> (Vec<f64>, Vec<f64>) {
@@ -304,9 +371,40 @@ mod tests {
         }
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// As candle repeats, of axes in any order.
+        #[test]
+        fn what_is_repeated_is_as_candles(
+            lengths in [1usize..4, 1usize..5, 1usize..6, 1usize..7],
+            of_a in [any::<bool>(); 4],
+            of_b in [any::<bool>(); 4],
+            left_out in 0usize..3,
+            order in Just([0usize, 1, 2, 3]).prop_shuffle(),
+            seed: u64,
+        ) {
+            let dims = |repeated: [bool; 4]| -> Vec<usize> {
+                lengths.iter().zip(repeated).map(|(n, one)| if one { 1 } else { *n }).collect()
+            };
+            let a = tensor_by_lot(&dims(of_a), seed);
+            let inverse: Vec<usize> = (0..4).map(|axis| order.iter().position(|at| *at == axis).unwrap()).collect();
+            let a = a.permute(order.as_slice()).unwrap().contiguous().unwrap().permute(inverse).unwrap();
+            let b = tensor_by_lot(&dims(of_b)[left_out..], seed ^ 1);
+            let flat = |x: Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            for (a, b) in [(&a, &b), (&b, &a)] {
+                let own = zip_repeated(&Difference, a, b).unwrap();
+                let candles = a.broadcast_sub(b).unwrap();
+                prop_assert_eq!(own.dims(), candles.dims());
+                prop_assert_eq!(flat(own), flat(candles));
+            }
+        }
+    }
+
     #[test]
     fn expressions_say_the_same() {
         same(&Sum);
+        same(&Difference);
         same(&Product);
         same(&SumRelu);
         same(&Quotient {

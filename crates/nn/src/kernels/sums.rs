@@ -52,6 +52,107 @@ fn pairs_by_input(op: &impl Zip, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
     Ok(sums.to_vec1()?)
 }
 
+/// The sum along axes, which stay with length 1, added up in f64 and in the order in which values lie in memory; by candle where autograd
+/// follows, on devices, and where other axes lie between these in memory.
+pub(crate) fn sum_along(tensor: &Tensor, axes: &[usize]) -> candle_core::Result<Tensor> {
+    let is_own = tensor.device().is_cpu()
+        && matches!(tensor.dtype(), DType::F32 | DType::F64)
+        && !tensor.track_op();
+    let mut order: Vec<usize> = (0..tensor.rank()).collect();
+    order.sort_by_key(|axis| std::cmp::Reverse(tensor.stride()[*axis]));
+    let is_drawn = |axis: &usize| axes.contains(axis);
+    let first = order.iter().position(is_drawn);
+    let past = order.iter().rposition(is_drawn).map(|last| last + 1);
+    let (true, Some(first), Some(past)) = (is_own, first, past) else {
+        return tensor.sum_keepdim(axes);
+    };
+    let in_order = tensor.permute(order.as_slice())?;
+    if !in_order.is_contiguous() || !order[first..past].iter().all(is_drawn) {
+        return tensor.sum_keepdim(axes);
+    }
+    let mut dims = in_order.dims().to_vec();
+    let length = |dims: &[usize]| dims.iter().product::<usize>();
+    let op = Middle {
+        outer: length(&dims[..first]),
+        drawn: length(&dims[first..past]),
+        inner: length(&dims[past..]),
+    };
+    dims[first..past].fill(1);
+    let mut back = order.clone();
+    for (place, axis) in order.iter().enumerate() {
+        back[*axis] = place;
+    }
+    in_order.apply_op1_no_bwd(&op)?.reshape(dims)?.permute(back)
+}
+
+/// The sum over the middle axis of `[outer, drawn, inner]`.
+struct Middle {
+    outer: usize,
+    drawn: usize,
+    inner: usize,
+}
+
+/// Sums that are added up beside each other in the cache.
+const BESIDE: usize = 256;
+
+impl CustomOp1 for Middle {
+    fn name(&self) -> &'static str {
+        "a sum along axes"
+    }
+
+    fn cpu_fwd(
+        &self,
+        storage: &CpuStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let Middle {
+            outer,
+            drawn,
+            inner,
+        } = *self;
+        let sums = cpu::dispatch!(storage, "a sum", T => {
+            let values = cpu::slice::<T>(storage, layout)?;
+            if inner == 1 {
+                let rows = (cpu::CHUNK / drawn.max(1)).max(1);
+                T::to_cpu_storage_owned(cpu::in_blocks(cpu::lengths(outer, rows), |block, sums: &mut [T]| {
+                    for (place, sum) in sums.iter_mut().enumerate() {
+                        let row = &values[(block * rows + place) * drawn..][..drawn];
+                        *sum = T::from_f64(sum_of(row));
+                    }
+                }))
+            } else {
+                let of_outer = cpu::lengths(inner, BESIDE);
+                let blocks = of_outer.clone().count();
+                let lengths = (0..outer).flat_map(|_| of_outer.clone());
+                T::to_cpu_storage_owned(cpu::in_blocks(lengths, |block, sums: &mut [T]| {
+                    let (row, first) = (block / blocks, block % blocks * BESIDE);
+                    let mut beside = [0.0; BESIDE];
+                    for place in 0..drawn {
+                        let from = &values[(row * drawn + place) * inner + first..];
+                        let pairs = beside[..sums.len()].iter_mut().zip(from);
+                        pairs.for_each(|(sum, value)| *sum += value.to_f64());
+                    }
+                    let pairs = sums.iter_mut().zip(beside);
+                    pairs.for_each(|(sum, value)| *sum = T::from_f64(value));
+                }))
+            }
+        });
+        Ok((sums, Shape::from(outer * inner)))
+    }
+}
+
+/// In lanes first.
+fn sum_of<T: WithDType>(values: &[T]) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let blocks = values.chunks_exact(LANES);
+    let rest: f64 = blocks.remainder().iter().map(|value| value.to_f64()).sum();
+    for block in blocks {
+        let pairs = lanes.iter_mut().zip(block);
+        pairs.for_each(|(sum, value)| *sum += value.to_f64());
+    }
+    lanes.iter().sum::<f64>() + rest
+}
+
 /// `a`.
 struct First;
 
@@ -221,6 +322,8 @@ impl CustomOp1 for ByChannel {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::kernels::cuda::rehearse;
     use crate::kernels::testing::tensor_by_lot;
@@ -285,6 +388,35 @@ mod tests {
                         );
                     }
                 }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// As candle's in f64, of axes in any order.
+        #[test]
+        fn along_axes_they_are_candles(
+            dims in proptest::collection::vec(1usize..7, 4),
+            long: bool,
+            order in Just([0usize, 1, 2, 3]).prop_shuffle(),
+            drawn in [any::<bool>(); 4],
+            seed: u64,
+        ) {
+            let mut dims = dims;
+            if long {
+                dims[3] = 300;
+            }
+            let x = tensor_by_lot(&dims, seed).permute(order.as_slice()).unwrap();
+            let axes: Vec<usize> = (0..4).filter(|axis| drawn[*axis]).collect();
+            let own = sum_along(&x, &axes).unwrap();
+            let expected = x.to_dtype(DType::F64).unwrap().sum_keepdim(axes).unwrap();
+            prop_assert_eq!(own.dims(), expected.dims());
+            let own = own.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            let expected = expected.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            for (own, expected) in own.iter().zip(expected) {
+                prop_assert!((own - expected).abs() < 1e-4, "{} and {}", own, expected);
             }
         }
     }

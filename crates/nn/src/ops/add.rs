@@ -4,9 +4,8 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::places::together;
 use super::rectified::{Rectified, Rectify};
-use crate::kernels::pointwise::{self, zip};
+use crate::kernels::pointwise::{self, zip_repeated};
 use crate::kernels::relu;
 use crate::{Branch, Claims, Kind, Map, Mode, Op, Params, Result};
 
@@ -58,13 +57,6 @@ impl Rectify for Add {
 
 /// The sum, with negative values set to 0 if `relu`.
 fn sum(inputs: &[&Tensor], relu: bool) -> Result<Tensor> {
-    if inputs
-        .windows(2)
-        .any(|pair| pair[0].shape() != pair[1].shape())
-    {
-        let all = together(inputs)?;
-        return sum(&all.iter().collect::<Vec<_>>(), relu);
-    }
     let (first, rest) = match inputs {
         [] => return Err(candle_core::Error::Msg("a sum of no branches".into()).into()),
         [only] if relu => return relu::forward(only),
@@ -73,12 +65,11 @@ fn sum(inputs: &[&Tensor], relu: bool) -> Result<Tensor> {
     let mut sum = first.clone();
     for (place, next) in rest.iter().enumerate() {
         let last = place + 1 == rest.len();
-        let own = sum.dtype().is_float() && !sum.track_op() && !next.track_op();
-        sum = match (own, relu && last) {
-            (true, true) => zip(&pointwise::SumRelu, &sum, next)?,
-            (true, false) => zip(&pointwise::Sum, &sum, next)?,
-            (false, true) => relu::forward(&(&sum + *next)?)?,
-            (false, false) => (&sum + *next)?,
+        sum = match (pointwise::is_own(&sum, next), relu && last) {
+            (true, true) => zip_repeated(&pointwise::SumRelu, &sum, next)?,
+            (true, false) => zip_repeated(&pointwise::Sum, &sum, next)?,
+            (false, true) => relu::forward(&sum.broadcast_add(next)?)?,
+            (false, false) => sum.broadcast_add(next)?,
         };
     }
     Ok(sum)

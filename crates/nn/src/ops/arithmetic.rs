@@ -7,6 +7,7 @@ use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::places::{gathered, problem, together};
+use crate::kernels::pointwise;
 use crate::{Branch, Claims, Kind, Map, Mode, Op, Params, Result, RoutingOp};
 
 /// The first less the second: a sum, to which relevance goes in proportion.
@@ -39,7 +40,11 @@ impl Op for Sub {
     }
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        Ok(inputs[0].broadcast_sub(inputs[1])?)
+        let (a, b) = (inputs[0], inputs[1]);
+        Ok(match pointwise::is_own(a, b) {
+            true => pointwise::zip_repeated(&pointwise::Difference, a, b)?,
+            false => a.broadcast_sub(b)?,
+        })
     }
 
     fn branches(&self, _: usize) -> Vec<Branch<'_>> {

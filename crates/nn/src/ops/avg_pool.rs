@@ -3,6 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::conv2d::none;
 use super::pad::{Fit, WindowPad};
+use crate::kernels::layout::Aligned;
+use crate::kernels::pointwise::repeated_product;
 use crate::{Branch, Claims, Kind, LinearOp, Map, Mode, Op, Pair, Params, Result};
 
 /// Average pooling: `[N, C, H, W]` to `[N, C, H', W']`, windows that may overlap.
@@ -267,14 +269,27 @@ fn averaging_matrix(windows: &[Window], length: usize, like: &Tensor) -> Result<
     ))
 }
 
-/// `x · m` over an axis, of a tensor of any rank.
+/// `x · m` over an axis behind the first two, of a tensor of any rank, its channels left where they lie in memory.
 fn along_axis(x: &Tensor, axis: usize, matrix: &Tensor) -> Result<Tensor> {
-    let last = x.rank() - 1;
-    let x = x.transpose(axis, last)?.contiguous()?;
-    let mut dims = x.dims().to_vec();
-    dims[last] = matrix.dim(1)?;
-    let product = x.reshape(((), x.dim(last)?))?.matmul(matrix)?;
-    Ok(product.reshape(dims)?.transpose(axis, last)?.contiguous()?)
+    let aligned = Aligned::new([x])?;
+    let [in_order] = &aligned.tensors;
+    let axis = if aligned.channels_last {
+        axis - 1
+    } else {
+        axis
+    };
+    let mut dims = in_order.dims().to_vec();
+    let outer: usize = dims[..axis].iter().product();
+    let inner: usize = dims[axis + 1..].iter().product();
+    let length = std::mem::replace(&mut dims[axis], matrix.dim(1)?);
+    let product = match inner {
+        1 => in_order.reshape((outer, length))?.matmul(matrix)?,
+        _ => {
+            let matrices = matrix.t()?.broadcast_left(outer)?.contiguous()?;
+            matrices.matmul(&in_order.reshape((outer, length, inner))?)?
+        }
+    };
+    Ok(aligned.restore(&product.reshape(dims)?)?)
 }
 
 /// The averages of `x`, for an input of the given shape, or back from them by the transposed map.
@@ -306,11 +321,17 @@ impl<P: Windows> LinearOp for P {
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        Ok(averages(self, input, input.dims(), false)?.broadcast_mul(weight)?)
+        Ok(repeated_product(
+            &averages(self, input, input.dims(), false)?,
+            weight,
+        )?)
     }
 
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
-        Ok(averages(self, output, input.dims(), true)?.broadcast_mul(weight)?)
+        Ok(repeated_product(
+            &averages(self, output, input.dims(), true)?,
+            weight,
+        )?)
     }
 }
 

@@ -4,6 +4,7 @@ use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::places::axis;
+use crate::kernels::layout::{channels_first, channels_last, is_channels_last};
 use crate::{Branch, Claims, Kind, Map, Mode, MovingOp, Op, Params, Result};
 
 /// Branches behind each other along an axis, the second unless it is named: `[N, a, …]`, `[N, b, …]`, … to `[N, a + b + …, …]`.
@@ -25,6 +26,23 @@ fn second() -> i64 {
     1
 }
 
+/// Behind each other along an axis. Of images, channels stay where they lie in memory.
+fn joined(inputs: &[&Tensor], axis: usize) -> Result<Tensor> {
+    let first = inputs[0];
+    let alike = inputs.iter().all(|x| x.rank() == first.rank());
+    if !alike || !is_channels_last(first)? {
+        return Ok(Tensor::cat(inputs, axis)?);
+    }
+    let pixels = inputs.iter().map(|x| channels_last(x));
+    let pixels = pixels.collect::<candle_core::Result<Vec<_>>>()?;
+    let axis = match axis {
+        0 => 0,
+        1 => first.rank() - 1,
+        axis => axis - 1,
+    };
+    Ok(channels_first(&Tensor::cat(&pixels, axis)?)?)
+}
+
 impl Op for Concat {
     fn name(&self) -> &str {
         "concat"
@@ -43,7 +61,7 @@ impl Op for Concat {
     }
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        Ok(Tensor::cat(inputs, axis(self.axis, inputs[0].rank())?)?)
+        joined(inputs, axis(self.axis, inputs[0].rank())?)
     }
 
     fn claims(&self) -> Claims {

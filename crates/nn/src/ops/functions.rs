@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::places::constant;
 use crate::kernels::elementwise::{by_sign, map, map_pairs};
+use crate::kernels::functions;
 use crate::{Backward, Branch, Claims, Gradients, Kind, Map, Mode, Op, Params, Result};
 
 /// A function of one number. Where it has no slope, or an infinite one, the slope is 0: gradients stay numbers.
@@ -95,9 +96,36 @@ fn between(x: &Tensor, low: Option<f64>, high: Option<f64>) -> Result<Tensor> {
     Ok(inside)
 }
 
+/// A function by our own for f32, or else by candle's.
+pub(super) fn own_or(
+    x: &Tensor,
+    own: impl Fn(f32) -> f32 + Copy + Send + Sync,
+    candles: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
+) -> Result<Tensor> {
+    Ok(match functions::each(x, own) {
+        Some(values) => values?,
+        None => candles(x)?,
+    })
+}
+
+/// `eˣ`.
+pub(super) fn exp(x: &Tensor) -> Result<Tensor> {
+    own_or(x, functions::exp, Tensor::exp)
+}
+
+/// The error function.
+fn erf(x: &Tensor) -> Result<Tensor> {
+    own_or(x, functions::erf, Tensor::erf)
+}
+
+/// The hyperbolic tangent.
+pub(super) fn tanh(x: &Tensor) -> Result<Tensor> {
+    own_or(x, functions::tanh, Tensor::tanh)
+}
+
 /// `1 / (1 + e⁻ˣ)`.
-fn sigmoid(x: &Tensor) -> Result<Tensor> {
-    Ok((x.neg()?.exp()? + 1.0)?.recip()?)
+pub(super) fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    own_or(x, functions::sigmoid, |x| (x.neg()?.exp()? + 1.0)?.recip())
 }
 
 /// `ln (1 + eˣ)`, which no x overflows.
@@ -147,9 +175,9 @@ functions! {
     /// The cosine.
     Cos "cos" NOTHING, |x| x.cos()?, |x, _y| x.sin()?.neg()?;
     /// The error function.
-    Erf "erf" KEEPS, |x| x.erf()?, |x, _y| (x.sqr()?.neg()?.exp()? * std::f64::consts::FRAC_2_SQRT_PI)?;
+    Erf "erf" KEEPS, |x| erf(x)?, |x, _y| (x.sqr()?.neg()?.exp()? * std::f64::consts::FRAC_2_SQRT_PI)?;
     /// `eˣ`.
-    Exp "exp" NEVER_BELOW, |x| x.exp()?, |_x, y| y.clone();
+    Exp "exp" NEVER_BELOW, |x| exp(x)?, |_x, y| y.clone();
     /// The next whole number below.
     Floor "floor" KEEPS, |x| x.floor()?, |x, _y| x.zeros_like()?;
     /// `x` times `max(0, min(1, x/6 + 1/2))` (Howard et al. 2019).
@@ -158,8 +186,8 @@ functions! {
     /// The natural logarithm.
     Log "log" NOTHING, |x| x.log()?, |x, _y| but_at_zero(x, &x.recip()?)?;
     /// `x tanh(ln(1 + eˣ))` (Misra 2020).
-    Mish "mish" KEEPS, |x| (x * softplus(x)?.tanh()?)?, |x, _y| {
-        let tanh = softplus(x)?.tanh()?;
+    Mish "mish" KEEPS, |x| (x * tanh(&softplus(x)?)?)?, |x, _y| {
+        let tanh = tanh(&softplus(x)?)?;
         (&tanh + (x * sigmoid(x)? * (1.0 - tanh.sqr()?)?)?)?
     };
     /// `−x`.
@@ -308,9 +336,13 @@ impl Function for Gelu {
     const NAME: &'static str = "gelu";
 
     fn values(&self, x: &Tensor) -> Result<Tensor> {
+        let inner = match self.tanh {
+            true => ((x + (x.powf(3.0)? * CUBIC)?)? * SCALE)?,
+            false => (x * std::f64::consts::FRAC_1_SQRT_2)?,
+        };
         let gate = match self.tanh {
-            true => ((x + (x.powf(3.0)? * CUBIC)?)? * SCALE)?.tanh()?,
-            false => (x * std::f64::consts::FRAC_1_SQRT_2)?.erf()?,
+            true => tanh(&inner)?,
+            false => erf(&inner)?,
         };
         Ok((x * gate.affine(0.5, 0.5)?)?)
     }

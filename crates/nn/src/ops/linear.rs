@@ -3,6 +3,7 @@ use std::sync::Arc;
 use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::rectified::{Rectified, Rectify};
 use crate::kernels::linear;
 use crate::{
     Backward, Branch, Gradients, Init, Kind, LinearOp, Map, Mode, Op, ParamSpec, Params, Result,
@@ -53,11 +54,10 @@ pub(super) fn yes() -> bool {
 /// `L(a; w) + b`.
 pub(super) fn affine(op: &impl LinearOp, params: &Params, input: &Tensor) -> Result<Tensor> {
     let (weight, bias) = op.weights(params, &[input])?;
-    let output = op.apply(input, &weight)?;
-    Ok(match bias {
-        Some(bias) => output.broadcast_add(&bias)?,
-        None => output,
-    })
+    match bias {
+        Some(bias) => op.affine(input, &weight, &bias),
+        None => op.apply(input, &weight),
+    }
 }
 
 /// Weights `[outputs, …]` and a bias, if any, whose outputs are scaled and shifted: `w ← s w`, `b ← s b + t`.
@@ -102,6 +102,16 @@ fn rows(x: &Tensor) -> Result<Tensor> {
     })
 }
 
+/// The layer of this weight and bias, with negative values set to 0 if `relu`.
+fn product(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, relu: bool) -> Result<Tensor> {
+    let output = linear::forward(&rows(input)?, weight, bias, relu)?;
+    let mut dims = input.dims().to_vec();
+    if let Some(last) = dims.last_mut() {
+        *last = weight.dim(0)?;
+    }
+    reshaped(&output, &dims.into())
+}
+
 impl Op for Linear {
     fn name(&self) -> &str {
         "linear"
@@ -131,8 +141,8 @@ impl Op for Linear {
         specs
     }
 
-    fn forward(&self, params: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        affine(self, params, inputs[0])
+    fn forward(&self, params: &Params, inputs: &[&Tensor], mode: &mut Mode) -> Result<Tensor> {
+        self.forward_then(params, inputs, mode, false)
     }
 
     fn branches(&self, _: usize) -> Vec<Branch<'_>> {
@@ -159,6 +169,10 @@ impl Op for Linear {
             }
         }
         Ok(Gradients { inputs, params })
+    }
+
+    fn with_relu(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Rectified(self.clone())))
     }
 
     fn scaled(
@@ -191,18 +205,29 @@ impl Op for Linear {
     }
 }
 
+impl Rectify for Linear {
+    fn forward_then(
+        &self,
+        params: &Params,
+        inputs: &[&Tensor],
+        _: &mut Mode,
+        relu: bool,
+    ) -> Result<Tensor> {
+        product(inputs[0], &params["weight"], params.get("bias"), relu)
+    }
+}
+
 impl LinearOp for Linear {
     fn weights(&self, params: &Params, _: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)> {
         Ok((params["weight"].clone(), params.get("bias").cloned()))
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        let output = linear::forward(&rows(input)?, weight)?;
-        let mut dims = input.dims().to_vec();
-        if let Some(last) = dims.last_mut() {
-            *last = weight.dim(0)?;
-        }
-        reshaped(&output, &dims.into())
+        product(input, weight, None, false)
+    }
+
+    fn affine(&self, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        product(input, weight, Some(bias), false)
     }
 
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, moving};
 use super::places::{check_size, common, gathered, problem, whole};
+use crate::kernels::strided::contiguous;
 use crate::{Map, MovingOp, Result};
 
 /// The axes in another order.
@@ -46,14 +47,14 @@ impl MovingOp for Transpose {
         for (place, axis) in order.iter().enumerate() {
             back[*axis] = place;
         }
-        Ok(output.permute(back)?.contiguous()?)
+        Ok(contiguous(&output.permute(back)?)?)
     }
 }
 
 impl Moving for Transpose {
     fn moved(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         let order = self.order(inputs[0].rank())?;
-        Ok(inputs[0].permute(order)?.contiguous()?)
+        Ok(contiguous(&inputs[0].permute(order)?)?)
     }
 
     fn map(&self) -> Map<'_> {
@@ -87,7 +88,7 @@ impl Moving for Expand {
         let to = whole(inputs[1])?.into_iter().map(|n| n.max(0) as usize);
         let to = common(inputs[0].dims(), &to.collect::<Vec<_>>())?;
         check_size(&to)?;
-        Ok(inputs[0].broadcast_as(to)?.contiguous()?)
+        Ok(contiguous(&inputs[0].broadcast_as(to)?)?)
     }
 
     fn map(&self) -> Map<'_> {

@@ -4,6 +4,7 @@ use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::places::gathered;
+use crate::kernels::pointwise::repeated_product;
 use crate::{Branch, Claims, Kind, LinearOp, Map, Mode, Op, Params, Result};
 
 /// The product of two values, place by place, of one shape or with axes that are repeated: a value and its gate, or an input and its mask. Relevance goes to each by
@@ -28,7 +29,7 @@ impl Op for Mul {
     }
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        Ok(inputs[0].broadcast_mul(inputs[1])?)
+        Ok(repeated_product(inputs[0], inputs[1])?)
     }
 
     fn branches(&self, _: usize) -> Vec<Branch<'_>> {
@@ -55,11 +56,11 @@ impl LinearOp for Times {
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        Ok(input.broadcast_mul(weight)?)
+        Ok(repeated_product(input, weight)?)
     }
 
     /// What was repeated is added up.
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
-        gathered(&output.broadcast_mul(weight)?, input)
+        gathered(&repeated_product(output, weight)?, input)
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::functions::half_to_even;
 use super::places::axis;
-use crate::kernels::pointwise::each;
+use crate::kernels::functions::{ROUNDING, each};
 use crate::{Backward, Branch, Gradients, Kind, Map, Mode, Op, Params, Result};
 
 /// `round(x / scale) + zero`, no less and no more than a type holds; halves go to the even neighbour. It reads x, the scale and, if it is
@@ -62,10 +62,6 @@ fn single(inputs: &[&Tensor]) -> Result<Option<(f32, f32)>> {
     let zero = inputs.get(2).map(|zero| number(zero)).transpose()?;
     Ok(Some((number(inputs[1])?, zero.unwrap_or(0.0))))
 }
-
-/// Between this and its negative, a number to which it is added and from which it is taken again is rounded to a whole one, halves to the
-/// even neighbour: 1.5 · 2²³.
-const ROUNDING: f32 = 12_582_912.0;
 
 fn gradients(pass: &Backward, of_input: Tensor) -> Result<Gradients> {
     let mut inputs = vec![of_input];

@@ -238,20 +238,14 @@ impl Recurrent {
     /// What an LSTM gives, of which nothing else is kept.
     fn lstm(&self, params: &Params, inputs: &[&Tensor]) -> Result<Tensor> {
         let (flat, steps, batch) = self.flat(inputs)?;
-        let with_bias = |product: Tensor, bias: &str| -> Result<Tensor> {
-            Ok(match params.get(bias) {
-                Some(bias) => product.broadcast_add(bias)?,
-                None => product,
-            })
-        };
-        let of_input = linear::forward(&flat, &params["weight_ih"])?;
-        let of_input = with_bias(of_input, "bias_ih")?.reshape((steps, batch, ()))?;
+        let (to_input, to_state) = (params.get("bias_ih"), params.get("bias_hh"));
+        let of_input = linear::forward(&flat, &params["weight_ih"], to_input, false)?;
+        let of_input = of_input.reshape((steps, batch, ()))?;
         let mut state = Tensor::cat(&[self.state(inputs, 1)?, self.state(inputs, 2)?], 1)?;
         let mut all: Vec<Option<Tensor>> = vec![None; steps];
         for time in self.order(steps) {
             let h = state.narrow(1, 0, self.hidden)?;
-            let of_state = linear::forward(&h, &params["weight_hh"])?;
-            let of_state = with_bias(of_state, "bias_hh")?;
+            let of_state = linear::forward(&h, &params["weight_hh"], to_state, false)?;
             state = lstm::step(&of_input.get(time)?, &of_state, &state)?;
             all[time] = Some(state.clone());
         }

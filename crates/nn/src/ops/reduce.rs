@@ -4,6 +4,9 @@ use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::places::{constant, named};
+use crate::kernels::pointwise::repeated_product;
+use crate::kernels::strided::contiguous;
+use crate::kernels::sums::sum_along;
 use crate::{Branch, Claims, Kind, LinearOp, Map, Mode, Op, Params, Result, RoutingOp};
 
 /// Along which axes values are drawn together.
@@ -103,13 +106,14 @@ macro_rules! sums {
             }
 
             fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-                let sum = input.sum_keepdim(self.0.of(input.rank())?)?;
-                self.0.shaped(sum.broadcast_mul(weight)?)
+                let sum = sum_along(input, &self.0.of(input.rank())?)?;
+                self.0.shaped(repeated_product(&sum, weight)?)
             }
 
             fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {
                 let kept = self.0.kept(output, input.dims())?;
-                Ok(kept.broadcast_mul(weight)?.broadcast_as(input)?.contiguous()?)
+                let scaled = repeated_product(&kept, weight)?;
+                Ok(contiguous(&scaled.broadcast_as(input)?)?)
             }
         }
     )*};

@@ -1,6 +1,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::functions;
 use crate::kernels::elementwise::{map, map_pairs};
 use crate::{Backward, Branch, Claims, Gradients, Kind, Map, Mode, Op, Params, Result};
 
@@ -18,7 +19,7 @@ impl Op for Sigmoid {
     }
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        map(inputs[0], |x| Ok((x.neg()?.exp()? + 1.0)?.recip()?))
+        map(inputs[0], functions::sigmoid)
     }
 
     fn claims(&self) -> Claims {

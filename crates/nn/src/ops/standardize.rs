@@ -2,6 +2,8 @@ use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::places::{axes, named};
+use crate::kernels::pointwise::{Difference, is_own, repeated_product, zip_repeated};
+use crate::kernels::sums::sum_along;
 use crate::{Backward, Branch, Gradients, Kind, LinearOp, Map, Mode, Op, Params, Result};
 
 /// `(x − μ) / √(σ² + ε)` with the mean and the variance along axes: what layer, instance and group normalization have in common.
@@ -35,7 +37,7 @@ pub struct Normalize {
 
 fn mean(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     let count: usize = axes.iter().map(|axis| x.dims()[*axis]).product();
-    Ok((x.sum_keepdim(axes)? * (1.0 / count.max(1) as f64))?)
+    Ok((sum_along(x, axes)? * (1.0 / count.max(1) as f64))?)
 }
 
 impl Standardize {
@@ -44,7 +46,11 @@ impl Standardize {
     }
 
     fn centred(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.broadcast_sub(&mean(x, &self.axes(x.rank())?)?)?)
+        let mean = mean(x, &self.axes(x.rank())?)?;
+        Ok(match is_own(x, &mean) {
+            true => zip_repeated(&Difference, x, &mean)?,
+            false => x.broadcast_sub(&mean)?,
+        })
     }
 
     /// `1 / √(σ² + ε)` of what is centred.
@@ -65,7 +71,7 @@ impl Op for Standardize {
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
         let centred = self.centred(inputs[0])?;
-        Ok(centred.broadcast_mul(&self.scale(&centred)?)?)
+        Ok(repeated_product(&centred, &self.scale(&centred)?)?)
     }
 
     fn branches(&self, _: usize) -> Vec<Branch<'_>> {

@@ -6,9 +6,9 @@ use std::ops::Range;
 use candle_core::WithDType;
 use rayon::prelude::*;
 
-use super::Epilogue;
 use super::sizes::{Geometry, Sizes};
 use crate::kernels::cpu;
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::product::{Matrix, Threads, multiply};
 
 /// Values of a matrix of windows that stay in the cache.
@@ -18,9 +18,13 @@ const CACHE: usize = 1 << 17;
 /// depend on the number of threads.
 const IMAGES_A_PART: usize = 4;
 
-/// Calls `each` for every run of values that an image and the matrix of the windows of some output rows share: where it begins
+/// Calls `each` for every run of values that an image and the matrix of the windows of some of the output's pixels share: where it begins
 /// in the matrix, where in the image, and how long it is. Padding is in no run.
-fn each_run(sizes: &Sizes, rows: Range<usize>, mut each: impl FnMut(usize, usize, usize)) {
+pub(super) fn each_run(
+    sizes: &Sizes,
+    pixels: Range<usize>,
+    mut each: impl FnMut(usize, usize, usize),
+) {
     let Geometry {
         stride,
         padding,
@@ -31,7 +35,8 @@ fn each_run(sizes: &Sizes, rows: Range<usize>, mut each: impl FnMut(usize, usize
     // Columns of the kernel that lie side by side in the image.
     let beside = if dilation.width == 1 { kernel.width } else { 1 };
     let mut window = 0;
-    for (oy, ox) in rows.flat_map(|y| (0..sizes.out_width).map(move |x| (y, x))) {
+    for pixel in pixels {
+        let (oy, ox) = (pixel / sizes.out_width, pixel % sizes.out_width);
         for column in (0..kernel.width).step_by(beside) {
             let left = ox * stride.width + column * dilation.width;
             // Those of them that hold a value of the image.
@@ -94,7 +99,7 @@ pub(super) fn forward<T: WithDType>(
             let mut windows = vec![T::zero(); count * sizes.window()];
             each_run(
                 sizes,
-                first..first + output.len() / row,
+                first * sizes.out_width..first * sizes.out_width + count,
                 |to, from, length| {
                     windows[to..to + length].copy_from_slice(&image[from..from + length]);
                 },
@@ -125,7 +130,7 @@ pub(super) fn input_gradient<T: WithDType>(output: &[T], weight: &[T], sizes: &S
                 Matrix::new(output, pixels, sizes.outputs),
                 weight,
             );
-            each_run(sizes, 0..sizes.out_height, |from, to, length| {
+            each_run(sizes, 0..pixels, |from, to, length| {
                 image[to..to + length]
                     .iter_mut()
                     .zip(&windows[from..from + length])
@@ -148,7 +153,7 @@ pub(super) fn weight_gradient<T: WithDType>(input: &[T], output: &[T], sizes: &S
                 .chunks(sizes.image())
                 .zip(outputs.chunks(sizes.out_image()))
             {
-                each_run(sizes, 0..sizes.out_height, |to, from, length| {
+                each_run(sizes, 0..pixels, |to, from, length| {
                     windows[to..to + length].copy_from_slice(&image[from..from + length]);
                 });
                 let output = Matrix::new(output, pixels, sizes.outputs).t();

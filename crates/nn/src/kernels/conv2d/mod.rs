@@ -1,10 +1,13 @@
 //! 2-D convolution. On the CPU, f32 and stride 1: Winograd's minimal filtering, where it has channels enough; else matrix
-//! products. Groups are convolutions one after another. Work is spread over blocks of rows; sums over the batch are taken in a fixed order, so that results do not depend
+//! products. Channels by themselves (depthwise) are summed tap by tap; other groups are convolutions one after another. Work is spread over
+//! blocks of rows; sums over the batch are taken in a fixed order, so that results do not depend
 //! on the number of threads. On NVIDIA devices: matrix products over windows.
 
 mod columns;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod depthwise;
+mod direct;
 mod sizes;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -17,6 +20,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor, WithD
 use pulp::Arch as Isa;
 use rayon::prelude::*;
 
+use super::epilogue::Epilogue;
 use super::layout::{channels_first, channels_last};
 use super::{Pair, cpu, relu};
 use crate::Result;
@@ -37,10 +41,12 @@ pub fn forward(
         None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?,
     };
     let input = channels_last(input)?;
-    let output = joined(geometry.groups, 3, |group| {
-        let input = part(&input, 3, group, geometry.groups)?;
-        let weight = part(weight, 0, group, geometry.groups)?;
-        let bias = part(&bias, 0, group, geometry.groups)?;
+    let parts = Parts::of(geometry, &input, weight.dim(0)?)?;
+    let geometry = parts.geometry;
+    let output = parts.joined(3, |group| {
+        let input = parts.part(&input, 3, group)?;
+        let weight = parts.part(weight, 0, group)?;
+        let bias = parts.part(&bias, 0, group)?;
         Ok(input.apply_op3(&weight, &bias, Forward { geometry, relu })?)
     })?;
     Ok(channels_first(&output)?)
@@ -56,13 +62,14 @@ pub fn input_gradient(
 ) -> Result<Tensor> {
     let (n, c, h, w) = input.dims4()?;
     let output = channels_last(output)?;
-    let gradient = joined(geometry.groups, 3, |group| {
+    let parts = Parts::of(geometry, &output, c)?;
+    let gradient = parts.joined(3, |group| {
         let op = InputGradient {
-            geometry,
-            input: Shape::from((n, h, w, c / geometry.groups)),
+            geometry: parts.geometry,
+            input: Shape::from((n, h, w, c / parts.count)),
         };
-        let output = part(&output, 3, group, geometry.groups)?;
-        Ok(output.apply_op2_no_bwd(&part(weight, 0, group, geometry.groups)?, &op)?)
+        let output = parts.part(&output, 3, group)?;
+        Ok(output.apply_op2_no_bwd(&parts.part(weight, 0, group)?, &op)?)
     })?;
     Ok(channels_first(&gradient)?)
 }
@@ -76,55 +83,63 @@ pub fn weight_gradient(
     geometry: Geometry,
 ) -> Result<Tensor> {
     let (input, gradient) = (channels_last(input)?, channels_last(gradient)?);
-    joined(geometry.groups, 0, |group| {
-        let gradient = part(&gradient, 3, group, geometry.groups)?;
-        let op = WeightGradient { geometry, kernel };
-        Ok(part(&input, 3, group, geometry.groups)?.apply_op2_no_bwd(&gradient, &op)?)
+    let parts = Parts::of(geometry, &input, gradient.dim(3)?)?;
+    parts.joined(0, |group| {
+        let gradient = parts.part(&gradient, 3, group)?;
+        let op = WeightGradient {
+            geometry: parts.geometry,
+            kernel,
+        };
+        Ok(parts
+            .part(&input, 3, group)?
+            .apply_op2_no_bwd(&gradient, &op)?)
     })
 }
 
-/// What belongs to one of the groups of the channels that lie along `axis`, contiguous.
-fn part(tensor: &Tensor, axis: usize, group: usize, groups: usize) -> Result<Tensor> {
-    let channels = tensor.dim(axis)?;
-    if channels % groups != 0 {
-        let problem = format!("{channels} channels do not fall into {groups} groups");
-        return Err(candle_core::Error::Msg(problem).into());
+/// The convolutions that one falls into, of the same sizes.
+struct Parts {
+    count: usize,
+    /// That of each.
+    geometry: Geometry,
+}
+
+impl Parts {
+    /// Of a convolution that reads or gives `images`, `[N, H, W, …]`, and so many channels on the other side.
+    fn of(geometry: Geometry, images: &Tensor, channels: usize) -> Result<Self> {
+        let is_whole = geometry.groups == 1
+            || images.device().is_cpu() && depthwise::suits(geometry, images.dim(3)?, channels);
+        Ok(match is_whole {
+            true => Parts { count: 1, geometry },
+            false => Parts {
+                count: geometry.groups,
+                geometry: Geometry {
+                    groups: 1,
+                    ..geometry
+                },
+            },
+        })
     }
-    let size = channels / groups;
-    Ok(tensor.narrow(axis, group * size, size)?.contiguous()?)
-}
 
-/// What the groups give, behind each other along `axis`.
-fn joined(
-    groups: usize,
-    axis: usize,
-    of_group: impl Fn(usize) -> Result<Tensor>,
-) -> Result<Tensor> {
-    match groups {
-        0 => return Err(candle_core::Error::Msg("a convolution in 0 groups".into()).into()),
-        1 => return of_group(0),
-        _ => {}
-    }
-    let parts: Vec<Tensor> = (0..groups).map(of_group).collect::<Result<_>>()?;
-    Ok(Tensor::cat(&parts, axis)?)
-}
-
-/// What is done to an output before it is written.
-struct Epilogue<'a, T> {
-    bias: &'a [T],
-    relu: bool,
-}
-
-impl<T: WithDType> Epilogue<'_, T> {
-    /// To the channels of a pixel.
-    fn apply(&self, pixel: &mut [T]) {
-        pixel
-            .iter_mut()
-            .zip(self.bias)
-            .for_each(|(value, bias)| *value += *bias);
-        if self.relu {
-            pixel.iter_mut().for_each(|value| *value = relu::of(*value));
+    /// What belongs to one of them of the channels that lie along `axis`, contiguous.
+    fn part(&self, tensor: &Tensor, axis: usize, group: usize) -> Result<Tensor> {
+        let channels = tensor.dim(axis)?;
+        if channels % self.count != 0 {
+            let problem = format!("{channels} channels do not fall into {} groups", self.count);
+            return Err(candle_core::Error::Msg(problem).into());
         }
+        let size = channels / self.count;
+        Ok(tensor.narrow(axis, group * size, size)?.contiguous()?)
+    }
+
+    /// What they give, behind each other along `axis`.
+    fn joined(&self, axis: usize, of_group: impl Fn(usize) -> Result<Tensor>) -> Result<Tensor> {
+        match self.count {
+            0 => return Err(candle_core::Error::Msg("a convolution in 0 groups".into()).into()),
+            1 => return of_group(0),
+            _ => {}
+        }
+        let parts: Vec<Tensor> = (0..self.count).map(of_group).collect::<Result<_>>()?;
+        Ok(Tensor::cat(&parts, axis)?)
     }
 }
 
@@ -157,6 +172,7 @@ impl Forward {
         let (outputs, inputs, height, width) = weight.shape().dims4()?;
         let kernel = Pair { height, width };
         let sizes = Sizes::new(input.shape(), outputs, kernel, self.geometry)?;
+        let inputs = inputs * self.geometry.groups;
         if inputs != sizes.inputs {
             candle_core::bail!("a convolution of {inputs} channels got {}", sizes.inputs);
         }
@@ -203,10 +219,31 @@ impl CustomOp3 for Forward {
                     &sizes,
                 ))
             }
+            CpuStorage::F32(_) if !sizes.is_depthwise() => {
+                let epilogue = Epilogue {
+                    bias: cpu::slice(bias, bias_layout)?,
+                    relu: self.relu,
+                };
+                let (input, weight) = (
+                    cpu::slice(input, input_layout)?,
+                    cpu::slice(weight, weight_layout)?,
+                );
+                let panels = direct::panels(weight, &sizes);
+                CpuStorage::F32(direct::forward(
+                    Isa::new(),
+                    input,
+                    &panels,
+                    &epilogue,
+                    &sizes,
+                ))
+            }
             _ => cpu::dispatch!(input, "conv2d", T => {
                 let epilogue = Epilogue::<T> { bias: cpu::slice(bias, bias_layout)?, relu: self.relu };
                 let (input, weight) = (cpu::slice(input, input_layout)?, cpu::slice(weight, weight_layout)?);
-                T::to_cpu_storage_owned(columns::forward(input, weight, &epilogue, &sizes))
+                T::to_cpu_storage_owned(match sizes.is_depthwise() {
+                    true => depthwise::forward(Isa::new(), input, weight, &epilogue, &sizes),
+                    false => columns::forward(input, weight, &epilogue, &sizes),
+                })
             }),
         };
         Ok((storage, sizes.output()))
@@ -307,7 +344,10 @@ impl CustomOp2 for InputGradient {
             }
             _ => cpu::dispatch!(output, "conv2d", T => {
                 let (output, weight) = (cpu::slice(output, output_layout)?, cpu::slice(weight, weight_layout)?);
-                T::to_cpu_storage_owned(columns::input_gradient::<T>(output, weight, &sizes))
+                T::to_cpu_storage_owned(match sizes.is_depthwise() {
+                    true => depthwise::input_gradient::<T>(Isa::new(), output, weight, &sizes),
+                    false => columns::input_gradient::<T>(output, weight, &sizes),
+                })
             }),
         };
         Ok((storage, self.input.clone()))
@@ -365,7 +405,10 @@ impl CustomOp2 for WeightGradient {
             }
             _ => cpu::dispatch!(input, "conv2d", T => {
                 let (input, output) = (cpu::slice(input, input_layout)?, cpu::slice(output, output_layout)?);
-                T::to_cpu_storage_owned(columns::weight_gradient::<T>(input, output, &sizes))
+                T::to_cpu_storage_owned(match sizes.is_depthwise() {
+                    true => depthwise::weight_gradient::<T>(input, output, &sizes),
+                    false => columns::weight_gradient::<T>(input, output, &sizes),
+                })
             }),
         };
         Ok((storage, sizes.weight()))

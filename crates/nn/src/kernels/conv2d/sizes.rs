@@ -29,7 +29,7 @@ impl Default for Geometry {
     }
 }
 
-/// The sizes of one convolution, of one group.
+/// The sizes of one convolution, of one group or of as many as it has channels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub geometry: Geometry,
@@ -127,7 +127,7 @@ impl Sizes {
     pub fn weight(&self) -> Shape {
         Shape::from((
             self.outputs,
-            self.inputs,
+            self.inputs / self.geometry.groups,
             self.kernel.height,
             self.kernel.width,
         ))
@@ -147,6 +147,11 @@ impl Sizes {
             out_height: self.out_height as u32,
             out_width: self.out_width as u32,
         }
+    }
+
+    /// Whether every channel is a group.
+    pub fn is_depthwise(&self) -> bool {
+        self.geometry.groups > 1
     }
 
     /// Values of one image.
@@ -180,7 +185,7 @@ impl Sizes {
         } = self.geometry;
         let plain = [stride, dilation] == [1.into(); 2];
         let (side, padding) = (self.kernel.single()?, padding.single()?);
-        (plain && padding < side).then_some(side)
+        (plain && padding < side && !self.is_depthwise()).then_some(side)
     }
 
     /// The transposed map of a [`Sizes::square`] convolution: a convolution from the outputs to the inputs.

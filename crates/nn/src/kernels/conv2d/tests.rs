@@ -1,4 +1,5 @@
-//! Winograd's filtering against the products over windows, in f64, with every set of instructions that the processor has; and
+//! Winograd's filtering, and channels by themselves, against the products over windows, in f64, with every set of instructions that the
+//! processor has; and
 //! what NVIDIA devices compute, run on the CPU, against its own kernels.
 
 use candle_core::Shape;
@@ -8,8 +9,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::sizes::{Geometry, Sizes};
-use super::{Epilogue, columns, winograd};
+use super::{columns, depthwise, direct, winograd};
 use crate::kernels::cuda;
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::testing::{apart, archs, by_lot, wide};
 
 proptest! {
@@ -161,6 +163,104 @@ proptest! {
         let theirs = cuda::rehearse_kernel("images", &[&values], windows, input.len()).unwrap();
         let apart = gathered.iter().zip(&theirs).map(|(a, b)| (a - b).abs());
         prop_assert!(apart.fold(0.0, f64::max) < 1e-12);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Products with panels against those over windows, of windows that lie in the image one behind another and of others.
+    #[test]
+    fn panels_of_any_geometry(
+        [kh, sh, ph, dh, h] in prop_oneof![axis(), Just([1, 1, 0, 1, 1]), Just([1, 1, 0, 1, 5])],
+        [kw, sw, pw, dw, w] in prop_oneof![axis(), Just([1, 1, 0, 1, 1]), Just([1, 1, 0, 1, 5]), Just([9, 2, 0, 1, 40])],
+        (inputs, outputs) in (1usize..60, 1usize..70),
+        batch in 0usize..4,
+        relu: bool,
+        seed: u64,
+    ) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let geometry = Geometry {
+            stride: (sh, sw).into(),
+            padding: (ph, pw).into(),
+            dilation: (dh, dw).into(),
+            groups: 1,
+        };
+        let shape = Shape::from((batch, h, w, inputs));
+        let sizes = Sizes::new(&shape, outputs, (kh, kw).into(), geometry).unwrap();
+        let input = by_lot(batch * sizes.image(), &mut rng);
+        let (weight, bias) = (by_lot(sizes.weights(), &mut rng), by_lot(outputs, &mut rng));
+        let expected = Epilogue { bias: &wide(&bias), relu };
+        let expected = columns::forward(&wide(&input), &wide(&weight), &expected, &sizes);
+        let epilogue = Epilogue { bias: &bias, relu };
+        for arch in archs() {
+            let panels = direct::panels(&weight, &sizes);
+            let own = direct::forward(arch, &input, &panels, &epilogue, &sizes);
+            let error = apart(&own, &expected, sizes.window());
+            prop_assert!(error < 5e-5, "{:?}: {} apart", arch, error);
+        }
+    }
+}
+
+/// One channel of pixels, or of kernels.
+fn channel(values: &[f64], channel: usize, channels: usize) -> Vec<f64> {
+    values
+        .iter()
+        .skip(channel)
+        .step_by(channels)
+        .copied()
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Depthwise convolution is that of every channel alone.
+    #[test]
+    fn channels_by_themselves(
+        [kh, sh, ph, dh, h] in axis(),
+        [kw, sw, pw, dw, w] in axis(),
+        channels in prop_oneof![2usize..6, 30usize..70],
+        batch in 1usize..7,
+        relu: bool,
+        seed: u64,
+    ) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let geometry = Geometry {
+            stride: (sh, sw).into(),
+            padding: (ph, pw).into(),
+            dilation: (dh, dw).into(),
+            groups: channels,
+        };
+        let sizes = |channels, geometry| {
+            let shape = Shape::from((batch, h, w, channels));
+            Sizes::new(&shape, channels, (kh, kw).into(), geometry).unwrap()
+        };
+        let (all, one) = (sizes(channels, geometry), sizes(1, Geometry { groups: 1, ..geometry }));
+        let input = wide(&by_lot(batch * all.image(), &mut rng));
+        let weight = wide(&by_lot(channels * kh * kw, &mut rng));
+        let bias = wide(&by_lot(channels, &mut rng));
+        let gradient = wide(&by_lot(batch * all.out_image(), &mut rng));
+        let close = |a: &[f64], b: &[f64]| {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12)
+        };
+        for arch in archs() {
+            let epilogue = Epilogue { bias: &bias, relu };
+            let output = depthwise::forward(arch, &input, &weight, &epilogue, &all);
+            let by_input = depthwise::input_gradient(arch, &gradient, &weight, &all);
+            let by_weight = depthwise::weight_gradient(&input, &gradient, &all);
+            for c in 0..channels {
+                let (input, gradient) = (channel(&input, c, channels), channel(&gradient, c, channels));
+                let weight = &weight[c * kh * kw..(c + 1) * kh * kw];
+                let epilogue = Epilogue { bias: &bias[c..=c], relu };
+                let expected = columns::forward(&input, weight, &epilogue, &one);
+                prop_assert!(close(&channel(&output, c, channels), &expected));
+                let expected = columns::input_gradient(&gradient, weight, &one);
+                prop_assert!(close(&channel(&by_input, c, channels), &expected));
+                let expected = columns::weight_gradient(&input, &gradient, &one);
+                prop_assert!(close(&by_weight[c * kh * kw..(c + 1) * kh * kw], &expected));
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use pulp::{Arch as Isa, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::kernels::cpu;
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::panel::{self, PANEL, Panel, Size};
 
 /// The sizes of a dense layer and its batch.
@@ -26,12 +27,18 @@ impl Sizes {
 }
 
 /// Inputs that are taken at a time: those of a batch stay in a core's cache.
-const DEPTH: usize = 2048;
+const DEPTH: usize = 512;
 /// Outputs that one thread takes at a time.
 const OUTPUTS: usize = 64;
 
 /// `x [N, inputs] · wᵀ`, w `[outputs, inputs]`, as `[N, outputs]`: scalar products along the rows of both.
-pub(super) fn forward(arch: Isa, input: &[f32], weight: &[f32], sizes: Sizes) -> Vec<f32> {
+pub(super) fn forward(
+    arch: Isa,
+    input: &[f32],
+    weight: &[f32],
+    epilogue: &Epilogue<f32>,
+    sizes: Sizes,
+) -> Vec<f32> {
     let Sizes {
         batch,
         inputs,
@@ -60,6 +67,7 @@ pub(super) fn forward(arch: Isa, input: &[f32], weight: &[f32], sizes: Sizes) ->
                 .iter_mut()
                 .zip(by_output[n..].iter().step_by(batch))
                 .for_each(|(to, from)| *to = *from);
+            epilogue.apply(output);
         });
     output
 }
@@ -87,43 +95,32 @@ impl WithSimd for Forward<'_> {
         } = self;
         for first in (0..inputs).step_by(DEPTH) {
             let depth = first..inputs.min(first + DEPTH);
-            // Four rows of weights by six of the batch fill the registers of the widest vectors, two by six those of others.
-            let mut o = 0;
+            // Four rows of weights by six of the batch fill the registers of the widest vectors, four by three those of others. Those of
+            // the batch stay in the innermost cache while the weights pass.
+            let mut n = 0;
             macro_rules! by {
-                ($WIDE:literal) => {
-                    while (o + $WIDE) * batch <= output.len() {
-                        let weights: [&[f32]; $WIDE] = rows(&weight[o * inputs..], inputs, &depth);
-                        let mut n = 0;
-                        while n + 6 <= batch {
-                            let inputs: [&[f32]; 6] = rows(&input[n * inputs..], inputs, &depth);
-                            dot::<S, 6, $WIDE>(
-                                simd,
-                                inputs,
-                                weights,
-                                &mut output[o * batch + n..],
-                                batch,
-                            );
-                            n += 6;
-                        }
-                        while n < batch {
-                            let inputs: [&[f32]; 1] = rows(&input[n * inputs..], inputs, &depth);
-                            dot::<S, 1, $WIDE>(
-                                simd,
-                                inputs,
-                                weights,
-                                &mut output[o * batch + n..],
-                                batch,
-                            );
-                            n += 1;
-                        }
-                        o += $WIDE;
+                ($HIGH:literal) => {
+                    while n + $HIGH <= batch {
+                        let few: [&[f32]; $HIGH] = rows(&input[n * inputs..], inputs, &depth);
+                        let mut o = 0;
+                        by!(o, $HIGH, 4, few);
+                        by!(o, $HIGH, 1, few);
+                        n += $HIGH;
+                    }
+                };
+                ($o:ident, $HIGH:literal, $WIDE:literal, $few:ident) => {
+                    while ($o + $WIDE) * batch <= output.len() {
+                        let weights: [&[f32]; $WIDE] = rows(&weight[$o * inputs..], inputs, &depth);
+                        let sums = &mut output[$o * batch + n..];
+                        dot::<S, $HIGH, $WIDE>(simd, $few, weights, sums, batch);
+                        $o += $WIDE;
                     }
                 };
             }
             if S::REGISTER_COUNT >= 32 {
-                by!(4);
+                by!(6);
             }
-            by!(2);
+            by!(3);
             by!(1);
         }
     }
@@ -160,9 +157,12 @@ fn dot<S: Simd, const A: usize, const B: usize>(
     }
     for d in 0..whole {
         for j in 0..B {
-            let b = b_vectors[j][d];
+            // SAFETY: each was cut to `whole` vectors above.
+            let b = unsafe { *b_vectors[j].get_unchecked(d) };
             for i in 0..A {
-                vectors[j][i] = simd.mul_add_f32s(a_vectors[i][d], b, vectors[j][i]);
+                // SAFETY: likewise.
+                let a = unsafe { *a_vectors[i].get_unchecked(d) };
+                vectors[j][i] = simd.mul_add_f32s(a, b, vectors[j][i]);
             }
         }
     }
@@ -264,6 +264,7 @@ impl WithSimd for InputGradient<'_> {
                             values,
                             stride: inputs,
                         },
+                        PANEL,
                         out,
                         true,
                     );
@@ -278,7 +279,7 @@ impl WithSimd for InputGradient<'_> {
                         values: last.as_slice(),
                         stride: PANEL,
                     };
-                    panel::multiply(simd, &gradient[row..], size, values, out, true);
+                    panel::multiply(simd, &gradient[row..], size, values, PANEL, out, true);
                 }
             }
         }
@@ -320,7 +321,8 @@ mod tests {
                 }
             }
             for arch in archs() {
-                let own = forward(arch, &input, &weight, sizes);
+                let epilogue = Epilogue { bias: &[], relu: false };
+                let own = forward(arch, &input, &weight, &epilogue, sizes);
                 let error = of_rounding(&own, &product, inputs);
                 prop_assert!(error <= 1.0, "{:?}: {} times what rounding can do", arch, error);
                 let own = input_gradient(arch, &gradient, &weight, sizes);

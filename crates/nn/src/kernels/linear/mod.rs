@@ -2,22 +2,41 @@
 
 mod dense;
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor, WithDType};
 use pulp::Arch as Isa;
+use rayon::prelude::*;
 
-use super::cpu;
+use super::epilogue::Epilogue;
+use super::panel::Panels;
 use super::product::{Matrix, Threads, multiply};
+use super::{cpu, relu};
 use crate::Result;
 use dense::Sizes;
 
-/// `[N, inputs]` and weight `[outputs, inputs]` to `[N, outputs]`; differentiable by both.
-pub fn forward(input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    Ok(match input.device().is_cpu() {
-        true => input
-            .contiguous()?
-            .apply_op2(&weight.contiguous()?, Forward)?,
-        false => input.matmul(&weight.t()?)?,
-    })
+/// `[N, inputs]`, weight `[outputs, inputs]` and bias `[outputs]` to `[N, outputs]`, with negative values set to 0 if `relu`;
+/// differentiable by all three.
+pub fn forward(
+    input: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    relu: bool,
+) -> Result<Tensor> {
+    if input.device().is_cpu() {
+        let bias = match bias {
+            Some(bias) => bias.contiguous()?,
+            None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?,
+        };
+        let (input, weight) = (input.contiguous()?, weight.contiguous()?);
+        return Ok(input.apply_op3(&weight, &bias, Forward { relu })?);
+    }
+    let mut output = input.matmul(&weight.t()?)?;
+    if let Some(bias) = bias {
+        output = output.broadcast_add(bias)?;
+    }
+    match relu {
+        true => relu::forward(&output),
+        false => Ok(output),
+    }
 }
 
 /// The transposed map: `[N, outputs]` and weight `[outputs, inputs]` to `[N, inputs]`. Not differentiable on the CPU.
@@ -47,9 +66,11 @@ pub fn weight_gradient(input: &Tensor, gradient: &Tensor) -> Result<Tensor> {
     })
 }
 
-struct Forward;
+struct Forward {
+    relu: bool,
+}
 
-impl CustomOp2 for Forward {
+impl CustomOp3 for Forward {
     fn name(&self) -> &'static str {
         "linear"
     }
@@ -60,6 +81,8 @@ impl CustomOp2 for Forward {
         input_layout: &Layout,
         weight: &CpuStorage,
         weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let ((batch, inputs), (outputs, weight_inputs)) = (
             input_layout.shape().dims2()?,
@@ -68,22 +91,41 @@ impl CustomOp2 for Forward {
         if inputs != weight_inputs {
             candle_core::bail!("a dense layer of {weight_inputs} inputs got {inputs}");
         }
+        if bias_layout.shape().elem_count() != outputs {
+            candle_core::bail!(
+                "a dense layer to {outputs} outputs got a bias of {:?}",
+                bias_layout.shape()
+            );
+        }
         let sizes = Sizes {
             batch,
             inputs,
             outputs,
         };
+        let relu = self.relu;
         let storage = match input {
-            CpuStorage::F32(_) if sizes.suits() => {
+            CpuStorage::F32(_) if outputs > 0 && inputs > 0 => {
                 let (input, weight) = (
                     cpu::slice(input, input_layout)?,
-                    cpu::slice(weight, weight_layout)?,
+                    cpu::slice::<f32>(weight, weight_layout)?,
                 );
-                CpuStorage::F32(dense::forward(Isa::new(), input, weight, sizes))
+                let bias = cpu::slice(bias, bias_layout)?;
+                let (epilogue, arch) = (Epilogue { bias, relu }, Isa::new());
+                CpuStorage::F32(match sizes.suits() {
+                    true => dense::forward(arch, input, weight, &epilogue, sizes),
+                    false => {
+                        let panels = Panels::new(outputs, inputs, |o, i| weight[o * inputs + i]);
+                        panels.product(arch, input, &epilogue)
+                    }
+                })
             }
             _ => cpu::dispatch!(input, "linear", T => {
                 let input = Matrix::<T>::new(cpu::slice(input, input_layout)?, batch, inputs);
-                product(input, Matrix::new(cpu::slice(weight, weight_layout)?, outputs, inputs).t())
+                let weight = Matrix::new(cpu::slice(weight, weight_layout)?, outputs, inputs);
+                let epilogue = Epilogue { bias: cpu::slice(bias, bias_layout)?, relu };
+                let mut output = product(input, weight.t());
+                output.par_chunks_mut(outputs.max(1)).for_each(|row| epilogue.apply(row));
+                T::to_cpu_storage_owned(output)
             }),
         };
         Ok((storage, Shape::from((batch, outputs))))
@@ -93,16 +135,21 @@ impl CustomOp2 for Forward {
         &self,
         input: &Tensor,
         weight: &Tensor,
-        _: &Tensor,
+        bias: &Tensor,
+        output: &Tensor,
         gradient: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
+    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let mut gradient = gradient.contiguous()?;
+        if self.relu {
+            gradient = relu::gradient(output, &gradient)?;
+        }
         let by = |other: &Tensor, transpose_left| {
             gradient.apply_op2_no_bwd(&other.contiguous()?, &Product { transpose_left })
         };
         Ok((
             input.track_op().then(|| by(weight, false)).transpose()?,
             weight.track_op().then(|| by(input, true)).transpose()?,
+            bias.track_op().then(|| gradient.sum(0)).transpose()?,
         ))
     }
 }
@@ -147,14 +194,15 @@ impl CustomOp2 for Product {
         let storage = cpu::dispatch!(a, "linear", T => {
             let a = Matrix::<T>::new(cpu::slice(a, a_layout)?, a_rows, a_columns);
             let a = if self.transpose_left { a.t() } else { a };
-            product(a, Matrix::new(cpu::slice(b, b_layout)?, b_rows, b_columns))
+            let product = product(a, Matrix::new(cpu::slice(b, b_layout)?, b_rows, b_columns));
+            T::to_cpu_storage_owned(product)
         });
         Ok((storage, Shape::from((rows, b_columns))))
     }
 }
 
-fn product<T: WithDType>(a: Matrix<T>, b: Matrix<T>) -> CpuStorage {
+fn product<T: WithDType>(a: Matrix<T>, b: Matrix<T>) -> Vec<T> {
     let mut output = vec![T::zero(); a.rows() * b.columns()];
     multiply(Threads::All, &mut output, false, a, b);
-    T::to_cpu_storage_owned(output)
+    output
 }

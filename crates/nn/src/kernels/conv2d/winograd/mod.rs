@@ -16,8 +16,9 @@ use pulp::{Arch as Isa, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::sizes::Sizes;
-use super::{Epilogue, sum_in_order};
+use super::sum_in_order;
 use crate::kernels::cpu;
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::panel::{PANEL, Panel, Size, multiply, multiply_transposed};
 use scratch::{Image, Rows, Scratch, Strip, Tiles};
 use transform::{PLACES, SCALES, SIDE, analyse, both_ways, evaluate, interpolate};
@@ -49,30 +50,40 @@ fn store<S: Simd>(values: &mut [f32], at: usize, vector: S::f32s) {
     S::as_mut_simd_f32s(&mut values[at..at + S::F32_LANES]).0[0] = vector;
 }
 
-/// Transformed kernels, `[panel, place, input, PANEL]`.
-struct Filters(Vec<f32>);
+/// The kernels of a convolution, `[outputs, inputs, r, r]`, or for the transposed one (`sizes` are its own) `[inputs, outputs, r, r]`.
+#[derive(Clone, Copy)]
+struct Kernels<'a> {
+    sizes: &'a Sizes,
+    weight: &'a [f32],
+    transposed: bool,
+}
 
-impl Filters {
-    /// Of weights `[outputs, inputs, r, r]`, or for the transposed convolution (`sizes` are its own) of `[inputs, outputs, r, r]`.
-    fn new(arch: Isa, weight: &[f32], sizes: &Sizes, transposed: bool) -> Self {
-        let mut filters = vec![0.0; panels(sizes) * PLACES * sizes.inputs * PANEL];
-        filters
-            .par_chunks_mut(PLACES * sizes.inputs * PANEL)
-            .enumerate()
-            .for_each(|(panel, filters)| {
-                let panel = FilterPanel {
-                    sizes,
-                    weight,
-                    transposed,
-                    panel,
-                    filters,
-                };
-                match sizes.kernel.height {
-                    3 => arch.dispatch(Kernel::<_, 3>(panel)),
-                    _ => arch.dispatch(Kernel::<_, 5>(panel)),
-                }
-            });
-        Filters(filters)
+impl Kernels<'_> {
+    /// Values of a transformed panel.
+    fn panel_size(&self) -> usize {
+        PLACES * self.sizes.inputs * PANEL
+    }
+
+    /// Those of a panel of outputs, transformed: `[place, input, PANEL]`. Lanes without an output are left as they are.
+    fn transform(self, arch: Isa, panel: usize, filters: &mut [f32]) {
+        let side = self.sizes.kernel.height;
+        let panel = FilterPanel {
+            kernels: self,
+            panel,
+            filters,
+        };
+        match side {
+            3 => arch.dispatch(Kernel::<_, 3>(panel)),
+            _ => arch.dispatch(Kernel::<_, 5>(panel)),
+        }
+    }
+
+    /// All of them: `[panel, place, input, PANEL]`.
+    fn transformed(self, arch: Isa) -> Vec<f32> {
+        cpu::in_blocks(
+            std::iter::repeat_n(self.panel_size(), panels(self.sizes)),
+            |panel, filters| self.transform(arch, panel, filters),
+        )
     }
 }
 
@@ -80,9 +91,7 @@ impl Filters {
 struct Kernel<T, const R: usize>(T);
 
 struct FilterPanel<'a> {
-    sizes: &'a Sizes,
-    weight: &'a [f32],
-    transposed: bool,
+    kernels: Kernels<'a>,
     panel: usize,
     filters: &'a mut [f32],
 }
@@ -93,9 +102,12 @@ impl<const R: usize> WithSimd for Kernel<FilterPanel<'_>, R> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let FilterPanel {
-            sizes,
-            weight,
-            transposed,
+            kernels:
+                Kernels {
+                    sizes,
+                    weight,
+                    transposed,
+                },
             panel,
             filters,
         } = self.0;
@@ -142,41 +154,49 @@ pub(super) fn forward(
     epilogue: &Epilogue<f32>,
     sizes: &Sizes,
 ) -> Vec<f32> {
-    let filters = Filters::new(arch, weight, sizes, false);
-    let mut output = convolve(arch, input, &filters, epilogue, sizes);
+    let kernels = Kernels {
+        sizes,
+        weight,
+        transposed: false,
+    };
+    let mut output = convolve(arch, input, kernels, epilogue);
     repeats::level(input, &mut output, sizes);
     output
 }
 
 /// The transposed map, from `[N, H', W', outputs]` to `[N, H, W, inputs]`: a convolution with the kernels turned round.
 pub(super) fn input_gradient(arch: Isa, output: &[f32], weight: &[f32], sizes: &Sizes) -> Vec<f32> {
-    let sizes = sizes.transposed();
+    let kernels = Kernels {
+        sizes: &sizes.transposed(),
+        weight,
+        transposed: true,
+    };
     let nothing = Epilogue {
         bias: &[],
         relu: false,
     };
-    convolve(
-        arch,
-        output,
-        &Filters::new(arch, weight, &sizes, true),
-        &nothing,
-        &sizes,
-    )
+    convolve(arch, output, kernels, &nothing)
 }
 
-fn convolve(
-    arch: Isa,
-    input: &[f32],
-    filters: &Filters,
-    epilogue: &Epilogue<f32>,
-    sizes: &Sizes,
-) -> Vec<f32> {
+fn convolve(arch: Isa, input: &[f32], kernels: Kernels, epilogue: &Epilogue<f32>) -> Vec<f32> {
+    let sizes = kernels.sizes;
     let mut bias = epilogue.bias.to_vec();
     bias.resize(panels(sizes) * PANEL, 0.0);
     let epilogue = Epilogue {
         bias: &bias,
         relu: epilogue.relu,
     };
+    let all = Rows::all(sizes);
+    match all.count() * Rows::tiles(sizes) <= FEW {
+        true => by_panels(arch, input, kernels, &epilogue),
+        false => by_rows(arch, input, kernels, &epilogue),
+    }
+}
+
+/// Each thread has some rows of tiles, and all outputs.
+fn by_rows(arch: Isa, input: &[f32], kernels: Kernels, epilogue: &Epilogue<f32>) -> Vec<f32> {
+    let sizes = kernels.sizes;
+    let filters = kernels.transformed(arch);
     let all = Rows::all(sizes);
     let rows_a_block =
         Rows::of_block(sizes).min(all.count().div_ceil(rayon::current_num_threads()).max(1));
@@ -189,23 +209,59 @@ fn convolve(
         heights.sum::<usize>() * row
     };
     cpu::in_blocks(blocks.iter().map(length), |block, output| {
-        Scratch::with(sizes, rows_a_block, |scratch| {
-            let rows = blocks[block];
-            let block = Convolve {
-                sizes,
-                input,
-                filters,
-                epilogue: &epilogue,
-                rows,
-                scratch,
-                output,
-            };
-            match sizes.kernel.height {
-                3 => arch.dispatch(Tile::<_, 4>(block)),
-                _ => arch.dispatch(Tile::<_, 2>(block)),
-            }
-        });
+        let convolve = Convolve {
+            sizes,
+            input,
+            filters: Filters::Made(&filters),
+            epilogue,
+            rows: blocks[block],
+            output,
+        };
+        convolve.run(arch, rows_a_block);
     })
+}
+
+/// So few tiles that the transforms of the kernels are most of the work: each thread has some panels of outputs, whose kernels stay in its
+/// cache, and all tiles.
+const FEW: usize = 64;
+
+fn by_panels(arch: Isa, input: &[f32], kernels: Kernels, epilogue: &Epilogue<f32>) -> Vec<f32> {
+    let sizes = kernels.sizes;
+    let rows = Rows::all(sizes);
+    let pixels = sizes.batch * sizes.out_height * sizes.out_width;
+    let share = panels(sizes).div_ceil(rayon::current_num_threads());
+    let widths: Vec<usize> = cpu::lengths(sizes.outputs, share * PANEL).collect();
+    let by_part = cpu::in_blocks(widths.iter().map(|width| width * pixels), |part, output| {
+        let first = part * share;
+        let convolve = Convolve {
+            sizes: &Sizes {
+                outputs: widths[part],
+                ..*sizes
+            },
+            input,
+            filters: Filters::Of(kernels, first),
+            epilogue: &Epilogue {
+                bias: &epilogue.bias[first * PANEL..],
+                relu: epilogue.relu,
+            },
+            rows,
+            output,
+        };
+        convolve.run(arch, rows.count());
+    });
+    if widths.len() == 1 {
+        return by_part;
+    }
+    let mut output = vec![0.0; by_part.len()];
+    for (pixel, output) in output.chunks_exact_mut(sizes.outputs).enumerate() {
+        let (mut before, mut rest) = (0, output);
+        for width in &widths {
+            let (part, later) = rest.split_at_mut(*width);
+            part.copy_from_slice(&by_part[before * pixels + pixel * width..][..*width]);
+            (before, rest) = (before + width, later);
+        }
+    }
+    output
 }
 
 /// A piece of work with output tiles of side M.
@@ -214,31 +270,50 @@ struct Tile<T, const M: usize>(T);
 struct Convolve<'a> {
     sizes: &'a Sizes,
     input: &'a [f32],
-    filters: &'a Filters,
+    filters: Filters<'a>,
     epilogue: &'a Epilogue<'a, f32>,
     rows: Rows,
-    scratch: &'a mut Scratch,
     output: &'a mut [f32],
 }
 
-impl<const M: usize> WithSimd for Tile<Convolve<'_>, M> {
+/// Transformed kernels.
+enum Filters<'a> {
+    /// Of all panels.
+    Made(&'a [f32]),
+    /// Of these, from a panel on: each is transformed when its turn comes.
+    Of(Kernels<'a>, usize),
+}
+
+impl Convolve<'_> {
+    /// With scratch for so many rows of tiles.
+    fn run(self, arch: Isa, rows: usize) {
+        let sizes = self.sizes;
+        Scratch::with(sizes, rows, |scratch| match sizes.kernel.height {
+            3 => arch.dispatch(Tile::<_, 4>((self, scratch))),
+            _ => arch.dispatch(Tile::<_, 2>((self, scratch))),
+        });
+    }
+}
+
+impl<const M: usize> WithSimd for Tile<(Convolve<'_>, &mut Scratch), M> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let (convolve, scratch) = self.0;
         let Convolve {
             sizes,
             input,
             filters,
             epilogue,
             rows,
-            scratch,
             output,
-        } = self.0;
+        } = convolve;
         let Scratch {
             strip,
             tiles,
             out_tiles,
+            filters: own,
             ..
         } = scratch;
         transform_input::<S, M>(simd, sizes, input, rows, strip, tiles);
@@ -248,7 +323,23 @@ impl<const M: usize> WithSimd for Tile<Convolve<'_>, M> {
             stride: tiles.depth,
         };
         let place_size = sizes.inputs * PANEL;
-        for (panel, filters) in filters.0.chunks_exact(PLACES * place_size).enumerate() {
+        for panel in 0..panels(sizes) {
+            let filters = match filters {
+                Filters::Made(all) => &all[panel * PLACES * place_size..][..PLACES * place_size],
+                Filters::Of(kernels, first) => {
+                    own.resize(PLACES * place_size, 0.0);
+                    let panel = FilterPanel {
+                        kernels,
+                        panel: first + panel,
+                        filters: own,
+                    };
+                    match M {
+                        4 => Kernel::<_, 3>(panel).with_simd(simd),
+                        _ => Kernel::<_, 5>(panel).with_simd(simd),
+                    }
+                    own.as_slice()
+                }
+            };
             for (place, filter) in filters.chunks_exact(place_size).enumerate() {
                 let filter = Panel {
                     values: filter,
@@ -258,7 +349,7 @@ impl<const M: usize> WithSimd for Tile<Convolve<'_>, M> {
                     values: out_tiles.place_mut(place),
                     stride: PANEL,
                 };
-                multiply::<S>(simd, tiles.place(place), size, filter, out, false);
+                multiply::<S>(simd, tiles.place(place), size, filter, PANEL, out, false);
             }
             transform_results::<S, M>(
                 simd,
@@ -437,6 +528,7 @@ impl<const R: usize, const M: usize> WithSimd for KernelAndTile<WeightGradient<'
             out_strip,
             out_tiles,
             sums,
+            ..
         } = scratch;
         let place_size = sizes.inputs * PANEL;
         sums.resize(panels(sizes) * PLACES * place_size, 0.0);

@@ -209,6 +209,8 @@ pub(super) struct Scratch {
     pub out_tiles: Tiles,
     /// Sums over a part of the batch.
     pub sums: Vec<f32>,
+    /// The transformed kernels of a panel.
+    pub filters: Vec<f32>,
 }
 
 thread_local! {
