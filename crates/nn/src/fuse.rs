@@ -39,7 +39,7 @@ impl Graph {
     }
 
     /// The same function in inference, of a graph that nobody needs as it was: layers are merged one after the other, and what they were
-    /// made of is dropped. Outputs keep their names.
+    /// made of is dropped. It takes little more memory than its weights, and so more time than it could. Outputs keep their names.
     ///
     /// # Errors
     /// If a layer cannot be merged.
@@ -60,7 +60,9 @@ impl Graph {
             architecture = architecture.renamed(places[output.index()], &name)?;
         }
         let params = graph.take_params();
-        Ok(graph.with_nodes(architecture, params))
+        let mut graph = graph.with_nodes(architecture, params);
+        graph.is_lean = true;
+        Ok(graph)
     }
 
     fn merging_batch_norm(self) -> Result<Joined> {

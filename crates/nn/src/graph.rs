@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Shape, Tensor, Var};
 use rand::RngExt;
 
 use crate::concrete::{Known, Remembered};
+use crate::op::PACKED;
 use crate::ops::Input;
 use crate::random::{Stream, generator};
 use crate::{Error, Init, Mode, Op, Params, Result};
@@ -304,6 +305,8 @@ pub struct Graph {
     params: Vec<Params>,
     /// Whether somebody else may change the parameters.
     shared: bool,
+    /// Whether memory counts for more than time: weights are not kept a second time as kernels read them.
+    pub(crate) is_lean: bool,
     /// The graph that [`Graph::forward`] runs, once it has been made.
     inference: Arc<OnceLock<Graph>>,
     /// What is known before a pass in inference mode, for the last shapes.
@@ -367,6 +370,7 @@ impl Graph {
             architecture,
             params,
             shared,
+            is_lean: false,
             inference: Arc::default(),
             remembered: Remembered::default(),
         }
@@ -534,13 +538,26 @@ impl Graph {
             return Ok(graph);
         }
         // What is computed from parameters would not follow them.
-        let merged = if self.shared {
-            None
+        let graph = if self.shared {
+            self.with_relus_joined()?
         } else {
-            Some(self.with_batch_norm_merged()?.graph)
+            let mut graph = self.with_batch_norm_merged()?.graph.with_relus_joined()?;
+            if !self.is_lean {
+                graph.pack_weights()?;
+            }
+            graph
         };
-        let graph = merged.as_ref().unwrap_or(self).with_relus_joined()?;
         Ok(self.inference.get_or_init(|| graph))
+    }
+
+    /// Gives every op its weight as its kernels read it.
+    fn pack_weights(&mut self) -> Result<()> {
+        for (node, params) in self.architecture.nodes.iter().zip(&mut self.params) {
+            if let Some(packed) = node.op.packed(params)? {
+                params.insert(PACKED.to_owned(), packed);
+            }
+        }
+        Ok(())
     }
 
     /// [`Graph::forward`] in training or inference mode.

@@ -168,6 +168,9 @@ impl<T: Serialize> Described for T {
     }
 }
 
+/// What [`Op::packed`] gives, among the parameters.
+pub(crate) const PACKED: &str = "packed";
+
 /// What a node computes. A file in [`ops`](crate::ops), which may have the same over other axes too.
 pub trait Op: Described + Debug + Send + Sync {
     /// What files and [`Registry`](crate::ops::Registry) call it.
@@ -262,6 +265,15 @@ pub trait Op: Described + Debug + Send + Sync {
     /// Of this crate's ops: the op that does the same and then sets negative values to 0, in one pass, if there is one.
     fn with_relu(&self) -> Option<Arc<dyn Op>> {
         None
+    }
+
+    /// Of this crate's ops: the weight as its kernels read it, for a graph that computes over and over, if that is another way. It becomes
+    /// the parameter `packed`.
+    ///
+    /// # Errors
+    /// Those of candle.
+    fn packed(&self, _: &Params) -> Result<Option<Tensor>> {
+        Ok(None)
     }
 
     /// Of this crate's ops: whether it is `max(x, 0)`.

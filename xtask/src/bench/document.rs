@@ -9,6 +9,8 @@ pub struct Outcome {
     pub row: Row,
     /// Recordings a second, by round.
     pub ours: Vec<f64>,
+    /// Likewise, of our forward passes over the same, where a row counts how many of these it costs.
+    pub forward: Vec<f64>,
     /// Likewise; empty without a peer.
     pub peer: Vec<f64>,
     /// Nominal floating-point operations of one recording, where they are counted.
@@ -46,13 +48,14 @@ pub struct Findings {
     pub seconds: f64,
 }
 
-const HEAD: [&str; 8] = [
+const HEAD: [&str; 9] = [
     "",
     "ours, 1/s",
     "peer, 1/s",
     "ratio (range)",
     "goal",
     "met",
+    "passes",
     "GFLOP/s",
     "of peak",
 ];
@@ -73,6 +76,11 @@ impl Findings {
         let ratio = ratio(&outcome.ours, &outcome.peer);
         let met = |goal: f64| ratio.map(|ratio| if ratio.median >= goal { "yes" } else { "no" });
         let flops = outcome.operations.map(|operations| operations * ours);
+        let passes = outcome
+            .row
+            .passes()
+            .zip(self::ratio(&outcome.forward, &outcome.ours));
+        let passes = passes.map(|(most, passes)| format!("{:.2} (≤ {most})", passes.median));
         vec![
             outcome.row.title(),
             rate(ours),
@@ -80,6 +88,7 @@ impl Findings {
             or_none(ratio.map(range)),
             or_none(outcome.row.goal.map(|goal| goal.to_string())),
             or_none(outcome.row.goal.and_then(met).map(str::to_owned)),
+            or_none(passes),
             or_none(flops.map(|flops| format!("{:.0}", flops / 1e9))),
             or_none(flops.map(|flops| format!("{:.0} %", 100.0 * flops / self.peak.flops))),
         ]
@@ -147,7 +156,9 @@ impl Findings {
              hardly the ratio. The goal is met where the median of the ratio reaches it. Networks use all threads; \
              random weights, random inputs, 10 classes. Training is a step of SGD with momentum on cross entropy. LRP ε has the \
              rule ε with 1e-6 on every layer; LRP γ the generalized γ = 0.25 on convolutions and dense layers and that ε elsewhere, \
-             batch normalization merged. The spectrogram is that of 0.6 s at 48 kHz, the filterbank that of 10 s at 16 kHz, from \
+             batch normalization merged. Passes are how many of our own forward passes over the same, measured beside it in each round, a sweep takes, and how many it should \
+             take at most. Networks that came as ONNX stand beside onnxruntime on the same file, on as many threads; AlexNet and ResNet34 \
+             are exported from PyTorch for it. The spectrogram is that of 0.6 s at 48 kHz, the filterbank that of 10 s at 16 kHz, from \
              samples in memory, on one thread.",
             self.rounds, self.seconds,
         )
@@ -195,7 +206,7 @@ impl Findings {
         let version = |(name, version): &(String, String)| format!("{name} {version}");
         let versions: Vec<_> = self.versions.iter().map(version).collect();
         format!(
-            "The peers: PyTorch for forward passes and training, zennit on PyTorch for LRP, scipy and librosa for \
+            "The peers: PyTorch for forward passes and training, zennit on PyTorch for LRP, onnxruntime for networks that came as ONNX, scipy and librosa for \
              spectrograms, kaldi-native-fbank for filterbanks ({}). `xtask/src/bench/peers.py` is what they run, on as many threads.",
             versions.join(", ")
         )
@@ -281,6 +292,7 @@ mod tests {
         let outcome = Outcome {
             row: ROWS[0],
             ours: vec![90.0, 130.0, 110.0],
+            forward: Vec::new(),
             peer: peer.to_vec(),
             operations: Some(1e9),
         };
@@ -305,10 +317,19 @@ mod tests {
     #[test]
     fn a_line_has_what_was_measured() {
         let with = findings(&[100.0, 100.0, 100.0]);
-        let expected = ["110", "100", "1.10 (0.90–1.30)", "1.2", "no", "110", "50 %"];
+        let expected = [
+            "110",
+            "100",
+            "1.10 (0.90–1.30)",
+            "1.2",
+            "no",
+            NONE,
+            "110",
+            "50 %",
+        ];
         assert_eq!(with.line(&with.outcomes[0])[1..], expected);
         let without = findings(&[]);
-        let expected = ["110", NONE, NONE, "1.2", NONE, "110", "50 %"];
+        let expected = ["110", NONE, NONE, "1.2", NONE, NONE, "110", "50 %"];
         assert_eq!(without.line(&without.outcomes[0])[1..], expected);
     }
 

@@ -18,6 +18,7 @@ use rows::{MEMORY, ROWS, Row};
 
 mod document;
 mod machine;
+mod onnx;
 mod operations;
 mod ours;
 mod peak;
@@ -26,7 +27,14 @@ mod rows;
 mod statistics;
 
 /// What the peers of all rows need of Python.
-const PACKAGES: [&str; 5] = ["torch", "zennit", "librosa", "scipy", "kaldi-native-fbank"];
+const PACKAGES: [&str; 6] = [
+    "torch",
+    "zennit",
+    "onnxruntime",
+    "librosa",
+    "scipy",
+    "kaldi-native-fbank",
+];
 
 /// Measure how fast SpeechLens is, beside the peers, and write BENCHMARKS.md.
 #[derive(clap::Args)]
@@ -40,7 +48,8 @@ pub struct Arguments {
     /// How often ours and the peer alternate.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// Only these rows of the table: {alexnet,resnet34}-{forward,train,lrp,lrp-gamma}, spectrogram, filterbank.
+    /// Only these rows of the table: {alexnet,resnet34}-{forward,train,lrp,lrp-gamma}, spectrogram, filterbank,
+    /// {crepe,campplus,dnsmos,smart-turn,alexnet,resnet34}-onnx, and each of these with -one behind it.
     #[arg(long, value_name = "ROW,…", value_delimiter = ',', value_parser = row)]
     only: Vec<Row>,
     /// Where to write; BENCHMARKS.md at the root of the repository if not given.
@@ -69,7 +78,15 @@ fn row(id: &str) -> Result<Row, String> {
 impl Arguments {
     fn rows(&self) -> Vec<Row> {
         let wanted = |row: &Row| self.only.is_empty() || self.only.contains(row);
-        ROWS.into_iter().filter(wanted).collect()
+        let (here, missing): (Vec<Row>, Vec<Row>) =
+            ROWS.into_iter().filter(wanted).partition(Row::is_here);
+        for row in missing {
+            println!(
+                "left out: {}, as there is no such file in SPEECHLENS_MODELS",
+                row.title()
+            );
+        }
+        here
     }
 
     /// The command line again; where a Python lies is nobody's business.
@@ -109,11 +126,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for row in rows {
         let operations = match row.work {
             Work::Network(pass) => Some(pass.what.cost() * operations::forward(pass.network)?),
-            Work::Spectrogram | Work::Filterbank => None,
+            _ => None,
         };
         let mut outcome = Outcome {
             row,
             ours: Vec::new(),
+            forward: Vec::new(),
             peer: Vec::new(),
             operations,
         };
@@ -122,6 +140,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             peak = peak.max(peak::measure());
             let rate = ours.measure(row.work, arguments.seconds)?;
             outcome.ours.push(rate);
+            if let (Work::Network(pass), Some(_)) = (row.work, row.passes()) {
+                let forward = Pass {
+                    what: What::Forward,
+                    ..pass
+                };
+                let rate = ours.measure(Work::Network(forward), arguments.seconds)?;
+                outcome.forward.push(rate);
+            }
             if let Some(peer) = &mut peer {
                 let rate = peer.measure(row.work, arguments.seconds)?;
                 outcome.peer.push(rate);

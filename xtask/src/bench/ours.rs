@@ -10,9 +10,10 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use speechlens_audio::Audio;
 use speechlens_frontend::{FrontEnd, Reading};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
-use super::rows::{Pass, Rules, Work};
+use super::onnx::{Onnx, Origin};
+use super::rows::{Pass, Rules, What, Work};
 use super::statistics::median;
 use crate::repository;
 
@@ -55,6 +56,8 @@ impl Clip {
 pub struct Ours {
     binary: PathBuf,
     rules: Vec<(Rules, NamedTempFile)>,
+    /// What was imported.
+    models: TempDir,
 }
 
 impl Ours {
@@ -92,13 +95,15 @@ impl Ours {
         Ok(Ours {
             binary: target.join("release").join(name),
             rules,
+            models: tempfile::tempdir()?,
         })
     }
 
     /// Does the work for this many seconds after one warming pass; recordings a second.
     pub fn measure(&self, work: Work, seconds: f64) -> Result<f64> {
         match work {
-            Work::Network(pass) => self.network(pass, seconds),
+            Work::Network(pass) => self.rate(&mut self.command(pass, seconds)),
+            Work::Onnx(network, batch) => self.onnx(network, batch, seconds),
             Work::Spectrogram => {
                 let front_end = FrontEnd::load("thesis-spectrogram")?;
                 features(&front_end, &SPECTROGRAM, seconds)
@@ -111,18 +116,49 @@ impl Ours {
         }
     }
 
-    fn network(&self, pass: Pass, seconds: f64) -> Result<f64> {
-        let output = self.command(pass, seconds).output();
-        let output = output.with_context(|| self.cannot_run())?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("speechlens bench: {}, {}", output.status, said.trim());
+    fn onnx(&self, network: &Onnx, batch: usize, seconds: f64) -> Result<f64> {
+        let mut command = self.bench(What::Forward, batch, seconds);
+        command.args(["--length", &network.length.to_string()]);
+        match network.origin {
+            Origin::Exported(network) => command.args(["--arch", network.name]),
+            Origin::File(_, arguments) => command.arg(self.imported(network, arguments)?),
+        };
+        self.rate(&mut command)
+    }
+
+    /// The file's model, imported when it is first asked for.
+    fn imported(&self, network: &Onnx, arguments: &[&str]) -> Result<PathBuf> {
+        let model = self
+            .models
+            .path()
+            .join(format!("{}.safetensors", network.name));
+        if !model.exists() {
+            let mut command = Command::new(&self.binary);
+            command
+                .arg("import")
+                .arg(network.file().unwrap_or_default());
+            command.arg("-o").arg(&model).args(arguments);
+            self.output(&mut command)?;
         }
-        let summary: Value = serde_json::from_slice(&output.stdout)
+        Ok(model)
+    }
+
+    /// What `speechlens bench` measures.
+    fn rate(&self, command: &mut Command) -> Result<f64> {
+        let summary: Value = serde_json::from_slice(&self.output(command)?)
             .context("speechlens bench did not answer in JSON")?;
         summary["per_second"]
             .as_f64()
             .context("speechlens bench gave no `per_second`")
+    }
+
+    fn output(&self, command: &mut Command) -> Result<Vec<u8>> {
+        let output = command.output().with_context(|| self.cannot_run())?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("speechlens: {}, {}", output.status, said.trim());
+        }
+        Ok(output.stdout)
     }
 
     /// The most memory that a process held which did this for so many seconds, in bytes, as Linux tells it.
@@ -146,16 +182,22 @@ impl Ours {
     }
 
     fn command(&self, pass: Pass, seconds: f64) -> Command {
-        let mut command = Command::new(&self.binary);
-        command
-            .args(["bench", pass.what.name(), "--json", "--device", "cpu"])
-            .args(["--arch", pass.network.name])
-            .args(["--batch", &pass.batch.to_string()])
-            .args(["--seconds", &seconds.to_string()]);
+        let mut command = self.bench(pass.what, pass.batch, seconds);
+        command.args(["--arch", pass.network.name]);
         let rules = self.rules.iter();
         for (_, file) in rules.filter(|(rules, _)| pass.what.rules() == Some(*rules)) {
             command.arg("--rules").arg(file.path());
         }
+        command
+    }
+
+    /// `speechlens bench`, but for the network.
+    fn bench(&self, what: What, batch: usize, seconds: f64) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(["bench", what.name(), "--json", "--device", "cpu"])
+            .args(["--batch", &batch.to_string()])
+            .args(["--seconds", &seconds.to_string()]);
         command
     }
 

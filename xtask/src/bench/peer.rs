@@ -89,6 +89,10 @@ impl Peer {
                 "what": pass.what.name(), "rules": pass.what.rules().map(Rules::name), "arch": pass.network.name, "batch": pass.batch,
                 "device": self.device, "threads": rayon::current_num_threads(), "seconds": seconds,
             }),
+            Work::Onnx(network, batch) => json!({
+                "what": "onnx", "model": network.for_peer(), "length": network.length, "batch": batch,
+                "threads": rayon::current_num_threads(), "seconds": seconds,
+            }),
             Work::Spectrogram => features("spectrogram", SPECTROGRAM),
             Work::Filterbank => features("filterbank", FILTERBANK),
         };

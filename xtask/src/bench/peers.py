@@ -7,6 +7,8 @@ One JSON object a line on standard input, one answer each on standard output:
     likewise train, and lrp with "rules": "epsilon" or "gamma"; resnet34; cuda:0
 {"what": "spectrogram", "length": 28800, "rate": 48000, "seconds": 3}              {"per_second": …}
     likewise filterbank
+{"what": "onnx", "model": "FILE.onnx", "length": 300, "batch": 8, "threads": 2, "seconds": 3}      {"per_second": …}
+    in onnxruntime; or "model": "alexnet" or "resnet34", which are exported
 {"what": "memory"}                                            {"peak": bytes or null}
 {"what": "packages"}       loads those of LRP, then likewise  {"peak": bytes or null}
 
@@ -204,6 +206,40 @@ def network(request):
     return done
 
 
+def exported(name):
+    """An ONNX file, of any batch, of a network of PyTorch's."""
+    import logging
+    import tempfile
+
+    import torch
+
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    torch.manual_seed(1)
+    net, shape = (alexnet(), (1, 227, 227)) if name == "alexnet" else (resnet34(False), (1, 64, 200))
+    path = f"{tempfile.mkdtemp()}/{name}.onnx"
+    batch = ({0: torch.export.Dim("N")},)
+    torch.onnx.export(net.eval(), (torch.randn(2, *shape),), path, dynamo=True, dynamic_shapes=batch, external_data=False)
+    return path
+
+
+def onnx(request):
+    """A forward pass in onnxruntime, of noise; states begin at 0."""
+    import numpy as np
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = request["threads"], 1
+    model = request["model"]
+    path = model if model.endswith(".onnx") else exported(model)
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    first, *states = session.get_inputs()
+    shape = [request["batch"], *(n if isinstance(n, int) else request["length"] for n in first.shape[1:])]
+    given = {first.name: np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)}
+    for state in states:
+        given[state.name] = np.zeros(state.shape, np.float32)
+    return lambda: session.run(None, given)
+
+
 def spectrogram(request):
     """The decibel spectrogram of one recording, as tests/goldens/make_spectrograms.py has it, in single precision."""
     import librosa
@@ -271,8 +307,8 @@ def main():
                 # Only the last one is kept: networks are large.
                 if request != prepared:
                     step = None
-                    features = {"spectrogram": spectrogram, "filterbank": filterbank}
-                    step = features.get(request["what"], network)(request)
+                    others = {"spectrogram": spectrogram, "filterbank": filterbank, "onnx": onnx}
+                    step = others.get(request["what"], network)(request)
                     prepared = request
                 answer = measure(step, request.get("batch", 1), request["seconds"])
         except Exception as error:

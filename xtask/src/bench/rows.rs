@@ -2,6 +2,8 @@
 
 use speechlens_models::{Network, alexnet, resnet34};
 
+use super::onnx::{self, Onnx};
+
 /// A row of the table.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Row {
@@ -18,6 +20,8 @@ pub struct Row {
 pub enum Work {
     /// A pass of a network over a batch.
     Network(Pass),
+    /// The forward pass of a network that came as ONNX, over so many inputs.
+    Onnx(&'static Onnx, usize),
     /// The decibel spectrogram of one recording, on one core.
     Spectrogram,
     /// The mel filterbank of one recording, on one core.
@@ -94,6 +98,15 @@ impl What {
         }
     }
 
+    /// How many forward passes it is meant to cost at most.
+    fn passes(self) -> Option<f64> {
+        match self {
+            What::Lrp(Rules::Epsilon) => Some(2.3),
+            What::Lrp(Rules::Gamma) => Some(3.5),
+            What::Forward | What::Train => None,
+        }
+    }
+
     /// How many forward passes it nominally costs: the gradients of the input and of the weights one each, the backward pass
     /// of LRP one, and each part of a rule that is no map of the layer's own output another two.
     pub fn cost(self) -> f64 {
@@ -107,7 +120,7 @@ impl What {
 }
 
 /// Every row, in the order of the table.
-pub const ROWS: [Row; 10] = [
+pub const ROWS: [Row; 22] = [
     pass(What::Forward, &alexnet::NETWORK, 50, Some(1.2)),
     pass(What::Train, &alexnet::NETWORK, 50, Some(1.0)),
     pass(What::Lrp(Rules::Epsilon), &alexnet::NETWORK, 50, Some(3.0)),
@@ -130,7 +143,36 @@ pub const ROWS: [Row; 10] = [
         goal: Some(3.0),
         obstacle: None,
     },
+    onnx(&onnx::CREPE, 32),
+    onnx(&onnx::CREPE, 1),
+    onnx(&onnx::CAMPPLUS, 8),
+    onnx(&onnx::CAMPPLUS, 1),
+    onnx(&onnx::DNSMOS, 4),
+    onnx(&onnx::DNSMOS, 1),
+    Row {
+        obstacle: Some(EIGHT_BITS),
+        ..onnx(&onnx::SMART_TURN, 4)
+    },
+    Row {
+        obstacle: Some(EIGHT_BITS),
+        ..onnx(&onnx::SMART_TURN, 1)
+    },
+    onnx(&onnx::ALEXNET, 50),
+    onnx(&onnx::ALEXNET, 1),
+    onnx(&onnx::RESNET34, 32),
+    onnx(&onnx::RESNET34, 1),
 ];
+
+const EIGHT_BITS: &str = "onnxruntime multiplies whole numbers of 8 bits, four or two of which take the place of one number of 32; ours \
+                          rounds as it does and multiplies in single precision, so that relevance, gradients and answers are of one graph";
+
+const fn onnx(network: &'static Onnx, batch: usize) -> Row {
+    Row {
+        work: Work::Onnx(network, batch),
+        goal: Some(1.0),
+        obstacle: None,
+    }
+}
 
 /// The row whose peak memory is measured as well.
 pub const MEMORY: Row = ROWS[2];
@@ -152,7 +194,7 @@ const fn pass(what: What, network: &'static Network, batch: usize, goal: Option<
 pub fn passes() -> impl Iterator<Item = Pass> {
     ROWS.into_iter().filter_map(|row| match row.work {
         Work::Network(pass) => Some(pass),
-        Work::Spectrogram | Work::Filterbank => None,
+        _ => None,
     })
 }
 
@@ -170,6 +212,22 @@ impl Pass {
 }
 
 impl Row {
+    /// Whether all is there that it needs.
+    pub fn is_here(&self) -> bool {
+        match self.work {
+            Work::Onnx(network, _) => network.is_here(),
+            _ => true,
+        }
+    }
+
+    /// How many forward passes a sweep of relevance is meant to cost at most.
+    pub fn passes(&self) -> Option<f64> {
+        match self.work {
+            Work::Network(Pass { what, .. }) => what.passes(),
+            _ => None,
+        }
+    }
+
     /// What `--only` calls it.
     pub fn id(&self) -> String {
         match self.work {
@@ -177,6 +235,8 @@ impl Row {
                 What::Lrp(Rules::Gamma) => format!("{network}-lrp-gamma"),
                 what => format!("{network}-{}", what.name()),
             },
+            Work::Onnx(network, 1) => format!("{}-onnx-one", network.name),
+            Work::Onnx(network, _) => format!("{}-onnx", network.name),
             Work::Spectrogram => "spectrogram".into(),
             Work::Filterbank => "filterbank".into(),
         }
@@ -186,6 +246,10 @@ impl Row {
     pub fn title(&self) -> String {
         match self.work {
             Work::Network(pass) => pass.title(),
+            Work::Onnx(network, 1) => format!("{}, ONNX, one at a time", network.title),
+            Work::Onnx(network, batch) => {
+                format!("{}, ONNX, batch {batch}", network.title)
+            }
             Work::Spectrogram => "spectrogram, one core".into(),
             Work::Filterbank => "filterbank, one core".into(),
         }

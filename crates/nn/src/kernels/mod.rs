@@ -28,6 +28,7 @@ pub(crate) mod functions;
 pub(crate) mod layout;
 pub mod linear;
 pub(crate) mod lstm;
+pub(crate) mod matmul;
 pub mod max_pool2d;
 mod pair;
 mod panel;

@@ -3,7 +3,10 @@
 // Over plain indices every loop is unrolled and the sums stay in registers.
 #![allow(clippy::needless_range_loop)]
 
+use std::borrow::Cow;
+
 use pulp::{Arch as Isa, Simd, WithSimd};
+use rayon::prelude::*;
 
 use super::cpu;
 use super::epilogue::Epilogue;
@@ -53,20 +56,29 @@ pub(super) struct Size {
 }
 
 /// A matrix `[outputs, depth]` as panels `[depth, PANEL]` of outputs, with zeros beside the last ones.
-pub(super) struct Panels {
+pub(super) struct Panels<'a> {
     outputs: usize,
     depth: usize,
-    values: Vec<f32>,
+    values: Cow<'a, [f32]>,
 }
 
 /// Depth that is taken at a time: a panel's part of it stays in the innermost cache.
 const DEPTH: usize = 256;
 
 /// Values of rows that stay in a core's own cache.
-pub(super) const ROWS_CACHE: usize = 1 << 16;
+const ROWS_CACHE: usize = 1 << 16;
 
 /// Rows are multiplied so many at a time, where there are as many.
-pub(super) const ROWS_AT_A_TIME: usize = 12;
+const ROWS_AT_A_TIME: usize = 6;
+
+/// How many of these rows a thread takes at a time: as many as stay in its cache, and as many for one thread as for another.
+pub(super) fn rows_a_block(count: usize, depth: usize) -> usize {
+    let threads = rayon::current_num_threads();
+    let most = (ROWS_CACHE / depth.max(1)).max(ROWS_AT_A_TIME);
+    let blocks = count.div_ceil(most).next_multiple_of(threads).max(1);
+    let block = count.div_ceil(blocks).max(1);
+    block.next_multiple_of(ROWS_AT_A_TIME)
+}
 
 /// Rows of another matrix, as many values of each as panels are deep.
 #[derive(Clone, Copy)]
@@ -77,26 +89,9 @@ pub(super) struct Rows<'a> {
     pub stride: usize,
 }
 
-impl Panels {
-    /// Of the value of every output at every depth.
-    pub fn new(
-        outputs: usize,
-        depth: usize,
-        value: impl Fn(usize, usize) -> f32 + Send + Sync,
-    ) -> Self {
-        let count = outputs.div_ceil(PANEL);
-        let values = cpu::in_blocks(
-            std::iter::repeat_n(depth * PANEL, count),
-            |panel, values: &mut [f32]| {
-                let first = panel * PANEL;
-                for lane in 0..PANEL.min(outputs - first) {
-                    let lanes = values.iter_mut().skip(lane).step_by(PANEL);
-                    lanes
-                        .enumerate()
-                        .for_each(|(place, to)| *to = value(first + lane, place));
-                }
-            },
-        );
+impl<'a> Panels<'a> {
+    /// Of the values of panels that were made before.
+    pub fn packed(values: Cow<'a, [f32]>, outputs: usize, depth: usize) -> Self {
         Panels {
             outputs,
             depth,
@@ -104,12 +99,55 @@ impl Panels {
         }
     }
 
+    /// As they lie in memory: `[panel, depth, PANEL]`.
+    pub fn into_values(self) -> Vec<f32> {
+        self.values.into_owned()
+    }
+
+    /// Of weights `[outputs, inputs, places]`, of which panels have the depth `[places, inputs]`.
+    pub fn new(weight: &[f32], outputs: usize, places: usize) -> Self {
+        let depth = weight.len() / outputs.max(1);
+        let inputs = depth / places.max(1);
+        let values = cpu::in_blocks(
+            std::iter::repeat_n(depth * PANEL, outputs.div_ceil(PANEL)),
+            |panel, values: &mut [f32]| {
+                let first = panel * PANEL;
+                let rows = &weight[first * depth..];
+                // What is written for some inputs stays in the cache for all outputs.
+                for input in (0..inputs).step_by(PANEL) {
+                    let inputs_here = input..inputs.min(input + PANEL);
+                    for (lane, row) in rows.chunks_exact(depth).take(PANEL).enumerate() {
+                        for place in 0..places {
+                            let from = row[place..].iter().skip(input * places).step_by(places);
+                            let to = &mut values[(place * inputs + input) * PANEL + lane..];
+                            let to = to.iter_mut().step_by(PANEL).take(inputs_here.len());
+                            to.zip(from).for_each(|(to, from)| *to = *from);
+                        }
+                    }
+                }
+            },
+        );
+        Panels::packed(values.into(), outputs, depth)
+    }
+
+    /// Of the transposed matrix, `[depth, outputs]`.
+    fn of_columns(values: &[f32], outputs: usize) -> Self {
+        let depth = values.len() / outputs.max(1);
+        let mut panels = vec![0.0; outputs.div_ceil(PANEL) * depth * PANEL];
+        for (panel, to) in panels.chunks_exact_mut(depth * PANEL).enumerate() {
+            let width = PANEL.min(outputs - panel * PANEL);
+            let rows = values.chunks_exact(outputs);
+            for (to, from) in to.chunks_exact_mut(PANEL).zip(rows) {
+                to[..width].copy_from_slice(&from[panel * PANEL..][..width]);
+            }
+        }
+        Panels::packed(panels.into(), outputs, depth)
+    }
+
     /// `rows · panelsᵀ` of rows that lie one behind another: rows of all outputs.
     pub fn product(&self, arch: Isa, rows: &[f32], epilogue: &Epilogue<f32>) -> Vec<f32> {
         let count = rows.len() / self.depth.max(1);
-        let share = count.div_ceil(rayon::current_num_threads());
-        let block = (ROWS_CACHE / self.depth.max(1)).min(share);
-        let block = block.max(1).next_multiple_of(ROWS_AT_A_TIME);
+        let block = rows_a_block(count, self.depth);
         let lengths = cpu::lengths(count * self.outputs, block * self.outputs);
         cpu::in_blocks(lengths, |place, output: &mut [f32]| {
             arch.dispatch(Product {
@@ -171,8 +209,39 @@ impl Panels {
     }
 }
 
+/// The products of matrices `[rows, depth]` and `[depth, columns]`, pair by pair.
+pub(super) fn products(
+    arch: Isa,
+    a: &[f32],
+    b: &[f32],
+    [pairs, rows, depth, columns]: [usize; 4],
+) -> Vec<f32> {
+    let panels = b.par_chunks_exact(depth * columns);
+    let panels: Vec<Panels> = panels.map(|b| Panels::of_columns(b, columns)).collect();
+    let block = rows_a_block(pairs * rows, depth).min(rows);
+    let of_pair = cpu::lengths(rows * columns, block * columns);
+    let blocks = of_pair.clone().count();
+    let lengths = (0..pairs).flat_map(|_| of_pair.clone());
+    cpu::in_blocks(lengths, |place, output: &mut [f32]| {
+        let (pair, first) = (place / blocks, place % blocks * block);
+        arch.dispatch(Product {
+            panels: &panels[pair],
+            rows: Rows {
+                values: &a[(pair * rows + first) * depth..],
+                count: output.len() / columns,
+                stride: depth,
+            },
+            epilogue: &Epilogue {
+                bias: &[],
+                relu: false,
+            },
+            output,
+        });
+    })
+}
+
 struct Product<'a> {
-    panels: &'a Panels,
+    panels: &'a Panels<'a>,
     rows: Rows<'a>,
     epilogue: &'a Epilogue<'a, f32>,
     output: &'a mut [f32],

@@ -415,8 +415,10 @@ mod tests {
             prop_assert_eq!(own.dims(), expected.dims());
             let own = own.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
             let expected = expected.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            // candle's own in f32 lose a place for each value.
+            let least = 1e-7 * (x.elem_count() as f64 + 10.0);
             for (own, expected) in own.iter().zip(expected) {
-                prop_assert!((own - expected).abs() < 1e-4, "{} and {}", own, expected);
+                prop_assert!((own - expected).abs() < least, "{} and {}", own, expected);
             }
         }
     }

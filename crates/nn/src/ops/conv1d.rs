@@ -151,6 +151,10 @@ impl Op for Conv1d {
         Some(Arc::new(Rectified(self.clone())))
     }
 
+    fn packed(&self, params: &Params) -> Result<Option<Tensor>> {
+        self.images().packed(&of_images(params)?)
+    }
+
     fn scaled(
         &self,
         params: &Params,

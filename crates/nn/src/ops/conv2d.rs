@@ -7,6 +7,7 @@ use super::linear::{scaled, shifted, yes};
 use super::rectified::{Rectified, Rectify};
 use crate::kernels::conv2d::{self, Geometry};
 use crate::kernels::sums::sum_by_channel;
+use crate::op::PACKED;
 use crate::{
     Backward, Branch, Gradients, Init, Kind, LinearOp, Map, Mode, Op, Pair, ParamSpec, Params,
     Result,
@@ -171,6 +172,10 @@ impl Op for Conv2d {
         Some(Arc::new(Rectified(self.clone())))
     }
 
+    fn packed(&self, params: &Params) -> Result<Option<Tensor>> {
+        conv2d::packed(&params["weight"], self.geometry())
+    }
+
     fn scaled(
         &self,
         params: &Params,
@@ -200,9 +205,9 @@ impl Rectify for Conv2d {
         _: &mut Mode,
         relu: bool,
     ) -> Result<Tensor> {
-        conv2d::forward(
+        conv2d::forward_packed(
             inputs[0],
-            &params["weight"],
+            (&params["weight"], params.get(PACKED)),
             params.get("bias"),
             relu,
             self.geometry(),

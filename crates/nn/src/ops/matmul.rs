@@ -4,6 +4,8 @@ use candle_core::{D, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::places::{common, gathered, problem};
+use crate::kernels::matmul;
+use crate::kernels::strided::contiguous;
 use crate::{Branch, Claims, Kind, LinearOp, Map, Mode, Op, Params, Result};
 
 /// The matrix product of two values, `[…, a, b]` and `[…, b, c]` to `[…, a, c]`, the axes before the last two of one length or
@@ -25,11 +27,11 @@ fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let whole = |x: &Tensor| -> Result<Tensor> {
         let dims = [before.as_slice(), &x.dims()[x.rank() - 2..]].concat();
         Ok(match x.dims() == dims {
-            true => x.contiguous()?,
-            false => x.broadcast_as(dims)?.contiguous()?,
+            true => contiguous(x)?,
+            false => contiguous(&x.broadcast_as(dims)?)?,
         })
     };
-    Ok(whole(a)?.matmul(&whole(b)?)?)
+    Ok(matmul::forward(&whole(a)?, &whole(b)?)?)
 }
 
 fn transposed(x: &Tensor) -> Result<Tensor> {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, moving};
 use super::places::{axis, problem, put_back, taken, whole};
+use crate::kernels::strided::contiguous;
 use crate::{Map, MovingOp, Result, RoutingOp};
 
 /// What a move reads at each place of an axis.
@@ -25,7 +26,7 @@ pub(super) fn picked(x: &Tensor, picks: &[Places]) -> Result<Tensor> {
             places => taken(&x, *axis, places)?,
         };
     }
-    Ok(x.contiguous()?)
+    Ok(contiguous(&x)?)
 }
 
 /// The transposed map of [`picked`].

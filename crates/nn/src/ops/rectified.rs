@@ -46,6 +46,10 @@ impl<O: Rectify + Serialize> Op for Rectified<O> {
         self.0.forward_then(params, inputs, mode, true)
     }
 
+    fn packed(&self, params: &Params) -> Result<Option<Tensor>> {
+        self.0.packed(params)
+    }
+
     fn claims(&self) -> Claims {
         Claims::NON_NEGATIVE
     }

@@ -194,9 +194,9 @@ macro_rules! reductions {
 }
 
 reductions! {
-    ReduceSum "reduce-sum" Claims::KEEPS_NON_NEGATIVE, |this, input| this.0.shaped(input.sum_keepdim(this.0.of(input.rank())?)?), Map::Layer(this);
+    ReduceSum "reduce-sum" Claims::KEEPS_NON_NEGATIVE, |this, input| this.0.shaped(sum_along(input, &this.0.of(input.rank())?)?), Map::Layer(this);
     ReduceMean "reduce-mean" Claims::KEEPS_NON_NEGATIVE, |this, input| {
-        let sum = input.sum_keepdim(this.0.of(input.rank())?)?;
+        let sum = sum_along(input, &this.0.of(input.rank())?)?;
         this.0.shaped((sum * this.factor(input.dims())?)?)
     }, Map::Layer(this);
     ReduceMax "reduce-max" Claims::KEEPS_NON_NEGATIVE, |this, input| extreme(&this.0, input, Tensor::max_keepdim), Map::Winner(this);

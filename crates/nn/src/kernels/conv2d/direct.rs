@@ -6,7 +6,7 @@ use pulp::{Arch as Isa, Simd, WithSimd};
 use super::columns::each_run;
 use super::sizes::{Geometry, Sizes};
 use crate::kernels::epilogue::Epilogue;
-use crate::kernels::panel::{Panels, ROWS_AT_A_TIME, ROWS_CACHE, Rows};
+use crate::kernels::panel::{Panels, Rows, rows_a_block};
 use crate::kernels::{Pair, cpu};
 
 /// The same convolution with axes joined that lie behind each other in memory: columns of width 1 as rows, and pixels of which each is
@@ -56,12 +56,8 @@ fn flat(sizes: &Sizes) -> Sizes {
 }
 
 /// Weights `[outputs, inputs, kh, kw]` as panels whose depth is in the order of a window.
-pub(super) fn panels(weight: &[f32], sizes: &Sizes) -> Panels {
-    let (places, inputs) = (sizes.kernel.area(), sizes.inputs);
-    Panels::new(sizes.outputs, sizes.window(), |output, place| {
-        let (place, input) = (place / inputs, place % inputs);
-        weight[(output * inputs + input) * places + place]
-    })
+pub(super) fn panels(weight: &[f32], sizes: &Sizes) -> Panels<'static> {
+    Panels::new(weight, sizes.outputs, sizes.kernel.area())
 }
 
 /// `[N, H, W, inputs]` to `[N, H', W', outputs]`.
@@ -74,12 +70,8 @@ pub(super) fn forward(
 ) -> Vec<f32> {
     let sizes = &flat(sizes);
     let pixels = sizes.out_height * sizes.out_width;
-    // Enough for every thread to have some.
-    let share = (sizes.batch * pixels).div_ceil(rayon::current_num_threads());
-    let most = (ROWS_CACHE / sizes.window()).min(share).max(1);
-    let pixels = most
-        .next_multiple_of(ROWS_AT_A_TIME)
-        .clamp(1, pixels.max(1));
+    let block = rows_a_block(sizes.batch * pixels, sizes.window());
+    let pixels = block.clamp(1, pixels.max(1));
     let of_image = cpu::lengths(sizes.out_image(), pixels * sizes.outputs);
     let blocks = of_image.clone().count();
     cpu::in_blocks(
@@ -102,7 +94,7 @@ pub(super) fn forward(
 struct Block<'a> {
     sizes: &'a Sizes,
     image: &'a [f32],
-    panels: &'a Panels,
+    panels: &'a Panels<'a>,
     epilogue: &'a Epilogue<'a, f32>,
     first: usize,
     output: &'a mut [f32],

@@ -16,22 +16,51 @@ mod winograd;
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor, WithDType};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Shape, Storage, Tensor, WithDType,
+};
 use pulp::Arch as Isa;
 use rayon::prelude::*;
 
 use super::epilogue::Epilogue;
 use super::layout::{channels_first, channels_last};
+use super::panel::Panels;
 use super::{Pair, cpu, relu};
 use crate::Result;
 pub use sizes::Geometry;
 use sizes::Sizes;
+use winograd::Weight;
+
+/// A weight as the kernels read it, for a layer that computes over and over; none where they read it as it is.
+///
+/// # Errors
+/// Those of candle.
+pub(crate) fn packed(weight: &Tensor, geometry: Geometry) -> Result<Option<Tensor>> {
+    let is_own = weight.dtype() == DType::F32 && weight.device().is_cpu() && !weight.track_op();
+    match is_own && geometry.groups == 1 && weight.elem_count() > 0 {
+        true => Ok(Some(
+            weight.contiguous()?.apply_op1_no_bwd(&Pack { geometry })?,
+        )),
+        false => Ok(None),
+    }
+}
 
 /// `[N, C, H, W]`, weight `[K, C/groups, kh, kw]` and bias `[K]` to `[N, K, H', W']`, with negative values set to 0 if `relu`;
 /// differentiable by all three.
 pub fn forward(
     input: &Tensor,
     weight: &Tensor,
+    bias: Option<&Tensor>,
+    relu: bool,
+    geometry: Geometry,
+) -> Result<Tensor> {
+    forward_packed(input, (weight, None), bias, relu, geometry)
+}
+
+/// [`forward`] by a weight and what became of it [packed].
+pub(crate) fn forward_packed(
+    input: &Tensor,
+    (weight, packed): (&Tensor, Option<&Tensor>),
     bias: Option<&Tensor>,
     relu: bool,
     geometry: Geometry,
@@ -47,7 +76,13 @@ pub fn forward(
         let input = parts.part(&input, 3, group)?;
         let weight = parts.part(weight, 0, group)?;
         let bias = parts.part(&bias, 0, group)?;
-        Ok(input.apply_op3(&weight, &bias, Forward { geometry, relu })?)
+        let packed = packed.cloned();
+        let op = Forward {
+            geometry,
+            relu,
+            packed,
+        };
+        Ok(input.apply_op3(&weight, &bias, op)?)
     })?;
     Ok(channels_first(&output)?)
 }
@@ -161,9 +196,46 @@ fn sum_in_order<T: WithDType>(parts: Vec<Vec<T>>) -> Vec<T> {
     total
 }
 
+struct Pack {
+    geometry: Geometry,
+}
+
+impl CustomOp1 for Pack {
+    fn name(&self) -> &'static str {
+        "conv2d-pack"
+    }
+
+    fn cpu_fwd(
+        &self,
+        weight: &CpuStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (outputs, inputs, height, width) = layout.shape().dims4()?;
+        // Of an image that the kernel just fits, as nothing depends on the image.
+        let Geometry { dilation, .. } = self.geometry;
+        let image = (
+            1,
+            (height - 1) * dilation.height + 1,
+            (width - 1) * dilation.width + 1,
+            inputs,
+        );
+        let kernel = (height, width).into();
+        let sizes = Sizes::new(&image.into(), outputs, kernel, self.geometry)?;
+        let weight = cpu::slice(weight, layout)?;
+        let values = match winograd::suits(&sizes) {
+            true => winograd::packed(Isa::new(), weight, &sizes),
+            false => direct::panels(weight, &sizes).into_values(),
+        };
+        let shape = Shape::from(values.len());
+        Ok((CpuStorage::F32(values), shape))
+    }
+}
+
 struct Forward {
     geometry: Geometry,
     relu: bool,
+    /// The weight, packed.
+    packed: Option<Tensor>,
 }
 
 impl Forward {
@@ -201,24 +273,15 @@ impl CustomOp3 for Forward {
         bias_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let sizes = self.sizes([input_layout, weight_layout, bias_layout])?;
+        let packed = self.packed.as_ref().map(Tensor::storage_and_layout);
+        let packed = match &packed {
+            Some((storage, layout)) => match &**storage {
+                Storage::Cpu(storage) => Some(cpu::slice::<f32>(storage, layout)?),
+                _ => None,
+            },
+            None => None,
+        };
         let storage = match input {
-            CpuStorage::F32(_) if winograd::suits(&sizes) => {
-                let epilogue = Epilogue {
-                    bias: cpu::slice(bias, bias_layout)?,
-                    relu: self.relu,
-                };
-                let (input, weight) = (
-                    cpu::slice(input, input_layout)?,
-                    cpu::slice(weight, weight_layout)?,
-                );
-                CpuStorage::F32(winograd::forward(
-                    Isa::new(),
-                    input,
-                    weight,
-                    &epilogue,
-                    &sizes,
-                ))
-            }
             CpuStorage::F32(_) if !sizes.is_depthwise() => {
                 let epilogue = Epilogue {
                     bias: cpu::slice(bias, bias_layout)?,
@@ -228,14 +291,19 @@ impl CustomOp3 for Forward {
                     cpu::slice(input, input_layout)?,
                     cpu::slice(weight, weight_layout)?,
                 );
-                let panels = direct::panels(weight, &sizes);
-                CpuStorage::F32(direct::forward(
-                    Isa::new(),
-                    input,
-                    &panels,
-                    &epilogue,
-                    &sizes,
-                ))
+                let arch = Isa::new();
+                CpuStorage::F32(if winograd::suits(&sizes) {
+                    let weight = packed.map_or(Weight::Plain(weight), Weight::Packed);
+                    winograd::forward(arch, input, weight, &epilogue, &sizes)
+                } else {
+                    let panels = match packed {
+                        Some(panels) => {
+                            Panels::packed(panels.into(), sizes.outputs, sizes.window())
+                        }
+                        None => direct::panels(weight, &sizes),
+                    };
+                    direct::forward(arch, input, &panels, &epilogue, &sizes)
+                })
             }
             _ => cpu::dispatch!(input, "conv2d", T => {
                 let epilogue = Epilogue::<T> { bias: cpu::slice(bias, bias_layout)?, relu: self.relu };

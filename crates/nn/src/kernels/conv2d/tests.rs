@@ -9,6 +9,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::sizes::{Geometry, Sizes};
+use super::winograd::Weight;
 use super::{columns, depthwise, direct, winograd};
 use crate::kernels::cuda;
 use crate::kernels::epilogue::Epilogue;
@@ -43,7 +44,11 @@ proptest! {
         let pixels = (batch * sizes.out_height * sizes.out_width).max(1);
         for arch in archs() {
             let epilogue = Epilogue { bias: &bias, relu };
-            let own = winograd::forward(arch, &input, &weight, &epilogue, &sizes);
+            let filters = winograd::packed(arch, &weight, &sizes);
+            let packed = Weight::Packed(&filters);
+            let packed = winograd::forward(arch, &input, packed, &epilogue, &sizes);
+            let own = winograd::forward(arch, &input, Weight::Plain(&weight), &epilogue, &sizes);
+            prop_assert!(own == packed);
             let error = apart(&own, &output, terms * inputs);
             prop_assert!(error < 5e-5, "{:?}: {} apart", arch, error);
             let own = winograd::input_gradient(arch, &gradient, &weight, &sizes);
@@ -99,7 +104,7 @@ fn equal_windows_give_equal_values() {
             windows.push(values.collect());
         }
         for arch in archs() {
-            let output = winograd::forward(arch, &input, &weight, &epilogue, &sizes);
+            let output = winograd::forward(arch, &input, Weight::Plain(&weight), &epilogue, &sizes);
             let mut first = std::collections::HashMap::new();
             let image = sizes.out_height * sizes.out_width;
             for (at, (window, values)) in windows.iter().zip(output.chunks(outputs)).enumerate() {
@@ -287,7 +292,13 @@ fn threads_change_nothing() {
                 relu: true,
             };
             (
-                winograd::forward(Isa::new(), &input, &weight, &epilogue, &sizes),
+                winograd::forward(
+                    Isa::new(),
+                    &input,
+                    Weight::Plain(&weight),
+                    &epilogue,
+                    &sizes,
+                ),
                 winograd::input_gradient(Isa::new(), &gradient, &weight, &sizes),
                 winograd::weight_gradient(Isa::new(), &input, &gradient, &sizes),
                 columns::forward(&input, &weight, &epilogue, &sizes),
@@ -306,7 +317,7 @@ fn threads_change_nothing() {
     let first = winograd::forward(
         Isa::new(),
         &input[..sizes.image()],
-        &weight,
+        Weight::Plain(&weight),
         &epilogue,
         &alone,
     );

@@ -113,10 +113,7 @@ impl CustomOp3 for Forward {
                 let (epilogue, arch) = (Epilogue { bias, relu }, Isa::new());
                 CpuStorage::F32(match sizes.suits() {
                     true => dense::forward(arch, input, weight, &epilogue, sizes),
-                    false => {
-                        let panels = Panels::new(outputs, inputs, |o, i| weight[o * inputs + i]);
-                        panels.product(arch, input, &epilogue)
-                    }
+                    false => Panels::new(weight, outputs, 1).product(arch, input, &epilogue),
                 })
             }
             _ => cpu::dispatch!(input, "linear", T => {

@@ -12,6 +12,8 @@ mod repeats;
 mod scratch;
 mod transform;
 
+use std::borrow::Cow;
+
 use pulp::{Arch as Isa, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -111,7 +113,7 @@ impl<const R: usize> WithSimd for Kernel<FilterPanel<'_>, R> {
             panel,
             filters,
         } = self.0;
-        let first = panel * PANEL;
+        let (first, inputs) = (panel * PANEL, sizes.inputs);
         let mut kernels = vec![0.0; R * R * PANEL];
         for input in 0..sizes.inputs {
             for output in first..sizes.outputs.min(first + PANEL) {
@@ -134,11 +136,7 @@ impl<const R: usize> WithSimd for Kernel<FilterPanel<'_>, R> {
                     |g| scale::<S>(simd, evaluate::<S, R>(simd, g)),
                     #[inline(always)]
                     |y, x, u| {
-                        store::<S>(
-                            filters,
-                            ((y * SIDE + x) * sizes.inputs + input) * PANEL + lane,
-                            u,
-                        )
+                        store::<S>(filters, ((y * SIDE + x) * inputs + input) * PANEL + lane, u)
                     },
                 );
             }
@@ -146,40 +144,69 @@ impl<const R: usize> WithSimd for Kernel<FilterPanel<'_>, R> {
     }
 }
 
-/// The convolution `[N, H, W, inputs]` to `[N, H', W', outputs]`. Equal windows beside each other give equal values.
-pub(super) fn forward(
-    arch: Isa,
-    input: &[f32],
-    weight: &[f32],
-    epilogue: &Epilogue<f32>,
-    sizes: &Sizes,
-) -> Vec<f32> {
+/// The transformed kernels of a convolution, which it takes as [`Weight::Packed`].
+pub(super) fn packed(arch: Isa, weight: &[f32], sizes: &Sizes) -> Vec<f32> {
     let kernels = Kernels {
         sizes,
         weight,
         transposed: false,
     };
-    let mut output = convolve(arch, input, kernels, epilogue);
+    kernels.transformed(arch)
+}
+
+/// The kernels of a convolution.
+#[derive(Clone, Copy)]
+pub(super) enum Weight<'a> {
+    /// `[outputs, inputs, r, r]`.
+    Plain(&'a [f32]),
+    /// `[inputs, outputs, r, r]`, of the transposed one.
+    Transposed(&'a [f32]),
+    /// What [`packed`] made of them.
+    Packed(&'a [f32]),
+}
+
+/// The convolution `[N, H, W, inputs]` to `[N, H', W', outputs]`. Equal windows beside each other give equal values.
+pub(super) fn forward(
+    arch: Isa,
+    input: &[f32],
+    weight: Weight,
+    epilogue: &Epilogue<f32>,
+    sizes: &Sizes,
+) -> Vec<f32> {
+    let mut output = convolve(arch, input, weight, epilogue, sizes);
     repeats::level(input, &mut output, sizes);
     output
 }
 
 /// The transposed map, from `[N, H', W', outputs]` to `[N, H, W, inputs]`: a convolution with the kernels turned round.
 pub(super) fn input_gradient(arch: Isa, output: &[f32], weight: &[f32], sizes: &Sizes) -> Vec<f32> {
-    let kernels = Kernels {
-        sizes: &sizes.transposed(),
-        weight,
-        transposed: true,
-    };
     let nothing = Epilogue {
         bias: &[],
         relu: false,
     };
-    convolve(arch, output, kernels, &nothing)
+    let weight = Weight::Transposed(weight);
+    convolve(arch, output, weight, &nothing, &sizes.transposed())
 }
 
-fn convolve(arch: Isa, input: &[f32], kernels: Kernels, epilogue: &Epilogue<f32>) -> Vec<f32> {
-    let sizes = kernels.sizes;
+fn convolve(
+    arch: Isa,
+    input: &[f32],
+    weight: Weight,
+    epilogue: &Epilogue<f32>,
+    sizes: &Sizes,
+) -> Vec<f32> {
+    let kernels = |weight, transposed| {
+        Filters::Of(Kernels {
+            sizes,
+            weight,
+            transposed,
+        })
+    };
+    let filters = match weight {
+        Weight::Plain(weight) => kernels(weight, false),
+        Weight::Transposed(weight) => kernels(weight, true),
+        Weight::Packed(filters) => Filters::Made(filters),
+    };
     let mut bias = epilogue.bias.to_vec();
     bias.resize(panels(sizes) * PANEL, 0.0);
     let epilogue = Epilogue {
@@ -188,15 +215,23 @@ fn convolve(arch: Isa, input: &[f32], kernels: Kernels, epilogue: &Epilogue<f32>
     };
     let all = Rows::all(sizes);
     match all.count() * Rows::tiles(sizes) <= FEW {
-        true => by_panels(arch, input, kernels, &epilogue),
-        false => by_rows(arch, input, kernels, &epilogue),
+        true => by_panels(arch, input, filters, &epilogue, sizes),
+        false => by_rows(arch, input, filters, &epilogue, sizes),
     }
 }
 
 /// Each thread has some rows of tiles, and all outputs.
-fn by_rows(arch: Isa, input: &[f32], kernels: Kernels, epilogue: &Epilogue<f32>) -> Vec<f32> {
-    let sizes = kernels.sizes;
-    let filters = kernels.transformed(arch);
+fn by_rows(
+    arch: Isa,
+    input: &[f32],
+    filters: Filters,
+    epilogue: &Epilogue<f32>,
+    sizes: &Sizes,
+) -> Vec<f32> {
+    let filters = match filters {
+        Filters::Made(all) => Cow::Borrowed(all),
+        Filters::Of(kernels) => Cow::Owned(kernels.transformed(arch)),
+    };
     let all = Rows::all(sizes);
     let rows_a_block =
         Rows::of_block(sizes).min(all.count().div_ceil(rayon::current_num_threads()).max(1));
@@ -213,6 +248,7 @@ fn by_rows(arch: Isa, input: &[f32], kernels: Kernels, epilogue: &Epilogue<f32>)
             sizes,
             input,
             filters: Filters::Made(&filters),
+            first_panel: 0,
             epilogue,
             rows: blocks[block],
             output,
@@ -225,8 +261,13 @@ fn by_rows(arch: Isa, input: &[f32], kernels: Kernels, epilogue: &Epilogue<f32>)
 /// cache, and all tiles.
 const FEW: usize = 64;
 
-fn by_panels(arch: Isa, input: &[f32], kernels: Kernels, epilogue: &Epilogue<f32>) -> Vec<f32> {
-    let sizes = kernels.sizes;
+fn by_panels(
+    arch: Isa,
+    input: &[f32],
+    filters: Filters,
+    epilogue: &Epilogue<f32>,
+    sizes: &Sizes,
+) -> Vec<f32> {
     let rows = Rows::all(sizes);
     let pixels = sizes.batch * sizes.out_height * sizes.out_width;
     let share = panels(sizes).div_ceil(rayon::current_num_threads());
@@ -239,7 +280,8 @@ fn by_panels(arch: Isa, input: &[f32], kernels: Kernels, epilogue: &Epilogue<f32
                 ..*sizes
             },
             input,
-            filters: Filters::Of(kernels, first),
+            filters,
+            first_panel: first,
             epilogue: &Epilogue {
                 bias: &epilogue.bias[first * PANEL..],
                 relu: epilogue.relu,
@@ -271,17 +313,20 @@ struct Convolve<'a> {
     sizes: &'a Sizes,
     input: &'a [f32],
     filters: Filters<'a>,
+    /// The panel of the filters that the first output is in.
+    first_panel: usize,
     epilogue: &'a Epilogue<'a, f32>,
     rows: Rows,
     output: &'a mut [f32],
 }
 
 /// Transformed kernels.
+#[derive(Clone, Copy)]
 enum Filters<'a> {
     /// Of all panels.
     Made(&'a [f32]),
-    /// Of these, from a panel on: each is transformed when its turn comes.
-    Of(Kernels<'a>, usize),
+    /// Of these: each panel is transformed when its turn comes.
+    Of(Kernels<'a>),
 }
 
 impl Convolve<'_> {
@@ -305,6 +350,7 @@ impl<const M: usize> WithSimd for Tile<(Convolve<'_>, &mut Scratch), M> {
             sizes,
             input,
             filters,
+            first_panel,
             epilogue,
             rows,
             output,
@@ -325,12 +371,15 @@ impl<const M: usize> WithSimd for Tile<(Convolve<'_>, &mut Scratch), M> {
         let place_size = sizes.inputs * PANEL;
         for panel in 0..panels(sizes) {
             let filters = match filters {
-                Filters::Made(all) => &all[panel * PLACES * place_size..][..PLACES * place_size],
-                Filters::Of(kernels, first) => {
+                Filters::Made(all) => {
+                    let size = PLACES * place_size;
+                    &all[(first_panel + panel) * size..][..size]
+                }
+                Filters::Of(kernels) => {
                     own.resize(PLACES * place_size, 0.0);
                     let panel = FilterPanel {
                         kernels,
-                        panel: first + panel,
+                        panel: first_panel + panel,
                         filters: own,
                     };
                     match M {
@@ -374,7 +423,7 @@ fn transform_input<S: Simd, const M: usize>(
     strip: &mut Strip,
     tiles: &mut Tiles,
 ) {
-    let (stride, mut to) = (tiles.stride, 0);
+    let (stride, depth, mut to) = (tiles.stride, tiles.depth, 0);
     for (n, y) in rows.each(sizes) {
         let image = Image {
             values: &input[n * sizes.image()..(n + 1) * sizes.image()],
@@ -384,9 +433,9 @@ fn transform_input<S: Simd, const M: usize>(
             past: sizes.inputs,
         };
         strip.fill(image, y * M, sizes.geometry.padding.height);
-        let values = strip.values();
+        let (values, transformed) = (strip.values(), tiles.values_mut());
         for x in 0..Rows::tiles(sizes) {
-            for c in (0..tiles.depth).step_by(S::F32_LANES) {
+            for c in (0..depth).step_by(S::F32_LANES) {
                 both_ways::<S, SIDE, SIDE>(
                     simd,
                     #[inline(always)]
@@ -394,10 +443,10 @@ fn transform_input<S: Simd, const M: usize>(
                     #[inline(always)]
                     |d| analyse::<S>(simd, d),
                     #[inline(always)]
-                    |i, j, v| store::<S>(tiles.values_mut(), (i * SIDE + j) * stride + to + c, v),
+                    |i, j, v| store::<S>(transformed, (i * SIDE + j) * stride + to + c, v),
                 );
             }
-            to += tiles.depth;
+            to += depth;
         }
     }
 }
@@ -418,6 +467,7 @@ fn transform_results<S: Simd, const M: usize>(
     output: &mut [f32],
 ) {
     let zero = simd.splat_f32s(0.0);
+    let (places, stride) = (tiles.values(), tiles.stride);
     let (mut from, mut top) = (0, 0);
     for (_, y) in rows.each(sizes) {
         let high = M.min(sizes.out_height - y * M);
@@ -428,7 +478,7 @@ fn transform_results<S: Simd, const M: usize>(
                 both_ways::<S, SIDE, M>(
                     simd,
                     #[inline(always)]
-                    |i, j| load::<S>(tiles.values(), (i * SIDE + j) * tiles.stride + from + lane),
+                    |i, j| load::<S>(places, (i * SIDE + j) * stride + from + lane),
                     #[inline(always)]
                     |m| interpolate::<S, M>(simd, m),
                     #[inline(always)]
@@ -596,7 +646,7 @@ fn transform_gradient<S: Simd, const M: usize>(
             past: sizes.outputs.min(first + PANEL),
         };
         strip.fill(image, y * M, 0);
-        let values = strip.values();
+        let (values, transformed) = (strip.values(), tiles.values_mut());
         for x in 0..Rows::tiles(sizes) {
             for c in (0..PANEL).step_by(S::F32_LANES) {
                 both_ways::<S, M, SIDE>(
@@ -606,7 +656,7 @@ fn transform_gradient<S: Simd, const M: usize>(
                     #[inline(always)]
                     |y| evaluate::<S, M>(simd, y),
                     #[inline(always)]
-                    |i, j, v| store::<S>(tiles.values_mut(), (i * SIDE + j) * stride + to + c, v),
+                    |i, j, v| store::<S>(transformed, (i * SIDE + j) * stride + to + c, v),
                 );
             }
             to += PANEL;
