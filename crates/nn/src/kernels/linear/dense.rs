@@ -100,7 +100,7 @@ impl WithSimd for Forward<'_> {
             let mut n = 0;
             macro_rules! by {
                 ($HIGH:literal) => {
-                    while n + $HIGH <= batch {
+                    while batch - n >= $HIGH {
                         let few: [&[f32]; $HIGH] = rows(&input[n * inputs..], inputs, &depth);
                         let mut o = 0;
                         by!(o, $HIGH, 4, few);
