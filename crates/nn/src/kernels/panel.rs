@@ -115,13 +115,14 @@ impl<'a> Panels<'a> {
                 let rows = &weight[first * depth..];
                 // What is written for some inputs stays in the cache for all outputs.
                 for input in (0..inputs).step_by(PANEL) {
-                    let inputs_here = input..inputs.min(input + PANEL);
+                    let past = inputs.min(input + PANEL);
                     for (lane, row) in rows.chunks_exact(depth).take(PANEL).enumerate() {
                         for place in 0..places {
-                            let from = row[place..].iter().skip(input * places).step_by(places);
-                            let to = &mut values[(place * inputs + input) * PANEL + lane..];
-                            let to = to.iter_mut().step_by(PANEL).take(inputs_here.len());
-                            to.zip(from).for_each(|(to, from)| *to = *from);
+                            let to = place * inputs + input..place * inputs + past;
+                            let to =
+                                values[to.start * PANEL..to.end * PANEL].chunks_exact_mut(PANEL);
+                            let from = row[input * places..past * places].chunks_exact(places);
+                            to.zip(from).for_each(|(to, from)| to[lane] = from[place]);
                         }
                     }
                 }
