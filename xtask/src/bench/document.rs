@@ -20,6 +20,8 @@ pub struct Outcome {
 /// The most that each side held in memory in a process of its own, in bytes, where it is known.
 pub struct Memory {
     pub ours: Option<u64>,
+    /// Of `speechlens predict` with one recording, and of that the weights.
+    pub predicting: (Option<u64>, u64),
     pub peer: Option<PeerMemory>,
 }
 
@@ -227,11 +229,20 @@ impl Findings {
                 mib(peer.packages)
             )
         });
+        let (most, weights) = memory.predicting;
+        let times = most.map_or(String::new(), |most| {
+            format!(
+                ", {:.2} times the {} of its weights",
+                most as f64 / weights as f64,
+                mib(Some(weights))
+            )
+        });
         format!(
             "The most memory of a process that does nothing but the row \"{}\", its program and libraries included: ours \
-             {}{peer}.",
+             {}{peer}. `speechlens predict` of the same network and one recording holds {}{times}.",
             MEMORY.title(),
             mib(memory.ours),
+            mib(most),
         )
     }
 }

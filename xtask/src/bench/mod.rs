@@ -158,6 +158,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             let python = arguments.peers.as_deref();
             memory = Some(Memory {
                 ours: ours.peak_memory(pass, arguments.seconds)?,
+                predicting: ours.predicting(pass.network)?,
                 peer: python
                     .map(|python| peer_memory(python, row, arguments.seconds))
                     .transpose()?,

@@ -7,18 +7,21 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use candle_core::Device;
 use serde_json::Value;
-use speechlens_audio::Audio;
+use speechlens_audio::{Audio, write_wav};
 use speechlens_frontend::{FrontEnd, Reading};
+use speechlens_models::{Model, Network};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::onnx::{Onnx, Origin};
+use super::operations::CLASSES;
 use super::rows::{Pass, Rules, What, Work};
 use super::statistics::median;
 use crate::repository;
 
 /// Between looks at a process's memory.
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(1);
 /// The recording that spectrograms are made of: 0.6 s.
 pub const SPECTROGRAM: Clip = Clip {
     rate: 48_000,
@@ -166,7 +169,24 @@ impl Ours {
     /// The system forgets it when the process ends, so it is read over and over until then; passes are alike, and the first
     /// ones reach it.
     pub fn peak_memory(&self, pass: Pass, seconds: f64) -> Result<Option<u64>> {
-        let mut command = self.command(pass, seconds);
+        self.peak_of(&mut self.command(pass, seconds))
+    }
+
+    /// The same of `speechlens predict` with a recording and a network of this architecture, and the size of its weights.
+    pub fn predicting(&self, network: &Network) -> Result<(Option<u64>, u64)> {
+        let graph = network.architecture(CLASSES)?.random(1, &Device::Cpu)?;
+        let classes = (0..CLASSES).map(|class| class.to_string()).collect();
+        let folder = self.models.path();
+        let (model, recording) = (folder.join("model.safetensors"), folder.join("noise.wav"));
+        Model::of(network, graph, classes)?.save(&model)?;
+        write_wav(&recording, &SPECTROGRAM.noise())?;
+        let mut command = Command::new(&self.binary);
+        command.args(["predict", "--device", "cpu"]);
+        let peak = self.peak_of(command.arg(&model).arg(&recording))?;
+        Ok((peak, model.metadata()?.len()))
+    }
+
+    fn peak_of(&self, command: &mut Command) -> Result<Option<u64>> {
         let started = command.stdout(Stdio::null()).spawn();
         let mut process = started.with_context(|| self.cannot_run())?;
         let mut peak = None;
@@ -177,7 +197,7 @@ impl Ours {
                 None => std::thread::sleep(POLL),
             }
         };
-        ensure!(status.success(), "speechlens bench: {status}");
+        ensure!(status.success(), "speechlens: {status}");
         Ok(peak)
     }
 

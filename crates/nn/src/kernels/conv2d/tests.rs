@@ -301,6 +301,13 @@ fn threads_change_nothing() {
                 ),
                 winograd::input_gradient(Isa::new(), &gradient, &weight, &sizes),
                 winograd::weight_gradient(Isa::new(), &input, &gradient, &sizes),
+                direct::forward(
+                    Isa::new(),
+                    &input,
+                    &direct::panels(&weight, &sizes),
+                    &epilogue,
+                    &sizes,
+                ),
                 columns::forward(&input, &weight, &epilogue, &sizes),
                 columns::input_gradient(&gradient, &weight, &sizes),
                 columns::weight_gradient(&input, &gradient, &sizes),
