@@ -37,6 +37,19 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
 }
 
+impl Node {
+    /// An error of its op's with its name.
+    fn told(&self, error: Error) -> Error {
+        match error {
+            Error::Tensor(source) => Error::Graph {
+                node: self.name.clone(),
+                problem: source.to_string(),
+            },
+            other => other,
+        }
+    }
+}
+
 /// The nodes of a network, without parameters. Each reads earlier ones; the first is the input that is explained.
 #[derive(Clone, Debug)]
 pub struct Architecture {
@@ -553,7 +566,8 @@ impl Graph {
     /// Gives every op its weight as its kernels read it.
     fn pack_weights(&mut self) -> Result<()> {
         for (node, params) in self.architecture.nodes.iter().zip(&mut self.params) {
-            if let Some(packed) = node.op.packed(params)? {
+            let packed = node.op.packed(params);
+            if let Some(packed) = packed.map_err(|error| node.told(error))? {
                 params.insert(PACKED.to_owned(), packed);
             }
         }
@@ -723,16 +737,10 @@ impl Graph {
         }
         let inputs = trace.inputs(node)?;
         let before = mode.updates().len();
-        let output =
-            node.op
-                .forward(&self.params[id.0], &inputs, mode)
-                .map_err(|error| match error {
-                    Error::Tensor(source) => Error::Graph {
-                        node: node.name.clone(),
-                        problem: source.to_string(),
-                    },
-                    other => other,
-                })?;
+        let output = node
+            .op
+            .forward(&self.params[id.0], &inputs, mode)
+            .map_err(|error| node.told(error))?;
         for (name, _) in &mut mode.updates()[before..] {
             *name = format!("{}.{name}", node.name);
         }
