@@ -64,11 +64,11 @@ fn dense(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("linear");
     for (inputs, outputs) in [(9216, 4096), (4096, 4096), (4096, 256)] {
         let (input, weight) = (by_lot((BATCH, inputs)), by_lot((outputs, inputs)));
-        let output = linear::forward(&input, &weight).expect("fits");
+        let output = linear::forward(&input, &weight, None, false).expect("fits");
         let name = format!("{inputs} to {outputs}");
         group.throughput(Throughput::Elements((2 * BATCH * inputs * outputs) as u64));
         group.bench_function(BenchmarkId::new("forward", &name), |b| {
-            b.iter(|| linear::forward(black_box(&input), &weight))
+            b.iter(|| linear::forward(black_box(&input), &weight, None, false))
         });
         group.bench_function(BenchmarkId::new("input gradient", &name), |b| {
             b.iter(|| linear::input_gradient(black_box(&output), &weight))
