@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use candle_core::{CpuStorage, DType, Error, Layout, Result, WithDType};
+use candle_core::{CpuStorage, DType, Error, Layout, Result, Tensor, WithDType};
 use rayon::prelude::*;
 
 /// The values of a contiguous tensor.
@@ -11,6 +11,19 @@ pub(crate) fn slice<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) 
         Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
         None => Err(Error::Msg("the kernel reads contiguous tensors".into()).bt()),
     }
+}
+
+/// Whether the kernels that know f32 alone compute with all of these: on the CPU, and without autograd.
+pub(crate) fn are_single(tensors: &[&Tensor]) -> bool {
+    are_real(tensors) && tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
+}
+
+/// Whether those do that know f64 too.
+pub(crate) fn are_real(tensors: &[&Tensor]) -> bool {
+    tensors.iter().all(|tensor| {
+        let is_real = matches!(tensor.dtype(), DType::F32 | DType::F64);
+        is_real && tensor.device().is_cpu() && !tensor.track_op()
+    })
 }
 
 /// A type that the kernels do not compute in.

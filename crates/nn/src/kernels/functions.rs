@@ -1,7 +1,7 @@
 //! Functions of f32 without branches, for a compiler to compute several at once. Relative to the function in f64 they err by a few of the
 //! last places (the tests say how few).
 
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use pulp::{Arch as Isa, NullaryFnOnce};
 
 use super::cpu;
@@ -118,14 +118,10 @@ pub(crate) fn each(
     input: &Tensor,
     f: impl Fn(f32) -> f32 + Copy + Send + Sync,
 ) -> Option<Result<Tensor>> {
-    is_own(input).then(|| {
+    cpu::are_single(&[input]).then(|| {
         let aligned = Aligned::new([input])?;
         aligned.restore(&aligned.tensors[0].apply_op1_no_bwd(&Each(f))?)
     })
-}
-
-fn is_own(input: &Tensor) -> bool {
-    input.dtype() == DType::F32 && input.device().is_cpu() && !input.track_op()
 }
 
 struct Each<F>(F);
@@ -170,7 +166,7 @@ impl<F: Fn(f32) -> f32> NullaryFnOnce for Mapped<'_, F> {
 
 /// The softmax of each row `[…, length]`, of contiguous f32 on the CPU that autograd does not follow; none for what is not that.
 pub(crate) fn softmax(rows: &Tensor) -> Option<Result<Tensor>> {
-    let suits = is_own(rows) && rows.is_contiguous() && rows.rank() > 0;
+    let suits = cpu::are_single(&[rows]) && rows.is_contiguous() && rows.rank() > 0;
     suits.then(|| rows.apply_op1_no_bwd(&Softmax))
 }
 
@@ -246,7 +242,7 @@ impl NullaryFnOnce for SoftmaxRows<'_> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
     use super::*;
 

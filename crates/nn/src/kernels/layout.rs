@@ -16,6 +16,15 @@ fn in_pixels(tensor: &Tensor) -> Result<Tensor> {
     tensor.permute(axes)
 }
 
+/// The order of axes that undoes another.
+pub(crate) fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; order.len()];
+    for (place, axis) in order.iter().enumerate() {
+        inverse[*axis] = place;
+    }
+    inverse
+}
+
 /// Whether a tensor is a view of contiguous `[N, …, C]`, and not contiguous itself.
 pub(crate) fn is_channels_last(tensor: &Tensor) -> Result<bool> {
     Ok(tensor.rank() > 2 && !tensor.is_contiguous() && in_pixels(tensor)?.is_contiguous())

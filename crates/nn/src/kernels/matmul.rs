@@ -1,6 +1,6 @@
 //! Products of matrices, pair by pair: attention's.
 
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use pulp::Arch as Isa;
 
 use super::{cpu, panel};
@@ -10,10 +10,8 @@ use super::{cpu, panel};
 /// # Errors
 /// If they are not alike.
 pub(crate) fn forward(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let is_own = [a, b].iter().all(|x| {
-        x.dtype() == DType::F32 && x.device().is_cpu() && !x.track_op() && x.elem_count() > 0
-    });
-    match is_own {
+    let is_some = a.elem_count() > 0 && b.elem_count() > 0;
+    match is_some && cpu::are_single(&[a, b]) {
         true => a.apply_op2_no_bwd(b, &Products),
         false => a.matmul(b),
     }
@@ -56,6 +54,7 @@ impl CustomOp2 for Products {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use candle_core::DType;
     use proptest::prelude::*;
 
     use super::*;

@@ -5,7 +5,7 @@ use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
 
 use super::cuda::Expression;
-use super::layout::Aligned;
+use super::layout::{Aligned, inverse};
 use super::strided::Walk;
 use super::{cpu, relu};
 
@@ -84,10 +84,7 @@ pub(crate) fn zip_repeated(op: &impl Zip, a: &Tensor, b: &Tensor) -> Result<Tens
     };
     let mut order: Vec<usize> = (0..shape.rank()).collect();
     order.sort_by_key(|axis| std::cmp::Reverse(step(axis)));
-    let mut back = order.clone();
-    for (place, axis) in order.iter().enumerate() {
-        back[*axis] = place;
-    }
+    let back = inverse(&order);
     let (a, b) = (a.permute(order.as_slice())?, b.permute(order)?);
     a.apply_op2_no_bwd(&b, &Repeated(op))?.permute(back)
 }
@@ -388,8 +385,7 @@ mod tests {
                 lengths.iter().zip(repeated).map(|(n, one)| if one { 1 } else { *n }).collect()
             };
             let a = tensor_by_lot(&dims(of_a), seed);
-            let inverse: Vec<usize> = (0..4).map(|axis| order.iter().position(|at| *at == axis).unwrap()).collect();
-            let a = a.permute(order.as_slice()).unwrap().contiguous().unwrap().permute(inverse).unwrap();
+            let a = a.permute(order.as_slice()).unwrap().contiguous().unwrap().permute(inverse(&order)).unwrap();
             let b = tensor_by_lot(&dims(of_b)[left_out..], seed ^ 1);
             let flat = |x: Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             for (a, b) in [(&a, &b), (&b, &a)] {

@@ -111,8 +111,7 @@ impl<const N: usize> Walk<N> {
 
 /// A tensor's values one behind another in its shape's order, on the CPU by all threads. Not differentiable.
 pub(crate) fn contiguous(tensor: &Tensor) -> Result<Tensor> {
-    let is_own = tensor.device().is_cpu() && tensor.dtype().is_float() && !tensor.track_op();
-    match is_own && !tensor.is_contiguous() {
+    match cpu::are_real(&[tensor]) && !tensor.is_contiguous() {
         true => tensor.apply_op1_no_bwd(&Contiguous),
         false => tensor.contiguous(),
     }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::cpu;
 use super::cuda::Expression;
-use super::layout::{Aligned, channels_last};
+use super::layout::{Aligned, channels_last, inverse};
 use super::pointwise::{Product, Zip, zip};
 use crate::Result;
 
@@ -55,15 +55,12 @@ fn pairs_by_input(op: &impl Zip, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
 /// The sum along axes, which stay with length 1, added up in f64 and in the order in which values lie in memory; by candle where autograd
 /// follows, on devices, and where other axes lie between these in memory.
 pub(crate) fn sum_along(tensor: &Tensor, axes: &[usize]) -> candle_core::Result<Tensor> {
-    let is_own = tensor.device().is_cpu()
-        && matches!(tensor.dtype(), DType::F32 | DType::F64)
-        && !tensor.track_op();
     let mut order: Vec<usize> = (0..tensor.rank()).collect();
     order.sort_by_key(|axis| std::cmp::Reverse(tensor.stride()[*axis]));
     let is_drawn = |axis: &usize| axes.contains(axis);
     let first = order.iter().position(is_drawn);
     let past = order.iter().rposition(is_drawn).map(|last| last + 1);
-    let (true, Some(first), Some(past)) = (is_own, first, past) else {
+    let (true, Some(first), Some(past)) = (cpu::are_real(&[tensor]), first, past) else {
         return tensor.sum_keepdim(axes);
     };
     let in_order = tensor.permute(order.as_slice())?;
@@ -78,11 +75,8 @@ pub(crate) fn sum_along(tensor: &Tensor, axes: &[usize]) -> candle_core::Result<
         inner: length(&dims[past..]),
     };
     dims[first..past].fill(1);
-    let mut back = order.clone();
-    for (place, axis) in order.iter().enumerate() {
-        back[*axis] = place;
-    }
-    in_order.apply_op1_no_bwd(&op)?.reshape(dims)?.permute(back)
+    let sums = in_order.apply_op1_no_bwd(&op)?.reshape(dims)?;
+    sums.permute(inverse(&order))
 }
 
 /// The sum over the middle axis of `[outer, drawn, inner]`.

@@ -285,7 +285,8 @@ fn along_axis(x: &Tensor, axis: usize, matrix: &Tensor) -> Result<Tensor> {
     let product = match inner {
         1 => in_order.reshape((outer, length))?.matmul(matrix)?,
         _ => {
-            let matrices = matrix.t()?.broadcast_left(outer)?.contiguous()?;
+            // One matrix for all, not a copy for each.
+            let matrices = matrix.t()?.broadcast_left(outer)?;
             matrices.matmul(&in_order.reshape((outer, length, inner))?)?
         }
     };

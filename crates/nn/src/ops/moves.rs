@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, moving};
 use super::places::{check_size, common, gathered, problem, whole};
+use crate::kernels::layout::inverse;
 use crate::kernels::strided::contiguous;
 use crate::{Map, MovingOp, Result};
 
@@ -43,11 +44,7 @@ impl Transpose {
 impl MovingOp for Transpose {
     fn back(&self, output: &Tensor, _: &[&Shape], _: usize) -> Result<Tensor> {
         let order = self.order(output.rank())?;
-        let mut back = vec![0; order.len()];
-        for (place, axis) in order.iter().enumerate() {
-            back[*axis] = place;
-        }
-        Ok(contiguous(&output.permute(back)?)?)
+        Ok(contiguous(&output.permute(inverse(&order))?)?)
     }
 }
 

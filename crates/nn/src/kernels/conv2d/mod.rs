@@ -17,7 +17,7 @@ mod winograd;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Shape, Storage, Tensor, WithDType,
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Storage, Tensor, WithDType,
 };
 use pulp::Arch as Isa;
 use rayon::prelude::*;
@@ -36,8 +36,7 @@ use winograd::Weight;
 /// # Errors
 /// Those of candle.
 pub(crate) fn packed(weight: &Tensor, geometry: Geometry) -> Result<Option<Tensor>> {
-    let is_own = weight.dtype() == DType::F32 && weight.device().is_cpu() && !weight.track_op();
-    match is_own && geometry.groups == 1 && weight.elem_count() > 0 {
+    match cpu::are_single(&[weight]) && geometry.groups == 1 && weight.elem_count() > 0 {
         true => Ok(Some(
             weight.contiguous()?.apply_op1_no_bwd(&Pack { geometry })?,
         )),

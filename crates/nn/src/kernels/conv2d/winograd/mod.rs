@@ -66,7 +66,7 @@ impl Kernels<'_> {
         PLACES * self.sizes.inputs * PANEL
     }
 
-    /// Those of a panel of outputs, transformed: `[place, input, PANEL]`. Lanes without an output are left as they are.
+    /// Those of a panel of outputs, transformed: `[place, input, PANEL]`. Lanes without an output are 0.
     fn transform(self, arch: Isa, panel: usize, filters: &mut [f32]) {
         let side = self.sizes.kernel.height;
         let panel = FilterPanel {
