@@ -152,7 +152,7 @@ impl Findings {
 
     fn reading(&self) -> String {
         format!(
-            "A rate is recordings a second: the median of {} rounds. In a round ours and the peer run one after the other, \
+            "A rate is recordings a second: the median of {} round{}. In a round ours and the peer run one after the other, \
              each for {} s after a pass that warms it up, and the median of its passes counts. The ratio is ours over the peer's, taken \
              within each round: the median, and the smallest and the largest. What slows both down changes the rates but \
              hardly the ratio. The goal is met where the median of the ratio reaches it. Networks use all threads; \
@@ -162,7 +162,9 @@ impl Findings {
              take at most. Networks that came as ONNX stand beside onnxruntime on the same file, on as many threads; AlexNet and ResNet34 \
              are exported from PyTorch for it. The spectrogram is that of 0.6 s at 48 kHz, the filterbank that of 10 s at 16 kHz, from \
              samples in memory, on one thread.",
-            self.rounds, self.seconds,
+            self.rounds,
+            if self.rounds == 1 { "" } else { "s" },
+            self.seconds,
         )
     }
 

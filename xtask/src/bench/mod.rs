@@ -27,10 +27,11 @@ mod rows;
 mod statistics;
 
 /// What the peers of all rows need of Python.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "torch",
     "zennit",
     "onnxruntime",
+    "onnxscript",
     "librosa",
     "scipy",
     "kaldi-native-fbank",
@@ -82,7 +83,7 @@ impl Arguments {
             ROWS.into_iter().filter(wanted).partition(Row::is_here);
         for row in missing {
             println!(
-                "left out: {}, as there is no such file in SPEECHLENS_MODELS",
+                "left out: {} (its file is looked for in the folder that SPEECHLENS_MODELS names, else in ../shared/models)",
                 row.title()
             );
         }

@@ -97,6 +97,14 @@ pub(crate) fn repeated_product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
 }
 
+/// `a − b`, likewise.
+pub(crate) fn repeated_difference(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    match is_own(a, b) {
+        true => zip_repeated(&Difference, a, b),
+        false => a.broadcast_sub(b),
+    }
+}
+
 /// Whether the pairs are of numbers that the kernels compute with, and autograd does not follow.
 pub(crate) fn is_own(a: &Tensor, b: &Tensor) -> bool {
     let is_real = matches!(a.dtype(), DType::F32 | DType::F64) && a.dtype() == b.dtype();
@@ -206,7 +214,7 @@ impl Zip for Sum {
 }
 
 /// `a − b`.
-pub(crate) struct Difference;
+struct Difference;
 
 impl Zip for Difference {
     fn name(&self) -> &'static str {

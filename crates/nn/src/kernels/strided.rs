@@ -147,6 +147,7 @@ impl CustomOp1 for Contiguous {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use candle_core::DType;
     use proptest::prelude::*;
 
     use super::*;
@@ -178,6 +179,22 @@ mod tests {
             };
             let flat = |x: Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             prop_assert_eq!(flat(contiguous(&x).unwrap()), flat(x.contiguous().unwrap()));
+        }
+    }
+
+    /// Of numbers that our kernels do not know.
+    #[test]
+    fn half_precision_and_whole_numbers_are_copied_too() {
+        let x = tensor_by_lot(&[3, 4], 1).affine(8.0, 0.0).unwrap();
+        for dtype in [DType::F16, DType::I64] {
+            let x = x.to_dtype(dtype).unwrap().t().unwrap();
+            let copy = contiguous(&x).unwrap();
+            assert!(copy.is_contiguous());
+            let values = |x: &Tensor| {
+                let x = x.to_dtype(DType::F64).unwrap().flatten_all().unwrap();
+                x.to_vec1::<f64>().unwrap()
+            };
+            assert_eq!(values(&copy), values(&x));
         }
     }
 }

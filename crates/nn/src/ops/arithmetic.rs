@@ -7,7 +7,7 @@ use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::places::{gathered, problem, together};
-use crate::kernels::pointwise;
+use crate::kernels::pointwise::repeated_difference;
 use crate::{Branch, Claims, Kind, Map, Mode, Op, Params, Result, RoutingOp};
 
 /// The first less the second: a sum, to which relevance goes in proportion.
@@ -40,11 +40,7 @@ impl Op for Sub {
     }
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
-        let (a, b) = (inputs[0], inputs[1]);
-        Ok(match pointwise::is_own(a, b) {
-            true => pointwise::zip_repeated(&pointwise::Difference, a, b)?,
-            false => a.broadcast_sub(b)?,
-        })
+        Ok(repeated_difference(inputs[0], inputs[1])?)
     }
 
     fn branches(&self, _: usize) -> Vec<Branch<'_>> {

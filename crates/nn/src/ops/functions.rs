@@ -97,7 +97,7 @@ fn between(x: &Tensor, low: Option<f64>, high: Option<f64>) -> Result<Tensor> {
 }
 
 /// A function by our own for f32, or else by candle's.
-pub(super) fn own_or(
+fn own_or(
     x: &Tensor,
     own: impl Fn(f32) -> f32 + Copy + Send + Sync,
     candles: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
@@ -109,7 +109,7 @@ pub(super) fn own_or(
 }
 
 /// `eˣ`.
-pub(super) fn exp(x: &Tensor) -> Result<Tensor> {
+fn exp(x: &Tensor) -> Result<Tensor> {
     own_or(x, functions::exp, Tensor::exp)
 }
 

@@ -2,7 +2,7 @@ use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::places::{axes, named};
-use crate::kernels::pointwise::{Difference, is_own, repeated_product, zip_repeated};
+use crate::kernels::pointwise::{repeated_difference, repeated_product};
 use crate::kernels::sums::sum_along;
 use crate::{Backward, Branch, Gradients, Kind, LinearOp, Map, Mode, Op, Params, Result};
 
@@ -47,10 +47,7 @@ impl Standardize {
 
     fn centred(&self, x: &Tensor) -> Result<Tensor> {
         let mean = mean(x, &self.axes(x.rank())?)?;
-        Ok(match is_own(x, &mean) {
-            true => zip_repeated(&Difference, x, &mean)?,
-            false => x.broadcast_sub(&mean)?,
-        })
+        Ok(repeated_difference(x, &mean)?)
     }
 
     /// `1 / √(σ² + ε)` of what is centred.
