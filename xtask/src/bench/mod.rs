@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use speechlens_report::{atomic, progress};
 
 use crate::repository;
@@ -120,6 +120,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let ours = Ours::build()?;
 
     let rows = arguments.rows();
+    ensure!(!rows.is_empty(), "no row is left to measure");
     let rounds = usize::from(arguments.rounds);
     let bar = progress::bar("measuring", rows.len() * rounds, arguments.quiet);
     let (mut outcomes, mut memory) = (Vec::new(), None);
