@@ -1168,7 +1168,49 @@ def composites():
         constant("root", scalar(math.sqrt(2))), node("Div", "x root", "d"), node("Erf", "d", "e"), constant("one", scalar(1)),
         node("Add", "e one", "a"), node("Mul", "x a", "m"), constant("half", scalar(0.5)), node("Mul", "m half"),
     ], wide("N 4 5"), {}, lambda x: F.gelu(x))
+    yield Case("composite-gelu-half-first", [
+        constant("root", scalar(math.sqrt(0.5))), node("Mul", "root x", "d"), node("Erf", "d", "e"), constant("one", scalar(1)),
+        node("Add", "one e", "a"), constant("half", scalar(0.5)), node("Mul", "half a", "m"), node("Mul", "x m"),
+    ], wide("N 4 5"), {}, lambda x: F.gelu(x))
+    to_tanh = [
+        constant("scale", scalar(math.sqrt(2 / math.pi))), node("Mul", "inner scale", "scaled"), node("Tanh", "scaled", "t"),
+        constant("one", scalar(1)), node("Add", "t one", "a"), constant("half", scalar(0.5)), node("Mul", "x half", "h"),
+        node("Mul", "h a"),
+    ]
+    yield Case("composite-gelu-tanh", [
+        constant("three", scalar(3)), node("Pow", "x three", "cube"), constant("c", scalar(0.044715)), node("Mul", "cube c", "bend"),
+        node("Add", "x bend", "inner"), *to_tanh,
+    ], wide("N 4 5"), {}, lambda x: F.gelu(x, approximate="tanh"))
+    yield Case("composite-gelu-tanh-of-products", [
+        constant("c", scalar(0.044715)), node("Mul", "x c", "cx"), node("Mul", "x cx", "cxx"), constant("1", scalar(1)),
+        node("Add", "cxx 1", "bent"), node("Mul", "x bent", "inner"), *to_tanh,
+    ], wide("N 4 5"), {}, lambda x: F.gelu(x, approximate="tanh"))
     yield Case("composite-silu", [node("Sigmoid", "x", "s"), node("Mul", "x s")], wide("N 4 5"), {}, lambda x: F.silu(x))
+    # As Keras writes it, with the variance of tf.nn.moments.
+    moments = [
+        node("ReduceMean", "x", "mean", axes=[2]), node("Sub", "x mean", "d"), node("Mul", "d d", "square"),
+        node("ReduceMean", "square", "var", axes=[2]), constant("eps", scalar(1e-3)), node("Add", "var eps", "v"),
+        node("Sqrt", "v", "std"), node("Reciprocal", "std", "r"), node("Mul", "r w", "factor"), node("Mul", "x factor", "scaled"),
+    ]
+    for name, rest in {
+        "keras": [node("Mul", "mean factor", "of_mean"), node("Sub", "b of_mean", "rest"), node("Add", "scaled rest")],
+        "keras3": [
+            node("Neg", "mean", "less"), node("Mul", "less factor", "of_mean"), node("Add", "of_mean b", "rest"),
+            node("Add", "scaled rest"),
+        ],
+    }.items():
+        yield Case(f"composite-layer-normalization-{name}", moments + rest, "N T 5", {"w": "5", "b": "5"},
+                   lambda x, w, b: F.layer_norm(x, (5,), w, b, 1e-3), 11)
+    yield Case("composite-instance-normalization", [
+        node("ReduceMean", "x", "mean", axes=[2, 3]), node("Sub", "x mean", "d"), constant("two", scalar(2)),
+        node("Pow", "d two", "square"), node("ReduceMean", "square", "var", axes=[2, 3]), constant("eps", scalar(1e-5)),
+        node("Add", "var eps", "v"), constant("less", scalar(-0.5)), node("Pow", "v less", "r"), node("Mul", "d r"),
+    ], IMAGE, {}, lambda x: F.instance_norm(x), 11)
+    yield Case("composite-root-mean-square", [
+        node("Mul", "x x", "square"), node("ReduceMean", "square", "mean", axes=[-1]), constant("eps", scalar(1e-6)),
+        node("Add", "mean eps", "v"), node("Sqrt", "v", "root"), constant("one", scalar(1)), node("Div", "one root", "r"),
+        node("Mul", "x r", "n"), node("Mul", "n w"),
+    ], "N T 5", {"w": "5"}, lambda x, w: F.rms_norm(x, (5,), w, 1e-6), 11)
 
     def heads(of, perm):
         """[N, T, 6] -> 2 heads of 3"""
@@ -1209,6 +1251,10 @@ def composites():
         node("ReduceL2", "x", "norm", axes=[1], keepdims=1), constant("low", scalar(1e-12)), node("Clip", "norm low", "n"),
         node("Shape", "x", "s"), node("Expand", "n s", "e"), node("Div", "x e"),
     ], "N 5", {}, lambda x: F.normalize(x), 11)
+    yield Case("composite-l2-normalization-keras", [
+        node("Mul", "x x", "square"), node("ReduceSum", "square", "sum", axes=[-1]), constant("low", scalar(1e-12)),
+        node("Max", "sum low", "least"), node("Sqrt", "least", "root"), node("Reciprocal", "root", "r"), node("Mul", "x r"),
+    ], "N T 5", {}, lambda x: F.normalize(x, dim=-1, eps=1e-6), 11)
     yield Case("composite-pad-average-pool", [
         node("Pad", "x", "padded", mode="constant", pads=[0, 0, 1, 1, 0, 0, 1, 1], value=0.0),
         node("AveragePool", "padded", kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 0, 0]),

@@ -44,6 +44,7 @@ pub mod loss;
 mod op;
 pub mod ops;
 pub mod optim;
+mod raise;
 mod random;
 mod read_ahead;
 pub mod schedule;

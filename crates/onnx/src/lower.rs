@@ -252,7 +252,12 @@ impl<'a> Lowering<'a> {
             }
         }
         Ok(Lowered {
-            graph: Some(network.with_biases_joined().map_err(told)?),
+            graph: Some(
+                network
+                    .with_layers_raised()
+                    .with_biases_joined()
+                    .map_err(told)?,
+            ),
             problems: Vec::new(),
         })
     }

@@ -167,3 +167,31 @@ fn every_op_gives_what_onnxruntime_gives() {
     let unused: Vec<&str> = ops.names().filter(|op| !used.contains(*op)).collect();
     assert!(unused.is_empty(), "no case has {unused:?}");
 }
+
+/// Of the sums, products and functions that exporters make of a layer, the layer is made again, and nothing else is left.
+#[test]
+fn what_exporters_took_apart_is_one_layer() {
+    let layers = [
+        ("composite-gelu", "gelu"),
+        ("composite-instance-normalization", "standardize"),
+        ("composite-l2-normalization", "normalize"),
+        ("composite-layer-normalization", "standardize"),
+        ("composite-root-mean-square", "normalize"),
+    ];
+    for (start, op) in layers {
+        let cases = cases().into_iter();
+        let cases: Vec<_> = cases.filter(|(case, _)| case.starts_with(start)).collect();
+        assert!(!cases.is_empty(), "no case is called {start}");
+        for (case, tensors) in cases {
+            let model: Vec<u8> = tensors["model"].to_vec1().unwrap();
+            let network = Onnx::parse(model, Path::new("case.onnx")).unwrap();
+            let graph = network.graph().unwrap();
+            let nodes = graph.architecture().nodes().iter();
+            let ops: Vec<&str> = nodes.map(|node| node.op.name()).collect();
+            let rest = ops
+                .iter()
+                .filter(|op| !["input", "constant", "add", "mul"].contains(op));
+            assert_eq!(rest.collect::<Vec<_>>(), [&op], "{case}");
+        }
+    }
+}
