@@ -78,7 +78,7 @@ impl Net {
 
     fn gelu(&mut self, x: NodeId) -> NodeId {
         let x = self.dense("up", x, CHANNELS, 2 * CHANNELS);
-        let gelu = Elementwise(Gelu { tanh: false });
+        let gelu = Elementwise(Gelu::new(false));
         let x = self.nodes.add("gelu", gelu, [x]).unwrap();
         self.dense("down", x, 2 * CHANNELS, CHANNELS)
     }

@@ -179,10 +179,14 @@ impl Parts<'_> {
         if let Some(inner) = self.below(gate.1, "erf") {
             let (scale, of) = self.scaled(inner)?;
             let is_gelu = is_about(scale, std::f64::consts::FRAC_1_SQRT_2) && of == x;
-            return is_gelu.then(|| Raised::new(x, Elementwise(Gelu { tanh: false })));
+            let gelu = Gelu {
+                tanh: false,
+                root: scale,
+            };
+            return is_gelu.then(|| Raised::new(x, Elementwise(gelu)));
         }
         let is_gelu = self.is_cubic(self.below(gate.1, "tanh")?, x)?;
-        is_gelu.then(|| Raised::new(x, Elementwise(Gelu { tanh: true })))
+        is_gelu.then(|| Raised::new(x, Elementwise(Gelu::new(true))))
     }
 
     /// Whether it is `√(2/π) (x + 0.044715 x³)`.

@@ -264,7 +264,7 @@ impl Net {
             8 => self.node(Elementwise(Floor), [x]),
             9 => {
                 let tanh = self.coin();
-                self.node(Elementwise(Gelu { tanh }), [x])
+                self.node(Elementwise(Gelu::new(tanh)), [x])
             }
             10 => {
                 let (alpha, beta) = (0.2, 0.5);

@@ -326,6 +326,21 @@ pub struct Gelu {
     /// Whether it is the approximation.
     #[serde(default)]
     pub tanh: bool,
+    /// What x is multiplied by under erf: 1/√2, as far as a file's numbers reach.
+    #[serde(default = "Gelu::root")]
+    pub root: f64,
+}
+
+impl Gelu {
+    /// Of exact constants.
+    pub fn new(tanh: bool) -> Self {
+        let root = Gelu::root();
+        Gelu { tanh, root }
+    }
+
+    fn root() -> f64 {
+        std::f64::consts::FRAC_1_SQRT_2
+    }
 }
 
 /// √(2/π).
@@ -338,7 +353,7 @@ impl Function for Gelu {
     fn values(&self, x: &Tensor) -> Result<Tensor> {
         let inner = match self.tanh {
             true => ((x + (x.powf(3.0)? * CUBIC)?)? * SCALE)?,
-            false => (x * std::f64::consts::FRAC_1_SQRT_2)?,
+            false => (x * self.root)?,
         };
         let gate = match self.tanh {
             true => tanh(&inner)?,
@@ -354,10 +369,9 @@ impl Function for Gelu {
             let bend = (x * 0.5)? * (1.0 - tanh.sqr()?)? * inner;
             return Ok((tanh.affine(0.5, 0.5)? + bend?)?);
         }
-        let gate = (x * std::f64::consts::FRAC_1_SQRT_2)?
-            .erf()?
-            .affine(0.5, 0.5)?;
-        let density = (x.sqr()? * -0.5)?.exp()?.affine(0.5 * SCALE, 0.0)?;
+        let gate = (x * self.root)?.erf()?.affine(0.5, 0.5)?;
+        let peak = self.root * std::f64::consts::FRAC_2_SQRT_PI / 2.0;
+        let density = (x.sqr()? * -self.root.powi(2))?.exp()?.affine(peak, 0.0)?;
         Ok((gate + (x * density)?)?)
     }
 

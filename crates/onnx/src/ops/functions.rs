@@ -163,7 +163,7 @@ fn gelu(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
         Some("tanh") => true,
         Some(other) => return Err(format!("its approximation `{other}` is not known")),
     };
-    function(call, to, Gelu { tanh })
+    function(call, to, Gelu::new(tanh))
 }
 
 /// One slope for each channel, or for all.
