@@ -381,6 +381,10 @@ def powers():
                    lambda x, exponent=exponent: x.pow(exponent))
     yield Case("pow-of-one-opset9", node("Pow", "x p"), BATCH, {"p": floats(2)}, lambda x: x.square(), 9)
     yield Case("pow-whole-exponent", node("Pow", "x p"), BATCH, {"p": scalar(3, np.int64)}, lambda x: x**3, 15)
+    yield Case("clip-computed", [node("ReduceMean", "x", "low", keepdims=0), node("Clip", "x low")], BATCH, {},
+               lambda x: torch.maximum(x, x.mean()), 13)
+    yield Case("is-nan", [node("IsNaN", "x", "nan"), node("Where", "nan zero x")],
+               floats([1, np.nan, -2], [np.nan, 0.5, 3]), {"zero": scalar(0)}, lambda x: torch.where(torch.isnan(x), 0 * x.nan_to_num(), x), 13)
     yield Case("pow-tensor", node("Pow", "x p"), {"x": positive(BATCH), "p": "3 1"}, {}, lambda x, p: x**p)
     yield Case("pow-of-constant", node("Pow", "base x"), BATCH, {"base": scalar(10)}, lambda x: 10**x)
 
@@ -670,6 +674,11 @@ def pieces():
                lambda x, i: x.gather(1, i % 4))
     yield Case("gather-elements-last-axis", node("GatherElements", "x i", axis=-1), {"x": "2 3 5", "i": whole("2 3 4", 0, 5)},
                {}, lambda x, i: x.gather(2, i))
+    for largest in (1, 0):
+        yield Case(f"top-k-largest-{largest}", node("TopK", "x k", "y places", axis=1, largest=largest), "N 6 3", {"k": ints(2)},
+                   lambda x, largest=largest: torch.topk(x, 2, 1, bool(largest)), 11, "y places")
+    yield Case("pad-wrap", node("Pad", "x pads", mode="wrap"), "N 4 5", {"pads": ints(0, 2, 0, 0, 0, 3)},
+               lambda x: F.pad(x[:, [2, 3, 0, 1, 2, 3]], (0, 3), mode="circular"), 19)
     yield Case("trilu", node("Trilu", "x k", upper=0), "N 4 5", {"k": scalar(1, np.int64)}, lambda x: x.tril(1))
     yield Case("trilu-upper", node("Trilu"), "N 4 5", {}, lambda x: x.triu())
 
@@ -1060,6 +1069,47 @@ def quantization():
     for name, shape in [("", normal("N 3 6")), ("-positive", positive("N 3 6"))]:
         yield Case(f"dynamic-quantize{name}", node("DynamicQuantizeLinear", "x", "y y_scale y_zero"), shape, {}, dynamic, 11,
                    "y y_scale y_zero")
+
+    # As onnxruntime's quantize_dynamic leaves layers: whole numbers are multiplied, and scaled behind. Weights have 7 bits, since
+    # onnxruntime's sums of two products are cut at 16 bits on processors with AVX2 alone.
+    def dynamically(x, w, zero, scale, layer):
+        low, high = x.min().clamp(max=0), x.max().clamp(min=0)
+        step = ((high - low) / 255).detach()
+        nought = torch.round(-low / step).clamp(0, 255).detach()
+        return layer((quantized(x, step, nought, 0, 255) - nought) * step, (w - zero.double()) * scale)
+
+    def integers(op, zero):
+        return [
+            node("DynamicQuantizeLinear", "x", "q step nought"), node(op, f"q w nought {zero}", "whole"),
+            node("Cast", "whole", "real", to=TensorProto.FLOAT), node("Mul", "step scale", "scales"), node("Mul", "real scales"),
+        ]
+
+    for name, zero, scale in [("", scalar(3, np.int8), scalar(0.02)), ("-by-channel", ints(3, 0, -7, dtype=np.int8), floats(0.05, 0.02, 0.1))]:
+        yield Case(f"matmul-integer{name}", integers("MatMulInteger", "zero"), "N T 4",
+                   {"w": whole("4 3", -64, 64, np.int8), "zero": zero, "scale": scale},
+                   lambda x, w, zero, scale: dynamically(x, w, zero, scale, torch.matmul), 13)
+    yield Case("conv-integer", integers("ConvInteger", "zero"), SOUND,
+               {"w": whole("3 4 3", 0, 256, np.uint8), "zero": scalar(130, np.uint8), "scale": scalar(0.02)},
+               lambda x, w, zero, scale: dynamically(x, w, zero, scale, F.conv1d), 13)
+    answer = {"y_scale": scalar(0.3), "y_zero": scalar(100, np.uint8)}
+
+    def stepped(y, y_scale, y_zero):
+        return (quantized(y, y_scale, y_zero, 0, 255) - y_zero) * y_scale
+
+    answered = node("DequantizeLinear", "yq y_scale y_zero")
+    yield Case("qlinear-matmul", [
+        quantize, node("QLinearMatMul", "q scale zero w w_scale w_zero y_scale y_zero", "yq"), answered,
+    ], "N T 4", u8 | answer | {"w": whole("4 3", -64, 64, np.int8), "w_scale": scalar(0.02), "w_zero": scalar(0, np.int8)},
+        lambda x, w, w_scale, scale, zero, y_scale, y_zero: stepped(
+            (quantized(x, scale, zero, 0, 255) - zero) * scale @ (w * w_scale), y_scale, y_zero), 13)
+    yield Case("qlinear-conv", [
+        quantize, node("QLinearConv", "q scale zero w w_scale w_zero y_scale y_zero b", "yq", kernel_shape=[3]), answered,
+    ], SOUND, u8 | answer | {
+        "w": whole("3 4 3", -64, 64, np.int8), "w_scale": floats(0.05, 0.02, 0.11), "w_zero": ints(0, 0, 0, dtype=np.int8),
+        "b": whole("3", -999, 999, np.int32),
+    }, lambda x, w, w_scale, b, scale, zero, y_scale, y_zero: stepped(
+        F.conv1d((quantized(x, scale, zero, 0, 255) - zero) * scale, w * by_channel(w_scale, 3, 0), b * w_scale * scale),
+        y_scale, y_zero), 13)
 
 
 # --- branches and spectra -----------------------------------------------------------------------------------------------------

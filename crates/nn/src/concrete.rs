@@ -86,6 +86,13 @@ impl Remembered {
     }
 }
 
+impl Architecture {
+    /// Whether what a node gives depends on the shapes alone of what is given, and on constants.
+    pub fn is_fixed(&self, node: NodeId) -> bool {
+        Parts::of(self).is_fixed[node.index()]
+    }
+}
+
 /// What of a graph is the same for all inputs of the same shapes, and what is read.
 pub(crate) struct Parts {
     /// By node, whether its output depends on shapes and constants alone.

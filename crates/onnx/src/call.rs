@@ -1,6 +1,7 @@
 //! A node of a file on its way into a graph: what it reads, and its attributes by their types.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use candle_core::{DType, Tensor};
 use speechlens_nn::NodeId;
@@ -59,7 +60,7 @@ pub(crate) struct Call<'a> {
     pub inputs: Vec<Option<Value>>,
     pub opset: i64,
     /// The attributes that were asked for.
-    read: RefCell<Vec<&'static str>>,
+    read: Rc<RefCell<Vec<&'static str>>>,
 }
 
 impl<'a> Call<'a> {
@@ -68,7 +69,17 @@ impl<'a> Call<'a> {
             node,
             inputs,
             opset,
-            read: RefCell::default(),
+            read: Rc::default(),
+        }
+    }
+
+    /// The same node as if it read something else.
+    pub fn reading(&self, inputs: Vec<Option<Value>>) -> Self {
+        Call {
+            node: self.node,
+            inputs,
+            opset: self.opset,
+            read: self.read.clone(),
         }
     }
 

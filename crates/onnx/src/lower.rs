@@ -85,7 +85,8 @@ impl Builder {
         // What is made of whole numbers alone is whole, unless it is made real.
         let attribute = |name: &str| op.attributes().remove(name);
         let is_whole = match op.name() {
-            "shape" | "argmax" | "whole-product" | "whole-quotient" | "whole-remainder" => true,
+            "shape" | "argmax" | "top-places" | "whole-product" | "whole-quotient"
+            | "whole-remainder" => true,
             "cast" => attribute("to").is_some_and(|to| to == "whole"),
             "filled" => attribute("whole").is_some_and(|whole| whole == true),
             "dequantize" | "input" | "constant" | "holds" => false,
@@ -139,6 +140,63 @@ impl Builder {
         self.insert(&name, op, params, inputs).map(Value::Node)
     }
 
+    /// Adds nodes on the way to it as those of a node by itself.
+    pub fn within<T>(&mut self, part: &str, add: impl FnOnce(&mut Self) -> T) -> T {
+        let name = std::mem::take(&mut self.name);
+        self.name = format!("{name}.{part}");
+        let added = add(self);
+        self.name = name;
+        added
+    }
+
+    /// The number that a node gives whatever the free axes are: it is computed for some.
+    fn for_all_shapes(&self, node: NodeId) -> Result<f64, String> {
+        let net = self.net.clone().ok_or("nothing is given to the network")?;
+        if !net.is_fixed(node) {
+            return Err(
+                "its condition depends on what the network is given, which is not supported".into(),
+            );
+        }
+        let told = |error: speechlens_nn::Error| error.to_string();
+        let net = net.with_outputs(vec![node]).map_err(told)?;
+        let graph = net.with_weights(self.weights.clone()).map_err(told)?;
+        let graph = graph.without_unread();
+        let of = |batch: usize, length: usize| -> Option<f64> {
+            let inputs = graph
+                .nodes()
+                .filter_map(|(_, node)| Some((node, node.op.as_input()?)));
+            let mut given = Vec::new();
+            for (node, input) in inputs {
+                let axes = input.shape.iter().enumerate();
+                let axes =
+                    axes.map(|(axis, n)| n.unwrap_or(if axis == 0 { batch } else { length }));
+                let dims: Vec<usize> = axes.collect();
+                let count = dims.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
+                count.filter(|count| *count <= LARGEST_TRIED)?;
+                let zeros = Tensor::zeros(dims, candle_core::DType::F32, &Device::Cpu).ok()?;
+                given.push((node.name.as_str(), zeros));
+            }
+            let given: Vec<_> = given.iter().map(|(name, zeros)| (*name, zeros)).collect();
+            let found = graph.outputs_of(&given, &[]).ok()?;
+            let found = found.first()?.1.flatten_all().ok()?;
+            let found = found
+                .to_dtype(candle_core::DType::F64)
+                .ok()?
+                .to_vec1()
+                .ok()?;
+            found.first().copied()
+        };
+        let tried = TRIED
+            .iter()
+            .flat_map(|length| [of(1, *length), of(2, *length)]);
+        let found: Vec<f64> = tried.flatten().collect();
+        match found.first() {
+            Some(first) if found.iter().all(|other| other == first) => Ok(*first),
+            Some(_) => Err("its condition depends on how long the input is, or on how many there are at a time, which is not supported".into()),
+            None => Err("its condition could not be computed for any length of the input".into()),
+        }
+    }
+
     /// A number as a constant.
     pub fn number(&mut self, value: f64) -> Result<Value, String> {
         let tensor = Tensor::new(value as f32, &Device::Cpu).map_err(|error| error.to_string())?;
@@ -175,6 +233,12 @@ impl Builder {
         }
     }
 }
+
+/// The lengths of free axes for which a condition is computed.
+const TRIED: [usize; 4] = [7, 100, 1_000, 16_000];
+
+/// Inputs of more values are not tried.
+const LARGEST_TRIED: usize = 1 << 22;
 
 /// What became of a file.
 pub(crate) struct Lowered {
@@ -433,11 +497,14 @@ impl<'a> Lowering<'a> {
         Err("holds no numbers".into())
     }
 
-    /// The branch that a condition chooses which is known.
+    /// The branch that a condition chooses which is known, or the same for all shapes.
     fn branch(&mut self, call: &Call) -> Result<Vec<Value>, String> {
-        let chosen = call.must_know(0, "condition")?.reals()?;
+        let condition = match call.input(0)? {
+            Value::Known(known) => known.reals()?.first().copied(),
+            Value::Node(node) => Some(self.builder.for_all_shapes(*node)?),
+        };
         let (yes, no) = (call.graph("then_branch"), call.graph("else_branch"));
-        let branch = if chosen.first().is_some_and(|value| *value != 0.0) {
+        let branch = if condition.is_some_and(|value| value != 0.0) {
             yes
         } else {
             no

@@ -20,8 +20,8 @@
 //! | [`Sub`], [`Max`], [`Min`], [`Where`], [`Holds`] | `-`, `torch.maximum`, …, `torch.where`, `>`, … | several whose axes are as long or 1 |
 //! | [`MatMul`], [`Einsum`] | `@`, `torch.einsum` of two values | matrices, with axes before them |
 //! | [`Softmax`], [`Standardize`], [`Normalize`] | `softmax`, what norms of layers, instances and groups have in common, `F.normalize` | any |
-//! | [`ReduceSum`], [`ReduceMean`], [`ReduceMax`], [`ReduceMin`], [`ArgMax`], [`AvgWindows`] | `x.sum(…)`, … | any |
-//! | [`Reshape`], [`Squeeze`], [`Unsqueeze`], [`FlattenAt`], [`Transpose`], [`Slice`], [`Chunk`], [`Frames`], [`Gather`], [`GatherElements`], [`Expand`], [`Tile`], [`Pad`], [`WindowPad`] | values in another shape, at other places | any |
+//! | [`ReduceSum`], [`ReduceMean`], [`ReduceMax`], [`ReduceMin`], [`CumSum`], [`ArgMax`], [`TopPlaces`], [`AvgWindows`] | `x.sum(…)`, … | any |
+//! | [`Reshape`], [`Squeeze`], [`Unsqueeze`], [`FlattenAt`], [`Transpose`], [`Slice`], [`Chunk`], [`Frames`], [`Gather`], [`GatherElements`], [`Expand`], [`Tile`], [`Triangle`], [`Pad`], [`WindowPad`] | values in another shape, at other places | any |
 //! | [`Resize`], [`Dft`] | `F.interpolate`, `torch.fft` | any |
 //! | [`Quantize`], [`Dequantize`], [`QuantizeScale`] | numbers of few steps | any |
 //! | [`Cast`], [`ShapeOf`], [`Filled`], [`Range`], [`WholeProduct`], [`WholeQuotient`], [`WholeRemainder`] | whole numbers by which shapes are computed | any |
@@ -36,6 +36,7 @@ mod constant;
 mod conv1d;
 mod conv2d;
 mod conv_transpose;
+mod cumulative;
 mod dft;
 mod dropout;
 mod einsum;
@@ -84,6 +85,7 @@ pub use constant::Constant;
 pub use conv_transpose::ConvTranspose;
 pub use conv1d::Conv1d;
 pub use conv2d::Conv2d;
+pub use cumulative::CumSum;
 pub use dft::Dft;
 pub use dropout::Dropout;
 pub use einsum::Einsum;
@@ -99,7 +101,7 @@ pub use leaky_relu::LeakyRelu;
 pub use linear::Linear;
 pub use matmul::MatMul;
 pub use max_pool::{MaxPool1d, MaxPool2d};
-pub use moves::{Expand, Tile, Transpose};
+pub use moves::{Expand, Tile, Transpose, Triangle};
 pub use mul::Mul;
 pub use pad::{Fit, Pad, Padding, WindowPad};
 pub use picks::{Chunk, Cut, Gather, GatherElements, Slice};
@@ -116,7 +118,9 @@ pub use softmax::Softmax;
 pub use standardize::{Normalize, Standardize};
 pub use statistics::{TimeDeviation, TimeMean};
 pub use tanh::Tanh;
-pub use whole::{ArgMax, Filled, Range, ShapeOf, WholeProduct, WholeQuotient, WholeRemainder};
+pub use whole::{
+    ArgMax, Filled, Range, ShapeOf, TopPlaces, WholeProduct, WholeQuotient, WholeRemainder,
+};
 
 type Make = fn(Attributes) -> Result<Arc<dyn Op>, String>;
 
@@ -176,6 +180,7 @@ const OPS: &[(&str, Make)] = &[
     ("conv2d", of::<Conv2d>),
     ("conv-transpose", of::<ConvTranspose>),
     ("cos", of::<Elementwise<Cos>>),
+    ("cumsum", of::<CumSum>),
     ("dequantize", of::<Dequantize>),
     ("dft", of::<Dft>),
     ("dropout", of::<Dropout>),
@@ -241,7 +246,9 @@ const OPS: &[(&str, Make)] = &[
     ("tile", of::<Tile>),
     ("time-deviation", of::<TimeDeviation>),
     ("time-mean", of::<TimeMean>),
+    ("top-places", of::<TopPlaces>),
     ("transpose", of::<Transpose>),
+    ("triangle", of::<Triangle>),
     ("unsqueeze", of::<Unsqueeze>),
     ("where", of::<Where>),
     ("window-pad", of::<WindowPad>),

@@ -1,4 +1,4 @@
-//! Values in another order, or several times.
+//! Values in another order, several times, or on one side of a diagonal alone.
 
 use candle_core::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,57 @@ pub struct Expand;
 /// Several times behind itself along each axis, as often as the second input says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tile;
+
+/// What stands on one side of a diagonal of the last two axes, and on it; 0 elsewhere.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Triangle {
+    /// Whether it is the side of the later columns.
+    pub upper: bool,
+    /// How many columns the diagonal lies behind the first one.
+    #[serde(default)]
+    pub diagonal: i64,
+}
+
+impl Triangle {
+    fn kept(&self, x: &Tensor) -> Result<Tensor> {
+        let [.., rows, columns] = *x.dims() else {
+            return problem(format!("{:?} has no last two axes", x.dims()));
+        };
+        let is_kept = |place: usize| {
+            let past = (place % columns) as i64 - (place / columns) as i64;
+            let past = past.saturating_sub(self.diagonal);
+            past == 0 || (past > 0) == self.upper
+        };
+        let kept: Vec<u8> = (0..rows * columns)
+            .map(|place| is_kept(place).into())
+            .collect();
+        let kept = Tensor::from_vec(kept, (rows, columns), x.device())?;
+        Ok(kept
+            .broadcast_as(x.shape())?
+            .where_cond(x, &x.zeros_like()?)?)
+    }
+}
+
+impl MovingOp for Triangle {
+    fn back(&self, output: &Tensor, _: &[&Shape], _: usize) -> Result<Tensor> {
+        self.kept(output)
+    }
+
+    fn adds_values(&self) -> bool {
+        true
+    }
+}
+
+impl Moving for Triangle {
+    fn moved(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        self.kept(inputs[0])
+    }
+
+    fn map(&self) -> Map<'_> {
+        Map::Moved(self)
+    }
+}
 
 impl Transpose {
     fn order(&self, rank: usize) -> Result<Vec<usize>> {
@@ -125,4 +176,5 @@ moving! {
     Transpose "transpose" 1..=1;
     Expand "expand" 2..=2;
     Tile "tile" 2..=2;
+    Triangle "triangle" 1..=1;
 }

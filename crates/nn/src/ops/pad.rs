@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, moving};
 use super::picks::picked;
-use super::places::{constant, problem, put_back};
+use super::places::{constant, each_axis, problem, put_back};
 use crate::{Claims, Map, MovingOp, Result};
 
 /// What is added around an input: before and after it along each axis; below 0 it is cut.
@@ -19,6 +19,9 @@ pub struct Pad {
     /// What is added.
     #[serde(default)]
     pub with: Padding,
+    /// The axes, counted from the end if negative; all if none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub axes: Vec<i64>,
 }
 
 /// What an input is padded with.
@@ -33,6 +36,8 @@ pub enum Padding {
     Reflect,
     /// The value at the edge.
     Edge,
+    /// The values at the other end, as if the axis were a ring.
+    Wrap,
 }
 
 impl Padding {
@@ -41,7 +46,7 @@ impl Padding {
         match self {
             Padding::Value(value) => value,
             Padding::Lowest => f64::NEG_INFINITY,
-            Padding::Reflect | Padding::Edge => 0.0,
+            Padding::Reflect | Padding::Edge | Padding::Wrap => 0.0,
         }
     }
 
@@ -71,10 +76,9 @@ const LARGEST: usize = 1 << 20;
 const GROWTH: i64 = 1 << 16;
 
 impl Pad {
-    /// For each place of the padded axis the one that it is read from; none where it is a value from outside.
-    fn places(&self, axis: usize, length: usize) -> Result<Vec<Option<u32>>> {
+    /// For each place of an axis that is padded so the one that it is read from; none where it is a value from outside.
+    fn places(&self, before: i64, after: i64, length: usize) -> Result<Vec<Option<u32>>> {
         let n = length as i64;
-        let (before, after) = (self.before[axis], self.after[axis]);
         let total = before.saturating_add(n).saturating_add(after);
         if before.unsigned_abs().max(after.unsigned_abs()) > 1 << 40 {
             return problem(format!(
@@ -84,6 +88,7 @@ impl Pad {
         let reaches = match self.with {
             Padding::Reflect => before.max(after) < n,
             Padding::Edge => n > 0,
+            Padding::Wrap => before.max(after) <= n,
             _ => true,
         };
         if total <= 0 || total > (n + 1) * GROWTH || !reaches {
@@ -98,6 +103,7 @@ impl Pad {
                 Padding::Reflect if place < 0 => Some(-place as u32),
                 Padding::Reflect => Some((2 * (n - 1) - place) as u32),
                 Padding::Edge => Some(place.clamp(0, n - 1) as u32),
+                Padding::Wrap => Some(place.rem_euclid(n) as u32),
             },
         };
         Ok((-before..n + after).map(place).collect())
@@ -105,16 +111,22 @@ impl Pad {
 
     /// The axes that are padded, with their places, of an input of this shape.
     fn all_places(&self, shape: &[usize]) -> Result<Vec<(usize, Vec<Option<u32>>)>> {
-        if self.before.len() != shape.len() || self.after.len() != shape.len() {
+        let axes = match self.axes.as_slice() {
+            [] => (0..shape.len()).collect(),
+            named => each_axis(named, shape.len())?,
+        };
+        if self.before.len() != axes.len() || self.after.len() != axes.len() {
             return problem(format!(
                 "padding of {} axes for {shape:?}",
                 self.before.len()
             ));
         }
-        let padded = |axis: &usize| (self.before[*axis], self.after[*axis]) != (0, 0);
-        let axes = (0..shape.len()).filter(padded);
-        axes.map(|axis| Ok((axis, self.places(axis, shape[axis])?)))
-            .collect()
+        let amounts = self.before.iter().zip(&self.after);
+        let padded = axes.into_iter().zip(amounts);
+        let padded = padded.filter(|(_, amounts)| *amounts != (&0, &0));
+        let places = padded
+            .map(|(axis, (before, after))| Ok((axis, self.places(*before, *after, shape[axis])?)));
+        places.collect()
     }
 }
 
@@ -281,6 +293,7 @@ impl WindowPad {
             before,
             after,
             with: self.with,
+            axes: Vec::new(),
         })
     }
 }

@@ -18,12 +18,14 @@ pub(super) fn axis(axis: i64, rank: usize) -> Result<usize> {
     }
 }
 
+/// Several axes, as they are named.
+pub(super) fn each_axis(given: &[i64], rank: usize) -> Result<Vec<usize>> {
+    given.iter().map(|place| axis(*place, rank)).collect()
+}
+
 /// Several axes, in rising order.
 pub(super) fn axes(given: &[i64], rank: usize) -> Result<Vec<usize>> {
-    let mut all: Vec<usize> = given
-        .iter()
-        .map(|place| axis(*place, rank))
-        .collect::<Result<_>>()?;
+    let mut all = each_axis(given, rank)?;
     all.sort_unstable();
     all.dedup();
     Ok(all)

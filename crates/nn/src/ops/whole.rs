@@ -63,6 +63,19 @@ pub struct ArgMax {
     pub keep: bool,
 }
 
+/// The places of so many of the largest values along an axis, the largest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopPlaces {
+    /// The axis, counted from the end if negative.
+    pub axis: i64,
+    /// How many.
+    pub count: usize,
+    /// Whether it is the smallest values.
+    #[serde(default)]
+    pub smallest: bool,
+}
+
 /// So many values a range has at most: a file of a few bytes could else ask for any memory.
 const LARGEST: usize = 1 << 24;
 
@@ -174,5 +187,15 @@ ops! {
             false => inputs[0].argmax(axis)?,
         };
         Ok(places.to_dtype(DType::I64)?)
+    };
+    TopPlaces "top-places" 1..=1, false, |this, inputs| {
+        let axis = super::places::axis(this.axis, inputs[0].rank())?;
+        let last = inputs[0].rank() - 1;
+        let along = inputs[0].transpose(axis, last)?.contiguous()?;
+        if this.count > along.dim(last)? {
+            return problem(format!("there are no {} largest of {}", this.count, along.dim(last)?));
+        }
+        let places = along.arg_sort_last_dim(this.smallest)?.narrow(last, 0, this.count)?;
+        Ok(places.transpose(axis, last)?.contiguous()?.to_dtype(DType::I64)?)
     };
 }

@@ -2,8 +2,8 @@
 
 use speechlens_nn::Op;
 use speechlens_nn::ops::{
-    Add, Elementwise, Holds, Max, Min, Mul, Reciprocal, Relation, Sub, Where, WholeQuotient,
-    WholeRemainder,
+    Add, Elementwise, Exp, Holds, Log, Max, Min, Mul, Reciprocal, Relation, Sub, Where,
+    WholeQuotient, WholeRemainder,
 };
 
 use super::Entry;
@@ -19,6 +19,13 @@ pub(super) const OPS: &[Entry] = &[
     ("Greater", |call, to| holds(call, to, Relation::Greater)),
     ("GreaterOrEqual", |call, to| {
         holds(call, to, Relation::GreaterOrEqual)
+    }),
+    // What is no number is not what it is.
+    ("IsNaN", |call, to| {
+        let (input, what) = (call.input(0)?, Relation::Equal);
+        let is_number = to.part("is-number", Holds { what }, &[input, input])?;
+        let what = Relation::Not;
+        Ok(vec![to.add(Holds { what }, &[&is_number])?])
     }),
     ("Less", |call, to| holds(call, to, Relation::Less)),
     ("LessOrEqual", |call, to| {
@@ -58,11 +65,18 @@ fn div(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     Ok(vec![to.add(Mul, &[value, &inverse])?])
 }
 
+/// Of two values that are both computed it is the exponential of a product: `aᵇ = e^(b ln a)`, of bases above 0.
 fn pow(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
-    match call.must_know(1, "exponent")?.single() {
-        Some(exponent) => power(call, to, exponent),
-        None => Err("its exponents differ from place to place, which is not supported".into()),
+    let exponent = call.input(1)?;
+    if let Value::Known(known) = exponent
+        && let Some(exponent) = known.single()
+    {
+        return power(call, to, exponent);
     }
+    let base = call.input(0)?;
+    let log = to.part("log", Elementwise(Log), &[base])?;
+    let product = to.part("product", Mul, &[exponent, &log])?;
+    Ok(vec![to.add(Elementwise(Exp), &[&product])?])
 }
 
 fn mean(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {

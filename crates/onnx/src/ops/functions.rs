@@ -4,8 +4,8 @@ use candle_core::DType;
 use speechlens_nn::Op;
 use speechlens_nn::ops::{
     Abs, Cast, Ceil, Celu, Clip, Cos, Dropout, Elementwise, Elu, Erf, Exp, Floor, Function, Gelu,
-    HardSigmoid, HardSwish, LeakyRelu, Log, Mish, Neg, Number, PRelu, Power, Reciprocal, Relu,
-    Round, Selu, Sigmoid, Sign, Sin, Softplus, Softsign, Sqrt, Tanh,
+    HardSigmoid, HardSwish, LeakyRelu, Log, Max, Min, Mish, Neg, Number, PRelu, Power, Reciprocal,
+    Relu, Round, Selu, Sigmoid, Sign, Sin, Softplus, Softsign, Sqrt, Tanh,
 };
 
 use super::Entry;
@@ -118,6 +118,14 @@ fn number(data_type: DataType) -> Number {
 
 /// Bounds are attributes before version 11, and inputs from it on.
 fn clip(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    let bounds = [1, 2].map(|place| call.optional(place));
+    if bounds
+        .iter()
+        .flatten()
+        .any(|bound| matches!(bound, Value::Node(_)))
+    {
+        return clip_to_computed(call.input(0)?, bounds, to);
+    }
     let bound = |name, place| -> Result<Option<f64>, String> {
         match call.float(name) {
             Some(bound) => Ok(Some(bound)),
@@ -126,6 +134,22 @@ fn clip(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     };
     let (low, high) = (bound("min", 1)?, bound("max", 2)?);
     function(call, to, Clip { low, high })
+}
+
+fn clip_to_computed(
+    input: &Value,
+    [low, high]: [Option<&Value>; 2],
+    to: &mut Builder,
+) -> Result<Vec<Value>, String> {
+    let raised = match (low, high) {
+        (None, _) => input.clone(),
+        (Some(low), None) => to.add(Max, &[input, low])?,
+        (Some(low), Some(_)) => to.part("raised", Max, &[input, low])?,
+    };
+    Ok(vec![match high {
+        None => raised,
+        Some(high) => to.add(Min, &[&raised, high])?,
+    }])
 }
 
 /// In inference it passes its input on; a mask is all true.

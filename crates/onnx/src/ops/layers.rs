@@ -119,7 +119,7 @@ impl Windows {
     }
 }
 
-fn conv(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+pub(super) fn conv(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     let weight = weights(call.must_know(1, "weight")?)?;
     let bias = call.known(2, "bias")?.map(weights).transpose()?;
     let groups = groups(call)?;
@@ -360,7 +360,7 @@ fn gemm(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
 }
 
 /// With a constant matrix it is a dense layer.
-fn matmul(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+pub(super) fn matmul(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     match (call.input(0)?, call.input(1)?) {
         (Value::Node(_), Value::Known(weight)) if weight.tensor.rank() == 2 => {
             Ok(vec![dense(call, to, &weights(weight)?, None)?])

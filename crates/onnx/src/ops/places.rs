@@ -1,7 +1,8 @@
 //! Values at other places.
 
 use speechlens_nn::ops::{
-    Chunk, Concat, Cut, Expand, Gather, GatherElements, Pad, Padding, Slice, Tile, Transpose,
+    Chunk, Concat, Cut, Expand, Gather, GatherElements, Pad, Padding, Slice, Tile, TopPlaces,
+    Transpose, Triangle,
 };
 
 use super::Entry;
@@ -33,13 +34,47 @@ pub(super) const OPS: &[Entry] = &[
     ("Tile", |call, to| {
         Ok(vec![to.add(Tile, &[call.input(0)?, call.input(1)?])?])
     }),
+    ("TopK", top),
     ("Transpose", |call, to| {
         let axes = call
             .ints("perm")
             .map(|perm| perm.iter().map(|axis| *axis as usize).collect());
         one(call, to, Transpose { axes })
     }),
+    ("Trilu", |call, to| {
+        let diagonal = call.known(1, "diagonal")?.map(Known::whole).transpose()?;
+        let diagonal = diagonal.and_then(|all| all.first().copied());
+        let op = Triangle {
+            upper: call.flag("upper", true),
+            diagonal: diagonal.unwrap_or(0),
+        };
+        one(call, to, op)
+    }),
 ];
+
+/// The places of the largest (smallest) values, and what stands there.
+fn top(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    call.ignore(&["sorted"]);
+    let axis = call.int("axis").unwrap_or(-1);
+    let count = match call.int("k") {
+        Some(count) => Some(count),
+        None => call
+            .must_know(1, "number of values")?
+            .whole()?
+            .first()
+            .copied(),
+    };
+    let count = count.and_then(|count| usize::try_from(count).ok());
+    let op = TopPlaces {
+        axis,
+        count: count.ok_or("its number of values is none")?,
+        smallest: !call.flag("largest", true),
+    };
+    let input = call.input(0)?;
+    let places = to.part("places", op, &[input])?;
+    let values = to.add(GatherElements { axis }, &[input, &places])?;
+    Ok(vec![values, places])
+}
 
 fn concat(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     let axis = call.int("axis").ok_or("its attribute `axis` is missing")?;
@@ -65,18 +100,11 @@ fn pad(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
         None | Some("constant") => Padding::Value(value.clamp(f64::MIN, f64::MAX)),
         Some("reflect") => Padding::Reflect,
         Some("edge") => Padding::Edge,
+        Some("wrap") => Padding::Wrap,
         Some(other) => return Err(format!("its mode `{other}` is not supported")),
     };
-    if let Some(axes) = call.known(3, "list of axes")? {
-        let axes = axes.whole()?;
-        if axes.iter().any(|axis| *axis < 0) || axes.len() * 2 != amounts.len() {
-            return Err("its axes count from the end, or are not as many as its amounts, which is not supported".into());
-        }
-        return Err(
-            "pads some axes by name, which is not supported: export it with opset_version=17"
-                .into(),
-        );
-    }
+    let axes = call.known(3, "list of axes")?.map(Known::whole);
+    let axes = axes.transpose()?.unwrap_or_default();
     if amounts.len() % 2 != 0 {
         return Err("pads one end of an axis, and not the other".into());
     }
@@ -85,6 +113,7 @@ fn pad(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
         before: amounts,
         after,
         with,
+        axes,
     };
     one(call, to, op)
 }

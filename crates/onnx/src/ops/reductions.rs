@@ -2,8 +2,8 @@
 
 use speechlens_nn::Op;
 use speechlens_nn::ops::{
-    Abs, Add, Along, ArgMax, Elementwise, Exp, Log, Power, ReduceMax, ReduceMean, ReduceMin,
-    ReduceSum, Sqrt, Squeeze, Sub, WholeProduct,
+    Abs, Add, Along, ArgMax, CumSum, Elementwise, Exp, Log, Power, ReduceMax, ReduceMean,
+    ReduceMin, ReduceSum, Sqrt, Squeeze, Sub, WholeProduct,
 };
 
 use super::Entry;
@@ -17,6 +17,15 @@ pub(super) const OPS: &[Entry] = &[
             return Err("takes the last of several largest values, which is not supported".into());
         }
         Ok(vec![to.add(ArgMax { axis, keep }, &[call.input(0)?])?])
+    }),
+    ("CumSum", |call, to| {
+        let axis = call.must_know(1, "axis")?.whole()?;
+        let op = CumSum {
+            axis: *axis.first().ok_or("its axis is missing")?,
+            exclusive: call.flag("exclusive", false),
+            reverse: call.flag("reverse", false),
+        };
+        Ok(vec![to.add(op, &[call.input(0)?])?])
     }),
     ("ReduceL1", |call, to| {
         after(call, to, Elementwise(Abs), false)
