@@ -207,7 +207,7 @@ impl Net {
     }
 
     fn block(&mut self, x: Value) -> Value {
-        match self.below(17) {
+        match self.below(18) {
             0 | 1 => {
                 let id = self.function(x);
                 Value { id, ..x }
@@ -232,6 +232,15 @@ impl Net {
                 Value { id, ..x }
             }
             15 => self.spectrum(x),
+            16 => {
+                let op = CumSum {
+                    axis: 1 + self.below(2) as i64,
+                    exclusive: self.coin(),
+                    reverse: self.coin(),
+                };
+                let id = self.node(op, [x.id]);
+                Value { id, ..x }
+            }
             _ => self.quantized(x),
         }
     }
@@ -567,7 +576,7 @@ impl Net {
     /// The same values in another order or shape, or several times.
     fn moved(&mut self, x: Value) -> Value {
         let [a, b] = x.dims;
-        match self.below(7) {
+        match self.below(8) {
             0 => {
                 let id = self.turned(x.id, &[0, 2, 1]);
                 Value { id, dims: [b, a] }
@@ -594,6 +603,14 @@ impl Net {
                 let id = self.node(Tile, [x.id, by]);
                 let dims = [a * times[1] as usize, b * 2];
                 Value { id, dims }
+            }
+            6 => {
+                let op = Triangle {
+                    upper: self.coin(),
+                    diagonal: self.below(3) as i64 - 1,
+                };
+                let id = self.node(op, [x.id]);
+                Value { id, ..x }
             }
             5 => {
                 let y = self.drawn(x, true);
@@ -690,13 +707,24 @@ impl Net {
             }
             4 => {
                 let y = self.dense(x, b);
-                let places = self.node(
-                    ArgMax {
-                        axis: 1,
-                        keep: true,
-                    },
-                    [y.id],
-                );
+                let places = match self.coin() {
+                    true => self.node(
+                        ArgMax {
+                            axis: 1,
+                            keep: true,
+                        },
+                        [y.id],
+                    ),
+                    false => {
+                        let (axis, count, smallest) = (1, 1, self.coin());
+                        let top = TopPlaces {
+                            axis,
+                            count,
+                            smallest,
+                        };
+                        self.node(top, [y.id])
+                    }
+                };
                 let id = self.node(GatherElements { axis: 1 }, [x.id, places]);
                 Value { id, dims: [1, b] }
             }
@@ -743,6 +771,7 @@ impl Net {
                         before,
                         after,
                         with,
+                        axes: Vec::new(),
                     },
                     [x.id],
                 );
@@ -776,6 +805,7 @@ impl Net {
                         before,
                         after,
                         with,
+                        axes: Vec::new(),
                     },
                     [x.id],
                 );

@@ -36,6 +36,7 @@ const WITHOUT_RELEVANCE: &[&str] = &[
     "quantize-scale",
     "range",
     "shape",
+    "top-places",
     "whole-product",
     "whole-quotient",
     "whole-remainder",
