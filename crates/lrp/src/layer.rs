@@ -114,12 +114,20 @@ impl<'a> Layer<'a> {
     ) -> Result<Tensor> {
         // Each map of the input is multiplied once by the sum of what its terms spread.
         let mut spreads: Vec<(InputMap, Tensor)> = Vec::new();
+        let mut before: Option<(&Share, Tensor)> = None;
         for share in &rule.shares {
             let own = match (share.only, &self.output) {
                 (Some(sign), Some(z)) => of_sign(output, z, sign == Sign::Positive)?,
                 _ => output.clone(),
             };
-            let (z, bias) = (self.denominator(share)?, self.bias_of(share)?);
+            let others = before
+                .take()
+                .and_then(|(other, z)| Some((share.together_with(other)?, z)));
+            let z = match (others, self.given(share.bias.is_some())?) {
+                (Some((times, other)), Some(output)) => ((output * times)? - other)?,
+                _ => self.denominator(share)?,
+            };
+            let bias = self.bias_of(share)?;
             let quotient = quotient(&own, &z, share.epsilon, share.factor)?;
             if let Some(kept) = kept.as_deref_mut() {
                 kept.share(&quotient, &z, bias.as_ref(), share.epsilon)?;
@@ -135,6 +143,7 @@ impl<'a> Layer<'a> {
                     None => spreads.push((term.input, spread)),
                 }
             }
+            before = Some((share, z));
         }
         let mut total: Option<Tensor> = None;
         for (map, spread) in spreads {
@@ -161,16 +170,20 @@ impl<'a> Layer<'a> {
         }
     }
 
+    /// What the layer gave, if a rule asks for it, with the bias that it holds or without.
+    fn given(&self, with_bias: bool) -> Result<Option<Tensor>> {
+        Ok(match (&self.output, &self.bias, with_bias) {
+            (Some(output), Some(bias), false) => Some(output.broadcast_sub(bias)?),
+            (output, ..) => output.clone(),
+        })
+    }
+
     /// `z_k` of a share, before ε.
     fn denominator(&self, share: &Share) -> Result<Tensor> {
-        if let Some(output) = &self.output
-            && share.is_of_output()
+        if share.is_of_output()
+            && let Some(output) = self.given(share.bias.is_some())?
         {
-            return Ok(match (&self.bias, share.bias) {
-                // Without the bias that it holds.
-                (Some(bias), None) => output.broadcast_sub(bias)?,
-                _ => output.clone(),
-            });
+            return Ok(output);
         }
         let bias = self.bias_of(share)?;
         let mut z: Option<Tensor> = None;

@@ -83,6 +83,19 @@ impl WeightMap {
     }
 }
 
+impl WeightMap {
+    /// How many times a weight what this and another map make of it are together, if that is the same for all.
+    fn together_with(self, other: Self) -> Option<f64> {
+        use WeightMap::{PlusNegative, PlusPositive};
+        match (self, other) {
+            (PlusPositive(a), PlusNegative(b)) | (PlusNegative(a), PlusPositive(b)) => {
+                (a == b).then_some(2.0 + a)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The sign of a layer's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
@@ -174,6 +187,37 @@ impl Share {
             only: Some(sign),
             ..self
         }
+    }
+
+    /// How many times what the layer gave `z` and the `z` of another share are together, of a share of the other outputs: then it
+    /// need not be computed. Where it is used, both are of the output's sign or only `z` is, so that little cancels.
+    pub(crate) fn together_with(&self, other: &Share) -> Option<f64> {
+        let (mine, others) = (self.only?, other.only?);
+        let inputs: Vec<InputMap> = self.terms.iter().map(|term| term.input).collect();
+        let is_whole = matches!(
+            inputs.as_slice(),
+            [InputMap::Whole] | [InputMap::Positive, InputMap::Negative]
+        );
+        let alike =
+            |(a, b): (&Term, &Term)| a.input == b.input && (a.factor, b.factor) == (1.0, 1.0);
+        let pairs = || self.terms.iter().zip(&other.terms);
+        if mine == others
+            || !is_whole
+            || self.terms.len() != other.terms.len()
+            || !pairs().all(alike)
+        {
+            return None;
+        }
+        let of_bias = match (self.bias, other.bias) {
+            (None, None) => None,
+            (Some(a), Some(b)) => Some(a.together_with(b)?),
+            _ => return None,
+        };
+        let mut times = pairs()
+            .map(|(a, b)| a.weight.together_with(b.weight))
+            .chain(of_bias.map(Some));
+        let first = times.next()??;
+        times.all(|times| times == Some(first)).then_some(first)
     }
 
     /// Whether `z` is what the layer gave, with its bias or without.
