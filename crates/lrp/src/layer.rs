@@ -120,12 +120,9 @@ impl<'a> Layer<'a> {
                 (Some(sign), Some(z)) => of_sign(output, z, sign == Sign::Positive)?,
                 _ => output.clone(),
             };
-            let others = before
-                .take()
-                .and_then(|(other, z)| Some((share.together_with(other)?, z)));
-            let z = match (others, self.given(share.bias.is_some())?) {
-                (Some((times, other)), Some(output)) => ((output * times)? - other)?,
-                _ => self.denominator(share)?,
+            let z = match self.from_other(share, before.take())? {
+                Some(z) => z,
+                None => self.denominator(share)?,
             };
             let bias = self.bias_of(share)?;
             let quotient = quotient(&own, &z, share.epsilon, share.factor)?;
@@ -176,6 +173,20 @@ impl<'a> Layer<'a> {
             (Some(output), Some(bias), false) => Some(output.broadcast_sub(bias)?),
             (output, ..) => output.clone(),
         })
+    }
+
+    /// `z_k` of a share from that of the share before, where both together are known.
+    fn from_other(&self, share: &Share, other: Option<(&Share, Tensor)>) -> Result<Option<Tensor>> {
+        let Some((other, z)) = other else {
+            return Ok(None);
+        };
+        let Some(times) = share.together_with(other) else {
+            return Ok(None);
+        };
+        let output = self.given(share.bias.is_some())?;
+        output
+            .map(|output| Ok(((output * times)? - z)?))
+            .transpose()
     }
 
     /// `z_k` of a share, before ε.

@@ -189,8 +189,8 @@ impl Share {
         }
     }
 
-    /// How many times what the layer gave `z` and the `z` of another share are together, of a share of the other outputs: then it
-    /// need not be computed. Where it is used, both are of the output's sign or only `z` is, so that little cancels.
+    /// How many times what the layer gave `z` and that of another share, of outputs of the other sign, are together, if that can be
+    /// said: one of them follows from the other then. Where it is used it is no smaller than what the layer gave.
     pub(crate) fn together_with(&self, other: &Share) -> Option<f64> {
         let (mine, others) = (self.only?, other.only?);
         let inputs: Vec<InputMap> = self.terms.iter().map(|term| term.input).collect();
