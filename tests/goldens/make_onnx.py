@@ -674,6 +674,12 @@ def pieces():
                lambda x, i: x.gather(1, i % 4))
     yield Case("gather-elements-last-axis", node("GatherElements", "x i", axis=-1), {"x": "2 3 5", "i": whole("2 3 4", 0, 5)},
                {}, lambda x, i: x.gather(2, i))
+    # As PyTorch writes x.view(*x.shape[:1], -1, *x.shape[3:]).
+    yield Case("slice-of-nothing", [
+        node("Shape", "x", "shape"), *(constant(f"at{n}", ints(n)) for n in (0, 1, 3)), constant("end", ints(LAST)),
+        constant("rest", ints(-1)), node("Slice", "shape at0 at1", "first"), node("Slice", "shape at3 end", "none"),
+        node("Concat", "first rest none", "target", axis=0), node("Reshape", "x target"),
+    ], SOUND, {}, lambda x: x.flatten(1), 11)
     for largest in (1, 0):
         yield Case(f"top-k-largest-{largest}", node("TopK", "x k", "y places", axis=1, largest=largest), "N 6 3", {"k": ints(2)},
                    lambda x, largest=largest: torch.topk(x, 2, 1, bool(largest)), 11, "y places")

@@ -16,6 +16,7 @@ pub(super) fn picked(x: &Tensor, picks: &[Places]) -> Result<Tensor> {
     let mut x = x.clone();
     for (axis, places) in picks {
         x = match places.as_slice() {
+            [] => x.narrow(*axis, 0, 0)?,
             // One after the other: a view, and no picking.
             [first, .., last]
                 if (*last as usize) == *first as usize + places.len() - 1
@@ -78,7 +79,7 @@ impl Cut {
                 place
             }
         };
-        let places: Vec<u32> = match self.step {
+        Ok(match self.step {
             0 => return problem("a step is 0".into()),
             step if step > 0 => {
                 let start = from_end(self.start).clamp(0, n);
@@ -98,16 +99,7 @@ impl Cut {
                     .map(|p| p as u32)
                     .collect()
             }
-        };
-        match places.is_empty() {
-            true => problem(format!(
-                "nothing is left of an axis of {length} from {} to {} by steps of {}",
-                self.start,
-                self.end.map_or("its end".to_owned(), |end| end.to_string()),
-                self.step
-            )),
-            false => Ok(places),
-        }
+        })
     }
 }
 
@@ -186,7 +178,16 @@ impl MovingOp for Slice {
 
 impl Moving for Slice {
     fn moved(&self, inputs: &[&Tensor]) -> Result<Tensor> {
-        picked(inputs[0], &self.picks(inputs[0].dims(), inputs)?)
+        let picks = self.picks(inputs[0].dims(), inputs)?;
+        let nothing = picks.iter().find(|(_, places)| places.is_empty());
+        // Of a shape nothing may be left; layers have nothing to make of nothing.
+        match nothing.filter(|_| inputs[0].dtype().is_float()) {
+            Some((axis, _)) => problem(format!(
+                "nothing is left of axis {axis} of {:?}",
+                inputs[0].dims()
+            )),
+            None => picked(inputs[0], &picks),
+        }
     }
 
     fn map(&self) -> Map<'_> {

@@ -34,8 +34,8 @@ fn dft(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     one(call, to, op)
 }
 
-/// No frame is longer.
-const LONGEST: usize = 1 << 14;
+/// No matrix has more values.
+const LARGEST: usize = 1 << 26;
 
 /// A convolution by the window times cosines and sines, `[N, samples, 1]` to `[N, frames, bins, 2]`.
 fn stft(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
@@ -51,18 +51,20 @@ fn stft(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     let length = length
         .or(window.as_ref().map(Vec::len))
         .ok_or("has no window, and no frame length")?;
-    let window = window.unwrap_or_else(|| vec![1.0; length]);
-    if window.len() != length || !(1..=LONGEST).contains(&length) || step == 0 {
+    if window.as_ref().is_some_and(|window| window.len() != length) {
+        return Err(format!("its window is not a frame of {length}"));
+    }
+    let bins = match call.flag("onesided", true) {
+        true => length / 2 + 1,
+        false => length,
+    };
+    let count = bins.checked_mul(length);
+    if length == 0 || step == 0 || count.is_none_or(|count| count > LARGEST) {
         return Err(format!(
-            "its window of {} values is not a frame of {length}",
-            window.len()
+            "its frames of {length} values, {step} apart, are not supported"
         ));
     }
-    let bins = if call.flag("onesided", true) {
-        length / 2 + 1
-    } else {
-        length
-    };
+    let window = window.unwrap_or_else(|| vec![1.0; length]);
     let mut weight = Vec::with_capacity(2 * bins * length);
     for bin in 0..bins {
         let angle = |t: usize| TAU * ((bin * t) % length) as f64 / length as f64;
@@ -111,7 +113,8 @@ fn mel(call: &Call, _: &mut Builder) -> Result<Vec<Value>, String> {
     ];
     let [low, high] = [number(3, "lower frequency")?, number(4, "upper frequency")?];
     let (bands, rows) = (bands as usize, (length as usize) / 2 + 1);
-    if bands == 0 || bands * rows > LONGEST * LONGEST || rate <= 0.0 {
+    let count = bands.checked_mul(rows);
+    if bands == 0 || count.is_none_or(|count| count > LARGEST) || rate <= 0.0 {
         return Err(format!("{bands} bands of {rows} bins at {rate} Hz"));
     }
     let mel = |hz: f64| 2595.0 * (1.0 + hz / 700.0).log10();
