@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, moving};
 use super::picks::picked;
-use super::places::{constant, each_axis, problem, put_back};
+use super::places::{check_size, constant, each_axis, problem, put_back};
 use crate::{Claims, Map, MovingOp, Result};
 
 /// What is added around an input: before and after it along each axis; below 0 it is cut.
@@ -133,7 +133,13 @@ impl Pad {
 impl Moving for Pad {
     fn moved(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         let mut x = inputs[0].clone();
-        for (axis, places) in self.all_places(x.dims())? {
+        let padded = self.all_places(x.dims())?;
+        let mut dims = x.dims().to_vec();
+        padded
+            .iter()
+            .for_each(|(axis, places)| dims[*axis] = places.len());
+        check_size(&dims)?;
+        for (axis, places) in padded {
             let inside: Vec<u32> = places.iter().flatten().copied().collect();
             let outside = |count: usize| -> Result<Option<Tensor>> {
                 let mut dims = x.dims().to_vec();

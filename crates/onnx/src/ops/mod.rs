@@ -60,3 +60,22 @@ pub(crate) fn known(node: &proto::Node) -> Result<Lower, String> {
         None => Err("the op is not supported".into()),
     }
 }
+
+/// No constant that a file's numbers ask for has more values: a file of a few bytes could else ask for any memory.
+const LARGEST_MADE: i64 = 1 << 24;
+
+/// Whether what a node makes is a constant that is too large, of the shape that the input at this place says.
+pub(crate) fn check_made(call: &Call, shape: usize) -> Result<(), String> {
+    let (Value::Known(_), Value::Known(shape)) = (call.input(0)?, call.input(shape)?) else {
+        return Ok(());
+    };
+    let lengths = shape.whole()?;
+    // Of a shape without values, the others are multiplied too.
+    let mut positive = lengths.iter().map(|n| (*n).max(1));
+    match positive.try_fold(1i64, i64::checked_mul) {
+        Some(count) if count <= LARGEST_MADE => Ok(()),
+        _ => Err(format!(
+            "makes a constant of the shape {lengths:?}, which is too large"
+        )),
+    }
+}

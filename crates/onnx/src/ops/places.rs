@@ -5,14 +5,15 @@ use speechlens_nn::ops::{
     Transpose, Triangle,
 };
 
-use super::Entry;
 use super::functions::one;
+use super::{Entry, check_made};
 use crate::call::{Call, Known, Value};
 use crate::lower::Builder;
 
 pub(super) const OPS: &[Entry] = &[
     ("Concat", concat),
     ("Expand", |call, to| {
+        check_made(call, 1)?;
         Ok(vec![to.add(Expand, &[call.input(0)?, call.input(1)?])?])
     }),
     ("Gather", |call, to| {
@@ -32,6 +33,7 @@ pub(super) const OPS: &[Entry] = &[
     ("Slice", slice),
     ("Split", split),
     ("Tile", |call, to| {
+        check_made(call, 1)?;
         Ok(vec![to.add(Tile, &[call.input(0)?, call.input(1)?])?])
     }),
     ("TopK", top),

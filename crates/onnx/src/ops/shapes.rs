@@ -4,8 +4,8 @@ use speechlens_nn::ops::{
     Filled, FlattenAt, Range, Reshape, ShapeOf, Squeeze, Unsqueeze, WholeProduct,
 };
 
-use super::Entry;
 use super::functions::one;
+use super::{Entry, check_made};
 use crate::call::{Call, Value};
 use crate::lower::Builder;
 use crate::tensor::{self, DataType};
@@ -42,6 +42,7 @@ pub(super) const OPS: &[Entry] = &[
 ];
 
 fn filled(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    check_made(call, 0)?;
     let (value, whole) = match call.tensor("value") {
         None => (0.0, false),
         Some(value) => {
