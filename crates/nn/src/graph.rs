@@ -9,7 +9,7 @@ use crate::concrete::{Known, Remembered};
 use crate::op::PACKED;
 use crate::ops::Input;
 use crate::random::{Stream, generator};
-use crate::{Error, Init, Mode, Op, Params, Result};
+use crate::{Error, Init, Kind, Mode, Op, Params, Result};
 
 /// A node's place in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -736,6 +736,27 @@ impl Graph {
             };
         }
         let inputs = trace.inputs(node)?;
+        // Of whole numbers candle has none of their functions, and says so by a panic.
+        let is_of_reals = matches!(
+            node.op.kind(),
+            Kind::Linear
+                | Kind::Conv
+                | Kind::BatchNorm1d
+                | Kind::BatchNorm2d
+                | Kind::StatsPool
+                | Kind::Norm
+                | Kind::Softmax
+                | Kind::Recurrent
+        );
+        if is_of_reals && inputs.first().is_some_and(|x| !x.dtype().is_float()) {
+            return Err(Error::Graph {
+                node: node.name.clone(),
+                problem: format!(
+                    "`{}` is given whole numbers, and takes real ones",
+                    node.op.name()
+                ),
+            });
+        }
         let before = mode.updates().len();
         let output = node
             .op

@@ -337,3 +337,40 @@ fn outputs_are_called_as_in_the_file() {
     hostile.name = "\x1b[31mred\n".into();
     says(&model(vec![hostile]), &["node `\\u{1b}[31mred\\n`"]);
 }
+
+/// Functions of real numbers take no whole ones, and constants that a few numbers ask for are not made.
+#[test]
+fn constants_that_cannot_be_computed_are_told() {
+    let whole = |name: &str, values: &[i64]| Tensor {
+        dims: vec![values.len() as i64],
+        data_type: 7,
+        name: name.into(),
+        longs: values.to_vec(),
+        ..Tensor::default()
+    };
+    for op in ["Sigmoid", "Tanh", "Softmax", "LpNormalization", "LeakyRelu"] {
+        let mut model = model(vec![node(op, &["w"], "a"), node("Add", &["x", "a"], "y")]);
+        let graph = model.graph.as_mut().unwrap();
+        graph.initializers.push(whole("w", &[1, 2, 3]));
+        says(&model, &["node `a-node`", "whole numbers"]);
+    }
+    let large = [1 << 13, 1 << 13];
+    for (op, inputs) in [
+        ("ConstantOfShape", &["w"][..]),
+        ("Expand", &["one", "w"]),
+        ("Tile", &["square", "w"]),
+    ] {
+        let mut model = model(vec![node(op, inputs, "a"), node("Add", &["x", "a"], "y")]);
+        let graph = model.graph.as_mut().unwrap();
+        graph.initializers.push(whole("w", &large));
+        graph.initializers.push(whole("one", &[1]));
+        let mut square = whole("square", &[1]);
+        square.dims = vec![1, 1];
+        graph.initializers.push(square);
+        says(&model, &["node `a-node`", "too large"]);
+    }
+    let window = [whole("step", &[3]), whole("length", &[1 << 50])];
+    let mut model = model(vec![node("STFT", &["x", "step", "", "length"], "y")]);
+    model.graph.as_mut().unwrap().initializers.extend(window);
+    says(&model, &["node `y-node`", "frames of 1125899906842624"]);
+}

@@ -6,7 +6,14 @@ use super::layout::Aligned;
 use crate::Result;
 
 /// A function of every value; differentiable if `f` is.
+///
+/// # Errors
+/// Those of `f`, and if the values are whole numbers: of these candle has no functions.
 pub(crate) fn map(input: &Tensor, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    if !input.dtype().is_float() {
+        let problem = "it is given whole numbers, and takes real ones";
+        return Err(candle_core::Error::Msg(problem.into()).into());
+    }
     let aligned = Aligned::new([input])?;
     Ok(aligned.restore(&f(&aligned.tensors[0])?)?)
 }

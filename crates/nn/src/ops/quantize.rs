@@ -181,6 +181,10 @@ impl Op for QuantizeScale {
 
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
         let all = inputs[0].flatten_all()?;
+        let all = match all.dtype().is_float() {
+            true => all,
+            false => all.to_dtype(DType::F32)?,
+        };
         let nought = Tensor::zeros((), all.dtype(), &Device::Cpu)?.to_device(all.device())?;
         let (low, high) = (all.min(0)?.minimum(&nought)?, all.max(0)?.maximum(&nought)?);
         let scale = ((high - &low)? / 255.0)?;
