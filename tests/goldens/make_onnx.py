@@ -1333,6 +1333,9 @@ def composites():
         node("ReduceMean", "square", "var", axes=[-1], keepdims=0), constant("eps", scalar(1e-5)), node("Add", "var eps", "v"),
         node("Sqrt", "v", "std"), node("Squeeze", "mean", "m", axes=[2]), node("Concat", "m std", axis=1),
     ], SOUND, {}, lambda x: torch.cat([x.mean(-1), (x.var(-1, correction=0) + 1e-5).sqrt()], 1), 11)
+    # A relative length beside the sound, as SpeechBrain's networks read it.
+    yield Case("input-of-lengths", [node("Unsqueeze", "lens", "each", axes=[1]), node("Mul", "x each")],
+               {"x": normal("N T"), "lens": positive("N")}, {}, lambda x, lens: x * lens[:, None], 11)
 
 
 def cases():

@@ -59,6 +59,10 @@ pub struct Arguments {
     /// suggests.
     #[arg(long, value_enum)]
     task: Option<Outputs>,
+    /// A number for an input of an ONNX file behind the first, as a sample rate or a relative length: `--given sr=16000 --given lens=1`. It is a
+    /// constant of the model then. Inputs of one shape that are given nothing are states, and 0.
+    #[arg(long, value_name = "NAME=NUMBER", value_parser = given)]
+    given: Vec<(String, f64)>,
     /// What the network was trained by, which says what its logits mean: binary-cross-entropy (sigmoid), as an AlexNet unless
     /// told otherwise, or cross-entropy (softmax), as the others.
     #[arg(long, value_parser = loss, value_name = "LOSS")]
@@ -90,6 +94,14 @@ impl Outputs {
 /// So many names of tensors are told; an average beside the weights has hundreds.
 const TOLD: usize = 8;
 
+fn given(text: &str) -> Result<(String, f64), String> {
+    let (name, number) = text.rsplit_once('=').ok_or("say NAME=NUMBER")?;
+    match number.parse::<f64>() {
+        Ok(number) if number.is_finite() && !name.is_empty() => Ok((name.to_owned(), number)),
+        _ => Err("say NAME=NUMBER".into()),
+    }
+}
+
 fn loss(text: &str) -> Result<Loss, String> {
     serde_json::from_value(Value::from(text))
         .map_err(|_| "say binary-cross-entropy or cross-entropy".into())
@@ -110,6 +122,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
         return of_onnx(arguments, names, common);
     }
+    ensure!(
+        arguments.given.is_empty(),
+        "--given: is of ONNX files, and {file} is a checkpoint: leave it out"
+    );
     let Some(network) = arguments.arch else {
         bail!("{file}: is a checkpoint of which network? Say --arch alexnet, audionet or resnet34");
     };
@@ -209,9 +225,19 @@ fn of_onnx(arguments: &Arguments, classes: Option<Vec<String>>, common: &Common)
             .transpose()?,
         task: arguments.task.map(Outputs::name),
         classes,
+        given: arguments.given.clone(),
     };
-    let onnx::Imported { model, guess } =
-        Model::import_onnx(&arguments.checkpoint, told, &common.device()?)?;
+    let onnx::Imported {
+        model,
+        guess,
+        missing,
+    } = Model::import_onnx(&arguments.checkpoint, told, &common.device()?)?;
+    if let Some(name) = missing.first() {
+        tracing::warn!(
+            "{file}: reads `{}` too, and `explain` has nothing for it: import it with --given {name}=NUMBER",
+            missing.join("`, `")
+        );
+    }
     if let Some(guess) = guess {
         tracing::warn!("{file}: its front end is a guess, {guess}; say it with --frontend");
     }

@@ -24,6 +24,8 @@ pub struct Told {
     pub task: Option<&'static str>,
     /// The classes' names, or the scores', in the order of the outputs.
     pub classes: Option<Vec<String>>,
+    /// Numbers for inputs behind the first, by their names: a sample rate, a relative length.
+    pub given: Vec<(String, f64)>,
 }
 
 /// A model of an ONNX file, and what of it is a guess.
@@ -33,6 +35,8 @@ pub struct Imported {
     pub model: Model,
     /// What the front end was guessed from, if it was not told.
     pub guess: Option<String>,
+    /// Inputs behind the first that are no states and were given nothing: what is computed needs them.
+    pub missing: Vec<String>,
 }
 
 impl Model {
@@ -47,7 +51,10 @@ impl Model {
             path: path.to_owned(),
             problem,
         };
-        let network = Onnx::open(path)?;
+        let mut network = Onnx::open(path)?;
+        for (name, number) in &told.given {
+            network.give(name, *number)?;
+        }
         let graph = network.graph()?;
         let last = last_function(&graph, network.outputs().first());
         let input = network.inputs().into_iter().next();
@@ -114,7 +121,16 @@ impl Model {
         };
         let source = format!("ONNX, opset {}, {}", network.opset(), network.producer());
         model.metadata.insert(SOURCE.to_owned(), source);
-        Ok(Imported { model, guess })
+        let missing = model.graph.nodes().skip(1).filter_map(|(_, node)| {
+            let lacks = node.op.as_input().is_some_and(|input| !input.state);
+            lacks.then(|| node.name.clone())
+        });
+        let missing = missing.collect();
+        Ok(Imported {
+            model,
+            guess,
+            missing,
+        })
     }
 }
 

@@ -9,6 +9,13 @@ use crate::lower::{Lowered, Lowering};
 use crate::tensor::DataType;
 use crate::{Error, Problem, Result, proto};
 
+/// An input that is given one number has no more values.
+const LARGEST_GIVEN: usize = 1 << 24;
+
+/// ONNX's numbers for these types.
+const FLOAT: i32 = 1;
+const INT64: i32 = 7;
+
 /// A network as a file tells it.
 pub struct Onnx {
     path: PathBuf,
@@ -47,6 +54,66 @@ impl Onnx {
             path: path.to_owned(),
             file: File::parse(bytes.into(), path)?,
         })
+    }
+
+    /// Gives an input behind the first the same number everywhere, for good: it is a constant then, of length 1 along free axes.
+    ///
+    /// # Errors
+    /// If there is no such input, or it is of whole numbers and the number is not.
+    pub fn give(&mut self, name: &str, number: f64) -> Result<()> {
+        let wrong = |problem: String| Error::Format {
+            path: self.path.clone(),
+            problem,
+        };
+        let inputs = self.inputs();
+        let others = inputs.iter().skip(1);
+        let Some(input) = others.clone().find(|input| input.name == name) else {
+            let names: Vec<&str> = others.map(|input| input.name.as_str()).collect();
+            return Err(wrong(match (inputs.first(), names.as_slice()) {
+                (Some(first), _) if first.name == name => {
+                    format!("its input `{name}` is what the front end gives, and no constant")
+                }
+                (_, []) => format!("has no input `{name}`, and none but the first"),
+                (_, names) => format!(
+                    "has no input `{name}` behind the first; there are `{}`",
+                    names.join("`, `")
+                ),
+            }));
+        };
+        if !input.is_real && number.fract() != 0.0 {
+            return Err(wrong(format!(
+                "its input `{name}` is of whole numbers, and {number} is none"
+            )));
+        }
+        let lengths = input.shape.iter().map(|length| length.clone().unwrap_or(1));
+        let lengths: Vec<usize> = lengths.collect();
+        let count = lengths
+            .iter()
+            .try_fold(1usize, |all, n| all.checked_mul(*n));
+        let count = count
+            .filter(|count| *count <= LARGEST_GIVEN)
+            .ok_or_else(|| {
+                wrong(format!(
+                    "its input `{name}` of the shape {lengths:?} is too large for one number"
+                ))
+            })?;
+        let mut constant = proto::Tensor {
+            name: name.to_owned(),
+            dims: lengths.iter().map(|n| *n as i64).collect(),
+            ..Default::default()
+        };
+        match input.is_real {
+            true => {
+                constant.data_type = FLOAT;
+                constant.floats = vec![number as f32; count];
+            }
+            false => {
+                constant.data_type = INT64;
+                constant.longs = vec![number as i64; count];
+            }
+        }
+        self.file.graph.initializers.push(constant);
+        Ok(())
     }
 
     /// The version of ONNX's ops.

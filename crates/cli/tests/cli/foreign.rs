@@ -373,3 +373,37 @@ fn what_does_not_suit_a_front_end_or_a_task_is_told() {
         assert!(told.contains("zero.onnx: is no file"), "{told}");
     }
 }
+
+/// Inputs behind the first, which no front end gives, are told, and can be given a number for good.
+#[test]
+fn an_input_of_lengths_is_given_once() {
+    let folder = Folder::new();
+    folder.write("net.onnx", onnx("input-of-lengths"));
+    folder.tone("tone.wav", 16_000, 1_600);
+    let import = |given: &[&str]| {
+        let arguments = "import net.onnx -o net.safetensors --frontend samples --task embedding";
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        [&arguments[..], given].concat()
+    };
+    folder.run(&import(&[]));
+    let told = folder.fail(&["predict", "net.safetensors", "tone.wav"]);
+    assert!(told.contains("`lens`"), "{told}");
+    for (given, words) in [
+        (["--given", "lenz=1"], "there are `lens`"),
+        (["--given", "x=1"], "what the front end gives"),
+        (["--given", "lens=much"], "say NAME=NUMBER"),
+    ] {
+        let told = folder.fail(&import(&given));
+        assert!(told.contains(words), "{told}");
+    }
+    let length = |given: &str| {
+        folder.run(&import(&["--given", given]));
+        let told = folder.run(&["predict", "net.safetensors", "tone.wav", "--json"]);
+        let told: Value = serde_json::from_str(&told).unwrap();
+        let values = told["values"].as_array().unwrap();
+        let squares = values.iter().map(|x| x.as_f64().unwrap().powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    let ratio = length("lens=2") / length("lens=1");
+    assert!((ratio - 2.0).abs() < 1e-6, "{ratio}");
+}
