@@ -1336,6 +1336,26 @@ def composites():
     # A relative length beside the sound, as SpeechBrain's networks read it.
     yield Case("input-of-lengths", [node("Unsqueeze", "lens", "each", axes=[1]), node("Mul", "x each")],
                {"x": normal("N T"), "lens": positive("N")}, {}, lambda x, lens: x * lens[:, None], 11)
+    yield Case("root-mean-square", node("RMSNormalization", "x w", epsilon=1e-6), "N T 5", {"w": "5"},
+               lambda x, w: F.rms_norm(x, (5,), w, 1e-6), 23)
+
+    def attended(q, k, v, **settings):
+        q, k, v = (x if x.ndim == 4 else x.unflatten(-1, (2, -1)).transpose(1, 2) for x in (q, k, v))
+        return F.scaled_dot_product_attention(q, k, v, **settings)
+
+    heads = {"q": normal("N 2 T 3"), "k": normal("N 2 5 3"), "v": normal("N 2 5 4")}
+    square = heads | {"k": normal("N 2 T 3"), "v": normal("N 2 T 4")}
+    yield Case("attention", node("Attention", "q k v"), heads, {}, attended, 23)
+    yield Case("attention-scale", node("Attention", "q k v", scale=0.3), heads, {}, lambda q, k, v: attended(q, k, v, scale=0.3), 23)
+    yield Case("attention-causal", node("Attention", "q k v", is_causal=1), square, {},
+               lambda q, k, v: attended(q, k, v, is_causal=True), 23)
+    yield Case("attention-mask", node("Attention", "q k v mask"), heads, {"mask": np.arange(40).reshape(8, 5) % 3 != 0},
+               lambda q, k, v, mask: attended(q, k, v, attn_mask=mask), 23)
+    yield Case("attention-bias", node("Attention", "q k v bias"), heads, {"bias": "8 5"},
+               lambda q, k, v, bias: attended(q, k, v, attn_mask=bias), 23)
+    yield Case("attention-of-joined-heads", node("Attention", "q k v", q_num_heads=2, kv_num_heads=2),
+               {"q": normal("N T 6"), "k": normal("N 5 6"), "v": normal("N 5 8")}, {},
+               lambda q, k, v: attended(q, k, v).transpose(1, 2).flatten(2), 23)
 
 
 def cases():

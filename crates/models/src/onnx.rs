@@ -240,7 +240,7 @@ pub fn guess(input: &Axes) -> Result<(FrontEnd, String), String> {
         return Ok((front_end, format!("{name} ({why})")));
     }
     match axes {
-        [Some(count)] | [Some(1), Some(count)] if *count >= SAMPLES => {
+        [Some(count)] | [Some(1), Some(count)] | [Some(count), Some(1)] if *count >= SAMPLES => {
             let seconds = *count as f64 / 16000.0;
             let text = format!(
                 "rate = 16000\nlength = {{ exactly = {seconds:?} }}\nsilence = 0.0\nbounds = [-1.0, 1.0]\n"
@@ -282,6 +282,10 @@ fn called(graph: Graph, name: &str) -> Result<Graph, speechlens_nn::Error> {
     graph.renamed(output, name)
 }
 
+/// The orders in which a network may have the axes that front ends give, `[N, bands, frames]` with a channel before them or without, by
+/// rank: frames before bands, and the channel last, as Keras has it.
+const ORDERS: [&[usize]; 4] = [&[0, 2, 1], &[0, 1, 3, 2], &[0, 2, 3, 1], &[0, 3, 2, 1]];
+
 /// The graph, with its input's axes turned if they fit then, and not as they are.
 fn in_order(graph: Graph, front_end: &FrontEnd) -> Result<Graph, String> {
     let problem = match fit(graph.architecture(), front_end) {
@@ -289,18 +293,14 @@ fn in_order(graph: Graph, front_end: &FrontEnd) -> Result<Graph, String> {
         Err(problem) => problem,
     };
     let rank = graph.architecture().input_shape().len() + 1;
-    let mut order: Vec<usize> = (0..rank).collect();
-    if rank < 3 {
-        return Err(problem);
+    for order in ORDERS.iter().filter(|order| order.len() == rank) {
+        let turned = graph.reading_in_order(order);
+        let turned = turned.map_err(|error| error.to_string())?;
+        if fit(turned.architecture(), front_end).is_ok() {
+            return Ok(turned);
+        }
     }
-    order.swap(rank - 1, rank - 2);
-    let turned = graph
-        .reading_in_order(&order)
-        .map_err(|error| error.to_string())?;
-    match fit(turned.architecture(), front_end) {
-        Ok(()) => Ok(turned),
-        Err(_) => Err(problem),
-    }
+    Err(problem)
 }
 
 /// What the outputs mean, and whether they lack an axis of one class. `is_framed`: the first axis of the network in the file is time.

@@ -8,7 +8,7 @@ use prost::Message;
 use crate::{Error, Result, proto};
 
 /// The versions of ONNX's own ops that are known.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 9..=21;
+pub const OPSETS: std::ops::RangeInclusive<i64> = 9..=23;
 
 /// The network of a file, and the version of the ops it is told by.
 pub(crate) struct File {

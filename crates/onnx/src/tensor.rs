@@ -95,10 +95,16 @@ pub(crate) fn read(
         .map(|n| usize::try_from(*n).ok())
         .collect();
     let dims = dims.ok_or_else(|| format!("`{}` has the shape {:?}", tensor.name, tensor.dims))?;
-    let count = dims.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
-    let count = count
-        .filter(|count| *count <= LARGEST)
-        .ok_or_else(|| format!("`{}` of the shape {dims:?} is too large", tensor.name))?;
+    // Of a shape without values, the others are multiplied too.
+    let lengths = dims.iter().map(|n| (*n).max(1));
+    let most = lengths.into_iter().try_fold(1usize, usize::checked_mul);
+    if most.is_none_or(|count| count > LARGEST) {
+        return Err(format!(
+            "`{}` of the shape {dims:?} is too large",
+            tensor.name
+        ));
+    }
+    let count: usize = dims.iter().product();
     let raw = match tensor.location {
         1 => external(tensor, folder, count * data_type.size())?,
         _ => tensor.raw.clone(),

@@ -1,6 +1,7 @@
 //! How each op of ONNX becomes nodes of a graph: a file a family, a line an op.
 
 mod arithmetic;
+mod attention;
 mod functions;
 mod layers;
 mod norms;
@@ -33,6 +34,7 @@ const APART: &[Entry] = &[("Constant", apart), ("If", apart)];
 const FAMILIES: &[&[Entry]] = &[
     APART,
     arithmetic::OPS,
+    attention::OPS,
     functions::OPS,
     layers::OPS,
     norms::OPS,

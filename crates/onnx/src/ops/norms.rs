@@ -29,6 +29,7 @@ pub(super) const OPS: &[Entry] = &[
             )),
         }
     }),
+    ("RMSNormalization", root_mean_square),
     ("Softmax", |call, to| softmax(call, to, false)),
 ];
 
@@ -37,6 +38,31 @@ fn softmax(call: &Call, to: &mut Builder, log: bool) -> Result<Vec<Value>, Strin
     let flat = call.opset < 13;
     let axis = call.int("axis").unwrap_or(if flat { 1 } else { -1 });
     one(call, to, Softmax { axis, flat, log })
+}
+
+/// The axes from one on: counted from the end, or else how many first ones are left out.
+fn axes_from(axis: i64) -> Result<(Vec<i64>, usize), String> {
+    match axis {
+        -8..0 => Ok(((axis..0).collect(), 0)),
+        0..8 => Ok((Vec::new(), axis as usize)),
+        _ => Err(format!("its axis is {axis}")),
+    }
+}
+
+fn root_mean_square(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    call.ignore(&["stash_type"]);
+    let (axes, _) = axes_from(call.int("axis").unwrap_or(-1))?;
+    if axes.is_empty() {
+        return Err("its axis is counted from the first, which is not supported".into());
+    }
+    let op = Normalize {
+        axes,
+        epsilon: call.float("epsilon").unwrap_or(f64::from(1e-5f32)),
+        root_mean_square: true,
+    };
+    let normalized = to.part("normalized", op, &[call.input(0)?])?;
+    let scale = call.input(1)?;
+    Ok(vec![to.add(Mul, &[&normalized, scale])?])
 }
 
 fn layer_norm(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
@@ -51,13 +77,8 @@ fn layer_norm(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     {
         return Err("its mean and deviation are used, which is not supported".into());
     }
-    let axis = call.int("axis").unwrap_or(-1);
     let scale = call.must_know(1, "scale")?;
-    let (axes, first): (Vec<i64>, usize) = match axis {
-        -8..0 => ((axis..0).collect(), 0),
-        0..8 => (Vec::new(), axis as usize),
-        _ => return Err(format!("its axis is {axis}")),
-    };
+    let (axes, first) = axes_from(call.int("axis").unwrap_or(-1))?;
     let op = Standardize {
         axes,
         first,

@@ -34,7 +34,7 @@ fn dft(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
     one(call, to, op)
 }
 
-/// No matrix has more values.
+/// No transform has more values, and no matrix of bands an eighth of them.
 const LARGEST: usize = 1 << 26;
 
 /// A convolution by the window times cosines and sines, `[N, samples, 1]` to `[N, frames, bins, 2]`.
@@ -114,7 +114,7 @@ fn mel(call: &Call, _: &mut Builder) -> Result<Vec<Value>, String> {
     let [low, high] = [number(3, "lower frequency")?, number(4, "upper frequency")?];
     let (bands, rows) = (bands as usize, (length as usize) / 2 + 1);
     let count = bands.checked_mul(rows);
-    if bands == 0 || count.is_none_or(|count| count > LARGEST) || rate <= 0.0 {
+    if bands == 0 || count.is_none_or(|count| count > LARGEST / 8) || rate <= 0.0 {
         return Err(format!("{bands} bands of {rows} bins at {rate} Hz"));
     }
     let mel = |hz: f64| 2595.0 * (1.0 + hz / 700.0).log10();
