@@ -392,3 +392,57 @@ fn task(
     };
     Ok((task, lacks_classes))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use candle_core::Tensor;
+    use speechlens_nn::ops::{Along, ReduceMean};
+
+    use super::*;
+
+    /// Bands and frames in every order, with a channel before them, behind them or none: a front end's `[N, 4, T]` reaches each axis.
+    #[test]
+    fn axes_are_turned_to_what_a_network_reads() {
+        let text = "rate = 16000\nlength = \"any\"\n[[stage]]\nop = \"fbank\"\nbands = 4\n";
+        let front_end = FrontEnd::parse(text).unwrap();
+        let (bands, frames) = (Some(4), None);
+        for (shape, place) in [
+            (vec![bands, frames], 1),
+            (vec![frames, bands], 2),
+            (vec![Some(1), bands, frames], 2),
+            (vec![Some(1), frames, bands], 3),
+            (vec![bands, frames, Some(1)], 1),
+            (vec![frames, bands, Some(1)], 2),
+        ] {
+            let axes: Vec<i64> = (1..=shape.len() as i64)
+                .filter(|axis| *axis != place)
+                .collect();
+            let reads = [&[None], shape.as_slice()].concat();
+            let mut net = Architecture::reading("x", reads);
+            let along = Along {
+                axes,
+                ..Along::default()
+            };
+            net.add("mean", ReduceMean(along), [net.input()]).unwrap();
+            let graph = net.random(1, &Device::Cpu).unwrap();
+            let graph = in_order(graph, &front_end).unwrap();
+            let given = graph.architecture().input_shape().to_vec();
+            let x = Tensor::arange(0f32, 4.0, &Device::Cpu).unwrap();
+            let mut dims = vec![1; given.len() + 1];
+            dims[given.len() - 1] = 4;
+            let x = x.reshape(dims.clone()).unwrap();
+            dims[given.len()] = 3;
+            let found = graph.forward(&x.broadcast_as(dims).unwrap()).unwrap();
+            let found = found.to_vec2::<f32>().unwrap();
+            assert_eq!(found, [[0.0, 1.0, 2.0, 3.0]], "{shape:?}");
+        }
+        let wrong = Architecture::reading("x", vec![None, Some(5), None, Some(1)]);
+        let graph = wrong.random(1, &Device::Cpu).unwrap();
+        assert!(
+            in_order(graph, &front_end)
+                .unwrap_err()
+                .contains("[5, any, 1]")
+        );
+    }
+}
