@@ -383,6 +383,9 @@ def powers():
     yield Case("pow-whole-exponent", node("Pow", "x p"), BATCH, {"p": scalar(3, np.int64)}, lambda x: x**3, 15)
     yield Case("clip-computed", [node("ReduceMean", "x", "low", keepdims=0), node("Clip", "x low")], BATCH, {},
                lambda x: torch.maximum(x, x.mean()), 13)
+    yield Case("is-inf", [node("IsInf", "x", "inf"), node("Where", "inf zero x")],
+               floats([1, np.inf, -2], [-np.inf, 0.5, 3]), {"zero": scalar(0)},
+               lambda x: torch.where(torch.isinf(x), torch.zeros_like(x), x), 13)
     yield Case("is-nan", [node("IsNaN", "x", "nan"), node("Where", "nan zero x")],
                floats([1, np.nan, -2], [np.nan, 0.5, 3]), {"zero": scalar(0)}, lambda x: torch.where(torch.isnan(x), 0 * x.nan_to_num(), x), 13)
     yield Case("pow-tensor", node("Pow", "x p"), {"x": positive(BATCH), "p": "3 1"}, {}, lambda x, p: x**p)
@@ -680,6 +683,21 @@ def pieces():
         constant("rest", ints(-1)), node("Slice", "shape at0 at1", "first"), node("Slice", "shape at3 end", "none"),
         node("Concat", "first rest none", "target", axis=0), node("Reshape", "x target"),
     ], SOUND, {}, lambda x: x.flatten(1), 11)
+    at = {"at": ints([0, 2], [2, -1], [0, 0])}
+    yield Case("gather-nd", node("GatherND", "x at"), {"x": normal("3 4 5")}, at, lambda x: x[[0, 2, 0], [2, -1, 0]])
+    yield Case("gather-nd-batch", node("GatherND", "x at", batch_dims=1), "N 4 5", {"at": ints([[1], [3]], [[0], [-2]])},
+               lambda x: torch.stack([x[0, [1, 3]], x[1, [0, -2]]]), 13)
+
+    def put(x, v, *at):
+        return x.index_put(tuple(torch.tensor(place) for place in at), v)
+
+    yield Case("scatter-nd", node("ScatterND", "x at v"), {"x": normal("3 4 5"), "v": normal("3 5")}, at,
+               lambda x, v: put(x, v, [0, 2, 0], [2, 3, 0]), 16)
+    yield Case("scatter-elements", node("ScatterElements", "x at v", axis=1), {"x": normal("N 4 3"), "v": normal("N 2 3")},
+               {"at": ints([[0, 1, 3], [2, -1, 0]], [[1, 1, 1], [0, 2, 2]])},
+               lambda x, v, at: x.scatter(1, at % 4, v), 16)
+    yield Case("scatter-elements-last", node("ScatterElements", "x at v"), {"x": normal("5"), "v": normal("2")},
+               {"at": ints(1, 1)}, lambda x, v: torch.cat([x[:1], v[1:], x[2:]]), 13)
     for largest in (1, 0):
         yield Case(f"top-k-largest-{largest}", node("TopK", "x k", "y places", axis=1, largest=largest), "N 6 3", {"k": ints(2)},
                    lambda x, largest=largest: torch.topk(x, 2, 1, bool(largest)), 11, "y places")

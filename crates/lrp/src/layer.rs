@@ -120,7 +120,7 @@ impl<'a> Layer<'a> {
                 (Some(sign), Some(z)) => of_sign(output, z, sign == Sign::Positive)?,
                 _ => output.clone(),
             };
-            let z = match self.from_other(share, before.take())? {
+            let z = match self.following(share, before.take())? {
                 Some(z) => z,
                 None => self.denominator(share)?,
             };
@@ -176,7 +176,7 @@ impl<'a> Layer<'a> {
     }
 
     /// `z_k` of a share from that of the share before, where both together are known.
-    fn from_other(&self, share: &Share, other: Option<(&Share, Tensor)>) -> Result<Option<Tensor>> {
+    fn following(&self, share: &Share, other: Option<(&Share, Tensor)>) -> Result<Option<Tensor>> {
         let Some((other, z)) = other else {
             return Ok(None);
         };

@@ -380,11 +380,10 @@ fn an_input_of_lengths_is_given_once() {
     let folder = Folder::new();
     folder.write("net.onnx", onnx("input-of-lengths"));
     folder.tone("tone.wav", 16_000, 1_600);
-    let import = |given: &[&str]| {
+    fn import<'a>(given: &[&'a str]) -> Vec<&'a str> {
         let arguments = "import net.onnx -o net.safetensors --frontend samples --task embedding";
-        let arguments: Vec<&str> = arguments.split(' ').collect();
-        [&arguments[..], given].concat()
-    };
+        arguments.split(' ').chain(given.iter().copied()).collect()
+    }
     folder.run(&import(&[]));
     let told = folder.fail(&["predict", "net.safetensors", "tone.wav"]);
     assert!(told.contains("`lens`"), "{told}");

@@ -643,7 +643,7 @@ impl Net {
     /// Values picked from places.
     fn picked(&mut self, x: Value) -> Value {
         let [a, b] = x.dims;
-        match self.below(6) {
+        match self.below(8) {
             0 => {
                 let cut = Cut {
                     axis: 1,
@@ -705,7 +705,33 @@ impl Net {
                 let dims = [a, b.div_ceil(2)];
                 Value { id, dims }
             }
+            // By rows of a table, of axes that come before the batch's.
             4 => {
+                let places = Tensor::new(&[[0i64], [a as i64 - 1], [0]], &Device::Cpu);
+                let places = self.constant(places.unwrap());
+                let turned = self.turned(x.id, &[1, 2, 0]);
+                let taken = self.node(GatherNd { batch: 0 }, [turned, places]);
+                let id = self.turned(taken, &[2, 0, 1]);
+                Value { id, dims: [3, b] }
+            }
+            5 => {
+                let y = self.dense(x, b);
+                let [x, y] = [x.id, y.id].map(|id| self.turned(id, &[1, 2, 0]));
+                let cut = Cut {
+                    axis: 0,
+                    start: 0,
+                    end: Some(1),
+                    step: 1,
+                };
+                let cuts = Some(vec![cut]);
+                let values = self.node(Slice { cuts }, [y]);
+                let place = Tensor::new(&[[a as i64 - 1]], &Device::Cpu).unwrap();
+                let place = self.constant(place);
+                let put = self.node(Scatter { axis: None }, [x, place, values]);
+                let id = self.turned(put, &[2, 0, 1]);
+                Value { id, dims: [a, b] }
+            }
+            6 => {
                 let y = self.dense(x, b);
                 let places = match self.coin() {
                     true => self.node(

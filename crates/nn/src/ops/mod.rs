@@ -21,7 +21,7 @@
 //! | [`MatMul`], [`Einsum`] | `@`, `torch.einsum` of two values | matrices, with axes before them |
 //! | [`Softmax`], [`Standardize`], [`Normalize`] | `softmax`, what norms of layers, instances and groups have in common, `F.normalize` | any |
 //! | [`ReduceSum`], [`ReduceMean`], [`ReduceMax`], [`ReduceMin`], [`CumSum`], [`ArgMax`], [`TopPlaces`], [`AvgWindows`] | `x.sum(…)`, … | any |
-//! | [`Reshape`], [`Squeeze`], [`Unsqueeze`], [`FlattenAt`], [`Transpose`], [`Slice`], [`Chunk`], [`Frames`], [`Gather`], [`GatherElements`], [`Expand`], [`Tile`], [`Triangle`], [`Pad`], [`WindowPad`] | values in another shape, at other places | any |
+//! | [`Reshape`], [`Squeeze`], [`Unsqueeze`], [`FlattenAt`], [`Transpose`], [`Slice`], [`Chunk`], [`Frames`], [`Gather`], [`GatherElements`], [`GatherNd`], [`Scatter`], [`Expand`], [`Tile`], [`Triangle`], [`Pad`], [`WindowPad`] | values in another shape, at other places | any |
 //! | [`Resize`], [`Dft`] | `F.interpolate`, `torch.fft` | any |
 //! | [`Quantize`], [`Dequantize`], [`QuantizeScale`] | numbers of few steps | any |
 //! | [`Cast`], [`ShapeOf`], [`Filled`], [`Range`], [`WholeProduct`], [`WholeQuotient`], [`WholeRemainder`] | whole numbers by which shapes are computed | any |
@@ -62,6 +62,7 @@ mod reduce;
 mod relu;
 mod reshape;
 mod resize;
+mod scattered;
 mod sigmoid;
 mod softmax;
 mod standardize;
@@ -113,6 +114,7 @@ pub use reduce::{Along, ReduceMax, ReduceMean, ReduceMin, ReduceSum};
 pub use relu::Relu;
 pub use reshape::{FlattenAt, Reshape, Squeeze, Unsqueeze};
 pub use resize::{Coordinates, Nearest, Resize};
+pub use scattered::{GatherNd, Scatter};
 pub use sigmoid::Sigmoid;
 pub use softmax::Softmax;
 pub use standardize::{Normalize, Standardize};
@@ -196,6 +198,7 @@ const OPS: &[(&str, Make)] = &[
     ("frames", of::<Frames>),
     ("gather", of::<Gather>),
     ("gather-elements", of::<GatherElements>),
+    ("gather-nd", of::<GatherNd>),
     ("gelu", of::<Elementwise<Gelu>>),
     ("hard-sigmoid", of::<Elementwise<HardSigmoid>>),
     ("hard-swish", of::<Elementwise<HardSwish>>),
@@ -230,6 +233,7 @@ const OPS: &[(&str, Make)] = &[
     ("resize", of::<Resize>),
     ("round", of::<Elementwise<Round>>),
     ("selu", of::<Elementwise<Selu>>),
+    ("scatter", of::<Scatter>),
     ("shape", of::<ShapeOf>),
     ("sigmoid", of::<Sigmoid>),
     ("sign", of::<Elementwise<Sign>>),

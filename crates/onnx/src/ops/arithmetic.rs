@@ -2,7 +2,7 @@
 
 use speechlens_nn::Op;
 use speechlens_nn::ops::{
-    Add, Elementwise, Exp, Holds, Log, Max, Min, Mul, Reciprocal, Relation, Sub, Where,
+    Abs, Add, Elementwise, Exp, Holds, Log, Max, Min, Mul, Reciprocal, Relation, Sub, Where,
     WholeQuotient, WholeRemainder,
 };
 
@@ -19,6 +19,15 @@ pub(super) const OPS: &[Entry] = &[
     ("Greater", |call, to| holds(call, to, Relation::Greater)),
     ("GreaterOrEqual", |call, to| {
         holds(call, to, Relation::GreaterOrEqual)
+    }),
+    ("IsInf", |call, to| {
+        if !call.flag("detect_negative", true) || !call.flag("detect_positive", true) {
+            return Err("tells infinities of one sign alone, which is not supported".into());
+        }
+        let size = to.part("size", Elementwise(Abs), &[call.input(0)?])?;
+        let infinity = to.number(f64::INFINITY)?;
+        let what = Relation::Equal;
+        Ok(vec![to.add(Holds { what }, &[&size, &infinity])?])
     }),
     // What is no number is not what it is.
     ("IsNaN", |call, to| {

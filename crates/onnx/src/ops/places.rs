@@ -1,8 +1,8 @@
 //! Values at other places.
 
 use speechlens_nn::ops::{
-    Chunk, Concat, Cut, Expand, Gather, GatherElements, Pad, Padding, Slice, Tile, TopPlaces,
-    Transpose, Triangle,
+    Chunk, Concat, Cut, Expand, Gather, GatherElements, GatherNd, Pad, Padding, Scatter, Slice,
+    Tile, TopPlaces, Transpose, Triangle,
 };
 
 use super::functions::one;
@@ -29,7 +29,16 @@ pub(super) const OPS: &[Entry] = &[
             &[call.input(0)?, call.input(1)?],
         )?])
     }),
+    ("GatherND", |call, to| {
+        let batch = call.int("batch_dims").unwrap_or(0);
+        let batch = usize::try_from(batch).map_err(|_| format!("has {batch} axes of a batch"))?;
+        let op = GatherNd { batch };
+        Ok(vec![to.add(op, &[call.input(0)?, call.input(1)?])?])
+    }),
     ("Pad", pad),
+    ("Scatter", scatter_elements),
+    ("ScatterElements", scatter_elements),
+    ("ScatterND", |call, to| scatter(call, to, None)),
     ("Slice", slice),
     ("Split", split),
     ("Tile", |call, to| {
@@ -53,6 +62,23 @@ pub(super) const OPS: &[Entry] = &[
         one(call, to, op)
     }),
 ];
+
+fn scatter_elements(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
+    scatter(call, to, Some(call.int("axis").unwrap_or(0)))
+}
+
+fn scatter(call: &Call, to: &mut Builder, axis: Option<i64>) -> Result<Vec<Value>, String> {
+    match call.text("reduction") {
+        None | Some("none") => {}
+        Some(other) => {
+            return Err(format!(
+                "draws values for one place together (`{other}`), which is not supported"
+            ));
+        }
+    }
+    let read = [call.input(0)?, call.input(1)?, call.input(2)?];
+    Ok(vec![to.add(Scatter { axis }, &read)?])
+}
 
 /// The places of the largest (smallest) values, and what stands there.
 fn top(call: &Call, to: &mut Builder) -> Result<Vec<Value>, String> {
