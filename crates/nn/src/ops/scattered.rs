@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::moving::{Moving, moving};
-use super::places::{axis, problem, put_back, taken, whole};
+use super::places::{axis, check_size, problem, put_back, taken, whole};
 use crate::{Branch, Claims, Kind, Map, Mode, Op, Params, Result, RoutingOp};
 
 /// What stands at the places that rows of the second input name, by a number for each of the first axes: `[b…, n…, m…]` and `[b…, i…, k]`
@@ -76,6 +76,9 @@ impl Blocks {
         }
         let width = dims[dims.len() - 1];
         let (named, rest) = shape[batch..].split_at(width);
+        let given = [&dims[..dims.len() - 1], rest].concat();
+        // A table of no numbers may have any number of rows.
+        check_size(&given)?;
         let inner: usize = named.iter().product();
         let rows: usize = dims[batch..dims.len() - 1].iter().product();
         let batches: usize = shape[..batch].iter().product();
@@ -88,7 +91,6 @@ impl Blocks {
             }
             places.push(place as u32);
         }
-        let given = [&dims[..dims.len() - 1], rest].concat();
         Ok((Blocks::new(batches * inner, places)?, given))
     }
 
