@@ -384,7 +384,9 @@ fn an_input_of_lengths_is_given_once() {
         let arguments = "import net.onnx -o net.safetensors --frontend samples --task embedding";
         arguments.split(' ').chain(given.iter().copied()).collect()
     }
-    folder.run(&import(&[]));
+    let imported = folder.command(&import(&[])).output().unwrap();
+    let told = String::from_utf8(imported.stderr).unwrap();
+    assert!(told.contains("--given lens=NUMBER"), "{told}");
     let told = folder.fail(&["predict", "net.safetensors", "tone.wav"]);
     assert!(told.contains("`lens`"), "{told}");
     for (given, words) in [

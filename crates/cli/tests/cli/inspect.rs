@@ -44,7 +44,7 @@ fn an_onnx_file_tells_what_it_is_made_of_and_what_is_not_supported() {
     ] {
         assert!(text.contains(word), "{text} does not say {word}");
     }
-    folder.write("pool.ONNX", onnx("lp-pool-2d"));
+    folder.write("pool.ONNX", onnx("lp-pool2d"));
     let text = folder.run(&["inspect", "pool.ONNX"]);
     assert!(
         text.contains("1 node is not supported") && text.contains("(LpPool): the op"),
