@@ -1354,6 +1354,7 @@ def composites():
     # A relative length beside the sound, as SpeechBrain's networks read it.
     yield Case("input-of-lengths", [node("Unsqueeze", "lens", "each", axes=[1]), node("Mul", "x each")],
                {"x": normal("N T"), "lens": positive("N")}, {}, lambda x, lens: x * lens[:, None], 11)
+    yield Case("input-of-gain", node("Mul", "x gain"), {"x": normal("N T"), "gain": positive("1")}, {}, lambda x, gain: x * gain)
     yield Case("root-mean-square", node("RMSNormalization", "x w", epsilon=1e-6), "N T 5", {"w": "5"},
                lambda x, w: F.rms_norm(x, (5,), w, 1e-6), 23)
 

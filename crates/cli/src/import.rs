@@ -60,7 +60,7 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     task: Option<Outputs>,
     /// A number for an input of an ONNX file behind the first, as a sample rate or a relative length: `--given sr=16000 --given lens=1`. It is a
-    /// constant of the model then. Inputs of one shape that are given nothing are states, and 0.
+    /// constant of the model then. Real inputs of one shape that are given nothing are 0, as states are at the start; what no output gives back is told.
     #[arg(long, value_name = "NAME=NUMBER", value_parser = given)]
     given: Vec<(String, f64)>,
     /// What the network was trained by, which says what its logits mean: binary-cross-entropy (sigmoid), as an AlexNet unless
@@ -234,7 +234,7 @@ fn of_onnx(arguments: &Arguments, classes: Option<Vec<String>>, common: &Common)
     } = Model::import_onnx(&arguments.checkpoint, told, &common.device()?)?;
     if let Some(name) = missing.first() {
         tracing::warn!(
-            "{file}: reads `{}` too, and `explain` has nothing for it: import it with --given {name}=NUMBER",
+            "{file}: reads `{}` too, which no front end gives, and no output gives back as a state: import it with --given {name}=NUMBER",
             missing.join("`, `")
         );
     }

@@ -35,7 +35,7 @@ pub struct Imported {
     pub model: Model,
     /// What the front end was guessed from, if it was not told.
     pub guess: Option<String>,
-    /// Inputs behind the first that are no states and were given nothing: what is computed needs them.
+    /// Inputs behind the first that were given nothing, and that no output gives back as a state: what is computed needs them.
     pub missing: Vec<String>,
 }
 
@@ -121,17 +121,32 @@ impl Model {
         };
         let source = format!("ONNX, opset {}, {}", network.opset(), network.producer());
         model.metadata.insert(SOURCE.to_owned(), source);
-        let missing = model.graph.nodes().skip(1).filter_map(|(_, node)| {
-            let lacks = node.op.as_input().is_some_and(|input| !input.state);
-            lacks.then(|| node.name.clone())
-        });
-        let missing = missing.collect();
+        let missing = without_state(&network.inputs(), &network.outputs());
         Ok(Imported {
             model,
             guess,
             missing,
         })
     }
+}
+
+/// The inputs behind the first that no output behind the first could be the next value of. A state is real, and has a length on every axis.
+fn without_state(inputs: &[Axes], outputs: &[Axes]) -> Vec<String> {
+    let may_be = |(length, given): (&Result<usize, String>, &Result<usize, String>)| {
+        length.is_ok() && (given.is_err() || length == given)
+    };
+    let is_next = |input: &Axes, output: &Axes| {
+        input.is_real
+            && output.is_real
+            && input.shape.len() == output.shape.len()
+            && input.shape.iter().zip(&output.shape).all(may_be)
+    };
+    let others = inputs.iter().skip(1);
+    let lacks = |input: &&Axes| !outputs.iter().skip(1).any(|output| is_next(input, output));
+    others
+        .filter(lacks)
+        .map(|input| input.name.clone())
+        .collect()
 }
 
 /// The function behind the logits.

@@ -407,3 +407,17 @@ fn an_input_of_lengths_is_given_once() {
     let ratio = length("lens=2") / length("lens=1");
     assert!((ratio - 2.0).abs() < 1e-6, "{ratio}");
 }
+
+/// A real input of one shape would be a state of zeros; one that no output gives back is told.
+#[test]
+fn an_input_that_is_no_state_is_told() {
+    let folder = Folder::new();
+    folder.write("net.onnx", onnx("input-of-gain"));
+    let import = "import net.onnx -o net.safetensors --frontend samples --task embedding";
+    let import: Vec<&str> = import.split(' ').collect();
+    let imported = folder.command(&import).output().unwrap();
+    let told = String::from_utf8(imported.stderr).unwrap();
+    assert!(told.contains("--given gain=NUMBER"), "{told}");
+    // That nothing is told is seen to.
+    folder.run(&[&import[..], &["--given", "gain=2"]].concat());
+}
