@@ -1355,6 +1355,10 @@ def composites():
     yield Case("input-of-lengths", [node("Unsqueeze", "lens", "each", axes=[1]), node("Mul", "x each")],
                {"x": normal("N T"), "lens": positive("N")}, {}, lambda x, lens: x * lens[:, None], 11)
     yield Case("input-of-gain", node("Mul", "x gain"), {"x": normal("N T"), "gain": positive("1")}, {}, lambda x, gain: x * gain)
+    # A label before the numbers that it is of, and numbers that are none where x is negative.
+    yield Case("label-and-score", [
+        node("ArgMax", "x", "label", axis=1, keepdims=0), node("ReduceMean", "x", "mean", axes=[1], keepdims=0), node("Log", "mean", "score"),
+    ], positive("N T"), {}, lambda x: (x.argmax(1), x.mean(1).log()), 13, "label score")
     yield Case("root-mean-square", node("RMSNormalization", "x w", epsilon=1e-6), "N T 5", {"w": "5"},
                lambda x, w: F.rms_norm(x, (5,), w, 1e-6), 23)
 

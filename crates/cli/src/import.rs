@@ -63,6 +63,9 @@ pub struct Arguments {
     /// constant of the model then. Real inputs of one shape that are given nothing are 0, as states are at the start; what no output gives back is told.
     #[arg(long, value_name = "NAME=NUMBER", value_parser = given)]
     given: Vec<(String, f64)>,
+    /// The output of an ONNX file that is the answer, by its name. Else the first of real numbers.
+    #[arg(long, value_name = "NAME")]
+    answer: Option<String>,
     /// What the network was trained by, which says what its logits mean: binary-cross-entropy (sigmoid), as an AlexNet unless
     /// told otherwise, or cross-entropy (softmax), as the others.
     #[arg(long, value_parser = loss, value_name = "LOSS")]
@@ -122,10 +125,15 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
         return of_onnx(arguments, names, common);
     }
-    ensure!(
-        arguments.given.is_empty(),
-        "--given: is of ONNX files, and {file} is a checkpoint: leave it out"
-    );
+    for (is_given, option) in [
+        (!arguments.given.is_empty(), "--given"),
+        (arguments.answer.is_some(), "--answer"),
+    ] {
+        ensure!(
+            !is_given,
+            "{option}: is of ONNX files, and {file} is a checkpoint: leave it out"
+        );
+    }
     let Some(network) = arguments.arch else {
         bail!("{file}: is a checkpoint of which network? Say --arch alexnet, audionet or resnet34");
     };
@@ -226,6 +234,7 @@ fn of_onnx(arguments: &Arguments, classes: Option<Vec<String>>, common: &Common)
         task: arguments.task.map(Outputs::name),
         classes,
         given: arguments.given.clone(),
+        answer: arguments.answer.clone(),
     };
     let onnx::Imported {
         model,

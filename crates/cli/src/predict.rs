@@ -90,25 +90,27 @@ fn tell_outputs(
     input: &Input,
     outputs: &[(String, Tensor)],
 ) -> Result<()> {
-    if let (Task::Labels { classes }, true, Some((_, values))) =
-        (&model.task, arguments.output.is_empty(), outputs.first())
-    {
-        let (classes, path) = (classes.len(), arguments.model.display());
-        ensure!(
-            values.dims() == [input.len(), classes],
-            "{path}: its graph gives {:?}, and its task names {classes} labels: name as many as it has logits",
-            values.dims()
-        );
-        let all = values
-            .to_dtype(DType::F32)?
-            .flatten_all()?
-            .to_vec1::<f32>()?;
-        ensure!(
-            all.iter().all(|logit| logit.is_finite()),
-            "{}: {}",
-            path,
-            Error::NotFinite(input.name.clone())
-        );
+    let path = arguments.model.display();
+    if arguments.output.is_empty() {
+        if let (Task::Labels { classes }, Some((_, values))) = (&model.task, outputs.first()) {
+            let classes = classes.len();
+            ensure!(
+                values.dims() == [input.len(), classes],
+                "{path}: its graph gives {:?}, and its task names {classes} labels: name as many as it has logits",
+                values.dims()
+            );
+        }
+        for (_, values) in outputs {
+            let values = values.to_dtype(DType::F32)?.flatten_all()?;
+            ensure!(
+                values
+                    .to_vec1::<f32>()?
+                    .iter()
+                    .all(|value| value.is_finite()),
+                "{path}: {}",
+                Error::NotFinite(input.name.clone())
+            );
+        }
     }
     for row in 0..input.len() {
         for (name, values) in outputs {

@@ -26,6 +26,8 @@ pub struct Told {
     pub classes: Option<Vec<String>>,
     /// Numbers for inputs behind the first, by their names: a sample rate, a relative length.
     pub given: Vec<(String, f64)>,
+    /// The output that is the answer; else the first of real numbers, before which a label may stand.
+    pub answer: Option<String>,
 }
 
 /// A model of an ONNX file, and what of it is a guess.
@@ -54,6 +56,12 @@ impl Model {
         let mut network = Onnx::open(path)?;
         for (name, number) in &told.given {
             network.give(name, *number)?;
+        }
+        let outputs = network.outputs();
+        let of_reals = outputs.iter().find(|output| output.is_real);
+        let answer = told.answer.as_ref();
+        if let Some(answer) = answer.or(of_reals.map(|output| &output.name)) {
+            network.answer_with(answer)?;
         }
         let graph = network.graph()?;
         let last = last_function(&graph, network.outputs().first());
@@ -325,9 +333,11 @@ fn task(
     output: Option<&Axes>,
     is_framed: bool,
 ) -> Result<(Task, bool), String> {
+    let rank = output.map_or(0, |output| output.shape.len());
     let name = match (told.task, last) {
         (Some(name), _) => name,
         (None, Some(_)) if is_framed => "frames",
+        (None, Some(Last::Softmax | Last::Sigmoid)) if rank == 3 => "frames",
         (None, Some(Last::Softmax | Last::SoftmaxAcross)) => "classes",
         (None, Some(Last::Sigmoid)) => "labels",
         (None, None) => {
@@ -349,9 +359,8 @@ fn task(
         );
     }
     let axes = if name == "frames" { 3 } else { 2 };
-    let rank = output.map_or(0, |output| output.shape.len());
-    // Of one class, its axis is often left out.
-    let lacks_classes = name == "frames" && rank == 2;
+    // Of one class or one score, its axis is often left out.
+    let lacks_classes = of_classes && name != "classes" && rank + 1 == axes;
     let rank = rank + usize::from(lacks_classes);
     if of_classes && rank > 0 && rank != axes {
         let expected = match name {

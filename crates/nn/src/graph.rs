@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Shape, Tensor, Var};
 use rand::RngExt;
 
 use crate::concrete::{Known, Remembered};
+use crate::kernels::cpu;
 use crate::op::PACKED;
 use crate::ops::Input;
 use crate::random::{Stream, generator};
@@ -637,7 +638,7 @@ impl Graph {
     }
 
     /// [`Graph::trace`] of some nodes and the logits: of the others nothing is kept once their readers have been computed.
-    pub fn trace_of(&self, input: &Tensor, keep: impl Fn(NodeId) -> bool) -> Result<Trace> {
+    pub fn trace_of(&self, input: &Tensor, keep: impl Fn(NodeId) -> bool + Send) -> Result<Trace> {
         self.run(input, &mut Mode::Infer, keep)
     }
 
@@ -646,13 +647,22 @@ impl Graph {
         &self,
         input: &Tensor,
         mode: &mut Mode,
-        keep: impl Fn(NodeId) -> bool,
+        keep: impl Fn(NodeId) -> bool + Send,
     ) -> Result<Trace> {
         let name = self.architecture.nodes[0].name.as_str();
         self.run_given(&[(name, input)], mode, keep)
     }
 
     pub(crate) fn run_given(
+        &self,
+        given: &[(&str, &Tensor)],
+        mode: &mut Mode,
+        keep: impl Fn(NodeId) -> bool + Send,
+    ) -> Result<Trace> {
+        cpu::among_workers(|| self.run_here(given, mode, keep))
+    }
+
+    fn run_here(
         &self,
         given: &[(&str, &Tensor)],
         mode: &mut Mode,

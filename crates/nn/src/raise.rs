@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use candle_core::DType;
 use serde_json::{Value, json};
 
 use crate::graph::{Architecture, Graph, Node, NodeId};
-use crate::ops::{Add, Elementwise, Gelu, Mul, Normalize, Standardize};
+use crate::ops::{Add, Elementwise, FakeQuantize, Gelu, Mul, Normalize, Standardize};
 use crate::{Op, Params};
 
 /// What a node computes of another one.
@@ -64,19 +65,29 @@ impl Parts<'_> {
         node.op.attributes().remove(name)
     }
 
-    /// A constant that is one number, or one over it.
-    fn number(&self, id: NodeId) -> Option<f64> {
-        let below = self.below(id, "reciprocal");
-        let value = self.0.constant(below.unwrap_or(id))?;
-        let is_single = value.rank() < 2 && value.elem_count() == 1 && value.dtype().is_float();
+    /// The value of a constant that is one number.
+    fn single(&self, id: NodeId) -> Option<f64> {
+        let value = self.0.constant(id)?;
         let number = || {
             value
                 .flatten_all()?
-                .to_dtype(candle_core::DType::F64)?
+                .to_dtype(DType::F64)?
                 .get(0)?
                 .to_scalar()
         };
-        let number: f64 = is_single.then(number)?.ok()?;
+        (value.rank() < 2 && value.elem_count() == 1)
+            .then(number)?
+            .ok()
+    }
+
+    /// A real constant that is one number, or one over it.
+    fn number(&self, id: NodeId) -> Option<f64> {
+        let below = self.below(id, "reciprocal");
+        let place = below.unwrap_or(id);
+        self.0
+            .constant(place)
+            .filter(|value| value.dtype().is_float())?;
+        let number = self.single(place)?;
         Some(if below.is_some() {
             1.0 / number
         } else {
@@ -325,8 +336,28 @@ impl Parts<'_> {
         clipped().or_else(largest).unwrap_or((0.0, id))
     }
 
+    /// A number of one scale that is rounded to few steps.
+    fn rounded(&self, id: NodeId) -> Option<Raised> {
+        let (steps, parts) = self.read_by(id, "dequantize")?.split_first()?;
+        let (x, its_parts) = self.read_by(*steps, "quantize")?.split_first()?;
+        let numbers = |parts: &[NodeId]| -> Option<(f64, f64)> {
+            let zero = parts.get(1).map_or(Some(0.0), |zero| self.single(*zero));
+            Some((self.single(*parts.first()?)?, zero?))
+        };
+        let (scale, zero) = numbers(parts)?;
+        let bound = |name| self.attribute(*steps, name)?.as_f64();
+        let op = FakeQuantize {
+            scale,
+            zero,
+            low: bound("low")?,
+            high: bound("high")?,
+        };
+        (numbers(its_parts)? == (scale, zero)).then(|| Raised::new(*x, Elementwise(op)))
+    }
+
     fn raised(&self, id: NodeId) -> Option<Raised> {
         self.gelu(id)
+            .or_else(|| self.rounded(id))
             .or_else(|| self.standardized(id))
             .or_else(|| self.standardized_by_terms(id))
             .or_else(|| self.normalized(id))
@@ -334,8 +365,8 @@ impl Parts<'_> {
 }
 
 impl Graph {
-    /// The same function, where GELU, layer, instance and group normalization, and division by a norm that stand there as sums, products
-    /// and functions are the ops that they are. Such a node has the name of the last one of its parts; parts that nothing else reads
+    /// The same function, where GELU, layer, instance and group normalization, division by a norm, and rounding to few steps that stand there
+    /// as sums, products and functions are the ops that they are. Such a node has the name of the last one of its parts; parts that nothing else reads
     /// are gone.
     pub fn with_layers_raised(&self) -> Graph {
         let parts = Parts(self);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 use crate::graph::{Graph, Node, NodeId, Trace};
+use crate::kernels::cpu::among_workers;
 use crate::kernels::pointwise::sum;
 use crate::{Error, Result};
 
@@ -16,7 +17,17 @@ impl Graph {
     ///
     /// # Errors
     /// Those of `pass`.
-    pub fn walk_back<E: From<Error>>(
+    pub fn walk_back<E: From<Error> + Send>(
+        &self,
+        trace: Trace,
+        start: Tensor,
+        wanted: impl Fn(NodeId) -> bool + Send,
+        pass: impl FnMut(&Trace, NodeId, &Node, &Tensor) -> Result<Vec<(usize, Tensor)>, E> + Send,
+    ) -> Result<BTreeMap<NodeId, Tensor>, E> {
+        among_workers(|| self.walk_here(trace, start, wanted, pass))
+    }
+
+    fn walk_here<E: From<Error>>(
         &self,
         mut trace: Trace,
         start: Tensor,

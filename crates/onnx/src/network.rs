@@ -116,6 +116,27 @@ impl Onnx {
         Ok(())
     }
 
+    /// Takes this output for the first, which is the network's answer.
+    ///
+    /// # Errors
+    /// If there is no such output.
+    pub fn answer_with(&mut self, name: &str) -> Result<()> {
+        let outputs = &mut self.file.graph.outputs;
+        match outputs.iter().position(|output| output.name == name) {
+            Some(place) => {
+                outputs[..=place].rotate_right(1);
+                Ok(())
+            }
+            None => {
+                let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+                Err(Error::Format {
+                    path: self.path.clone(),
+                    problem: format!("has no output `{name}`; there are `{}`", names.join("`, `")),
+                })
+            }
+        }
+    }
+
     /// The version of ONNX's ops.
     pub fn opset(&self) -> i64 {
         self.file.opset

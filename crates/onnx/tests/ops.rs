@@ -171,6 +171,7 @@ fn what_exporters_took_apart_is_one_layer() {
         ("composite-l2-normalization", "normalize"),
         ("composite-layer-normalization", "standardize"),
         ("composite-root-mean-square", "normalize"),
+        ("quantize-dequantize", "fake-quantize"),
     ];
     for (start, op) in layers {
         let cases = cases().into_iter();

@@ -73,7 +73,7 @@ fn array(bytes: &[u8]) -> std::result::Result<ArrayD<f32>, &'static str> {
         ">f8" => (8, |b| {
             f64::from_be_bytes(b.try_into().unwrap_or_default()) as f32
         }),
-        _ => return Err("holds neither f32 nor f64"),
+        _ => return Err("holds neither f32 nor f64: save it by .astype(\"float32\")"),
     };
     let (size, number) = number;
     let mut sizes = header.shape.iter();

@@ -354,7 +354,7 @@ fn what_does_not_suit_a_front_end_or_a_task_is_told() {
         told.contains("another axis") && told.contains("--task embedding"),
         "{told}"
     );
-    let told = import("sigmoid", &model);
+    let told = import("sigmoid", &[&model[..], &["--task", "labels"]].concat());
     assert!(told.contains("labels are [N, classes]"), "{told}");
     let itself = ["-o", "gelu.onnx", "--task", "embedding"];
     folder.write("gelu.onnx", onnx("composite-gelu"));
@@ -420,4 +420,25 @@ fn an_input_that_is_no_state_is_told() {
     assert!(told.contains("--given gain=NUMBER"), "{told}");
     // That nothing is told is seen to.
     folder.run(&[&import[..], &["--given", "gain=2"]].concat());
+}
+
+/// A label of whole numbers stands before what is explained, which has no axis of scores; and a logarithm of what is negative is no answer.
+#[test]
+fn the_first_output_of_real_numbers_is_the_answer() {
+    let folder = Folder::new();
+    folder.write("net.onnx", onnx("label-and-score"));
+    let import = "import net.onnx -o net.safetensors --frontend samples --task score";
+    let import: Vec<&str> = import.split(' ').collect();
+    folder.run(&import);
+    folder.npy("above.npy", &ndarray::Array1::from_elem(400, 0.5f32));
+    folder.npy("below.npy", &ndarray::Array1::from_elem(400, -0.5f32));
+    let told = folder.run(&["predict", "net.safetensors", "above.npy"]);
+    assert_eq!(told, "above.npy  score -0.693\n");
+    let told = folder.fail(&["predict", "net.safetensors", "below.npy"]);
+    assert!(told.contains("below.npy is not a finite number"), "{told}");
+    let told = folder.fail(&[&import[..], &["--answer", "scores"]].concat());
+    assert!(told.contains("there are `label`, `score`"), "{told}");
+    folder.run(&[&import[..], &["--answer", "label"]].concat());
+    let told = folder.run(&["predict", "net.safetensors", "above.npy"]);
+    assert_eq!(told, "above.npy  score 0.000\n");
 }

@@ -1063,7 +1063,17 @@ impl Net {
 
     fn quantized(&mut self, x: Value) -> Value {
         let (axis, low, high) = (1, -128.0, 127.0);
-        let mut scale = match self.below(3) {
+        let mut scale = match self.below(4) {
+            3 => {
+                let op = FakeQuantize {
+                    scale: 0.1,
+                    zero: 3.0,
+                    low,
+                    high,
+                };
+                let id = self.node(Elementwise(op), [x.id]);
+                return Value { id, ..x };
+            }
             0 => vec![self.constant(Tensor::new(0.1, &Device::Cpu).unwrap())],
             1 => {
                 let scales = numbers(&[x.dims[0]], 0.05..0.2, &mut self.rng);

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use candle_core::{CpuStorage, DType, Error, Layout, Result, Tensor, WithDType};
+use candle_core::{CpuStorage, DType, Error, Layout, Result, Storage, Tensor, WithDType};
 use rayon::prelude::*;
 
 /// The values of a contiguous tensor.
@@ -10,6 +10,21 @@ pub(crate) fn slice<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) 
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
         None => Err(Error::Msg("the kernel reads contiguous tensors".into()).bt()),
+    }
+}
+
+/// Works on the values of a tensor beside an op's own, if there is one: contiguous f32 on the CPU.
+pub(crate) fn beside<T>(
+    tensor: Option<&Tensor>,
+    work: impl FnOnce(Option<&[f32]>) -> Result<T>,
+) -> Result<T> {
+    let stored = tensor.map(Tensor::storage_and_layout);
+    match &stored {
+        None => work(None),
+        Some((storage, layout)) => match &**storage {
+            Storage::Cpu(storage) => work(Some(slice(storage, layout)?)),
+            _ => Err(Error::Msg("the kernel reads tensors on the CPU".into()).bt()),
+        },
     }
 }
 
@@ -24,6 +39,11 @@ pub(crate) fn are_real(tensors: &[&Tensor]) -> bool {
         let is_real = matches!(tensor.dtype(), DType::F32 | DType::F64);
         is_real && tensor.device().is_cpu() && !tensor.track_op()
     })
+}
+
+/// Runs work of many small parallel steps on one of the threads that take these, where no other has to be woken to begin each of them.
+pub(crate) fn among_workers<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::scope(|_| work())
 }
 
 /// A type that the kernels do not compute in.

@@ -1,4 +1,4 @@
-//! Matrix products with panels of a few vectors in width: some rows at a time, their sums kept in registers.
+//! Matrix products with panels of a vector or a few in width: some rows at a time, their sums kept in registers.
 
 // Over plain indices every loop is unrolled and the sums stay in registers.
 #![allow(clippy::needless_range_loop)]
@@ -11,10 +11,9 @@ use rayon::prelude::*;
 use super::cpu;
 use super::epilogue::Epilogue;
 
-/// Columns of the right matrix that lie together.
-pub(super) const PANEL: usize = 32;
-/// Vectors of a panel that are computed at a time.
-const VECTORS: usize = 2;
+/// Columns of the right matrix that lie together: two vectors of 256 bits. Wider panels, of which half is read at a time, would fill
+/// half the sets of the innermost cache and leave the others empty.
+pub(super) const PANEL: usize = 16;
 
 /// Runs `$body` with `$ROWS` rows at a time from `$first` on, as many as the registers hold, and then with what is left.
 macro_rules! by_rows {
@@ -45,6 +44,27 @@ macro_rules! by_rows {
             _ => (),
         }
     };
+}
+
+/// Runs `$body` for each in order, several without a look at whether they are the last: what counts and addresses them takes half as
+/// many instructions as their products. (In a function the sums would not stay in registers.)
+macro_rules! in_order {
+    ($count:expr, |$place:ident| $body:expr) => {{
+        const AT_A_TIME: usize = 4;
+        let (count, mut next) = ($count, 0);
+        while next + AT_A_TIME <= count {
+            for step in 0..AT_A_TIME {
+                let $place = next + step;
+                $body
+            }
+            next += AT_A_TIME;
+        }
+        while next < count {
+            let $place = next;
+            $body
+            next += 1;
+        }
+    }};
 }
 
 /// A matrix in row order: how many rows, how many columns, and how far apart the rows lie.
@@ -280,6 +300,23 @@ pub(super) fn multiply<S: Simd>(
     out: Panel<&mut [f32]>,
     add: bool,
 ) {
+    match S::F32_LANES < PANEL {
+        true => multiply_by::<S, 2>(simd, a, size, b, width, out, add),
+        false => multiply_by::<S, 1>(simd, a, size, b, width, out, add),
+    }
+}
+
+/// [`multiply`] by so many vectors at a time.
+#[inline(always)]
+fn multiply_by<S: Simd, const VECTORS: usize>(
+    simd: S,
+    a: &[f32],
+    size: Size,
+    b: Panel<&[f32]>,
+    width: usize,
+    out: Panel<&mut [f32]>,
+    add: bool,
+) {
     assert!(a.len() >= reach(size.rows, size.stride, size.columns));
     assert!(b.values.len() >= reach(size.columns, b.stride, PANEL) && width <= PANEL);
     for at in (0..width).step_by(VECTORS * S::F32_LANES) {
@@ -287,24 +324,24 @@ pub(super) fn multiply<S: Simd>(
             let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
             if add {
                 for r in 0..ROWS {
-                    sums[r] = *pair_mut::<S>(&mut out.values[(first + r) * out.stride + at..]);
+                    sums[r] = *vectors_mut::<S, VECTORS>(&mut out.values[(first + r) * out.stride + at..]);
                 }
             }
-            for d in 0..size.columns {
-                // SAFETY: d is below `columns`, and `at` with the pair's width no more than a panel's, as the second assertion has it.
-                let b = pair::<S>(unsafe { b.values.get_unchecked(d * b.stride + at..d * b.stride + at + VECTORS * S::F32_LANES) });
+            in_order!(size.columns, |d| {
+                // SAFETY: d is below `columns`, and `at` with the vectors' width no more than a panel's, as the second assertion has it.
+                let b = vectors::<S, VECTORS>(unsafe {
+                    b.values.get_unchecked(d * b.stride + at..d * b.stride + at + VECTORS * S::F32_LANES)
+                });
                 for r in 0..ROWS {
                     // SAFETY: `first + r` is below `rows`, and d below `columns`, as the first assertion has it.
-                    let a = unsafe { *a.get_unchecked((first + r) * size.stride + d) };
-                    let a = simd.splat_f32s(a);
-                    sums[r] = [
-                        simd.mul_add_f32s(a, b[0], sums[r][0]),
-                        simd.mul_add_f32s(a, b[1], sums[r][1]),
-                    ];
+                    let a = simd.splat_f32s(unsafe { *a.get_unchecked((first + r) * size.stride + d) });
+                    for v in 0..VECTORS {
+                        sums[r][v] = simd.mul_add_f32s(a, b[v], sums[r][v]);
+                    }
                 }
-            }
+            });
             for r in 0..ROWS {
-                *pair_mut::<S>(&mut out.values[(first + r) * out.stride + at..]) = sums[r];
+                *vectors_mut::<S, VECTORS>(&mut out.values[(first + r) * out.stride + at..]) = sums[r];
             }
         });
     }
@@ -323,6 +360,22 @@ pub(super) fn multiply_transposed<S: Simd>(
     out: &mut [f32],
     add: bool,
 ) {
+    match S::F32_LANES < PANEL {
+        true => multiply_transposed_by::<S, 2>(simd, a, size, b, out, add),
+        false => multiply_transposed_by::<S, 1>(simd, a, size, b, out, add),
+    }
+}
+
+/// [`multiply_transposed`] by so many vectors at a time.
+#[inline(always)]
+fn multiply_transposed_by<S: Simd, const VECTORS: usize>(
+    simd: S,
+    a: &[f32],
+    size: Size,
+    b: Panel<&[f32]>,
+    out: &mut [f32],
+    add: bool,
+) {
     assert!(a.len() >= reach(size.rows, size.stride, size.columns));
     assert!(b.values.len() >= reach(size.rows, b.stride, PANEL));
     for at in (0..PANEL).step_by(VECTORS * S::F32_LANES) {
@@ -330,10 +383,10 @@ pub(super) fn multiply_transposed<S: Simd>(
             let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
             if add {
                 for r in 0..ROWS {
-                    sums[r] = *pair_mut::<S>(&mut out[(first + r) * PANEL + at..]);
+                    sums[r] = *vectors_mut::<S, VECTORS>(&mut out[(first + r) * PANEL + at..]);
                 }
             }
-            for row in 0..size.rows {
+            in_order!(size.rows, |row| {
                 // SAFETY: as in `multiply`, of `row` below `rows` and `first + r` below `columns`.
                 let (a, b) = unsafe {
                     (
@@ -341,18 +394,17 @@ pub(super) fn multiply_transposed<S: Simd>(
                         b.values.get_unchecked(row * b.stride + at..row * b.stride + at + VECTORS * S::F32_LANES),
                     )
                 };
-                let b = pair::<S>(b);
+                let b = vectors::<S, VECTORS>(b);
                 for r in 0..ROWS {
                     // SAFETY: likewise.
                     let a = simd.splat_f32s(unsafe { *a.get_unchecked(r) });
-                    sums[r] = [
-                        simd.mul_add_f32s(a, b[0], sums[r][0]),
-                        simd.mul_add_f32s(a, b[1], sums[r][1]),
-                    ];
+                    for v in 0..VECTORS {
+                        sums[r][v] = simd.mul_add_f32s(a, b[v], sums[r][v]);
+                    }
                 }
-            }
+            });
             for r in 0..ROWS {
-                *pair_mut::<S>(&mut out[(first + r) * PANEL + at..]) = sums[r];
+                *vectors_mut::<S, VECTORS>(&mut out[(first + r) * PANEL + at..]) = sums[r];
             }
         });
     }
@@ -365,13 +417,13 @@ fn reach(rows: usize, stride: usize, values: usize) -> usize {
 }
 
 #[inline(always)]
-fn pair<S: Simd>(values: &[f32]) -> [S::f32s; VECTORS] {
+fn vectors<S: Simd, const VECTORS: usize>(values: &[f32]) -> [S::f32s; VECTORS] {
     let values = S::as_simd_f32s(&values[..VECTORS * S::F32_LANES]).0;
-    [values[0], values[1]]
+    std::array::from_fn(|v| values[v])
 }
 
 #[inline(always)]
-fn pair_mut<S: Simd>(values: &mut [f32]) -> &mut [S::f32s; VECTORS] {
+fn vectors_mut<S: Simd, const VECTORS: usize>(values: &mut [f32]) -> &mut [S::f32s; VECTORS] {
     let values = S::as_mut_simd_f32s(&mut values[..VECTORS * S::F32_LANES]).0;
     pulp::as_arrays_mut::<VECTORS, _>(values)
         .0

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::conv2d::none;
 use super::pad::{Fit, WindowPad};
 use crate::kernels::layout::Aligned;
+use crate::kernels::matmul;
 use crate::kernels::pointwise::repeated_product;
 use crate::{Branch, Claims, Kind, LinearOp, Map, Mode, Op, Pair, Params, Result};
 
@@ -283,7 +284,7 @@ fn along_axis(x: &Tensor, axis: usize, matrix: &Tensor) -> Result<Tensor> {
     let inner: usize = dims[axis + 1..].iter().product();
     let length = std::mem::replace(&mut dims[axis], matrix.dim(1)?);
     let product = match inner {
-        1 => in_order.reshape((outer, length))?.matmul(matrix)?,
+        1 => matmul::forward(&in_order.reshape((outer, length))?, matrix)?,
         _ => {
             // One matrix for all, not a copy for each.
             let matrices = matrix.t()?.broadcast_left(outer)?;
@@ -306,7 +307,11 @@ fn averages<P: Windows>(pool: &P, x: &Tensor, input: &[usize], back: bool) -> Re
     for (axis, length) in input[2..].iter().enumerate().rev() {
         let windows = pool.windows(axis, *length)?;
         if let Some(matrix) = averaging_matrix(&windows, *length, &x)? {
-            let matrix = if back { matrix.t()? } else { matrix };
+            let matrix = if back {
+                matrix.t()?.contiguous()?
+            } else {
+                matrix
+            };
             x = along_axis(&x, 2 + axis, &matrix)?;
         }
     }

@@ -351,13 +351,18 @@ impl Function for Gelu {
     const NAME: &'static str = "gelu";
 
     fn values(&self, x: &Tensor) -> Result<Tensor> {
-        let inner = match self.tanh {
-            true => ((x + (x.powf(3.0)? * CUBIC)?)? * SCALE)?,
-            false => (x * self.root)?,
+        let (root, cubic, scale) = (self.root as f32, CUBIC as f32, SCALE as f32);
+        let inner = |x: f32| (x + x * x * x * cubic) * scale;
+        let own = match self.tanh {
+            true => functions::each(x, move |x| x * (0.5 * functions::tanh(inner(x)) + 0.5)),
+            false => functions::each(x, move |x| x * (0.5 * functions::erf(x * root) + 0.5)),
         };
+        if let Some(values) = own {
+            return Ok(values?);
+        }
         let gate = match self.tanh {
-            true => tanh(&inner)?,
-            false => erf(&inner)?,
+            true => ((x + (x.powf(3.0)? * CUBIC)?)? * SCALE)?.tanh()?,
+            false => (x * self.root)?.erf()?,
         };
         Ok((x * gate.affine(0.5, 0.5)?)?)
     }

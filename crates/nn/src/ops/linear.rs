@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rectified::{Rectified, Rectify};
 use crate::kernels::linear;
+use crate::op::PACKED;
 use crate::{
     Backward, Branch, Gradients, Init, Kind, LinearOp, Map, Mode, Op, ParamSpec, Params, Result,
     reshaped,
@@ -103,8 +104,13 @@ fn rows(x: &Tensor) -> Result<Tensor> {
 }
 
 /// The layer of this weight and bias, with negative values set to 0 if `relu`.
-fn product(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>, relu: bool) -> Result<Tensor> {
-    let output = linear::forward(&rows(input)?, weight, bias, relu)?;
+fn product(
+    input: &Tensor,
+    (weight, packed): (&Tensor, Option<&Tensor>),
+    bias: Option<&Tensor>,
+    relu: bool,
+) -> Result<Tensor> {
+    let output = linear::forward_packed(&rows(input)?, (weight, packed), bias, relu)?;
     let mut dims = input.dims().to_vec();
     if let Some(last) = dims.last_mut() {
         *last = weight.dim(0)?;
@@ -175,6 +181,14 @@ impl Op for Linear {
         Some(Arc::new(Rectified(self.clone())))
     }
 
+    /// Of few rows the weight is read as it is: where each input is one row, twice the memory would be for nothing.
+    fn packed(&self, params: &Params) -> Result<Option<Tensor>> {
+        match self.any_axes {
+            true => linear::packed(&params["weight"]),
+            false => Ok(None),
+        }
+    }
+
     fn scaled(
         &self,
         params: &Params,
@@ -213,7 +227,8 @@ impl Rectify for Linear {
         _: &mut Mode,
         relu: bool,
     ) -> Result<Tensor> {
-        product(inputs[0], &params["weight"], params.get("bias"), relu)
+        let weight = (&params["weight"], params.get(PACKED));
+        product(inputs[0], weight, params.get("bias"), relu)
     }
 }
 
@@ -223,11 +238,11 @@ impl LinearOp for Linear {
     }
 
     fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        product(input, weight, None, false)
+        product(input, (weight, None), None, false)
     }
 
     fn affine(&self, input: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        product(input, weight, Some(bias), false)
+        product(input, (weight, None), Some(bias), false)
     }
 
     fn transpose(&self, output: &Tensor, weight: &Tensor, input: &Shape) -> Result<Tensor> {

@@ -23,7 +23,7 @@
 //! | [`ReduceSum`], [`ReduceMean`], [`ReduceMax`], [`ReduceMin`], [`CumSum`], [`ArgMax`], [`TopPlaces`], [`AvgWindows`] | `x.sum(…)`, … | any |
 //! | [`Reshape`], [`Squeeze`], [`Unsqueeze`], [`FlattenAt`], [`Transpose`], [`Slice`], [`Chunk`], [`Frames`], [`Gather`], [`GatherElements`], [`GatherNd`], [`Scatter`], [`Expand`], [`Tile`], [`Triangle`], [`Pad`], [`WindowPad`] | values in another shape, at other places | any |
 //! | [`Resize`], [`Dft`] | `F.interpolate`, `torch.fft` | any |
-//! | [`Quantize`], [`Dequantize`], [`QuantizeScale`] | numbers of few steps | any |
+//! | [`Quantize`], [`Dequantize`], [`FakeQuantize`], [`QuantizeScale`] | numbers of few steps | any |
 //! | [`Cast`], [`ShapeOf`], [`Filled`], [`Range`], [`WholeProduct`], [`WholeQuotient`], [`WholeRemainder`] | whole numbers by which shapes are computed | any |
 //! | [`TimeMean`], [`TimeDeviation`] | `x.mean(-1)`, the root of `x.var(-1, correction=0) + 1e-10` | `[N, C, H, T]`, `[N, C, T]` |
 
@@ -108,7 +108,7 @@ pub use pad::{Fit, Pad, Padding, WindowPad};
 pub use picks::{Chunk, Cut, Gather, GatherElements, Slice};
 pub use places::gathered;
 pub use prelu::PRelu;
-pub use quantize::{Dequantize, Quantize, QuantizeScale};
+pub use quantize::{Dequantize, FakeQuantize, Quantize, QuantizeScale};
 pub use recurrent::{Cell, Recurrent};
 pub use reduce::{Along, ReduceMax, ReduceMean, ReduceMin, ReduceSum};
 pub use relu::Relu;
@@ -191,6 +191,7 @@ const OPS: &[(&str, Make)] = &[
     ("erf", of::<Elementwise<Erf>>),
     ("exp", of::<Elementwise<Exp>>),
     ("expand", of::<Expand>),
+    ("fake-quantize", of::<Elementwise<FakeQuantize>>),
     ("filled", of::<Filled>),
     ("flatten", of::<Flatten>),
     ("flatten-at", of::<FlattenAt>),

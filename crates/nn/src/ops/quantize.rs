@@ -6,10 +6,10 @@ use std::ops::RangeInclusive;
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::functions::half_to_even;
+use super::functions::{Function, half_to_even};
 use super::places::axis;
 use crate::kernels::functions::{ROUNDING, each};
-use crate::{Backward, Branch, Gradients, Kind, Map, Mode, Op, Params, Result};
+use crate::{Backward, Branch, Claims, Gradients, Kind, Map, Mode, Op, Params, Result};
 
 /// `round(x / scale) + zero`, no less and no more than a type holds; halves go to the even neighbour. It reads x, the scale and, if it is
 /// not 0, the zero: one of each, or one for each place of an axis.
@@ -63,6 +63,61 @@ fn single(inputs: &[&Tensor]) -> Result<Option<(f32, f32)>> {
     Ok(Some((number(inputs[1])?, zero.unwrap_or(0.0))))
 }
 
+/// `round(x / scale)` between two whole numbers; none if these are too large for it.
+fn step(scale: f32, low: f32, high: f32) -> Option<impl Fn(f32) -> f32 + Copy + Send + Sync> {
+    let suits = |bound: f32| bound.abs() < 65_536.0 && bound.fract() == 0.0;
+    (suits(low) && suits(high)).then_some(move |x: f32| {
+        let x = x / scale;
+        // What is cut first is not too large to be rounded so.
+        let cut = match (x < low, x > high) {
+            (true, _) => low,
+            (_, true) => high,
+            _ => x,
+        };
+        (cut + ROUNDING) - ROUNDING
+    })
+}
+
+/// What [`Quantize`] and then [`Dequantize`] make of x by one scale: the nearest number that a type of few bits can stand for.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FakeQuantize {
+    /// From one such number to the next.
+    pub scale: f64,
+    /// What stands for 0.
+    pub zero: f64,
+    /// The lowest number that the type holds.
+    pub low: f64,
+    /// The highest one.
+    pub high: f64,
+}
+
+impl Function for FakeQuantize {
+    const NAME: &'static str = "fake-quantize";
+
+    fn values(&self, x: &Tensor) -> Result<Tensor> {
+        let (low, high) = (self.low - self.zero, self.high - self.zero);
+        let scale = self.scale as f32;
+        let step = step(scale, low as f32, high as f32);
+        if let Some(values) = step.and_then(|step| each(x, move |x| step(x) * scale)) {
+            return Ok(values?);
+        }
+        let steps = half_to_even(&(x / self.scale)?)?.clamp(low, high)?;
+        Ok((steps * self.scale)?)
+    }
+
+    fn slopes(&self, x: &Tensor, _: &Tensor) -> Result<Tensor> {
+        Ok(x.ones_like()?)
+    }
+
+    fn claims(&self) -> Claims {
+        match (self.low..=self.high).contains(&self.zero) && self.scale > 0.0 {
+            true => Claims::KEEPS_NON_NEGATIVE,
+            false => Claims::default(),
+        }
+    }
+}
+
 fn gradients(pass: &Backward, of_input: Tensor) -> Result<Gradients> {
     let mut inputs = vec![of_input];
     for other in &pass.inputs[1..] {
@@ -90,20 +145,8 @@ impl Op for Quantize {
     fn forward(&self, _: &Params, inputs: &[&Tensor], _: &mut Mode) -> Result<Tensor> {
         let x = real(inputs[0], inputs[1])?;
         if let Some((scale, zero)) = single(inputs)? {
-            let (low, high) = (self.low as f32 - zero, self.high as f32 - zero);
-            let suits = |bound: f32| bound.abs() < 65_536.0 && bound.fract() == 0.0;
-            // What is cut first is not too large to be rounded so.
-            let step = |x: f32| {
-                let x = x / scale;
-                let cut = match (x < low, x > high) {
-                    (true, _) => low,
-                    (_, true) => high,
-                    _ => x,
-                };
-                (cut + ROUNDING) - ROUNDING + zero
-            };
-            let suits = suits(low) && suits(high);
-            if let Some(steps) = suits.then(|| each(&x, step)).flatten() {
+            let step = step(scale, self.low as f32 - zero, self.high as f32 - zero);
+            if let Some(steps) = step.and_then(|step| each(&x, move |x| step(x) + zero)) {
                 return Ok(steps?);
             }
         }

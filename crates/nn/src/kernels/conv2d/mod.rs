@@ -16,9 +16,7 @@ mod winograd;
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Storage, Tensor, WithDType,
-};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor, WithDType};
 use pulp::Arch as Isa;
 use rayon::prelude::*;
 
@@ -272,14 +270,6 @@ impl CustomOp3 for Forward {
         bias_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let sizes = self.sizes([input_layout, weight_layout, bias_layout])?;
-        let packed = self.packed.as_ref().map(Tensor::storage_and_layout);
-        let packed = match &packed {
-            Some((storage, layout)) => match &**storage {
-                Storage::Cpu(storage) => Some(cpu::slice::<f32>(storage, layout)?),
-                _ => None,
-            },
-            None => None,
-        };
         let storage = match input {
             CpuStorage::F32(_) if !sizes.is_depthwise() => {
                 let epilogue = Epilogue {
@@ -291,18 +281,20 @@ impl CustomOp3 for Forward {
                     cpu::slice(weight, weight_layout)?,
                 );
                 let arch = Isa::new();
-                CpuStorage::F32(if winograd::suits(&sizes) {
-                    let weight = packed.map_or(Weight::Plain(weight), Weight::Packed);
-                    winograd::forward(arch, input, weight, &epilogue, &sizes)
-                } else {
-                    let panels = match packed {
-                        Some(panels) => {
-                            Panels::packed(panels.into(), sizes.outputs, sizes.window())
-                        }
-                        None => direct::panels(weight, &sizes),
-                    };
-                    direct::forward(arch, input, &panels, &epilogue, &sizes)
-                })
+                CpuStorage::F32(cpu::beside(self.packed.as_ref(), |packed| {
+                    Ok(if winograd::suits(&sizes) {
+                        let weight = packed.map_or(Weight::Plain(weight), Weight::Packed);
+                        winograd::forward(arch, input, weight, &epilogue, &sizes)
+                    } else {
+                        let panels = match packed {
+                            Some(panels) => {
+                                Panels::packed(panels.into(), sizes.outputs, sizes.window())
+                            }
+                            None => direct::panels(weight, &sizes),
+                        };
+                        direct::forward(arch, input, &panels, &epilogue, &sizes)
+                    })
+                })?)
             }
             _ => cpu::dispatch!(input, "conv2d", T => {
                 let epilogue = Epilogue::<T> { bias: cpu::slice(bias, bias_layout)?, relu: self.relu };

@@ -178,7 +178,7 @@ fn dot<S: Simd, const A: usize, const B: usize>(
 }
 
 /// Columns that one thread takes at a time, and rows of the weights: together they stay in a core's cache.
-const COLUMNS: usize = 16 * PANEL;
+const COLUMNS: usize = 32 * PANEL;
 const ROWS: usize = 256;
 
 /// `g [N, outputs] · w`, w `[outputs, inputs]`, as `[N, inputs]`.

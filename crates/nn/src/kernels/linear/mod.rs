@@ -2,7 +2,7 @@
 
 mod dense;
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor, WithDType};
 use pulp::Arch as Isa;
 use rayon::prelude::*;
 
@@ -13,11 +13,49 @@ use super::{cpu, relu};
 use crate::Result;
 use dense::Sizes;
 
+/// A weight `[outputs, inputs]` as the kernels read it for many rows, for a layer that computes over and over; none where they read it as
+/// it is.
+pub(crate) fn packed(weight: &Tensor) -> Result<Option<Tensor>> {
+    match cpu::are_single(&[weight]) && weight.elem_count() > 0 {
+        true => Ok(Some(weight.contiguous()?.apply_op1_no_bwd(&Pack)?)),
+        false => Ok(None),
+    }
+}
+
+struct Pack;
+
+impl CustomOp1 for Pack {
+    fn name(&self) -> &'static str {
+        "linear-pack"
+    }
+
+    fn cpu_fwd(
+        &self,
+        weight: &CpuStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (outputs, _) = layout.shape().dims2()?;
+        let values = Panels::new(cpu::slice(weight, layout)?, outputs, 1).into_values();
+        let shape = Shape::from(values.len());
+        Ok((CpuStorage::F32(values), shape))
+    }
+}
+
 /// `[N, inputs]`, weight `[outputs, inputs]` and bias `[outputs]` to `[N, outputs]`, with negative values set to 0 if `relu`;
 /// differentiable by all three.
 pub fn forward(
     input: &Tensor,
     weight: &Tensor,
+    bias: Option<&Tensor>,
+    relu: bool,
+) -> Result<Tensor> {
+    forward_packed(input, (weight, None), bias, relu)
+}
+
+/// [`forward`] by a weight and what became of it [packed].
+pub(crate) fn forward_packed(
+    input: &Tensor,
+    (weight, packed): (&Tensor, Option<&Tensor>),
     bias: Option<&Tensor>,
     relu: bool,
 ) -> Result<Tensor> {
@@ -27,7 +65,8 @@ pub fn forward(
             None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?,
         };
         let (input, weight) = (input.contiguous()?, weight.contiguous()?);
-        return Ok(input.apply_op3(&weight, &bias, Forward { relu })?);
+        let packed = packed.cloned();
+        return Ok(input.apply_op3(&weight, &bias, Forward { relu, packed })?);
     }
     let mut output = input.matmul(&weight.t()?)?;
     if let Some(bias) = bias {
@@ -68,6 +107,8 @@ pub fn weight_gradient(input: &Tensor, gradient: &Tensor) -> Result<Tensor> {
 
 struct Forward {
     relu: bool,
+    /// The weight, packed.
+    packed: Option<Tensor>,
 }
 
 impl CustomOp3 for Forward {
@@ -113,7 +154,13 @@ impl CustomOp3 for Forward {
                 let (epilogue, arch) = (Epilogue { bias, relu }, Isa::new());
                 CpuStorage::F32(match sizes.suits() {
                     true => dense::forward(arch, input, weight, &epilogue, sizes),
-                    false => Panels::new(weight, outputs, 1).product(arch, input, &epilogue),
+                    false => cpu::beside(self.packed.as_ref(), |packed| {
+                        let panels = match packed {
+                            Some(panels) => Panels::packed(panels.into(), outputs, inputs),
+                            None => Panels::new(weight, outputs, 1),
+                        };
+                        Ok(panels.product(arch, input, &epilogue))
+                    })?,
                 })
             }
             _ => cpu::dispatch!(input, "linear", T => {
