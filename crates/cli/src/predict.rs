@@ -114,7 +114,8 @@ fn tell_outputs(
     }
     for row in 0..input.len() {
         for (name, values) in outputs {
-            let (window, values) = (window(input, row), values.get(row)?);
+            let values = values.get(row)?.to_dtype(DType::F32)?;
+            let window = window(input, row);
             let logits = values.dims() == [model.classes().len()];
             match (&model.task, arguments.output.is_empty(), arguments.json) {
                 (Task::Labels { classes }, true, false) if logits => {

@@ -430,8 +430,9 @@ fn the_first_output_of_real_numbers_is_the_answer() {
     let import = "import net.onnx -o net.safetensors --frontend samples --task score";
     let import: Vec<&str> = import.split(' ').collect();
     folder.run(&import);
-    folder.npy("above.npy", &ndarray::Array1::from_elem(400, 0.5f32));
-    folder.npy("below.npy", &ndarray::Array1::from_elem(400, -0.5f32));
+    let samples = ndarray::Array1::from_shape_fn(400, |n| [0.25f32, 0.75][n % 2]);
+    folder.npy("above.npy", &samples);
+    folder.npy("below.npy", &-samples);
     let told = folder.run(&["predict", "net.safetensors", "above.npy"]);
     assert_eq!(told, "above.npy  score -0.693\n");
     let told = folder.fail(&["predict", "net.safetensors", "below.npy"]);
@@ -440,5 +441,5 @@ fn the_first_output_of_real_numbers_is_the_answer() {
     assert!(told.contains("there are `label`, `score`"), "{told}");
     folder.run(&[&import[..], &["--answer", "label"]].concat());
     let told = folder.run(&["predict", "net.safetensors", "above.npy"]);
-    assert_eq!(told, "above.npy  score 0.000\n");
+    assert_eq!(told, "above.npy  score 1.000\n");
 }
