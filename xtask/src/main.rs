@@ -18,6 +18,10 @@ mod reproduce;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// One place for what is freed, as there.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static SETTINGS: &[u8; 10] = b"narenas:1\0";
+
 /// Tasks of the SpeechLens project.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]

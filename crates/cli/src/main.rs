@@ -32,6 +32,11 @@ use speechlens_report::interrupt;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// What one thread frees is there for all: passes run on any of the workers, and each would keep a pass's memory for itself. jemalloc
+/// reads its settings under this name.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static SETTINGS: &[u8; 10] = b"narenas:1\0";
+
 /// See what an audio network listens to: features, training, import, explanations, and whether these are true.
 #[derive(Parser)]
 #[command(name = "speechlens", version, propagate_version = true)]

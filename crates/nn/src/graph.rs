@@ -659,7 +659,10 @@ impl Graph {
         mode: &mut Mode,
         keep: impl Fn(NodeId) -> bool + Send,
     ) -> Result<Trace> {
-        cpu::among_workers(|| self.run_here(given, mode, keep))
+        let device = given
+            .first()
+            .map_or(&Device::Cpu, |(_, value)| value.device());
+        cpu::among_workers(device, || self.run_here(given, mode, keep))
     }
 
     fn run_here(

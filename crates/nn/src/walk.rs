@@ -24,7 +24,8 @@ impl Graph {
         wanted: impl Fn(NodeId) -> bool + Send,
         pass: impl FnMut(&Trace, NodeId, &Node, &Tensor) -> Result<Vec<(usize, Tensor)>, E> + Send,
     ) -> Result<BTreeMap<NodeId, Tensor>, E> {
-        among_workers(|| self.walk_here(trace, start, wanted, pass))
+        let device = start.device().clone();
+        among_workers(&device, || self.walk_here(trace, start, wanted, pass))
     }
 
     fn walk_here<E: From<Error>>(

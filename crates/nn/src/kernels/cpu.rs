@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use candle_core::{CpuStorage, DType, Error, Layout, Result, Storage, Tensor, WithDType};
+use candle_core::{CpuStorage, DType, Device, Error, Layout, Result, Storage, Tensor, WithDType};
 use rayon::prelude::*;
 
 /// The values of a contiguous tensor.
@@ -41,9 +41,13 @@ pub(crate) fn are_real(tensors: &[&Tensor]) -> bool {
     })
 }
 
-/// Runs work of many small parallel steps on one of the threads that take these, where no other has to be woken to begin each of them.
-pub(crate) fn among_workers<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    rayon::scope(|_| work())
+/// Runs work of many small parallel steps on one of the threads that take these, where no other has to be woken to begin each of them;
+/// on other devices than the CPU there are no such steps.
+pub(crate) fn among_workers<T: Send>(device: &Device, work: impl FnOnce() -> T + Send) -> T {
+    match device.is_cpu() {
+        true => rayon::scope(|_| work()),
+        false => work(),
+    }
 }
 
 /// A type that the kernels do not compute in.
