@@ -113,4 +113,14 @@ pub enum Error {
     /// A sample of the recording is infinite or not a number.
     #[error("sample {0} of the recording is not a finite number; export it again")]
     NonFiniteSample(usize),
+    /// A view whose windows leave samples out.
+    #[error(
+        "a window of {window} samples every {hop} leaves samples unseen; let windows overlap, as 512 every 128 do"
+    )]
+    View {
+        /// The window's length, in samples.
+        window: usize,
+        /// From one window to the next, in samples.
+        hop: usize,
+    },
 }

@@ -4,7 +4,8 @@
 //! one channel; [`write_wav`] writes.
 //! What features are made by is [`resample`], [`Stft`], levels in [`decibel`], [`mel`] bands, and [`Filterbank`], the
 //! logarithmic mel bands that the speaker network reads, 64 every 10 ms; front ends put them together. [`silence`] trims
-//! recordings and cuts long ones at their pauses. [`Masking`] makes heard what a network attends to.
+//! recordings and cuts long ones at their pauses. [`Masking`] makes heard what a network attends to, and [`View`] shows
+//! relevance of samples in time and frequency.
 //!
 //! ```
 //! use speechlens_audio::{Audio, Stft, read, resample, write_wav};
@@ -47,6 +48,7 @@ mod read;
 mod resample;
 pub mod silence;
 mod stft;
+mod view;
 mod write;
 
 pub use audio::Audio;
@@ -57,4 +59,5 @@ pub use masking::Masking;
 pub use read::{ENDINGS, LONGEST, is_recording, read, read_at_most, read_bytes};
 pub use resample::{Resampler, resample};
 pub use stft::{Complex, Conventions, Edges, Stft};
+pub use view::{Seen, View};
 pub use write::{to_writer, write_wav};

@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let (name, per_second) = match arguments.what {
         What::Forward => ("forward", load.forward()?),
         What::Lrp => {
-            let composite = arguments.rules.composite(&model.front_end)?;
+            let composite = arguments.rules.composite(&model)?;
             let lrp = methods::Lrp(composite).of(graph)?;
             ("lrp", load.explanation(relevance_by(lrp.as_ref()))?)
         }

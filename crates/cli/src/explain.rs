@@ -11,8 +11,8 @@ use candle_core::{DType, Device};
 use clap::ValueEnum;
 use speechlens_attribution::Method;
 use speechlens_explain::{
-    Answers, Asked, Details, Explainer, Explanation, Input, Question, Settings, TOP, contact,
-    embedding, files, show,
+    Answers, Asked, Details, Explainer, Explanation, Input, Question, Seeing, Settings, TOP,
+    contact, embedding, files, show,
 };
 use speechlens_models::Model;
 use speechlens_report::progress;
@@ -65,6 +65,10 @@ pub struct Arguments {
     /// which shows what the embedding is made of.
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
+    /// Of networks that read samples: show relevance in time and frequency, as `stft`, in `mel` bands or `octaves`; or with the window and the
+    /// hop in samples, as stft:512/128. What bins have adds up to what samples have; it goes to view.npy, and summary.json has its axes.
+    #[arg(long, value_name = "VIEW")]
+    view: Option<Seeing>,
     /// How many percent of the bins, the most relevant ones, without-top.wav lacks.
     #[arg(long, default_value_t = TOP, value_parser = percentage, value_name = "P")]
     top: f64,
@@ -188,10 +192,16 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
                 }
             };
             let answers = explain(&explainers, &input, &arguments.model, common);
+            let seen = |answers| match &arguments.view {
+                Some(seeing) => Ok(seeing.of(input, &explainers, answers)?),
+                None => Ok((input, answers)),
+            };
+            let seen: Result<(Input, Vec<Answers>)> = answers.and_then(seen);
             if let Some(before) = writing.take() {
                 finish(join(before)?)?;
             }
-            let explained = Box::new((explainers, answers?));
+            let (input, answers) = seen?;
+            let explained = Box::new((explainers, answers));
             let to = &to;
             writing = Some(scope.spawn(move || to.write(input, explained, folder)));
         }

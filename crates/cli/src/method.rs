@@ -115,7 +115,7 @@ impl Tuning {
 impl One {
     /// The method with its settings, for a model; the seed decides its random choices.
     pub fn settings(&self, model: &Model, seed: u64) -> Result<Settings> {
-        let rules = self.rules.name(&model.front_end);
+        let rules = self.rules.name(model);
         let rest = (&self.rules.bounds, seed);
         self.tuning.settings(self.method, Some(rules), rest)
     }

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use speechlens_explain::composite;
-use speechlens_frontend::FrontEnd;
 use speechlens_frontend::thesis::FLOOR_DB;
 use speechlens_lrp::{Composite, PRESETS};
+use speechlens_models::Model;
 
 /// Which rules.
 #[derive(clap::Args)]
@@ -28,8 +28,8 @@ pub struct Bounds {
 pub fn help(spectrograms: &str) -> String {
     let names: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
     format!(
-        "The rules of layer-wise relevance propagation: a TOML file, or a preset ({}); else {spectrograms}, lrp-0 for \
-         waveforms, thesis-speaker-epsilon for filterbanks",
+        "The rules of layer-wise relevance propagation: a TOML file, or a preset ({}); else {spectrograms}, any-network for \
+         networks of others, lrp-0 for waveforms, thesis-speaker-epsilon for filterbanks",
         names.join(", ")
     )
 }
@@ -43,21 +43,18 @@ fn bounds(text: &str) -> Result<[f64; 2], String> {
 }
 
 impl Arguments {
-    /// What the rules are called, for a network with this front end: the thesis's where none are given.
-    pub fn name(&self, front_end: &FrontEnd) -> &str {
-        let default = match front_end.silence() {
+    /// What the rules are called, for a network: the thesis's where none are given.
+    pub fn name(&self, model: &Model) -> &str {
+        let default = match model.front_end.silence() {
             Some(silence) if silence == f64::from(FLOOR_DB) => "thesis-gender",
-            _ => speechlens_explain::default_rules(front_end),
+            _ => speechlens_explain::default_rules(model),
         };
         self.rules.as_deref().unwrap_or(default)
     }
 
     /// The rules.
-    pub fn composite(&self, front_end: &FrontEnd) -> Result<Composite> {
-        Ok(composite(
-            Some(self.name(front_end)),
-            self.bounds.bounds,
-            front_end,
-        )?)
+    pub fn composite(&self, model: &Model) -> Result<Composite> {
+        let bounds = self.bounds.bounds;
+        Ok(composite(self.name(model), bounds, &model.front_end)?)
     }
 }

@@ -9,6 +9,7 @@ mod first_percent;
 mod gender;
 mod mending;
 mod methods;
+mod networks;
 mod page;
 mod references;
 mod run;
@@ -34,7 +35,7 @@ pub struct Experiment {
 }
 
 /// In the order of the page, which tells them as one story. The first has what is seen at the first glance.
-pub const EXPERIMENTS: [Experiment; 10] = [
+pub const EXPERIMENTS: [Experiment; 11] = [
     Experiment {
         name: "gender",
         run: gender::run,
@@ -74,5 +75,9 @@ pub const EXPERIMENTS: [Experiment; 10] = [
     Experiment {
         name: "methods",
         run: methods::run,
+    },
+    Experiment {
+        name: "networks",
+        run: networks::run,
     },
 ];

@@ -83,8 +83,10 @@ pub struct Explainer {
 
 /// What was found for every window of an input.
 pub struct Answers {
-    /// Of the features' shape, `[N, …]`.
+    /// Of the features' shape, `[N, …]`; of samples that are seen in time and frequency, of that.
     pub relevance: ArrayD<f32>,
+    /// Where samples are seen in time and frequency ([`Seeing`](crate::Seeing)): their own, `[N, samples]`.
+    pub of_samples: Option<ArrayD<f32>>,
     /// The classes' logits.
     pub logits: Vec<Vec<f32>>,
     /// The class that was asked about.
@@ -368,6 +370,7 @@ impl Explainer {
     pub fn explain(&self, input: &Input, progress: &dyn Fn(usize)) -> Result<Answers> {
         let mut answers = Answers {
             relevance: ArrayD::zeros(vec![0]),
+            of_samples: None,
             logits: Vec::new(),
             targets: Vec::new(),
             layers: BTreeMap::new(),

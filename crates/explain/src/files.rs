@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::DType;
-use ndarray::Axis;
+use ndarray::{ArrayD, Axis};
 use serde_json::{Value, json};
 use speechlens_lrp::Conservation;
 use speechlens_report::{atomic, npy};
@@ -14,7 +14,7 @@ use crate::{Input, Question, Result};
 /// The heatmap of the window whose answer is the surest, of inputs of several.
 pub const SUREST: &str = "surest.png";
 
-/// Writes relevance.npy (of the input's shape), heatmap.png, of several windows also [`SUREST`], summary.json and, of a recording, its parts as WAV files; the
+/// Writes relevance.npy (of the input's shape; of samples that are seen in time and frequency view.npy of that), heatmap.png, of several windows also [`SUREST`], summary.json and, of a recording, its parts as WAV files; the
 /// relevance of layers, if asked for, to layers/NAME.npy.
 ///
 /// # Errors
@@ -26,11 +26,17 @@ pub fn write(
     explanation: &Explanation,
 ) -> Result<()> {
     let answers = explanation.answers;
-    let relevance = &answers.relevance;
-    let path = folder.join("relevance.npy");
-    match input.single {
-        true => npy::write(&path, relevance.index_axis(Axis(0), 0))?,
-        false => npy::write(&path, relevance.view())?,
+    let array = |name: &str, values: &ArrayD<f32>| {
+        let path = folder.join(name);
+        match input.single {
+            true => npy::write(&path, values.index_axis(Axis(0), 0)),
+            false => npy::write(&path, values.view()),
+        }
+    };
+    let explained = answers.of_samples.as_ref();
+    array("relevance.npy", explained.unwrap_or(&answers.relevance))?;
+    if explained.is_some() {
+        array("view.npy", &answers.relevance)?;
     }
     for (name, relevance) in &answers.layers {
         npy::write(&folder.join(format!("layers/{name}.npy")), relevance.view())?;
@@ -100,6 +106,7 @@ pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Va
         }
         item
     });
+    let explained = answers.of_samples.as_ref().unwrap_or(&answers.relevance);
     let mut summary = json!({
         "input": input.name, "model": model_name, "method": method.to_string(),
         "settings": explainer.settings().summary(method),
@@ -107,9 +114,16 @@ pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Va
             DType::F64 => "f64",
             _ => "f32",
         },
-        "shape": answers.relevance.shape()[usize::from(input.single)..],
+        "shape": explained.shape()[usize::from(input.single)..],
         "explanations": items.collect::<Vec<_>>(),
     });
+    if answers.of_samples.is_some() {
+        let axes = &input.axes;
+        summary["view"] = json!({
+            "shape": answers.relevance.shape()[usize::from(input.single)..],
+            "frequencies": axes.frequencies, "first": axes.first, "step": axes.step,
+        });
+    }
     if let Some(composite) = method.rules() {
         summary["rules"] = composite.name().into();
     }

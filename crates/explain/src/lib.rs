@@ -5,6 +5,7 @@
 //! | [`Reader`] | recordings and arrays as the network reads them: seconds, pieces, or windows that slide over a recording |
 //! | [`Settings`] | a method with its options, with what suits the network where nothing is said |
 //! | [`Explainer`] | a network with a method and a [`Question`]: about what is predicted, about a class, or why this class rather than that |
+//! | [`Seeing`] | relevance of samples in time and frequency |
 //! | [`Plane`] | the windows joined on one plane of frequency and time |
 //! | [`Sounds`] | what speaks for and against a class, to listen to |
 //! | [`show`], [`files`], [`contact`] | the page, the files, and many recordings on one sheet |
@@ -45,6 +46,7 @@ mod explainer;
 pub mod files;
 mod input;
 mod plane;
+mod seen;
 mod settings;
 pub mod show;
 mod sound;
@@ -54,6 +56,7 @@ pub use error::{Error, Result};
 pub use explainer::{Answers, Details, Explainer, Question, logits, outputs, to_tensor};
 pub use input::{Heard, Input, Reader, Reading};
 pub use plane::Plane;
+pub use seen::{ROWS, Rows, Seeing};
 pub use settings::{RULES_OF_LEVELS, Settings, composite, default_rules, suiting_rules};
 pub use show::Explanation;
 pub use sound::{Sounds, TOP};

@@ -497,7 +497,7 @@ fn warnings(explanations: &[Explanation], input: &Input) -> Vec<String> {
                 "{} asks what a bin does by being quieter than {from} dB, and sound cannot show that: what speaks “for” \
                  are bins that are quiet. Ask against silence to listen, as the rules {} do.",
                 explanation.name(),
-                default_rules(front_end)
+                default_rules(explanation.explainer.model())
             ));
         }
     }

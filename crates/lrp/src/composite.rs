@@ -6,7 +6,7 @@ use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
 use speechlens_nn::{Graph, Kind};
 
-use crate::plan::{By, layers, moved_input};
+use crate::plan::{By, layers, placed_input};
 use crate::{Error, Result, Rule, rules};
 
 macro_rules! presets {
@@ -31,6 +31,7 @@ pub const PRESETS: &[(&str, &str)] = presets![
     "epsilon-gamma-box",
     "epsilon-alpha2-beta1",
     "epsilon-alpha2-beta1-flat",
+    "any-network",
 ];
 
 /// What batch normalization is to the sweep.
@@ -330,7 +331,7 @@ impl Composite {
             .nodes()
             .filter(|(_, node)| is_weighted(node.op.kind()));
         let third = weighted.count().div_ceil(3);
-        let (mut passed, is_input) = (0, moved_input(graph));
+        let (mut passed, is_input) = (0, placed_input(graph));
         let assigned = graph.nodes().map(|(_, node)| {
             let kind = node.op.kind();
             passed += usize::from(is_weighted(kind));

@@ -1,6 +1,6 @@
 //! Which rule each node of a graph gets, and what can be left out of it.
 
-use speechlens_nn::{Branch, Graph, Kind, LinearOp, Map, Node, NodeId};
+use speechlens_nn::{Branch, Graph, Kind, LinearOp, Map, MovingOp, Node, NodeId};
 
 use crate::rule::STABILIZER;
 use crate::{BatchNormalization, Bias, Composite, Error, Options, Result, Rule, Start};
@@ -462,17 +462,27 @@ fn gates(graph: &Graph, held: &[bool]) -> Vec<bool> {
 }
 
 /// For every node, whether its output is the network's input, as it is or with its values moved.
-pub(crate) fn moved_input(graph: &Graph) -> Vec<bool> {
-    let mut moved: Vec<bool> = Vec::new();
+fn moved_input(graph: &Graph) -> Vec<bool> {
+    of_input(graph, |op| !op.adds_values())
+}
+
+/// For every node, whether its output is the network's input, moved or with values around it that are none of it: what reads that is a first
+/// layer.
+pub(crate) fn placed_input(graph: &Graph) -> Vec<bool> {
+    of_input(graph, |_| true)
+}
+
+fn of_input(graph: &Graph, passes: impl Fn(&dyn MovingOp) -> bool) -> Vec<bool> {
+    let mut of_input: Vec<bool> = Vec::new();
     for (id, node) in graph.nodes() {
         let is_input = id == graph.architecture().input();
         let branches = node.op.branches(node.inputs.len());
         let moves = |branch: &Branch| {
-            let moves = matches!(&branch.map, Map::Moved(op) if !op.adds_values());
-            moves && moved[node.inputs[branch.input].index()]
+            let moves = matches!(branch.map, Map::Moved(op) if passes(op));
+            moves && of_input[node.inputs[branch.input].index()]
         };
         let only_moves = !branches.is_empty() && branches.iter().all(moves);
-        moved.push(is_input || only_moves);
+        of_input.push(is_input || only_moves);
     }
-    moved
+    of_input
 }

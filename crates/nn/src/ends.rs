@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use candle_core::Tensor;
+
 use crate::graph::{Architecture, Graph, Node, NodeId};
-use crate::ops::{Fit, Frames, Input, Padding, Squeeze, Transpose, Unsqueeze, WindowPad};
+use crate::ops::{Constant, Fit, Frames, Input, Padding, Squeeze, Transpose, Unsqueeze, WindowPad};
 use crate::{Error, Op, Params, Result};
 
 /// An op of one input, and what its node is called behind the name of what it reads.
@@ -113,6 +115,104 @@ impl Graph {
         read.followed_by("of-one", one, Params::new())
     }
 
+    /// The network behind one of its nodes, which is its input then, `[N, …]`; and what the node gives for an input. What depends on
+    /// shapes alone stays as it is for this one.
+    ///
+    /// # Errors
+    /// If there is no such node, the output does not depend on it, or depends on the input in other ways too.
+    pub fn behind(&self, name: &str, input: &Tensor) -> Result<(Graph, Tensor)> {
+        let all = self.architecture();
+        let given = [(all.nodes()[all.input().index()].name.as_str(), input)];
+        let value = match self.outputs_of(&given, &[name])?.pop() {
+            Some((_, value)) => value,
+            None => return Err(Error::Text(format!("`{name}` gives nothing"))),
+        };
+        let wrong = |problem: String| Error::Graph {
+            node: name.to_owned(),
+            problem,
+        };
+        let first = all.node(name);
+        let is_first = |id: NodeId| Some(id) == first;
+        let mut follows = vec![false; all.nodes().len()];
+        for (id, node) in self.nodes() {
+            let any = |read: &NodeId| follows[read.index()];
+            follows[id.index()] = is_first(id) || node.inputs.iter().any(any);
+        }
+        let mut is_read = vec![false; all.nodes().len()];
+        for output in all.outputs() {
+            is_read[output.index()] = true;
+        }
+        for (id, node) in self.nodes().rev() {
+            if is_read[id.index()] && follows[id.index()] && !is_first(id) {
+                let reads = node.inputs.iter();
+                reads.for_each(|read| is_read[read.index()] = true);
+            }
+        }
+        if !all.outputs().iter().any(|output| follows[output.index()]) {
+            return Err(wrong("the output does not depend on it".into()));
+        }
+        let (mut nodes, mut params) = (Vec::new(), Vec::new());
+        let mut places = vec![NodeId::new(0); all.nodes().len()];
+        let mut is_of_shape = false;
+        let mut shape: Vec<Option<usize>> = value.dims().iter().copied().map(Some).collect();
+        for (id, node) in self.nodes() {
+            if is_first(id) || !is_read[id.index()] {
+                continue;
+            }
+            let is_given = node.inputs.is_empty() && !is_fed(node);
+            let (op, own) = match follows[id.index()] || is_given {
+                true => (node.op.clone(), self.params(id).clone()),
+                false if all.is_fixed(id) => {
+                    is_of_shape = true;
+                    let held = self.outputs_of(&given, &[&node.name])?;
+                    let held = held.into_iter().map(|(_, value)| value).collect::<Vec<_>>();
+                    let shape = held[0].dims().to_vec();
+                    let own = held.into_iter().map(|value| ("value".to_owned(), value));
+                    let op: Arc<dyn Op> = Arc::new(Constant { shape });
+                    (op, own.collect())
+                }
+                false => {
+                    return Err(wrong(format!(
+                        "the answer depends on the input in other ways too, by `{}`: name a node that all of it passes",
+                        node.name
+                    )));
+                }
+            };
+            let inputs = match follows[id.index()] {
+                true => node
+                    .inputs
+                    .iter()
+                    .map(|read| places[read.index()])
+                    .collect(),
+                false => Vec::new(),
+            };
+            // Behind the input, which comes first.
+            places[id.index()] = NodeId::new(nodes.len() + 1);
+            nodes.push(Node {
+                name: node.name.clone(),
+                op,
+                inputs,
+            });
+            params.push(own);
+        }
+        if let (false, Some(batch)) = (is_of_shape, shape.first_mut()) {
+            *batch = None;
+        }
+        let input = Node {
+            name: name.to_owned(),
+            op: Arc::new(Input {
+                shape,
+                state: false,
+            }),
+            inputs: Vec::new(),
+        };
+        nodes.insert(0, input);
+        params.insert(0, Params::new());
+        let outputs: Vec<NodeId> = all.outputs().iter().map(|id| places[id.index()]).collect();
+        let net = Architecture::from_parts(nodes, outputs);
+        Ok((self.with_nodes(net, params), value))
+    }
+
     /// The same network with one node more, which reads its output (the first of several) and is the only output then. The node is
     /// called as the output, with a name behind it.
     ///
@@ -206,6 +306,11 @@ impl Graph {
     }
 }
 
+/// Whether somebody gives what a node stands for, anew with every input.
+fn is_fed(node: &Node) -> bool {
+    node.op.as_input().is_some_and(|input| !input.state)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -262,6 +367,36 @@ mod tests {
             assert!((sigmoid(found) - before).abs() < 1e-6);
         }
         assert!(logits.without(logits.architecture().input()).is_err());
+    }
+
+    /// From a node on a network gives what it gave, and what reads past the node is told.
+    #[test]
+    fn a_network_starts_at_any_node_that_all_passes() {
+        let graph = network().random(3, &Device::Cpu).unwrap();
+        let input = Tensor::rand(-1f32, 1.0, (3, 2, 3), &Device::Cpu).unwrap();
+        let whole = graph.forward(&input).unwrap().to_vec2::<f32>().unwrap();
+        for node in ["input", "flatten", "head", "sigmoid"] {
+            let (behind, value) = graph.behind(node, &input).unwrap();
+            let found = behind.forward(&value).unwrap().to_vec2::<f32>().unwrap();
+            assert_eq!(found, whole, "{node}");
+            assert_eq!(behind.architecture().nodes()[0].name, node);
+        }
+        let told =
+            |node: &str, graph: &crate::Graph| graph.behind(node, &input).unwrap_err().to_string();
+        assert!(told("unread", &graph).contains("does not depend"));
+        assert!(told("nowhere", &graph).contains("no such node"));
+
+        let mut net = network();
+        let [head, unread] = ["head", "unread"].map(|name| net.node(name).unwrap());
+        let other = net.add("other", Linear::new(6, 2), [unread]).unwrap();
+        net.add("both", crate::ops::Add, [head, other]).unwrap();
+        let graph = net.random(3, &Device::Cpu).unwrap();
+        assert!(
+            told("head", &graph).contains("by `other`"),
+            "{}",
+            told("head", &graph)
+        );
+        assert!(graph.behind("flatten", &input).is_ok());
     }
 
     /// Frames of 3 every 2, with a zero before them: the sum of each, and the gradient of all.

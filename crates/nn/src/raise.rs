@@ -7,13 +7,14 @@ use candle_core::DType;
 use serde_json::{Value, json};
 
 use crate::graph::{Architecture, Graph, Node, NodeId};
-use crate::ops::{Add, Elementwise, FakeQuantize, Gelu, Mul, Normalize, Standardize};
+use crate::ops::{Add, Elementwise, FakeQuantize, Gelu, Linear, Mul, Normalize, Standardize};
 use crate::{Op, Params};
 
 /// What a node computes of another one.
 struct Raised {
     of: NodeId,
     op: Arc<dyn Op>,
+    params: Params,
     /// What it is scaled by and what is added to that.
     affine: Option<(NodeId, NodeId)>,
 }
@@ -23,6 +24,7 @@ impl Raised {
         Raised {
             of,
             op: Arc::new(op),
+            params: Params::new(),
             affine: None,
         }
     }
@@ -355,8 +357,36 @@ impl Parts<'_> {
         (numbers(its_parts)? == (scale, zero)).then(|| Raised::new(*x, Elementwise(op)))
     }
 
+    /// A convolution over one place, which its input was given an axis for: `[N, C]` in, `[N, outputs]` out.
+    fn dense(&self, id: NodeId) -> Option<Raised> {
+        let is_last = |id: NodeId| {
+            let axes = self.attribute(id, "axes")?;
+            (axes == json!([2]) || axes == json!([-1])).then_some(())
+        };
+        let conv = self.below(id, "squeeze")?;
+        let axis = self.below(conv, "conv1d")?;
+        let of = self.below(axis, "unsqueeze")?;
+        is_last(id).and(is_last(axis))?;
+        let number = |name| self.attribute(conv, name)?.as_u64();
+        let over_one = (number("kernel")?, number("padding")?, number("groups")?) == (1, 0, 1);
+        let mut params = self.0.params(conv).clone();
+        let weight = params.get("weight").filter(|_| over_one)?.squeeze(2).ok()?;
+        let (outputs, inputs) = weight.dims2().ok()?;
+        params.insert("weight".to_owned(), weight);
+        let linear = Linear::new(inputs, outputs);
+        let linear = match params.contains_key("bias") {
+            true => linear,
+            false => linear.without_bias(),
+        };
+        Some(Raised {
+            params,
+            ..Raised::new(of, linear)
+        })
+    }
+
     fn raised(&self, id: NodeId) -> Option<Raised> {
         self.gelu(id)
+            .or_else(|| self.dense(id))
             .or_else(|| self.rounded(id))
             .or_else(|| self.standardized(id))
             .or_else(|| self.standardized_by_terms(id))
@@ -365,8 +395,8 @@ impl Parts<'_> {
 }
 
 impl Graph {
-    /// The same function, where GELU, layer, instance and group normalization, division by a norm, and rounding to few steps that stand there
-    /// as sums, products and functions are the ops that they are. Such a node has the name of the last one of its parts; parts that nothing else reads
+    /// The same function, where GELU, layer, instance and group normalization, division by a norm, rounding to few steps, and dense layers that
+    /// stand there as sums, products, functions, and convolutions of one place are the ops that they are. Such a node has the name of the last one of its parts; parts that nothing else reads
     /// are gone.
     pub fn with_layers_raised(&self) -> Graph {
         let parts = Parts(self);
@@ -391,10 +421,10 @@ impl Graph {
                 Some(raised) => {
                     let of = vec![place(raised.of)];
                     match raised.affine {
-                        None => add(name, raised.op, of, Params::new()),
+                        None => add(name, raised.op, of, raised.params),
                         Some((scale, shift)) => {
                             let part = |part: &str| format!("{name}.{part}");
-                            let of = add(part("standardized"), raised.op, of, Params::new());
+                            let of = add(part("standardized"), raised.op, of, raised.params);
                             let inputs = vec![of, place(scale)];
                             let of = add(part("scaled"), Arc::new(Mul), inputs, Params::new());
                             add(name, Arc::new(Add), vec![of, place(shift)], Params::new())
@@ -409,5 +439,41 @@ impl Graph {
         let (nodes, params) = nodes.into_iter().unzip();
         let graph = self.with_nodes(Architecture::from_parts(nodes, outputs), params);
         graph.without_unread()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use crate::ops::{Conv1d, Squeeze, Unsqueeze};
+    use crate::{Architecture, Kind};
+
+    /// A convolution of one place is a dense layer; one of more places is none.
+    #[test]
+    fn convolutions_of_one_place_are_dense_layers() {
+        for (kernel, kind) in [(1, Kind::Linear), (3, Kind::Reshape)] {
+            let mut net = Architecture::new([4]);
+            let x = net
+                .add("one", Unsqueeze { axes: vec![-1] }, [net.input()])
+                .unwrap();
+            let conv = Conv1d::new(4, 3, kernel).padding(kernel / 2);
+            let x = net.add("conv", conv, [x]).unwrap();
+            net.add("dense", Squeeze { axes: vec![2] }, [x]).unwrap();
+            let graph = net.random(5, &Device::Cpu).unwrap();
+            let raised = graph.with_layers_raised();
+            let nodes = raised.architecture().nodes();
+            let last = nodes.last().unwrap();
+            assert_eq!((last.name.as_str(), last.op.kind()), ("dense", kind));
+            let input = Tensor::rand(-1f32, 1.0, (2, 4), &Device::Cpu).unwrap();
+            let [before, after] = [&graph, &raised].map(|graph| {
+                let output = graph.forward(&input).unwrap();
+                output.to_vec2::<f32>().unwrap()
+            });
+            for (a, b) in before.iter().flatten().zip(after.iter().flatten()) {
+                assert!((a - b).abs() < 1e-6, "{before:?} {after:?}");
+            }
+        }
     }
 }

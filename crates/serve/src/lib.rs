@@ -149,7 +149,7 @@ fn router(service: Service, address: SocketAddr) -> Router {
     let queue = Arc::new(Semaphore::new(service.limits.queue.max(1)));
     let shared = Arc::new(Shared {
         rules: suiting_rules(&service.model),
-        default_rules: default_rules(&service.model.front_end),
+        default_rules: default_rules(&service.model),
         service,
         queue,
         work: Arc::new(Semaphore::new(1)),

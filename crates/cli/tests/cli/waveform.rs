@@ -214,3 +214,60 @@ fn mistakes_are_told_in_a_line() {
         "{message}"
     );
 }
+
+/// Relevance of samples in time and frequency: bins add up to what samples have, and tell their axes.
+#[test]
+fn samples_are_seen_in_time_and_frequency() {
+    let folder = Folder::new();
+    folder.tone("tone.wav", 8000, 8000);
+    let explain = [
+        "explain",
+        waveform_model(),
+        "tone.wav",
+        "--method",
+        "lrp,gradient-times-input",
+    ];
+    for (view, rows, slots) in [
+        ("stft", 129, 125),
+        ("stft:100/50", 51, 160),
+        ("octaves", 7, 125),
+    ] {
+        folder.run(&[&explain[..], &["--view", view, "-o", "out"]].concat());
+        for way in ["lrp-0", "gradient-times-input"] {
+            let samples = folder.read_npy::<Ix1>(&format!("out/{way}/relevance.npy"));
+            let bins = folder.read_npy::<Ix2>(&format!("out/{way}/view.npy"));
+            assert_eq!((samples.len(), bins.dim()), (8000, (rows, slots)));
+            let size: f32 = samples.iter().map(|r| r.abs()).sum();
+            assert!(
+                (samples.sum() - bins.sum()).abs() < 1e-4 * size,
+                "{view}, {way}"
+            );
+            let seen = &folder.json(&format!("out/{way}/summary.json"))["view"];
+            assert_eq!(seen["frequencies"].as_array().unwrap().len(), rows);
+        }
+    }
+    let page = folder.text("out/index.html");
+    assert!(page.contains("level (dB)"));
+    for (arguments, told) in [
+        (
+            &["--view", "stft", "--method", "occlusion"][..],
+            "that of occlusion is none",
+        ),
+        (&["--view", "stft:50/100"][..], "leaves samples unseen"),
+    ] {
+        let explain = ["explain", waveform_model(), "tone.wav", "-o", "out"];
+        let error = folder.fail(&[&explain[..], arguments].concat());
+        assert!(error.contains(told), "{error}");
+    }
+    folder.npy("bins.npy", &crate::support::spectrogram(0));
+    let error = folder.fail(&[
+        "explain",
+        crate::support::model(),
+        "bins.npy",
+        "--view",
+        "stft",
+        "-o",
+        "out",
+    ]);
+    assert!(error.contains("reads level"), "{error}");
+}

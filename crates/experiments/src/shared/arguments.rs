@@ -39,6 +39,13 @@ pub struct Arguments {
     /// MUSAN, the folder that holds music/ and noise/, to lay over speech; without it, both are synthesized.
     #[arg(long, value_name = "DIR")]
     pub musan: Option<PathBuf>,
+    /// Pretrained networks of others, as ONNX files (crepe-tiny, campplus, dnsmos, ge2e-lstm, silero-vad, smart-turn-int8): what
+    /// `networks` tests; without it, they are left out.
+    #[arg(long, value_name = "DIR")]
+    pub models: Option<PathBuf>,
+    /// Rules that `networks` compares besides: presets or TOML files.
+    #[arg(long, value_name = "FILE,…", value_delimiter = ',')]
+    pub rules: Vec<String>,
     /// How much: `quick` takes minutes, `full` is the thesis's own setting and takes days on a CPU, `smoke` only shows that
     /// everything runs.
     #[arg(long, value_enum, default_value = "quick")]
