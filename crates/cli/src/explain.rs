@@ -191,6 +191,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
                     own
                 }
             };
+            if let Some(seeing) = &arguments.view {
+                seeing.check(&input, &explainers)?;
+            }
             let answers = explain(&explainers, &input, &arguments.model, common);
             let seen = |answers| match &arguments.view {
                 Some(seeing) => Ok(seeing.of(input, &explainers, answers)?),

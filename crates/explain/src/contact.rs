@@ -48,6 +48,10 @@ impl Sheet {
             let windows = windows.zip(&answers.targets).zip(&input.silent);
             for (((features, relevance), target), _) in windows.filter(|(_, silent)| !**silent) {
                 let key = (*target as usize, explanation.name());
+                // Inputs of several lengths have no mean.
+                if input.axes.frames.is_none() {
+                    continue;
+                }
                 let sum = self.sums.entry(key).or_insert_with(|| Sum {
                     features: ArrayD::zeros(features.raw_dim()),
                     relevance: ArrayD::zeros(relevance.raw_dim()),

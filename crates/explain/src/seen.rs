@@ -100,8 +100,45 @@ impl fmt::Display for Seeing {
 }
 
 impl Seeing {
+    /// Whether what ways of explaining find of an input can be seen so, before they do.
+    ///
+    /// # Errors
+    /// If the input is of no samples, a way's relevance is no multiple of them, or the window leaves some out.
+    pub fn check(&self, input: &Input, explainers: &[Explainer]) -> Result<()> {
+        if !input.axes.are_samples() {
+            return Err(Error::Setting(format!(
+                "--view {self}: shows relevance of samples, and the network reads {}: leave it out",
+                input.axes.value
+            )));
+        }
+        for explainer in explainers {
+            let method = explainer.method();
+            if !method.shares_score() {
+                return Err(Error::Setting(format!(
+                    "--view {self}: shows relevance that is a multiple of each sample, as of lrp, gradient-times-input and \
+                     integrated-gradients; that of {method} is none: leave one of them out"
+                )));
+            }
+            if method.reference().is_none() {
+                return Err(Error::Setting(format!(
+                    "--view {self}: shows relevance against one value, and that of {method} is against an array: say a number"
+                )));
+            }
+        }
+        self.view(input.axes.rate)?;
+        Ok(())
+    }
+
+    fn view(&self, rate: u32) -> Result<View> {
+        let (window, hop) = self.window.unwrap_or_else(|| {
+            let window = (WINDOW * f64::from(rate)).round() as usize;
+            (window, (window / OVERLAP).max(1))
+        });
+        Ok(View::new(window, hop)?)
+    }
+
     /// An input of samples, and what ways of explaining found of it, in time and frequency: the input's levels in dB under the loudest bin of all
-    /// windows, and relevance whose bins add up to what its samples have ([`View`]).
+    /// windows, and relevance whose bins add up, in each window, to what its samples have ([`View`]).
     ///
     /// # Errors
     /// If the input is of no samples, a way's relevance is no multiple of them, or the window leaves some out.
@@ -111,25 +148,10 @@ impl Seeing {
         explainers: &[Explainer],
         answers: Vec<Answers>,
     ) -> Result<(Input, Vec<Answers>)> {
-        if !input.axes.are_samples() {
-            return Err(Error::Setting(format!(
-                "--view {self}: shows relevance of samples, and the network reads {}: leave it out",
-                input.axes.value
-            )));
-        }
-        if let Some(other) = explainers.iter().find(|e| !e.method().shares_score()) {
-            return Err(Error::Setting(format!(
-                "--view {self}: shows relevance that is a multiple of each sample, as of lrp, gradient-times-input and \
-                 integrated-gradients; that of {} is none: leave one of them out",
-                other.method()
-            )));
-        }
+        self.check(&input, explainers)?;
         let rate = input.axes.rate;
-        let (window, hop) = self.window.unwrap_or_else(|| {
-            let window = (WINDOW * f64::from(rate)).round() as usize;
-            (window, (window / OVERLAP).max(1))
-        });
-        let view = View::new(window, hop)?;
+        let view = self.view(rate)?;
+        let hop = view.hop();
         let starts = (self.rows.1)(view.bins(), f64::from(rate) / 2.0);
         let row = |bin: usize| {
             let frequency = view.frequency(bin, rate);
@@ -156,6 +178,13 @@ impl Seeing {
         let slots = view.slots(samples(0).len());
         let shape = (windows, filled.len(), slots);
         let mut power = Array3::<f64>::zeros(shape);
+        for window in 0..windows {
+            let samples = samples(window);
+            let seen = view.of(&samples, &samples);
+            power
+                .index_axis_mut(Axis(0), window)
+                .assign(&added(seen.power));
+        }
         let mut all = Vec::with_capacity(answers.len());
         for (explainer, mut answers) in explainers.iter().zip(answers) {
             let reference = explainer.method().reference().unwrap_or(0.0);
@@ -163,8 +192,9 @@ impl Seeing {
             for window in 0..windows {
                 let of_samples = answers.relevance.index_axis(Axis(0), window);
                 let of_samples: Vec<f64> = of_samples.iter().map(|r| f64::from(*r)).collect();
-                let samples: Vec<f64> = samples(window).iter().map(|x| x - reference).collect();
-                let seen = view.of(&samples, &of_samples);
+                let samples = samples(window);
+                let against: Vec<f64> = samples.iter().map(|x| x - reference).collect();
+                let seen = view.of(&against, &of_samples);
                 let found = added(seen.relevance).map(|r| *r as f32);
                 relevance.index_axis_mut(Axis(0), window).assign(&found);
                 power

@@ -6,7 +6,7 @@ use globset::{Glob, GlobMatcher};
 use serde::Deserialize;
 use speechlens_nn::{Graph, Kind};
 
-use crate::plan::{By, layers, placed_input};
+use crate::plan::{By, layers, moved_input, placed_input};
 use crate::{Error, Result, Rule, rules};
 
 macro_rules! presets {
@@ -331,11 +331,13 @@ impl Composite {
             .nodes()
             .filter(|(_, node)| is_weighted(node.op.kind()));
         let third = weighted.count().div_ceil(3);
-        let (mut passed, is_input) = (0, placed_input(graph));
+        let mut passed = 0;
+        // Bounds are those of the input alone, and not of what lies around it.
+        let [is_input, is_bounded] = [placed_input(graph), moved_input(graph)];
         let assigned = graph.nodes().map(|(_, node)| {
             let kind = node.op.kind();
             passed += usize::from(is_weighted(kind));
-            let reads_input = node.inputs.iter().any(|read| is_input[read.index()]);
+            let reads = |of: &[bool]| node.inputs.iter().any(|read| of[read.index()]);
             let matches = |row: &&Row| {
                 let by_kind = match &row.kinds {
                     Some(kinds) => kinds.contains(&kind),
@@ -349,7 +351,8 @@ impl Composite {
                     && by_name
                     && match row.depth {
                         None => true,
-                        Some(Depth::First) => reads_input,
+                        Some(Depth::First) if row.rule.needs_bounds() => reads(&is_bounded),
+                        Some(Depth::First) => reads(&is_input),
                         Some(Depth::FirstThird) => passed <= third,
                     }
             };

@@ -462,7 +462,7 @@ fn gates(graph: &Graph, held: &[bool]) -> Vec<bool> {
 }
 
 /// For every node, whether its output is the network's input, as it is or with its values moved.
-fn moved_input(graph: &Graph) -> Vec<bool> {
+pub(crate) fn moved_input(graph: &Graph) -> Vec<bool> {
     of_input(graph, |op| !op.adds_values())
 }
 

@@ -35,19 +35,33 @@ const RULES: [(&str, &str); 2] = [
 /// Makes a method for inputs in which this value is nothing, and which occlusion covers by patches of these sides.
 type Make = dyn Fn(f64, &[usize]) -> Result<Box<dyn Method>>;
 
+/// What a method says of an input value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Says {
+    /// A part of the answer that is a multiple of the value.
+    Share,
+    /// What the answer changes by with the value.
+    Slope,
+    /// Neither.
+    Other,
+}
+
 /// A method as tables call it.
 pub struct Named {
     pub name: String,
+    pub says: Says,
     make: Box<Make>,
 }
 
 impl Named {
     fn new<M: Method + 'static>(
         name: &str,
+        says: Says,
         make: impl Fn(f64, &[usize]) -> Result<M> + 'static,
     ) -> Self {
         Named {
             name: name.to_owned(),
+            says,
             make: Box::new(move |reference, patch| Ok(Box::new(make(reference, patch)?))),
         }
     }
@@ -60,7 +74,7 @@ impl Named {
 
 /// Layer-wise relevance propagation by rules, against what is nothing in the input.
 fn rules(name: &str, composite: Composite) -> Named {
-    Named::new(name, move |reference, _| {
+    Named::new(name, Says::Share, move |reference, _| {
         Ok(Lrp(composite.clone().with_reference(reference)))
     })
 }
@@ -74,26 +88,26 @@ pub fn named(arguments: &Arguments) -> Result<Vec<Named>> {
     };
     let seed = arguments.seed;
     let mut all = vec![
-        Named::new("by lot", move |_, _| Ok(Random { seed })),
-        Named::new("gradient × input", |reference, _| {
+        Named::new("by lot", Says::Share, move |_, _| Ok(Random { seed })),
+        Named::new("gradient × input", Says::Share, |reference, _| {
             Ok(GradientTimesInput {
                 reference: reference.into(),
             })
         }),
-        Named::new("integrated gradients", move |reference, _| {
+        Named::new("integrated gradients", Says::Share, move |reference, _| {
             Ok(IntegratedGradients {
                 steps: passes,
                 reference: reference.into(),
             })
         }),
-        Named::new("SmoothGrad", move |_, _| {
+        Named::new("SmoothGrad", Says::Slope, move |_, _| {
             Ok(SmoothGrad {
                 samples: passes,
                 noise: NOISE,
                 seed,
             })
         }),
-        Named::new("occlusion", |reference, patch| {
+        Named::new("occlusion", Says::Other, |reference, patch| {
             Ok(Occlusion {
                 patch: patch.to_vec(),
                 stride: patch.to_vec(),

@@ -61,10 +61,16 @@ pub fn run(lab: &Lab) -> Result<Findings> {
     for (file, make) in TESTS {
         let path = folder.join(file);
         if !path.is_file() {
-            missing.push(file);
+            if !missing.contains(&file) {
+                missing.push(file);
+            }
             continue;
         }
         let test = make(&path, &speech, trials).with_context(|| path.display().to_string())?;
+        for method in &methods {
+            let fits = test.fits(method);
+            fits.with_context(|| format!("{}, {}", test.name, method.name))?;
+        }
         let bar = progress::bar(
             &format!("networks, {}", test.name),
             methods.len() * test.trials.len(),
@@ -138,8 +144,9 @@ fn tell(methods: &[Named], all: &[(Test, Vec<Measured>)], missing: &[&str]) -> F
     let both = Table {
         corner: "explained by".into(),
         columns: columns.clone(),
-        rows: rows(|(mean, deviation)| {
-            Cell::from(format!("{:.0} ± {:.0}", 100.0 * mean, 100.0 * deviation))
+        rows: rows(|(mean, deviation)| match mean.is_finite() {
+            true => Cell::from(format!("{:.0} ± {:.0}", 100.0 * mean, 100.0 * deviation)),
+            false => Cell::Missing,
         }),
     };
     let cost = experiment(
@@ -171,7 +178,8 @@ fn tell(methods: &[Named], all: &[(Test, Vec<Measured>)], missing: &[&str]) -> F
             "Of each network a question was asked whose answer is known: what matters was put there. A number is the share of the \
              relevance (of its positive part, or of its negative part where the test says so) that lies where it should. An explanation is \
              worth something where it beats both chance and what needs no network at all. That relevance adds up to the answer is no \
-             sign of truth: several rows at chance add up exactly.",
+             sign of truth. Relevance of samples is seen in time and frequency where the test says so, and lies then where the power is, \
+             even by lot; what is no multiple of the samples cannot be seen so.",
         ),
         Block::table(asked, "The tests."),
         Block::table(

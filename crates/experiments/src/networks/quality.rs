@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use speechlens_explain::{Reader, Reading, to_tensor};
@@ -11,7 +11,7 @@ use speechlens_models::Model;
 use speechlens_models::onnx::Told;
 
 use super::speech::{RATE, Speech, audio, scaled};
-use super::trial::{Sign, Test, Trial, values};
+use super::trial::{Sign, Test, Trial, borne_out, values};
 
 /// The node that has the logarithm of power, `[1, frames, frequencies]`.
 const LOG_POWER: &str = "mos_estimator_logpow/truediv";
@@ -39,21 +39,35 @@ fn test(path: &Path, speech: &Speech, trials: usize, seconds: f64, is_noise: boo
     let model = Model::import_onnx(path, told, &Device::Cpu)?.model;
     let reader = Reader::new(&model, Reading::default());
     let mut rng = ChaCha8Rng::seed_from_u64(11);
-    let mut trial = |number: usize| -> Result<Trial> {
+    let trial = |number: usize| -> Result<Option<Trial>> {
         let mut samples = speech.seconds(number, 0, LENGTH)?;
         let count = (seconds * f64::from(RATE)) as usize;
         let start = rng.random_range(0..samples.len() - count);
         let place = start..start + count;
         let noise = (0..samples.len()).map(|_| rng.random_range(-1f32..1.0));
         let noise = scaled(noise.collect(), LOUD);
+        // Without the half second of noise, or without the clean second.
+        let otherwise: Vec<f32> = match is_noise {
+            true => samples.clone(),
+            false => samples.iter().zip(&noise).map(|(a, b)| a + b).collect(),
+        };
         for (n, (sample, noise)) in samples.iter_mut().zip(noise).enumerate() {
             if place.contains(&n) == is_noise {
                 *sample += noise;
             }
         }
         let length = samples.len();
-        let heard = reader.audio("speech", audio(samples))?;
-        let whole = to_tensor(&model.graph, heard.features, &Device::Cpu)?;
+        let [whole, otherwise] = [samples, otherwise].map(|samples| -> Result<Tensor> {
+            let heard = reader.audio("speech", audio(samples))?;
+            Ok(to_tensor(&model.graph, heard.features, &Device::Cpu)?)
+        });
+        let whole = whole?;
+        let score = |input: &Tensor| -> Result<f64> {
+            Ok(values(&model.graph.forward(input)?)?[OVERALL as usize])
+        };
+        if (score(&whole)? < score(&otherwise?)?) != is_noise {
+            return Ok(None);
+        }
         let (graph, input) = model.graph.behind(LOG_POWER, &whole)?;
         let [_, frames, bands] = *input.dims() else {
             anyhow::bail!("{LOG_POWER} is no [1, frames, frequencies]");
@@ -63,16 +77,16 @@ fn test(path: &Path, speech: &Speech, trials: usize, seconds: f64, is_noise: boo
         let levels = values(&input)?;
         let lowest = levels.iter().copied().reduce(f64::min);
         let lowest = lowest.context("no levels")?;
-        Ok(Trial {
+        Ok(Some(Trial {
             graph,
             input,
             target: OVERALL,
             reference: lowest,
             known: known.collect(),
             without: levels.iter().map(|level| level - lowest).collect(),
-        })
+        }))
     };
-    let trials = (0..trials).map(&mut trial).collect::<Result<_>>()?;
+    let trials = borne_out(trials, trial)?;
     Ok(Test {
         name: if is_noise {
             "DNSMOS, noise"

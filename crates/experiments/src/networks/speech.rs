@@ -15,7 +15,7 @@ pub const RATE: u32 = 16_000;
 /// Utterances at [`RATE`], silence taken off their ends.
 pub struct Speech {
     corpus: Box<dyn Corpus>,
-    /// The recordings of each speaker who has two or more.
+    /// The recordings of each speaker who has [`UTTERANCES`] or more.
     by_speaker: Vec<Vec<usize>>,
 }
 
@@ -28,11 +28,13 @@ impl Speech {
         for (place, recording) in corpus.recordings().iter().enumerate() {
             speakers.entry(&recording.speaker).or_default().push(place);
         }
-        let several = speakers.into_values().filter(|places| places.len() > 1);
+        let several = speakers
+            .into_values()
+            .filter(|places| places.len() >= UTTERANCES);
         let by_speaker: Vec<Vec<usize>> = several.collect();
         ensure!(
             by_speaker.len() > 1,
-            "{source}: the networks are tested on two speakers or more with two utterances each"
+            "{source}: the networks are tested on two speakers or more with {UTTERANCES} utterances each"
         );
         Ok(Speech { corpus, by_speaker })
     }
@@ -64,6 +66,9 @@ impl Speech {
         Ok(scaled(samples, LEVEL))
     }
 }
+
+/// So many are there of a speaker that what is compared is never the same recording.
+const UTTERANCES: usize = 8;
 
 /// The level that speech is brought to: its root mean square.
 const LEVEL: f32 = 0.05;

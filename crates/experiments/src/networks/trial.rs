@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use speechlens_audio::View;
 use speechlens_nn::Graph;
 
-use super::methods::Named;
+use super::methods::{Named, Says};
 
 /// The part of relevance that is looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,15 +56,14 @@ pub struct Test {
     pub trials: Vec<Trial>,
 }
 
-/// So many trials of those that are made by number, without those that do not bear out what the test takes for granted: [`Trial::answer`]
-/// must be above 0.
-pub fn borne_out(count: usize, mut make: impl FnMut(usize) -> Result<Trial>) -> Result<Vec<Trial>> {
+/// So many trials of those that are made by number, without those that do not bear out what the test takes for granted.
+pub fn borne_out(
+    count: usize,
+    mut make: impl FnMut(usize) -> Result<Option<Trial>>,
+) -> Result<Vec<Trial>> {
     let mut trials = Vec::with_capacity(count);
     for number in 0..TRIED * count {
-        let trial = make(number)?;
-        if trial.answer()? > 0.0 {
-            trials.push(trial);
-        }
+        trials.extend(make(number)?);
         if trials.len() == count {
             return Ok(trials);
         }
@@ -80,6 +79,11 @@ pub fn borne_out(count: usize, mut make: impl FnMut(usize) -> Result<Trial>) -> 
 const TRIED: usize = 5;
 
 impl Trial {
+    /// Itself, if the network answers with more than this.
+    pub fn above(self, least: f64) -> Result<Option<Self>> {
+        Ok((self.answer()? > least).then_some(self))
+    }
+
     /// What the network answers.
     fn answer(&self) -> Result<f64> {
         let all = values(&self.graph.forward(&self.input)?)?;
@@ -130,12 +134,24 @@ impl Test {
         self.trials.iter().map(share).collect()
     }
 
+    /// Whether a method can be used on the test's networks.
+    pub fn fits(&self, method: &Named) -> Result<()> {
+        for trial in &self.trials {
+            method.of(trial.reference, &self.patch)?.of(&trial.graph)?;
+        }
+        Ok(())
+    }
+
     /// Explains every trial. `step` hears of each.
     pub fn measure(&self, method: &Named, step: &dyn Fn()) -> Result<Measured> {
         let mut measured = Measured {
             shares: Vec::new(),
             passes: f64::NAN,
         };
+        if self.view.is_some() && method.says == Says::Other {
+            self.trials.iter().for_each(|_| step());
+            return Ok(measured);
+        }
         for trial in &self.trials {
             let attribute = method.of(trial.reference, &self.patch)?.of(&trial.graph)?;
             // Of inputs of any length a method says no sure number before.
@@ -144,10 +160,21 @@ impl Test {
                 attribute.attribute(&trial.input, &[trial.target], &|done| passes.set(done))?;
             measured.passes = passes.get().max(attribute.passes().total()) as f64;
             let [relevance, input] = [&found.relevance, &trial.input].map(values);
-            let (relevance, input) = (relevance?, input?);
+            let (mut relevance, input) = (relevance?, input?);
+            ensure!(
+                relevance.iter().all(|value| value.is_finite()),
+                "its relevance is not finite"
+            );
             let seen = match &self.view {
                 None => relevance,
-                Some(view) => view.of(&input, &relevance).relevance.into_iter().collect(),
+                Some(view) => {
+                    if method.says == Says::Slope {
+                        let pairs = relevance.iter_mut().zip(&input);
+                        pairs.for_each(|(slope, x)| *slope *= x - trial.reference);
+                    }
+                    let seen = view.of(&input, &relevance);
+                    seen.relevance.into_iter().collect()
+                }
             };
             measured.shares.push(share(&seen, &trial.known, self.sign));
             step();
@@ -159,4 +186,19 @@ impl Test {
 /// The values of a tensor, one after the other.
 pub fn values(tensor: &Tensor) -> Result<Vec<f64>> {
     Ok(tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_those_of_a_sign() {
+        let relevance = [3.0, -1.0, 1.0, -3.0];
+        let known = [true, true, false, false];
+        assert_eq!(share(&relevance, &known, Sign::Positive), 0.75);
+        assert_eq!(share(&relevance, &known, Sign::Negative), 0.25);
+        assert_eq!(share(&[-1.0, 0.0], &[true, true], Sign::Positive), 0.0);
+        assert_eq!(spread(&[1.0, 3.0]), (2.0, 1.0));
+    }
 }

@@ -24,7 +24,7 @@ pub fn ending(path: &Path, speech: &Speech, trials: usize) -> Result<Test> {
     let model = Model::import_onnx(path, told, &Device::Cpu)?.model;
     let reader = Reader::new(&model, Reading::default());
     let seconds = |seconds: f64| (seconds * f64::from(RATE)) as usize;
-    let trial = |number: usize| -> Result<Trial> {
+    let trial = |number: usize| -> Result<Option<Trial>> {
         // Others speak first: the end of somebody's utterance stands at the end.
         let mut samples = speech.seconds(number + 1, 1, LENGTH - LAST)?;
         let last = speech.utterance(number, number / speech.speakers())?;
@@ -37,14 +37,16 @@ pub fn ending(path: &Path, speech: &Speech, trials: usize) -> Result<Test> {
         let lowest = levels.iter().copied().fold(f64::INFINITY, f64::min);
         let is_last =
             |place: usize| (place % frames) as f64 >= frames as f64 * (1.0 - LAST / LENGTH);
-        Ok(Trial {
+        let trial = Trial {
             graph: model.graph.clone(),
             input,
             target: 0,
             reference: 0.0,
             known: (0..levels.len()).map(is_last).collect(),
             without: levels.iter().map(|level| level - lowest).collect(),
-        })
+        };
+        // It has to take it for that.
+        trial.above(0.0)
     };
     let trials = borne_out(trials, trial)?;
     Ok(Test {
