@@ -197,9 +197,6 @@ impl Seeing {
                 let seen = view.of(&against, &of_samples);
                 let found = added(seen.relevance).map(|r| *r as f32);
                 relevance.index_axis_mut(Axis(0), window).assign(&found);
-                power
-                    .index_axis_mut(Axis(0), window)
-                    .assign(&added(seen.power));
             }
             answers.of_samples = Some(answers.relevance);
             answers.relevance = relevance.into_dyn();
