@@ -1,8 +1,8 @@
 //! Where relevance went: what each layer passed on, and what it kept.
 
 use candle_core::Tensor;
+use speechlens_nn::Kind;
 use speechlens_nn::kernels::sums::{sum_by_input, sum_of_products, sum_stabilized};
-use speechlens_nn::{Kind, Passed};
 
 use crate::Result;
 
@@ -108,15 +108,10 @@ impl Kept {
         Ok(())
     }
 
-    /// Adds what an op's own way took.
-    pub fn own(&mut self, passed: &Passed) -> Result<()> {
-        if let Some(taken) = &passed.bias {
-            self.bias(taken)?;
-        }
-        if let Some(taken) = &passed.epsilon {
-            let taken = sum_by_input(&self.part(taken)?)?;
-            add(&mut self.epsilon, taken);
-        }
+    /// Adds what ε took on an op's own way.
+    pub fn epsilon(&mut self, taken: &Tensor) -> Result<()> {
+        let taken = sum_by_input(&self.part(taken)?)?;
+        add(&mut self.epsilon, taken);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::Tensor;
 use speechlens_nn::kernels::pointwise::{of_sign, product, quotient, sum};
-use speechlens_nn::{LinearOp, NodeId, Trace};
+use speechlens_nn::{Inside, LinearOp, NodeId, Params, Trace};
 
 use crate::conservation::Kept;
 use crate::plan::Plan;
@@ -102,6 +102,21 @@ impl<'a> Layer<'a> {
             bias,
             of_reference: reference != 0.0,
             output,
+        })
+    }
+
+    /// A layer inside a node.
+    pub fn inside(inside: &Inside<'a>, maps: &'a WeightMaps, node: NodeId) -> Result<Self> {
+        let (weight, bias) = inside.layer.weights(&Params::new(), &[])?;
+        Ok(Layer {
+            op: inside.layer,
+            maps,
+            place: (node, 0),
+            input: inside.input.clone(),
+            weight,
+            bias,
+            of_reference: false,
+            output: Some(inside.output.clone()),
         })
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Step {
     pub rule: Option<Rule>,
     /// The same without what is nought here, of layers that are linear in their input.
     pub lean: Option<Rule>,
+    /// That of linear layers inside the node, on a way of its own.
+    pub inside: Rule,
     /// ε of a sum.
     pub epsilon: f64,
     /// Whether the sweep reads the node's output.
@@ -175,6 +177,14 @@ impl Plan {
                         ))
                     })?;
                 }
+                (By::Own, Some(rule)) if takes_rule(&branches) => {
+                    if rule.needs_non_negative || rule.needs_bounds() {
+                        return Err(misfit(format!(
+                            "the rule {rule} is for inputs that are nowhere negative or whose bounds are known, and a state before is neither: \
+                             take epsilon, gamma-generalized, z-plus or alpha-beta"
+                        )));
+                    }
+                }
                 (By::Winners | By::Own | By::Place, Some(_)) if !branches.is_empty() => {
                     let problem = match (by, node.op.kind()) {
                         (By::Winners, _) => {
@@ -199,15 +209,21 @@ impl Plan {
                     node: node.name.clone(),
                 });
             }
-            if by != By::Rule {
-                return Ok(Step {
-                    rule: rule.cloned(),
-                    lean: None,
-                    epsilon,
-                    is_read: false,
-                });
-            }
+            let of_bias = |rule: Rule| match options.bias {
+                Bias::Absorb => rule,
+                Bias::Zero => rule.without_bias(),
+            };
             let of_products = Rule::zero();
+            let mut step = Step {
+                rule: rule.cloned(),
+                lean: None,
+                inside: of_bias(rule.unwrap_or(&of_products).clone()),
+                epsilon,
+                is_read: false,
+            };
+            if by != By::Rule {
+                return Ok(step);
+            }
             let rule = match rule {
                 Some(rule) => rule,
                 // A factor's map is all of what it gives.
@@ -262,15 +278,9 @@ impl Plan {
                 };
                 lean = lean.between(bounds.map(|bound| bound - options.reference));
             }
-            if options.bias == Bias::Zero {
-                lean = lean.without_bias();
-            }
-            Ok(Step {
-                rule: Some(rule.clone()),
-                lean: Some(lean),
-                epsilon,
-                is_read: false,
-            })
+            step.rule = Some(rule.clone());
+            step.lean = Some(of_bias(lean));
+            Ok(step)
         };
         let rules = composite.assign(&self.graph);
         self.graph.nodes().zip(rules).map(step).collect()
@@ -398,6 +408,12 @@ impl By {
         });
         by.min().unwrap_or(By::Place)
     }
+}
+
+/// Whether a rule is for the linear layers inside a node.
+fn takes_rule(branches: &[Branch]) -> bool {
+    let takes = |branch: &Branch| matches!(branch.map, Map::Own(op) if op.takes_rule());
+    branches.iter().any(takes)
 }
 
 /// The linear layers that a node is, one for each input that it is linear in.

@@ -1,10 +1,13 @@
 //! The sweep: relevance from the output back to the input.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use speechlens_nn::kernels::pointwise::{product, quotient};
-use speechlens_nn::{Graph, Kind, Map, Node, NodeId, Passing, Trace, gathered, reshaped};
+use speechlens_nn::{
+    Graph, Inside, Kind, Map, Node, NodeId, OwnWay, Passing, Trace, gathered, reshaped,
+};
 
 use crate::conservation::{Conservation, Kept};
 use crate::layer::{Layer, WeightMaps};
@@ -108,6 +111,9 @@ impl Lrp {
             By::Sum => Some(format!("in proportion (ε = {})", step.epsilon)),
             By::Winners => Some("winner takes all".into()),
             By::Own => branches.iter().find_map(|branch| match branch.map {
+                Map::Own(op) if op.takes_rule() => {
+                    Some(format!("{}; within, {}", op.text(), step.inside))
+                }
                 Map::Own(op) => Some(op.text().to_owned()),
                 _ => None,
             }),
@@ -300,13 +306,8 @@ impl Lrp {
                 }
                 Map::Winner(op) => op.route(&trace.inputs(node)?, branch.input, &own)?,
                 Map::Own(op) => {
-                    let inputs = trace.inputs(node)?;
-                    let pass = self.passing(trace, id, &inputs, &own)?;
-                    let passed = op.pass(&pass, branch.input)?;
-                    if let Some(kept) = kept.as_deref_mut() {
-                        kept.own(&passed)?;
-                    }
-                    passed.relevance
+                    let place = (id, branch.input);
+                    self.own_way(op, trace, place, &own, kept.as_deref_mut())?
                 }
                 Map::Term(factor) => {
                     let quotient = match of_sum.take() {
@@ -346,20 +347,43 @@ impl Lrp {
         Ok(passed)
     }
 
-    fn passing<'a>(
-        &'a self,
-        trace: &'a Trace,
-        id: NodeId,
-        inputs: &'a [&'a Tensor],
-        relevance: &'a Tensor,
-    ) -> Result<Passing<'a>> {
-        Ok(Passing {
-            params: self.plan.graph.params(id),
-            inputs,
+    /// What an op passes on by a way of its own to the input at this place. Its books are kept with the first of them.
+    fn own_way(
+        &self,
+        op: &dyn OwnWay,
+        trace: &Trace,
+        (id, place): (NodeId, usize),
+        relevance: &Tensor,
+        kept: Option<&mut Kept>,
+    ) -> Result<Tensor> {
+        let node = &self.plan.graph.architecture().nodes()[id.index()];
+        let params = self.plan.graph.params(id);
+        let rule = &self.plan.steps[id.index()].inside;
+        let kept = RefCell::new(kept.filter(|_| place == 0));
+        let by_rule = |inside: Inside| {
+            let relevance = || -> Result<Tensor> {
+                let layer = Layer::inside(&inside, &self.maps, id)?;
+                let mut kept = kept.borrow_mut();
+                layer.relevance(rule, inside.relevance, kept.as_deref_mut())
+            };
+            relevance().map_err(|error| match error {
+                Error::Network(error) => error,
+                Error::Tensor(error) => error.into(),
+                other => candle_core::Error::Msg(other.to_string()).into(),
+            })
+        };
+        let passing = Passing {
+            params,
+            inputs: &trace.inputs(node)?,
             output: trace.output(id)?,
             relevance,
-            absorbs_bias: self.plan.options.bias == Bias::Absorb,
-        })
+            by_rule: &by_rule,
+        };
+        let passed = op.pass(&passing, place)?;
+        if let (Some(kept), Some(epsilon)) = (kept.into_inner(), &passed.epsilon) {
+            kept.epsilon(epsilon)?;
+        }
+        Ok(passed.relevance)
     }
 
     /// Writes down what constants and states take, other than as terms of a sum, which nobody passes on.
@@ -387,11 +411,8 @@ impl Lrp {
                     op.back(output, &shapes, branch.input)?
                 }
                 Map::Own(op) => {
-                    let inputs = trace.inputs(node)?;
-                    let passed =
-                        op.pass(&self.passing(trace, id, &inputs, output)?, branch.input)?;
-                    kept.own(&passed)?;
-                    passed.relevance
+                    let place = (id, branch.input);
+                    self.own_way(op, trace, place, output, Some(kept))?
                 }
                 Map::Layer(_) | Map::Term(_) | Map::Each => continue,
             };

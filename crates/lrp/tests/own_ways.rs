@@ -41,7 +41,11 @@ fn filled(net: Architecture) -> Graph {
 }
 
 fn explained(graph: &Graph, options: &str, input: &Tensor, targets: &[u32]) -> Detail {
-    let lrp = Lrp::new(graph, &composite(options)).unwrap();
+    explained_by(graph, &composite(options), input, targets)
+}
+
+fn explained_by(graph: &Graph, rules: &Composite, input: &Tensor, targets: &[u32]) -> Detail {
+    let lrp = Lrp::new(graph, rules).unwrap();
     lrp.explain_in_detail(input, targets, &[]).unwrap()
 }
 
@@ -93,9 +97,36 @@ fn rows(graph: &Graph, name: &str) -> Vec<Vec<f64>> {
     graph.weights()[name].to_vec2().unwrap()
 }
 
+/// The share that each product has of what it is a term of, with a bias, by a rule.
+type Shares = fn(products: &[f64], bias: f64) -> Vec<f64>;
+
+fn by_epsilon(products: &[f64], bias: f64) -> Vec<f64> {
+    let z = stable(products.iter().sum::<f64>() + bias);
+    products.iter().map(|p| p / z).collect()
+}
+
+/// The generalized γ = 2: what has the sign of the whole counts three times.
+fn by_gamma(products: &[f64], bias: f64) -> Vec<f64> {
+    let z = products.iter().sum::<f64>() + bias;
+    let weighed = |p: f64| if p * z > 0.0 { 3.0 * p } else { p };
+    let all = stable(products.iter().map(|p| weighed(*p)).sum::<f64>() + weighed(bias));
+    products.iter().map(|p| weighed(*p) / all).collect()
+}
+
+fn by_z_plus(products: &[f64], bias: f64) -> Vec<f64> {
+    let all = stable(products.iter().map(|p| p.max(0.0)).sum::<f64>() + bias.max(0.0));
+    products.iter().map(|p| p.max(0.0) / all).collect()
+}
+
 /// A recurrent layer whose last step a dense layer reads, written out step by step after Arras et al. 2017 for one input: the
-/// relevance of each value read.
-fn written_out(graph: &Graph, cell: Cell, x: &[Vec<f64>], class: usize) -> Vec<f64> {
+/// relevance of each value read. What is written goes by these shares, the dense layer by ε.
+fn written_out(
+    graph: &Graph,
+    cell: Cell,
+    shares: Shares,
+    x: &[Vec<f64>],
+    class: usize,
+) -> Vec<f64> {
     let (w, u) = (
         rows(graph, "layer.weight_ih"),
         rows(graph, "layer.weight_hh"),
@@ -179,7 +210,7 @@ fn written_out(graph: &Graph, cell: Cell, x: &[Vec<f64>], class: usize) -> Vec<f
         let mut of_before = vec![0.0; hidden];
         let mut of_value = vec![0.0; hidden];
         for k in 0..hidden {
-            let (keep, write, z, n, v, _, before) = step[k];
+            let (keep, write, _, n, v, _, before) = step[k];
             let here = of_h[k] + of_c[k];
             let (old, new) = match cell {
                 Cell::Tanh | Cell::Relu => (0.0, here),
@@ -190,16 +221,22 @@ fn written_out(graph: &Graph, cell: Cell, x: &[Vec<f64>], class: usize) -> Vec<f
             };
             of_value[k] = old;
             let row = candidate * hidden + k;
-            for (j, x) in x.iter().enumerate() {
-                of_x[j] += x * w[row][j] / stable(z) * new;
-            }
-            for (j, h) in h.iter().enumerate() {
-                let gate = match cell {
-                    Cell::Gru => reset[k],
-                    Cell::GruResetBefore => reset[j],
-                    _ => 1.0,
-                };
-                of_before[j] += h * gate * u[row][j] / stable(z) * new;
+            let gate = |j: usize| match cell {
+                Cell::Gru => reset[k],
+                Cell::GruResetBefore => reset[j],
+                _ => 1.0,
+            };
+            let read = x.iter().zip(&w[row]).map(|(x, w)| x * w);
+            let state = h.iter().zip(&u[row]).enumerate();
+            let state = state.map(|(j, (h, u))| h * gate(j) * u);
+            let products: Vec<f64> = read.chain(state).collect();
+            let bias = match cell {
+                Cell::Gru => bw[row] + reset[k] * bu[row],
+                _ => bw[row] + bu[row],
+            };
+            let all = of_x.iter_mut().chain(&mut of_before);
+            for (relevance, share) in all.zip(shares(&products, bias)) {
+                *relevance += share * new;
             }
         }
         by_input.push(of_x);
@@ -260,14 +297,30 @@ fn recurrent_layers_follow_their_formulas() {
         let graph = filled(net);
         let input = by_lot(&[batch, steps, inputs], 7);
         let targets = [2, 0, 1];
-        let found = explained(&graph, "", &input, &targets);
-        conserves(&found, &format!("{cell:?}"));
-        for (place, target) in targets.iter().enumerate() {
-            let one: Vec<Vec<f64>> = input.get(place).unwrap().to_vec2().unwrap();
-            let expected = written_out(&graph, cell, &one, *target as usize);
-            let relevance = found.explanation.relevance.get(place).unwrap();
-            close(&values(&relevance), &expected, &format!("{cell:?}"));
+        let ways: [(&str, Shares); 4] = [
+            ("", by_epsilon),
+            ("rule = \"epsilon\"\nepsilon = 1e-6", by_epsilon),
+            ("rule = \"gamma-generalized\"\ngamma = 2.0", by_gamma),
+            ("rule = \"z-plus\"", by_z_plus),
+        ];
+        for (rule, shares) in ways {
+            let what = format!("{cell:?} {rule}");
+            let row = match rule {
+                "" => String::new(),
+                rule => format!("[[rule]]\nkind = \"recurrent\"\n{rule}\n"),
+            };
+            let text = format!("{row}[[rule]]\nrule = \"epsilon\"\nepsilon = 1e-6");
+            let rules = Composite::parse(&text, Path::new("test.toml")).unwrap();
+            let found = explained_by(&graph, &rules, &input, &targets);
+            conserves(&found, &what);
+            for (place, target) in targets.iter().enumerate() {
+                let one: Vec<Vec<f64>> = input.get(place).unwrap().to_vec2().unwrap();
+                let expected = written_out(&graph, cell, shares, &one, *target as usize);
+                let relevance = found.explanation.relevance.get(place).unwrap();
+                close(&values(&relevance), &expected, &what);
+            }
         }
+        let found = explained(&graph, "", &input, &targets);
         // Of a layer that goes backwards, on what goes backwards.
         let mut net = graph.architecture().to_json();
         net = net.replace("\"reverse\":false", "\"reverse\":true");

@@ -59,8 +59,9 @@ pub use fuse::Joined;
 pub use graph::{Architecture, Graph, Node, NodeId, Trace};
 pub use kernels::Pair;
 pub use op::{
-    Attributes, Backward, Branch, Claims, Described, Gradients, InOrder, Init, Kind, LinearOp, Map,
-    Mode, MovingOp, Op, OwnWay, ParamSpec, Params, Passed, Passing, RoutingOp, Training, reshaped,
+    Attributes, Backward, Branch, Claims, Described, Gradients, InOrder, Init, Inside, Kind,
+    LinearOp, Map, Mode, MovingOp, Op, OwnWay, ParamSpec, Params, Passed, Passing, RoutingOp,
+    Training, reshaped,
 };
 pub use ops::gathered;
 pub use read_ahead::each_batch;

@@ -461,6 +461,11 @@ pub trait OwnWay {
 
     /// What the way is called.
     fn text(&self) -> &'static str;
+
+    /// Whether there are linear layers on the way, which go by the composite's rule ([`Passing::by_rule`]).
+    fn takes_rule(&self) -> bool {
+        false
+    }
 }
 
 /// An op in the middle of a sweep.
@@ -473,17 +478,27 @@ pub struct Passing<'a> {
     pub output: &'a Tensor,
     /// The relevance of that.
     pub relevance: &'a Tensor,
-    /// Whether biases take their share, or are left out.
-    pub absorbs_bias: bool,
+    /// The relevance of what a linear layer inside the op read, by the composite's rule, else by LRP-0.
+    pub by_rule: &'a dyn Fn(Inside) -> Result<Tensor>,
+}
+
+/// A linear layer inside an op, in the middle of a sweep.
+pub struct Inside<'a> {
+    /// The layer; [`LinearOp::weights`] gives its own, whatever it is asked with.
+    pub layer: &'a dyn LinearOp,
+    /// What it read.
+    pub input: &'a Tensor,
+    /// What it gave.
+    pub output: &'a Tensor,
+    /// The relevance of that.
+    pub relevance: &'a Tensor,
 }
 
 /// What came of relevance on an op's own way.
 pub struct Passed {
     /// What was passed on.
     pub relevance: Tensor,
-    /// What biases took, `[N]`.
-    pub bias: Option<Tensor>,
-    /// What ε took, `[N]`.
+    /// What ε took other than in [`Passing::by_rule`], `[N]`.
     pub epsilon: Option<Tensor>,
 }
 

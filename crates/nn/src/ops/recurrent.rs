@@ -3,7 +3,7 @@
 //! Every one of them keeps a value `v` (an LSTM's cell, else what it gives) and writes a candidate into it, each by a gate:
 //! `v_t = keep · v_{t−1} + write · n_t`, `n_t = φ(z_t)`, and `z_t` is linear in what is read and in what was given before. To
 //! relevance the gates are held, and the signal takes all (Arras et al. 2017, "Explaining Recurrent Neural Network Predictions in
-//! Sentiment Analysis", section 3.2): of a sum each term in proportion, `z_t` by ε, a gate none.
+//! Sentiment Analysis", section 3.2): of a sum each term in proportion, `z_t` by a rule (theirs is ε), a gate none.
 
 use std::ops::RangeInclusive;
 
@@ -15,8 +15,8 @@ use super::places::problem;
 use crate::kernels::pointwise::quotient;
 use crate::kernels::{linear, lstm};
 use crate::{
-    Backward, Branch, Gradients, Init, Kind, Map, Mode, Op, OwnWay, ParamSpec, Params, Passed,
-    Passing, Result,
+    Backward, Branch, Gradients, Init, Inside, Kind, LinearOp, Map, Mode, Op, OwnWay, ParamSpec,
+    Params, Passed, Passing, Result,
 };
 
 /// A recurrent layer in one direction. Parameters are `weight_ih` `[gates · hidden, inputs]`, `weight_hh` `[gates · hidden, hidden]`
@@ -378,33 +378,95 @@ impl Op for Recurrent {
 /// Where a quotient has no ε of its own (the design's definitions).
 const STABILIZER: f64 = 1e-6;
 
+/// What ε takes of a quotient, `[N]`.
+fn taken(quotient: &Tensor, z: &Tensor) -> Result<Tensor> {
+    let sign = z.ge(0.0)?.to_dtype(z.dtype())?.affine(2.0, -1.0)?;
+    Ok((quotient * sign)?.affine(STABILIZER, 0.0)?.sum(1)?)
+}
+
+/// What a candidate is a function of, as a layer of what is read beside the state before, `[N, inputs + hidden]`.
+struct Candidate {
+    inputs: usize,
+    /// `[hidden, inputs + hidden]`.
+    weight: Tensor,
+    /// Of what is read, and of the state.
+    biases: Option<[Tensor; 2]>,
+    /// What comes of the state, its bias too, is multiplied by this.
+    reset: Option<Tensor>,
+}
+
+impl Candidate {
+    /// Each part of the weights, `[hidden, …]`: that of what is read, and that of the state.
+    fn parts(&self, weight: &Tensor) -> Result<[Tensor; 2]> {
+        let hidden = weight.dim(0)?;
+        Ok([
+            weight.narrow(1, 0, self.inputs)?,
+            weight.narrow(1, self.inputs, hidden)?,
+        ])
+    }
+}
+
+impl LinearOp for Candidate {
+    fn weights(&self, _: &Params, _: &[&Tensor]) -> Result<(Tensor, Option<Tensor>)> {
+        let bias = match (&self.biases, &self.reset) {
+            (None, _) => None,
+            (Some([of_input, of_state]), None) => Some((of_input + of_state)?),
+            (Some([of_input, of_state]), Some(reset)) => {
+                Some(reset.broadcast_mul(of_state)?.broadcast_add(of_input)?)
+            }
+        };
+        Ok((self.weight.clone(), bias))
+    }
+
+    fn apply(&self, input: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        let Some(reset) = &self.reset else {
+            return Ok(input.matmul(&weight.t()?)?);
+        };
+        let [of_input, of_state] = self.parts(weight)?;
+        let read = input.narrow(1, 0, self.inputs)?.matmul(&of_input.t()?)?;
+        let state = input.narrow(1, self.inputs, weight.dim(0)?)?;
+        Ok((read + (reset * state.matmul(&of_state.t()?)?)?)?)
+    }
+
+    fn transpose(&self, output: &Tensor, weight: &Tensor, _: &Shape) -> Result<Tensor> {
+        let Some(reset) = &self.reset else {
+            return Ok(output.matmul(weight)?);
+        };
+        let [of_input, of_state] = self.parts(weight)?;
+        let state = (output * reset)?.matmul(&of_state)?;
+        Ok(Tensor::cat(&[output.matmul(&of_input)?, state], 1)?)
+    }
+}
+
+impl Recurrent {
+    /// The candidate's layer, where the state is multiplied by nothing.
+    fn candidate(&self, params: &Params) -> Result<Candidate> {
+        let (hidden, candidate) = (self.hidden, self.cell.candidate());
+        let rows = |name: &str| params[name].narrow(0, candidate * hidden, hidden);
+        let biases = match self.bias {
+            true => Some([rows("bias_ih")?, rows("bias_hh")?]),
+            false => None,
+        };
+        Ok(Candidate {
+            inputs: self.inputs,
+            weight: Tensor::cat(&[rows("weight_ih")?, rows("weight_hh")?], 1)?,
+            biases,
+            reset: None,
+        })
+    }
+}
+
 impl OwnWay for Recurrent {
     fn pass(&self, pass: &Passing, place: usize) -> Result<Passed> {
-        let weights = self.weights(pass.params)?;
-        let run = self.run(&weights, pass.inputs)?;
+        let run = self.run(&self.weights(pass.params)?, pass.inputs)?;
         let input = pass.inputs[0];
-        let (hidden, candidate) = (self.hidden, self.cell.candidate());
-        let rows = |weight: &Tensor| -> Result<Tensor> {
-            Ok(weight.narrow(0, candidate * hidden, hidden)?.contiguous()?)
-        };
-        let (of_input, of_state) = (
-            rows(&pass.params["weight_ih"])?,
-            rows(&pass.params["weight_hh"])?,
-        );
-        let biases = match &weights.bias {
-            Some([of_input, of_state]) => Some([rows(of_input)?, rows(of_state)?]),
-            None => None,
-        };
+        let hidden = self.hidden;
+        let mut layer = self.candidate(pass.params)?;
         let none = run.before[0].zeros_like()?;
         let (mut of_h, mut of_v) = (none.clone(), none.clone());
-        let (mut bias, mut epsilon) = (none.sum(1)?, none.sum(1)?);
+        let mut epsilon = none.sum(1)?;
         let order = self.order(run.steps.len());
         let mut by_input = vec![None; order.len()];
-        // What ε takes of a quotient.
-        let taken = |q: &Tensor, z: &Tensor| -> Result<Tensor> {
-            let sign = z.ge(0.0)?.to_dtype(z.dtype())?.affine(2.0, -1.0)?;
-            Ok((q * sign)?.affine(STABILIZER, 0.0)?.sum(1)?)
-        };
         for (place, time) in order.iter().enumerate().rev() {
             let step = &run.steps[*time];
             let (h, v) = match place.checked_sub(1) {
@@ -424,35 +486,21 @@ impl OwnWay for Recurrent {
                     (((keep * v)? * &q)?, ((write * &step.n)? * &q)?)
                 }
             };
-            // What of z the biases are.
-            let of_biases = match (&biases, self.cell, &step.reset) {
-                (None, ..) => None,
-                (Some([of_input, of_state]), Cell::Gru, Some(reset)) => {
-                    Some(reset.broadcast_mul(of_state)?.broadcast_add(of_input)?)
+            let mut state = h.clone();
+            if let Some(reset) = &step.reset {
+                match self.cell {
+                    Cell::GruResetBefore => state = (reset * h)?,
+                    _ => layer.reset = Some(reset.clone()),
                 }
-                (Some([of_input, of_state]), ..) => {
-                    let both = (of_input + of_state)?;
-                    Some(both.broadcast_as(step.z.shape())?.contiguous()?)
-                }
-            };
-            let z = match &of_biases {
-                Some(of_biases) if !pass.absorbs_bias => (&step.z - of_biases)?,
-                _ => step.z.clone(),
-            };
-            let q = quotient(&new.contiguous()?, &z.contiguous()?, STABILIZER, 1.0)?;
-            epsilon = (epsilon + taken(&q, &z)?)?;
-            by_input[*time] = Some((input.get(*time)? * q.matmul(&of_input)?)?);
-            if let (Some(of_biases), true) = (&of_biases, pass.absorbs_bias) {
-                bias = (bias + (of_biases * &q)?.sum(1)?)?;
             }
-            let behind = match (self.cell, &step.reset) {
-                (Cell::Gru, Some(reset)) => (&q * reset)?,
-                _ => q.clone(),
-            };
-            let mut back = (h * behind.matmul(&of_state)?)?;
-            if let (Cell::GruResetBefore, Some(reset)) = (self.cell, &step.reset) {
-                back = (back * reset)?;
-            }
+            let both = (pass.by_rule)(Inside {
+                layer: &layer,
+                input: &Tensor::cat(&[&input.get(*time)?, &state], 1)?,
+                output: &step.z,
+                relevance: &new.contiguous()?,
+            })?;
+            by_input[*time] = Some(both.narrow(1, 0, self.inputs)?);
+            let back = both.narrow(1, self.inputs, hidden)?;
             (of_h, of_v) = match self.cell {
                 Cell::Lstm => (back, old),
                 _ => ((back + old)?, none.clone()),
@@ -464,16 +512,17 @@ impl OwnWay for Recurrent {
             1 => of_h,
             _ => of_v,
         };
-        // The books are kept with the first of them.
-        let told = |taken: Tensor| (place == 0).then_some(taken);
         Ok(Passed {
             relevance,
-            bias: told(bias),
-            epsilon: told(epsilon),
+            epsilon: Some(epsilon),
         })
     }
 
     fn text(&self) -> &'static str {
         "signal takes all, gates none"
+    }
+
+    fn takes_rule(&self) -> bool {
+        true
     }
 }

@@ -117,7 +117,6 @@ impl OwnWay for Softmax {
             .where_cond(&of_rows, &of_rows.zeros_like()?)?;
         Ok(Passed {
             relevance: self.unrowed(&of_rows, pass.inputs[0])?,
-            bias: None,
             epsilon: None,
         })
     }
