@@ -1,5 +1,7 @@
 //! `speechlens explain`
 
+mod pair;
+
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use speechlens_explain::{
     Answers, Asked, Details, Explainer, Explanation, Input, Question, Seeing, Settings, TOP,
     contact, embedding, files, show,
 };
-use speechlens_models::Model;
+use speechlens_models::{Embedding, Model};
 use speechlens_report::progress;
 
 use crate::common::{Common, of_model, percentage};
@@ -65,6 +67,19 @@ pub struct Arguments {
     /// which shows what the embedding is made of.
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
+    /// With --against: explain why it is more like that than like this one, by how much the one similarity is above the other. Voices share most of
+    /// what makes them alike; this leaves it out.
+    #[arg(long, value_name = "FILE", requires = "against")]
+    rather_than: Option<PathBuf>,
+    /// Of networks that give embeddings: explain the input and this recording together, which part of one answers to which part of the other
+    /// (BiLRP), by a sweep for each number of the embedding: a page with both, linked; pair.npy, [moments, moments], pair.png, and
+    /// other-relevance.npy of this recording.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["against", "rather_than", "frames", "target", "contrast", "view", "explain_rules", "conservation", "layer"]
+    )]
+    pair: Option<PathBuf>,
     /// Of networks that read samples: show relevance in time and frequency, as `stft`, in `mel` bands or `octaves`; or with the window and the
     /// hop in samples, as stft:512/128. What bins have adds up to what samples have; it goes to view.npy, and summary.json has its axes.
     #[arg(long, value_name = "VIEW")]
@@ -104,6 +119,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         conservation: arguments.conservation,
     };
     let settings = arguments.method.settings(common.seed)?;
+    if let (Some(other), Some(output)) = (&arguments.pair, &arguments.output) {
+        let of_model = (&model, settings.as_slice());
+        return pair::run(arguments, other, output, of_model, (&device, dtype), common);
+    }
     let rules = |settings: &Settings| !arguments.explain_rules || settings.method.has("rules");
     if let Some(other) = settings.iter().find(|settings| !rules(settings)) {
         bail!(
@@ -292,7 +311,7 @@ fn name(method: &dyn Method) -> String {
 
 /// What is asked of networks whose outputs leave it open.
 fn asked(arguments: &Arguments, model: &Model, device: &Device) -> Result<Asked> {
-    let against = |path: &PathBuf| -> Result<(String, Vec<f32>)> {
+    let of_file = |path: &PathBuf| -> Result<Embedding> {
         let found = Found {
             path: path.clone(),
             name: PathBuf::new(),
@@ -302,11 +321,16 @@ fn asked(arguments: &Arguments, model: &Model, device: &Device) -> Result<Asked>
         let embedding = embedding(model, &input, device)
             .with_context(|| arguments.model.display().to_string())?;
         let name = path.file_name().unwrap_or(path.as_os_str());
-        Ok((name.to_string_lossy().into_owned(), embedding))
+        Ok(Embedding {
+            name: name.to_string_lossy().into_owned(),
+            embedding,
+        })
     };
+    let of_file = |path: &Option<PathBuf>| path.as_ref().map(of_file).transpose();
     Ok(Asked {
         frames: arguments.frames.clone(),
-        against: arguments.against.as_ref().map(against).transpose()?,
+        against: of_file(&arguments.against)?,
+        rather_than: of_file(&arguments.rather_than)?,
     })
 }
 

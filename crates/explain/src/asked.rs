@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use candle_core::{DType, Device};
-use speechlens_models::{Model, Task};
+use speechlens_models::{Embedding, Model, Task};
 
 use crate::explainer::outputs;
 use crate::{Error, Input, Result};
@@ -14,8 +14,10 @@ use crate::{Error, Input, Result};
 pub struct Asked {
     /// Of classes of each frame: which frames; else all.
     pub frames: Option<Range<usize>>,
-    /// Of an embedding: what it is compared with, by name; else itself as it is.
-    pub against: Option<(String, Vec<f32>)>,
+    /// Of an embedding: what it is compared with; else itself as it is.
+    pub against: Option<Embedding>,
+    /// Of an embedding that is compared: what it is less like.
+    pub rather_than: Option<Embedding>,
 }
 
 impl Asked {
@@ -41,8 +43,9 @@ impl Asked {
         )?;
         Ok(match (&model.task, &self.against) {
             (Task::Frames { .. }, _) => Some(Cow::Owned(model.over_frames(self.frames.as_ref())?)),
-            (Task::Embedding, Some((name, embedding))) => {
-                Some(Cow::Owned(model.similar_to(embedding, name, device)?))
+            (Task::Embedding, Some(against)) => {
+                let model = model.similar_to(against, self.rather_than.as_ref(), device)?;
+                Some(Cow::Owned(model))
             }
             (Task::Embedding, None) => None,
             _ => Some(Cow::Borrowed(model)),
@@ -62,8 +65,12 @@ impl Asked {
         match self.of_all(model, device)? {
             Some(model) => Ok(model),
             None => {
-                let own = embedding(model, input, device)?;
-                Ok(Cow::Owned(model.similar_to(&own, "itself", device)?))
+                let own = Embedding {
+                    name: "itself".into(),
+                    embedding: embedding(model, input, device)?,
+                };
+                let model = model.similar_to(&own, self.rather_than.as_ref(), device)?;
+                Ok(Cow::Owned(model))
             }
         }
     }

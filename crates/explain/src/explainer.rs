@@ -16,7 +16,7 @@ use crate::{Error, Input, Result, Settings};
 const BATCH: usize = 16;
 
 /// How many windows a network takes at a time.
-fn at_a_time(graph: &Graph) -> usize {
+pub(crate) fn at_a_time(graph: &Graph) -> usize {
     graph.architecture().batch().unwrap_or(BATCH).max(1)
 }
 
@@ -469,6 +469,6 @@ impl Answers {
     }
 }
 
-fn array(tensor: &Tensor) -> Result<Vec<f32>> {
+pub(crate) fn array(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
 }

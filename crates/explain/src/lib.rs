@@ -5,6 +5,7 @@
 //! | [`Reader`] | recordings and arrays as the network reads them: seconds, pieces, or windows that slide over a recording |
 //! | [`Settings`] | a method with its options, with what suits the network where nothing is said |
 //! | [`Explainer`] | a network with a method and a [`Question`]: about what is predicted, about a class, or why this class rather than that |
+//! | [`Pair`] | which part of a recording answers to which part of another |
 //! | [`Seeing`] | relevance of samples in time and frequency |
 //! | [`Plane`] | the windows joined on one plane of frequency and time |
 //! | [`Sounds`] | what speaks for and against a class, to listen to |
@@ -45,6 +46,8 @@ mod error;
 mod explainer;
 pub mod files;
 mod input;
+mod linked;
+mod pair;
 mod plane;
 mod seen;
 mod settings;
@@ -55,6 +58,8 @@ pub use asked::{Asked, embedding};
 pub use error::{Error, Result};
 pub use explainer::{Answers, Details, Explainer, Question, logits, outputs, to_tensor};
 pub use input::{Heard, Input, Reader, Reading};
+pub use linked::Linked;
+pub use pair::{Pair, Side};
 pub use plane::Plane;
 pub use seen::{ROWS, Rows, Seeing};
 pub use settings::{RULES_OF_LEVELS, Settings, composite, default_rules, suiting_rules};

@@ -339,7 +339,7 @@ fn axes(input: &Input, start: f64, features: ArrayView2<f32>) -> Axes {
     Axes::filterbank(start, end, frequencies)
 }
 
-fn figure(title: String, input: &Input, plane: &Plane) -> Figure {
+pub(crate) fn figure(title: String, input: &Input, plane: &Plane) -> Figure {
     let axes = &input.axes;
     Figure::new(
         title,
@@ -577,6 +577,7 @@ pub fn exhibit(model_name: &str, input: &Input, explanations: &[Explanation]) ->
         facts,
         answers,
         figures,
+        link: None,
         warnings: warnings(explanations, input),
     })
 }

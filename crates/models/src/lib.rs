@@ -27,6 +27,7 @@ pub mod onnx;
 pub mod resnet34;
 mod task;
 
+pub use asked::Embedding;
 pub use checkpoint::{Checkpoint, Weights};
 pub use import::Imported;
 pub use model::{ARCH, Error, Model, Result, TRAINING, fit};

@@ -26,6 +26,8 @@ pub struct Exhibit {
     pub answers: Vec<Answer>,
     /// The explanations, side by side.
     pub figures: Vec<Figure>,
+    /// How the moments of two figures answer to each other.
+    pub link: Option<Link>,
     /// Words of caution.
     pub warnings: Vec<String>,
 }
@@ -70,6 +72,31 @@ pub struct Figure {
     pub sounds: Vec<Sound>,
     /// What else is known of it.
     pub tables: Vec<Fold>,
+}
+
+/// How the moments of the first figure and those of the second answer to each other.
+#[derive(Clone, Debug, Serialize)]
+pub struct Link {
+    /// Of each figure, the time of the first moment's middle and the distance of two, in seconds.
+    times: [[f64; 2]; 2],
+    /// The relevance of each pair, the first figure's moments as rows.
+    #[serde(serialize_with = "base64")]
+    relevance: Array2<f32>,
+    /// How many moments the second figure has.
+    columns: usize,
+    limit: f32,
+}
+
+impl Link {
+    /// Of the relevance of pairs, the first figure's moments as rows. `times`: of each figure the first moment's and the distance of two, in seconds.
+    pub fn new(times: [[f64; 2]; 2], relevance: ArrayView2<f32>) -> Self {
+        Link {
+            times,
+            columns: relevance.ncols(),
+            limit: limit(relevance),
+            relevance: relevance.to_owned(),
+        }
+    }
 }
 
 /// How much of what the network answered a picture accounts for.

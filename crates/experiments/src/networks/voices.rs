@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 use candle_core::Device;
 use speechlens_explain::{Asked, Reader, Reading, embedding, to_tensor};
-use speechlens_models::Model;
 use speechlens_models::onnx::Told;
+use speechlens_models::{Embedding, Model};
 
 use super::speech::{Speech, audio};
 use super::trial::{Sign, Test, Trial, borne_out, values};
@@ -18,7 +18,11 @@ struct Network {
     half: f64,
     /// Seconds of the recording that is compared.
     other: f64,
+    /// Whether the question is why it is like the one voice rather than the other. GE2E's embeddings have no number below 0, so that any two
+    /// are alike, and what a voice shares with all speaks for either.
+    rather_than: bool,
     patch: Vec<usize>,
+    asks: &'static str,
 }
 
 pub fn halves_by_cam(path: &Path, speech: &Speech, trials: usize) -> Result<Test> {
@@ -26,7 +30,10 @@ pub fn halves_by_cam(path: &Path, speech: &Speech, trials: usize) -> Result<Test
         name: "CAM++, halves",
         half: 2.0,
         other: 4.0,
+        rather_than: false,
         patch: vec![20, 20],
+        asks: "why is this voice similar to that of another recording, where one half is that speaker's and one is a stranger's: positive \
+               relevance in the speaker's half",
     };
     halves(&network, path, speech, trials)
 }
@@ -36,7 +43,10 @@ pub fn halves_by_ge2e(path: &Path, speech: &Speech, trials: usize) -> Result<Tes
         name: "GE2E, halves",
         half: 0.8,
         other: 1.6,
+        rather_than: true,
         patch: vec![10, 10],
+        asks: "why is this voice similar to that of another recording rather than to that of a stranger's other recording, where one half is \
+               the speaker's and one is the stranger's: positive relevance in the speaker's half",
     };
     halves(&network, path, speech, trials)
 }
@@ -60,14 +70,24 @@ fn halves(network: &Network, path: &Path, speech: &Speech, trials: usize) -> Res
         let (one, other) = (number, stranger(number, speech.speakers()));
         let [own, strange] = [one, other].map(|speaker| speech.seconds(speaker, 1, network.half));
         let (own, strange) = (own?, strange?);
-        let compared = audio(speech.seconds(one, 4, network.other)?);
-        let compared = reader.audio("other", compared)?;
-        let against = embedding(&model, &compared, &Device::Cpu)?;
+        let other_of = |speaker: usize, name: &str| -> Result<Embedding> {
+            let other = audio(speech.seconds(speaker, 4, network.other)?);
+            let other = reader.audio(name, other)?;
+            Ok(Embedding {
+                name: name.into(),
+                embedding: embedding(&model, &other, &Device::Cpu)?,
+            })
+        };
+        let against = other_of(one, "the speaker's other")?;
+        let rather_than = network
+            .rather_than
+            .then(|| other_of(other, "the stranger's other"))
+            .transpose()?;
         let similarity = |half: &[f32]| -> Result<f32> {
             let half = reader.audio("half", audio(half.repeat(WHOLE)))?;
             let found = embedding(&model, &half, &Device::Cpu)?;
             let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-            Ok(dot(&found, &against) / dot(&found, &found).sqrt())
+            Ok(dot(&found, &against.embedding) / dot(&found, &found).sqrt())
         };
         if similarity(&own)? <= similarity(&strange)? {
             return Ok(None);
@@ -78,7 +98,8 @@ fn halves(network: &Network, path: &Path, speech: &Speech, trials: usize) -> Res
             false => [strange, own],
         };
         let asked = Asked {
-            against: Some(("the other".into(), against)),
+            against: Some(against),
+            rather_than,
             ..Asked::default()
         };
         let heard = reader.audio("halves", audio(halves.concat()))?;
@@ -102,8 +123,7 @@ fn halves(network: &Network, path: &Path, speech: &Speech, trials: usize) -> Res
     let trials = borne_out(trials, trial)?;
     Ok(Test {
         name: network.name,
-        asks: "why is this voice similar to that of another recording, where one half is that speaker's and one is a stranger's: positive \
-               relevance in the speaker's half",
+        asks: network.asks,
         without: "size of the features",
         sign: Sign::Positive,
         view: None,

@@ -110,7 +110,7 @@ const speechlens = (() => {
         const { left, top } = this.canvas.getBoundingClientRect();
         this.point(event.clientX - left, event.clientY - top);
       });
-      this.canvas.addEventListener('pointerleave', () => { this.cursor = null; this.draw(); });
+      this.canvas.addEventListener('pointerleave', () => { this.cursor = null; this.draw(); this.link?.leave(); });
       this.canvas.addEventListener('keydown', event => {
         const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
         if (!step) return;
@@ -213,6 +213,7 @@ const speechlens = (() => {
 
     read() {
       const [column, row] = this.cursor;
+      this.link?.ask(this, this.times[0] + this.times[1] * column);
       const index = row * this.columns + column;
       const r = this.relevance[index];
       let low = 0, high = this.sorted.length;
@@ -303,6 +304,7 @@ const speechlens = (() => {
         context.drawImage(this.bins, frame.x, frame.y, frame.width, frame.height);
       }
       this.drawScale();
+      if (this.echo) this.drawEcho(context, frame);
       this.drawAxes(context, frame);
       this.drawEdges(context, frame);
       this.drawCursor(context, frame);
@@ -384,6 +386,18 @@ const speechlens = (() => {
       context.fillText('sums', x + width + MARGIN.right / 2, middle);
     }
 
+    /// How each moment answers to the one that is pointed at in the other picture.
+    drawEcho(context, { x, y, width, height }) {
+      const { at, times: [first, step], limit } = this.echo;
+      const [start, end] = this.span();
+      for (let pixel = 0; pixel < width; pixel++) {
+        const seconds = start + (pixel + 0.5) / width * (end - start);
+        const r = at(Math.round((seconds - first) / step));
+        context.fillStyle = `rgb(${this.colour(r).join(' ')} / ${0.6 * Math.sqrt(Math.min(1, Math.abs(r) / limit))})`;
+        context.fillRect(x + pixel, y, 1, height);
+      }
+    }
+
     drawCursor(context, { x, y, width, height }) {
       if (!this.cursor) return;
       const [column, row] = this.cursor;
@@ -400,6 +414,130 @@ const speechlens = (() => {
     redraw() {
       this.bins = null;
       this.draw();
+    }
+  }
+
+  /// How the moments of two pictures answer to each other: a square of the one's time across and the other's upwards.
+  class Link {
+    constructor([one, other], { times, relevance, columns, limit }) {
+      Object.assign(this, { plots: [one, other], times, columns, limit, relevance: floats(relevance) });
+      this.rows = this.relevance.length / columns;
+      one.link = other.link = this;
+      this.canvas = element('canvas', { role: 'img', 'aria-label': 'which moment of one recording answers to which of the other' });
+      this.readout = element('p', { class: 'readout', 'aria-live': 'polite' }, 'Point at a moment here or in either picture.');
+      this.box = element('figure', { class: 'exhibit' }, element('h2', {}, 'Which moment answers to which'), element('div', { class: 'plot' }, this.canvas), this.readout);
+      this.canvas.addEventListener('pointermove', event => {
+        const { left, top } = this.canvas.getBoundingClientRect();
+        const { x, y, size } = this.frame();
+        const row = Math.floor((event.clientX - left - x) / size * this.rows);
+        const column = this.columns - 1 - Math.floor((event.clientY - top - y) / size * this.columns);
+        if (row < 0 || row >= this.rows || column < 0 || column >= this.columns) return this.leave();
+        this.cursor = [row, column];
+        this.show(true, true);
+      });
+      this.canvas.addEventListener('pointerleave', () => this.leave());
+    }
+
+    redraw() {
+      this.draw();
+    }
+
+    at(row, column) {
+      return row < 0 || row >= this.rows || column < 0 || column >= this.columns ? 0 : this.relevance[row * this.columns + column];
+    }
+
+    seconds(side, moment) {
+      const [first, step] = this.times[side];
+      return first + step * moment;
+    }
+
+    /// A picture is pointed at: the other shows how it answers.
+    ask(plot, seconds) {
+      const side = this.plots.indexOf(plot);
+      const [first, step] = this.times[side];
+      const moment = clamp(Math.round((seconds - first) / step), 0, [this.rows, this.columns][side] - 1);
+      this.cursor = side === 0 ? [moment, null] : [null, moment];
+      this.show(side === 1, side === 0);
+    }
+
+    /// Shows in one picture and the other what answers to the cursor.
+    show(inOne, inOther) {
+      const [row, column] = this.cursor;
+      const echo = (side, at) => ({ at, times: this.times[side], limit: this.limit });
+      const echoes = [inOne ? echo(0, moment => this.at(moment, column)) : null, inOther ? echo(1, moment => this.at(row, moment)) : null];
+      echoes.forEach((found, side) => {
+        const changed = found || this.plots[side].echo;
+        this.plots[side].echo = found;
+        if (changed) this.plots[side].draw();
+      });
+      const place = (side, moment) => `${this.seconds(side, moment).toFixed(2)} s of the ${side === 0 ? 'first' : 'second'}`;
+      this.readout.textContent = row === null ? `${place(1, column)} is pointed at; the first shows how it answers.`
+        : column === null ? `${place(0, row)} is pointed at; the second shows how it answers.`
+        : `${place(0, row)} and ${place(1, column)}: relevance ${significant(this.at(row, column))}`;
+      this.draw();
+    }
+
+    leave() {
+      this.cursor = null;
+      for (const plot of this.plots) if (plot.echo) { plot.echo = null; plot.draw(); }
+      this.draw();
+    }
+
+    frame() {
+      return { x: MARGIN.left, y: 8, size: Math.max(20, Math.min(this.canvas.clientWidth - MARGIN.left - 12, 420)) };
+    }
+
+    paint() {
+      const image = new ImageData(this.rows, this.columns);
+      for (let row = 0; row < this.rows; row++) {
+        for (let column = 0; column < this.columns; column++) {
+          const r = this.at(row, column);
+          const pixel = mix([0xff, 0xff, 0xff], PALETTES[view.palette][r > 0 ? 0 : 1], Math.sqrt(Math.min(1, Math.abs(r) / this.limit)));
+          image.data.set([...pixel, 255], 4 * ((this.columns - 1 - column) * this.rows + row));
+        }
+      }
+      this.bins = document.createElement('canvas');
+      [this.bins.width, this.bins.height] = [this.rows, this.columns];
+      this.bins.getContext('2d').putImageData(image, 0, 0);
+    }
+
+    draw() {
+      if (this.canvas.clientWidth === 0) return;
+      const { x, y, size } = this.frame(), ratio = window.devicePixelRatio || 1;
+      const height = y + size + MARGIN.bottom;
+      this.canvas.width = Math.round(this.canvas.clientWidth * ratio);
+      this.canvas.height = Math.round(height * ratio);
+      this.canvas.style.height = `${height}px`;
+      const context = this.canvas.getContext('2d');
+      context.scale(ratio, ratio);
+      context.font = '12px system-ui, sans-serif';
+      if (this.palette !== view.palette) { this.palette = view.palette; this.paint(); }
+      context.imageSmoothingEnabled = false;
+      context.drawImage(this.bins, x, y, size, size);
+      context.strokeStyle = css('--muted');
+      context.fillStyle = css('--ink');
+      context.strokeRect(x - 0.5, y - 0.5, size + 1, size + 1);
+      const edges = side => { const half = this.times[side][1] / 2; return [this.seconds(side, 0) - half, this.seconds(side, [this.rows, this.columns][side] - 1) + half]; };
+      const marks = side => { const [start, end] = edges(side); return ticks(Math.max(0, start), end, size / 80).map(tick => [(tick - start) / (end - start), String(tick)]); };
+      context.textAlign = 'center';
+      context.textBaseline = 'top';
+      for (const [share, label] of marks(0)) { context.fillRect(x + share * size - 0.5, y + size, 1, 4); context.fillText(label, x + share * size, y + size + 7); }
+      context.fillText('time in the first (s)', x + size / 2, y + size + 25);
+      context.textAlign = 'right';
+      context.textBaseline = 'middle';
+      for (const [share, label] of marks(1)) { context.fillRect(x - 4, y + size * (1 - share) - 0.5, 4, 1); context.fillText(label, x - 7, y + size * (1 - share)); }
+      context.save();
+      context.translate(11, y + size / 2);
+      context.rotate(-Math.PI / 2);
+      context.textAlign = 'center';
+      context.fillText('time in the second (s)', 0, 0);
+      context.restore();
+      if (!this.cursor) return;
+      const [row, column] = this.cursor;
+      context.globalAlpha = 0.5;
+      context.fillStyle = '#000';
+      if (row !== null) context.fillRect(x + (row + 0.5) / this.rows * size, y, 1, size);
+      if (column !== null) context.fillRect(x, y + size * (1 - (column + 0.5) / this.columns), size, 1);
     }
   }
 
@@ -429,6 +567,7 @@ const speechlens = (() => {
 
   function show(data, into = document.getElementById('exhibit')) {
     figures = data.figures.map(figure => new Plot(figure));
+    const link = data.link ? new Link(figures, data.link) : null;
     const answers = element('div', { class: 'answers', role: 'list', 'aria-label': 'what the network answers' });
     for (const { name, says, share } of data.answers) {
       const bar = element('span', share === null ? {} : { class: 'bar' }, element('i'));
@@ -439,7 +578,8 @@ const speechlens = (() => {
       element('div', {}, element('dt', {}, name), element('dd', {}, value))));
     const warnings = data.warnings.map(text => element('p', { class: 'note warning' }, element('strong', {}, 'Caution: '), text));
     into.replaceChildren(element('h1', {}, data.title), element('p', { class: 'lead' }, data.lead), answers, ...warnings, controls(),
-      element('div', { class: `figures${figures.length > 1 ? ' several' : ''}` }, ...figures.map(figure => figure.box)), facts);
+      element('div', { class: `figures${figures.length > 1 ? ' several' : ''}` }, ...figures.map(figure => figure.box)), ...(link ? [link.box] : []), facts);
+    if (link) figures.push(link);
     figures.forEach(figure => figure.draw());
   }
 
