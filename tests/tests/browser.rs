@@ -14,9 +14,10 @@ use headless_chrome::protocol::cdp::{Emulation, Page};
 use headless_chrome::{Browser, LaunchOptions, Tab};
 use speechlens_audio::{Audio, write_wav};
 use speechlens_explain::{
-    Details, Explainer, Explanation, Question, Reader, Reading, Settings, files,
+    Details, Explainer, Explanation, Linked, Pair, Question, Reader, Reading, Settings, files,
 };
-use speechlens_models::{Model, alexnet};
+use speechlens_lrp::Composite;
+use speechlens_models::{Model, Task, alexnet};
 use speechlens_serve::{Limits, Service, serve};
 
 /// AlexNet with random weights, which says `male` or `female`.
@@ -334,6 +335,63 @@ fn the_page_of_explain() {
     page.looks_and_sounds();
     assert!(page.text("details").contains("window by window"));
     page.shoot("explain");
+    page.is_clean();
+}
+
+#[test]
+#[cfg_attr(
+    not(browser),
+    ignore = "there is no Chromium; install it, or name it in SPEECHLENS_BROWSER"
+)]
+fn the_page_of_two_recordings() {
+    let browser = browser();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut model = model().clone();
+    model.task = Task::Embedding;
+    let reader = Reader::new(&model, Reading::default());
+    let read = |name: &str, seconds| reader.audio(name, voice(seconds)).expect("an input");
+    let (one, other) = (read("one.wav", 0.9), read("other.wav", 0.6));
+    let composite = Composite::preset("epsilon-plus-silence").expect("a preset");
+    let place = (&Device::Cpu, DType::F32);
+    let pair = Pair::new(&model, &composite, [&one, &other], place, &|_, _| ());
+    let pair = pair.expect("explained");
+    let linked = Linked {
+        model_name: "model",
+        model: &model,
+        composite: &composite,
+        dtype: DType::F32,
+        inputs: [&one, &other],
+        pair: &pair,
+    };
+    linked.write(folder.path()).expect("written");
+
+    let url = format!("file://{}", folder.path().join("index.html").display());
+    let page = Open::at(&browser, &url);
+    assert_eq!(
+        page.value("document.querySelectorAll('.exhibit').length"),
+        3
+    );
+    let canvas = "document.querySelectorAll('.plot canvas')";
+    let pixels = |place: usize| page.value(&format!("{canvas}[{place}].toDataURL()"));
+    let send = |place: usize, event: &str| {
+        page.value(&format!(
+            "(() => {{ const c = {canvas}[{place}]; const b = c.getBoundingClientRect(); \
+             c.dispatchEvent(new PointerEvent('{event}', {{ clientX: b.left + 200, clientY: b.top + 200 }})); }})()"
+        ));
+    };
+    let before = [0, 1, 2].map(pixels);
+    send(0, "pointermove");
+    assert_ne!(pixels(1), before[1], "the other shows how it answers");
+    let told = page.text(".linked .readout");
+    assert!(told.contains("of the first is pointed at"), "{told}");
+    send(0, "pointerleave");
+    assert_eq!([0, 1, 2].map(pixels), before, "nothing is pointed at");
+    send(2, "pointermove");
+    assert_ne!(pixels(0), before[0]);
+    assert_ne!(pixels(1), before[1]);
+    let told = page.text(".linked .readout");
+    assert!(told.contains("of the second: relevance"), "{told}");
+    page.shoot("pair");
     page.is_clean();
 }
 

@@ -336,3 +336,77 @@ fn arrays_have_no_sound_and_no_place() {
         "{error}"
     );
 }
+
+/// Of a network that is linear up to the direction of its output, the relevance of two moments for the cosine is the product of what they
+/// give, over the lengths (Eberle et al. 2020, Eq. 5); and that of a recording is what it has for its similarity to the other.
+#[test]
+fn moments_of_two_recordings_answer_by_what_they_give() {
+    use speechlens_explain::{Asked, Pair, embedding};
+    use speechlens_models::{Embedding, Task};
+    use speechlens_nn::ops::{Flatten, Linear};
+
+    let (rows, frames, size) = (64, 200, 5);
+    let mut model = model(&resnet34::NETWORK);
+    let mut net = speechlens_nn::Architecture::new([1, rows, frames]);
+    let x = net.add("flat", Flatten, [net.input()]).expect("a node");
+    let dense = Linear::new(rows * frames, size).without_bias();
+    net.add("dense", dense, [x]).expect("a node");
+    model.graph = net.random(3, &Device::Cpu).expect("weights");
+    model.task = Task::Embedding;
+    let weights = model.graph.weights()["dense.weight"].to_vec2::<f32>();
+    let weights = weights.expect("weights");
+    let reader = Reader::new(&model, Reading::default());
+    let array = |factor: f32| {
+        let value = |place: usize| ((place % 97) as f32 * factor).sin();
+        let values = Array3::from_shape_fn((1, rows, frames), |(_, row, frame)| {
+            value(row * frames + frame)
+        });
+        reader.array("x.npy", values.into_dyn()).expect("an input")
+    };
+    let inputs = [array(0.7), array(1.9)];
+    let rules = speechlens_lrp::Composite::preset("lrp-0").expect("a preset");
+    let pair = Pair::new(&model, &rules, [&inputs[0], &inputs[1]], CPU, &|_, _| ());
+    let pair = pair.expect("explained");
+    assert_eq!(pair.sweeps, 2 * size);
+
+    // What a frame gives of each number.
+    let given = |input: &Input| {
+        let features = &input.features;
+        Array2::from_shape_fn((size, frames), |(number, frame)| {
+            let row =
+                |row: usize| weights[number][row * frames + frame] * features[[0, row, frame]];
+            (0..rows).map(row).sum::<f32>()
+        })
+    };
+    let [one, other] = [given(&inputs[0]), given(&inputs[1])];
+    let length = |given: &Array2<f32>| given.sum_axis(Axis(1)).mapv(|x| x * x).sum().sqrt();
+    let expected = one.t().dot(&other) / (length(&one) * length(&other));
+    let found = pair.between();
+    let apart = (&found - &expected)
+        .mapv(f32::abs)
+        .fold(0.0f32, |a, b| a.max(*b));
+    let most = expected.fold(0.0f32, |a, b| a.max(b.abs()));
+    assert!(apart < 1e-4 * most, "{apart} of {most}");
+    assert!((f64::from(found.sum()) - pair.similarity).abs() < 1e-4);
+
+    let asked = Asked {
+        against: Some(Embedding {
+            name: "other".into(),
+            embedding: embedding(&model, &inputs[1], &Device::Cpu).expect("an embedding"),
+        }),
+        ..Asked::default()
+    };
+    let asking = asked.of(&model, &inputs[0], &Device::Cpu).expect("asked");
+    let settings = Settings::new("lrp", json!({ "rules": "lrp-0" })).expect("a method");
+    let explainer = Explainer::new(
+        &asking,
+        settings,
+        Question::Class(0),
+        Details::default(),
+        CPU,
+    );
+    let answers = explainer.expect("a method").explain(&inputs[0], &|_| ());
+    let expected = answers.expect("explained").relevance;
+    let apart = largest(&(&pair.sides[0].relevance - &expected));
+    assert!(apart < 1e-4 * largest(&expected), "{apart}");
+}

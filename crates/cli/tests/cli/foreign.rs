@@ -327,6 +327,62 @@ fn frames_and_similarity_are_asked_about() {
         similarity(&other[0], "apart"),
     );
     assert!(same > apart + 0.1, "{same} and {apart}");
+
+    // Why like the one rather than the other: the one similarity less the other.
+    folder.run(&[
+        "explain",
+        "ge2e-lstm.st",
+        &voice[0],
+        "--against",
+        &voice[1],
+        "--rather-than",
+        &other[0],
+        "-o",
+        "rather",
+    ]);
+    let summary = folder.json("rather/summary.json");
+    let windows = summary["explanations"].as_array().unwrap().clone();
+    let scores = windows
+        .iter()
+        .map(|window| window["score"].as_f64().unwrap());
+    let rather = scores.sum::<f64>() / windows.len() as f64;
+    assert!((rather - (same - apart)).abs() < 1e-4, "{rather}");
+    let target = windows[0]["target"].as_str().unwrap();
+    assert!(target.contains(" rather than "), "{target}");
+
+    // Both at once.
+    folder.run(&[
+        "explain",
+        "ge2e-lstm.st",
+        &voice[0],
+        "--pair",
+        &voice[1],
+        "-o",
+        "pair",
+    ]);
+    let summary = folder.json("pair/summary.json");
+    let [between, one, other] = ["pair", "moments", "other-moments"].map(|name| {
+        let array = npy::read(&folder.path(&format!("pair/{name}.npy"))).unwrap();
+        array.into_dimensionality::<Ix2>().unwrap()
+    });
+    let apart = (&between - &one.t().dot(&other)).mapv(f32::abs);
+    assert!(apart.iter().all(|apart| *apart < 1e-5));
+    let sum = between.iter().map(|value| f64::from(*value)).sum::<f64>();
+    assert!((summary["relevance_sum"].as_f64().unwrap() - sum).abs() < 1e-6);
+    let similarity = summary["similarity"].as_f64().unwrap();
+    assert!(similarity > 0.5 && similarity < 1.0, "{similarity}");
+    let told = folder.fail(&[
+        "explain",
+        "ge2e-lstm.st",
+        &voice[0],
+        "--pair",
+        &voice[1],
+        "--method",
+        "gradient",
+        "-o",
+        "x",
+    ]);
+    assert!(told.contains("by the method lrp, not gradient"), "{told}");
 }
 
 /// What would give wrong answers, or take the place of something, is refused.

@@ -3,6 +3,7 @@
 
 mod activity;
 mod methods;
+mod pairs;
 mod pitch;
 mod quality;
 mod speech;
@@ -88,7 +89,28 @@ pub fn run(lab: &Lab) -> Result<Findings> {
             return Err(lab.interrupt.stopped().into());
         }
     }
-    Ok(tell(&methods, &all, &missing))
+    let mut findings = tell(&methods, &all, &missing);
+    let mut linked = Vec::new();
+    for network in pairs::NETWORKS {
+        if !missing.contains(&network.0) {
+            // Each costs hundreds of sweeps.
+            let (trials, quiet) = (trials.div_ceil(2), lab.arguments.quiet);
+            linked.push(pairs::measure(network, folder, &speech, trials, quiet)?);
+        }
+        if lab.interrupt.is_asked() {
+            return Err(lab.interrupt.stopped().into());
+        }
+    }
+    if !linked.is_empty() {
+        let (experiment, blocks) = pairs::tell(&linked);
+        findings.experiments.push(experiment);
+        findings.sections.push(Section {
+            id: "networks-pairs".into(),
+            title: "Two recordings at once".into(),
+            blocks,
+        });
+    }
+    Ok(findings)
 }
 
 /// The table: a row a method, a column a test.

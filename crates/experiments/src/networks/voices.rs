@@ -52,7 +52,7 @@ pub fn halves_by_ge2e(path: &Path, speech: &Speech, trials: usize) -> Result<Tes
 }
 
 /// Who speaks the other half of a trial: another than the trial's own speaker, whose number is the trial's, both counted round and round.
-fn stranger(number: usize, speakers: usize) -> usize {
+pub fn stranger(number: usize, speakers: usize) -> usize {
     number + 1 + number / speakers % (speakers - 1)
 }
 

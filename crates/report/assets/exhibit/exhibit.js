@@ -578,7 +578,7 @@ const speechlens = (() => {
       element('div', {}, element('dt', {}, name), element('dd', {}, value))));
     const warnings = data.warnings.map(text => element('p', { class: 'note warning' }, element('strong', {}, 'Caution: '), text));
     into.replaceChildren(element('h1', {}, data.title), element('p', { class: 'lead' }, data.lead), answers, ...warnings, controls(),
-      element('div', { class: `figures${figures.length > 1 ? ' several' : ''}` }, ...figures.map(figure => figure.box)), ...(link ? [link.box] : []), facts);
+      element('div', { class: `figures${figures.length > 1 ? ' several' : ''}` }, ...figures.map(figure => figure.box)), ...(link ? [element('div', { class: 'figures linked' }, link.box)] : []), facts);
     if (link) figures.push(link);
     figures.forEach(figure => figure.draw());
   }
