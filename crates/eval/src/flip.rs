@@ -3,16 +3,13 @@
 use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use speechlens_attribution::Attribute;
 use speechlens_nn::Graph;
 use speechlens_nn::each_batch;
 use speechlens_nn::kernels::pointwise::below_rank;
-use speechlens_nn::kernels::ranks::{of_order, ranks};
+use speechlens_nn::kernels::ranks::{lots, of_order, ranks};
 use speechlens_nn::loss::Loss;
 use speechlens_nn::train::Samples;
 
@@ -155,7 +152,7 @@ pub fn ranking(
         Order::MostRelevant => falling(relevance),
         Order::LeastRelevant => rising(relevance),
         Order::Loudest => falling(input),
-        Order::Random => lots(input.len(), seed, recording),
+        Order::Random => lots(input.len(), seed, recording as u64),
     }
 }
 
@@ -288,21 +285,12 @@ fn ranks_of(
         (Order::Loudest, _) => ranks(input, true)?,
         _ => {
             let bins = input.elem_count() / recordings.len();
-            let lots = |recording: &usize| of_order(&lots(bins, seed, *recording));
+            let lots = |recording: &usize| of_order(&lots(bins, seed, *recording as u64));
             let lots: Vec<f32> = recordings.par_iter().flat_map_iter(lots).collect();
             Tensor::from_vec(lots, input.shape(), input.device())?
         }
     };
     Ok(ranks.reshape(input.shape())?)
-}
-
-/// Places in an order by lot, another for each recording.
-fn lots(bins: usize, seed: u64, recording: usize) -> Vec<u32> {
-    let mut places: Vec<u32> = (0..bins as u32).collect();
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(recording as u64);
-    places.shuffle(&mut rng);
-    places
 }
 
 /// All values of a tensor.

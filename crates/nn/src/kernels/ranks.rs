@@ -5,6 +5,9 @@ use std::cmp::Ordering;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::cpu;
@@ -18,6 +21,15 @@ pub fn falling(values: &[f32]) -> Vec<u32> {
 /// The places of values from the smallest to the largest; on a tie the earlier place.
 pub fn rising(values: &[f32]) -> Vec<u32> {
     sorted(values, false)
+}
+
+/// So many places in an order by lot, for each number another.
+pub fn lots(count: usize, seed: u64, number: u64) -> Vec<u32> {
+    let mut places: Vec<u32> = (0..count as u32).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(number);
+    places.shuffle(&mut rng);
+    places
 }
 
 fn sorted(values: &[f32], falling: bool) -> Vec<u32> {
