@@ -179,6 +179,7 @@ impl<'a> Explanation<'a> {
         let seconds = waveform.len() as f64 * input.axes.step;
         let limit = limit(relevance);
         let trace = Trace::new(seconds, &input.axes.value, waveform, relevance, limit)?;
+        let trace = trace.later(input.span(window).0);
         Ok(trace.titled(format!("relevance for {}", self.asked(window))))
     }
 
@@ -333,7 +334,7 @@ fn axes(input: &Input, start: f64, features: ArrayView2<f32>) -> Axes {
     let frequencies = &input.axes.frequencies;
     if let ([_, step, ..], true) = (frequencies.as_slice(), input.axes.are_linear()) {
         let seconds = input.axes.time(features.ncols() - 1);
-        return Axes::spectrogram(seconds, frequencies.len() as f64 * step);
+        return Axes::spectrogram(seconds, frequencies.len() as f64 * step).later(start);
     }
     let end = start + features.ncols() as f64 * input.axes.step;
     Axes::filterbank(start, end, frequencies)

@@ -16,6 +16,10 @@ enum Scale {
 
 /// How near ticks of bands may come to each other: their values are round, not their places.
 const TICK_DISTANCE: f64 = 0.07;
+/// Ticks of bands: the middles of octaves by their names, in Hz.
+const OCTAVES: [f64; 10] = [
+    31.5, 63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0,
+];
 /// The part of a logarithmic axis between zero and its first value.
 const ZERO_GAP: f64 = 0.08;
 
@@ -64,6 +68,15 @@ impl Axis {
             start: values.first().map_or(1.0, |v| v.max(f64::MIN_POSITIVE)),
             end: values.last().copied().unwrap_or(1.0),
             scale: Scale::Bands(values.to_vec()),
+        }
+    }
+
+    /// The same axis, its ends this much higher.
+    pub(crate) fn moved(&self, distance: f64) -> Self {
+        Self {
+            start: self.start + distance,
+            end: self.end + distance,
+            ..self.clone()
         }
     }
 
@@ -127,10 +140,10 @@ impl Axis {
             .collect()
     }
 
-    /// Ticks of bands: those of a logarithmic axis that have room below the next.
+    /// Ticks of bands: the octaves that have room below the next.
     fn band_ticks(&self) -> Vec<(f64, String)> {
         let mut ticks: Vec<(f64, String)> = Vec::new();
-        for value in log_ticks(self.start, self.end).into_iter().rev() {
+        for value in OCTAVES.into_iter().rev() {
             let Some(position) = self.position(value) else {
                 continue;
             };
@@ -166,11 +179,19 @@ impl Axes {
         }
     }
 
-    /// A mel filterbank from `start` to `end` seconds, whose bands lie on these frequencies in Hz.
+    /// The same, so many seconds later.
+    pub fn later(self, seconds: f64) -> Self {
+        Self {
+            x: self.x.moved(seconds),
+            ..self
+        }
+    }
+
+    /// Bands from `start` to `end` seconds, which lie on these frequencies in Hz.
     pub fn filterbank(start: f64, end: f64, frequencies: &[f64]) -> Self {
         Self {
             x: Axis::linear("time (s)", start, end),
-            y: Axis::bands("frequency of mel bands (Hz)", frequencies),
+            y: Axis::bands("frequency (Hz)", frequencies),
         }
     }
 }
@@ -276,11 +297,14 @@ mod tests {
         assert_eq!((axis.position(99.0), axis.position(12_801.0)), (None, None));
         assert_eq!(
             labels(&axis),
-            ["100", "200", "500", "1000", "2000", "5000", "10k"]
+            ["125", "250", "500", "1000", "2000", "4000", "8000"]
         );
         // 500 would stand in the way of 1000 among bands that are equally far from each other.
         let axis = Axis::bands("", &[100.0, 2500.0, 5000.0, 7500.0, 10_000.0]);
-        assert_eq!(labels(&axis), ["100", "1000", "2000", "5000", "10k"]);
+        assert_eq!(labels(&axis), ["125", "1000", "2000", "4000", "8000"]);
+        // Three decades have more than their powers of ten.
+        let centres: Vec<f64> = (0..30).map(|band| 20.0 * 1.25f64.powi(band)).collect();
+        assert_eq!(labels(&Axis::bands("", &centres)).len(), 7);
     }
 
     #[test]

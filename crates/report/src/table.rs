@@ -8,6 +8,9 @@ use unicode_width::UnicodeWidthStr;
 /// Digits behind the point of a number that has as many.
 const DECIMALS: usize = 2;
 
+/// A text that is wider than so many letters is a sentence.
+const SENTENCE: usize = 48;
+
 /// A table: a name and a cell a column in each row, measured, published or both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Table {
@@ -36,6 +39,8 @@ pub(crate) struct Line {
 struct Printed {
     text: String,
     number: bool,
+    /// Whether it is a sentence, which may be broken into lines.
+    prose: bool,
 }
 
 /// A table as it is printed.
@@ -199,6 +204,7 @@ fn print(cells: &[Cell], decimals: &[usize]) -> Vec<Printed> {
             Cell::Missing => Printed {
                 text: "–".into(),
                 number: true,
+                prose: false,
             },
             Cell::Number(value) => Printed {
                 text: match tiny(*value) {
@@ -206,10 +212,12 @@ fn print(cells: &[Cell], decimals: &[usize]) -> Vec<Printed> {
                     false => number::fixed(*value, decimals.get(c).copied().unwrap_or(0)),
                 },
                 number: true,
+                prose: false,
             },
             Cell::Text(text) => Printed {
                 text: text.clone(),
                 number: false,
+                prose: text.width() > SENTENCE,
             },
         })
         .collect()

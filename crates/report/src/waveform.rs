@@ -82,6 +82,12 @@ impl Trace {
         })
     }
 
+    /// The same trace, `seconds` later.
+    pub fn later(mut self, seconds: f64) -> Self {
+        self.axes = self.axes.later(seconds);
+        self
+    }
+
     /// The same trace with a title.
     pub fn titled(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();

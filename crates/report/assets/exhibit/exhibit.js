@@ -9,6 +9,10 @@ const speechlens = (() => {
   const GREY = [[0xff, 0xff, 0xff], [0xc9, 0xcd, 0xd2], [0x8f, 0x95, 0x9c], [0x54, 0x59, 0x5f]];
   const MARGIN = { left: 58, top: 56, right: 64, bottom: 44 };
   const HEIGHT = 300;
+  // How near ticks may come to each other, as a share of the height.
+  const NEAREST = 0.05;
+  // The height of what is said of frames, a class.
+  const STRIP = 36;
   // More columns than this are too wide a canvas for some browsers.
   const WIDEST = 8192;
   // What the sliders say, for all figures.
@@ -344,12 +348,15 @@ const speechlens = (() => {
       if (this.isWaveform) return ticks(-this.reach, this.reach, 4).map(t => [(t / this.reach + 1) / 2, String(t)]);
       const f = this.frequencies, last = f.length - 1;
       const even = Math.abs((f[1] - f[0]) - (f[last] - f[last - 1])) < 1e-6 * f[last];
-      const values = even ? ticks(f[0], f[last], 5) : [100, 200, 500, 1000, 2000, 4000, 8000];
-      return values.filter(v => v >= f[0] && v <= f[last]).map(value => {
+      const values = even ? ticks(f[0], f[last], 5) : [63, 125, 250, 500, 1000, 2000, 4000, 8000, 16000];
+      const places = values.filter(v => v >= f[0] && v <= f[last]).map(value => {
         const after = Math.max(1, f.findIndex(at => at >= value));
         const row = after - 1 + (value - f[after - 1]) / (f[after] - f[after - 1]);
         return [(row + 0.5) / f.length, String(value)];
       });
+      // From above, those that have room.
+      let above = Infinity;
+      return places.reverse().filter(([share]) => above - share >= NEAREST && (above = share, true));
     }
 
     /// Relevance by time above the picture, by frequency beside it.
