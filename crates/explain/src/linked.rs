@@ -154,6 +154,7 @@ impl Linked<'_> {
                 name: "similarity (cosine)".into(),
                 says: similarity,
                 share: None,
+                cosine: Some(self.pair.similarity as f32),
             }],
             figures: figures.collect::<Result<_>>()?,
             link: Some(Link::new(

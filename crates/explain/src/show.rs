@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use ndarray::{ArrayView2, ArrayViewD, Axis, Ix1, Ix2};
 use speechlens_audio::{Audio, to_writer};
 use speechlens_lrp::{Assignment, Conservation};
-use speechlens_models::{Model, Probability};
+use speechlens_models::{Model, Probability, Task};
 use speechlens_nn::Kind;
 use speechlens_report::axes::Axes;
 use speechlens_report::heatmap::{Panel, grid, limit};
@@ -78,16 +78,12 @@ impl<'a> Explanation<'a> {
             Some([sum, self.explainer.score(self.answers, window)?])
         };
         let count = windows.len();
-        let asked = self.asked(windows.start);
+        let number = self.asked_number(windows.start);
         let all = windows.map(of).collect::<Option<Vec<_>>>()?;
         let mean = |side: usize| all.iter().map(|pair| pair[side]).sum::<f64>() / count as f64;
-        let are_scores = self.explainer.model().task.probability().is_none();
         let what = match (self.explainer.question(), count) {
-            (Question::Contrast(..), _) if are_scores => "the difference of the scores".to_owned(),
-            (Question::Contrast(..), _) => "the difference of the logits".to_owned(),
             (Question::Predicted, 2..) => "the logit of each window's class".to_owned(),
-            _ if are_scores => asked,
-            _ => format!("the logit of {asked}"),
+            _ => number,
         };
         let windows = match count {
             1 => String::new(),
@@ -108,6 +104,19 @@ impl<'a> Explanation<'a> {
                 format!("{} rather than {}", classes[class], classes[other])
             }
             _ => classes[self.answers.targets[window] as usize].clone(),
+        }
+    }
+
+    /// The number that was asked about in a window.
+    pub(crate) fn asked_number(&self, window: usize) -> String {
+        let kind = match &self.explainer.model().task {
+            Task::Similarity { .. } => return format!("the {}", self.asked(window)),
+            Task::Score { .. } => "score",
+            _ => "logit",
+        };
+        match self.explainer.question() {
+            Question::Contrast(..) => format!("the difference of the {kind}s"),
+            _ => format!("the {kind} of {}", self.asked(window)),
         }
     }
 
@@ -460,6 +469,7 @@ fn likeliest(model: &Model, input: &Input, answers: &Answers) -> Vec<Answer> {
     };
     let mut classes: Vec<(usize, f32)> = (0..model.classes().len()).map(|c| (c, mean(c))).collect();
     let are_scores = model.task.probability().is_none();
+    let is_similarity = matches!(model.task, Task::Similarity { .. });
     if !are_scores {
         classes.sort_by(|a, b| b.1.total_cmp(&a.1));
         classes.truncate(LIKELIEST);
@@ -468,6 +478,7 @@ fn likeliest(model: &Model, input: &Input, answers: &Answers) -> Vec<Answer> {
         name: model.classes()[class].clone(),
         says: model.words(value),
         share: (!are_scores).then_some(value),
+        cosine: is_similarity.then_some(value),
     };
     classes.into_iter().map(answer).collect()
 }
@@ -541,7 +552,12 @@ pub fn exhibit(model_name: &str, input: &Input, explanations: &[Explanation]) ->
     for explanation in explanations {
         figures.extend(explanation.figures(input)?);
     }
-    let Answer { name, says, .. } = &answers[0];
+    // Of classes the likeliest, of scores the one that was asked about.
+    let shown = match (model.task.probability(), first.explainer.question()) {
+        (None, Question::Class(score) | Question::Contrast(score, _)) => score,
+        _ => 0,
+    };
+    let Answer { name, says, .. } = &answers[shown];
     let (named, given) = (file_name(model_name), file_name(&input.name));
     let windows = match input.sounding().count() {
         1 => String::new(),
@@ -567,12 +583,20 @@ pub fn exhibit(model_name: &str, input: &Input, explanations: &[Explanation]) ->
     Ok(Exhibit {
         title: format!("{name}, {says}"),
         lead: format!(
-            "What the model {}{windows}. {}Coloured bins speak for or against {}: the stronger the colour, the more.",
-            match model.task.probability() {
-                None => format!("{named} says of {given}"),
-                Some(_) => format!("{named} takes {given} for"),
+            "What the model {}{windows}. {}Coloured bins {} {}: the stronger the colour, the more.",
+            match model.task {
+                Task::Similarity { .. } => format!(
+                    "{named} finds of {given}: the cosine of the angle between two embeddings, 1 where they are alike, 0 where they \
+                     have nothing in common, −1 where they are opposite"
+                ),
+                Task::Score { .. } => format!("{named} says of {given}"),
+                _ => format!("{named} takes {given} for"),
             },
             shares(model),
+            match model.task.probability() {
+                None => "raise or lower the",
+                Some(_) => "speak for or against",
+            },
             first.asked_of_all()
         ),
         facts,

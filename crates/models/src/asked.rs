@@ -95,7 +95,10 @@ impl Model {
             graph: self
                 .of_length_one()?
                 .followed_by("cosine", cosine, weights)?,
-            task: Task::Score { names: vec![name] },
+            task: match rather_than {
+                None => Task::Similarity { names: vec![name] },
+                Some(_) => Task::Score { names: vec![name] },
+            },
             ..self.clone()
         })
     }

@@ -26,6 +26,11 @@ pub enum Task {
     },
     /// A vector, `[N, values]`, which other inputs' vectors are compared with.
     Embedding,
+    /// The cosine of the angle between an embedding and another, `[N, 1]`: 1 where they are alike, −1 where they are opposite.
+    Similarity {
+        /// What it is: `similarity to` the other.
+        names: Vec<String>,
+    },
     /// Numbers that are no logits, `[N, scores]`.
     Score {
         /// What they are, with their units: `quality (MOS)`.
@@ -69,6 +74,7 @@ impl Task {
             Task::Labels { .. } => "labels",
             Task::Frames { .. } => "frames",
             Task::Embedding => "embedding",
+            Task::Similarity { .. } => "similarity",
             Task::Score { .. } => "score",
         }
     }
@@ -79,7 +85,7 @@ impl Task {
             Task::Classes { classes, .. }
             | Task::Labels { classes }
             | Task::Frames { classes, .. } => classes,
-            Task::Score { names } => names,
+            Task::Similarity { names } | Task::Score { names } => names,
             Task::Embedding => &[],
         }
     }
@@ -91,7 +97,7 @@ impl Task {
                 Some(*probability)
             }
             Task::Labels { .. } => Some(Probability::Sigmoid),
-            Task::Embedding | Task::Score { .. } => None,
+            Task::Embedding | Task::Similarity { .. } | Task::Score { .. } => None,
         }
     }
 
@@ -100,7 +106,10 @@ impl Task {
     pub fn is_of_inputs(&self) -> bool {
         matches!(
             self,
-            Task::Classes { .. } | Task::Labels { .. } | Task::Score { .. }
+            Task::Classes { .. }
+                | Task::Labels { .. }
+                | Task::Similarity { .. }
+                | Task::Score { .. }
         )
     }
 

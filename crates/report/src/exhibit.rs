@@ -41,6 +41,8 @@ pub struct Answer {
     pub says: String,
     /// Of classes, how likely, in 0..1.
     pub share: Option<f32>,
+    /// Of similarities, the cosine, in −1..1.
+    pub cosine: Option<f32>,
 }
 
 /// One explanation.

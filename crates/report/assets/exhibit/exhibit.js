@@ -48,8 +48,11 @@ const speechlens = (() => {
     const largest = Math.max(Math.abs(relevance), Math.abs(score)) || 1;
     const decimals = clamp(2 - Math.floor(Math.log10(largest)), 2, 9);
     const [part, whole] = [relevance, score].map(value => value.toFixed(decimals).replace('-', '−'));
-    return `The picture accounts for ${part} of ${whole}, ${what}.`;
+    return `The picture accounts for ${part} of ${whole}, ${what}. How much that is does not tell whether it is true: rules whose relevance adds up exactly have been no better than chance where the truth was known.`;
   }
+
+  /// How a frame is explained by itself: a file can only tell.
+  const asking = frame => embedded ? `--frames ${frame}..${frame + 1} explains it alone.` : 'A click explains it alone.';
 
   /// Round steps of about so many parts of a range.
   function ticks(low, high, parts) {
@@ -576,9 +579,14 @@ const speechlens = (() => {
     figures = data.figures.map(figure => new Plot(figure));
     const link = data.link ? new Link(figures, data.link) : null;
     const answers = element('div', { class: 'answers', role: 'list', 'aria-label': 'what the network answers' });
-    for (const { name, says, share } of data.answers) {
-      const bar = element('span', share === null ? {} : { class: 'bar' }, element('i'));
-      bar.firstChild.style.width = `${100 * share}%`;
+    for (const { name, says, share, cosine } of data.answers) {
+      const bar = element('span', share === null && cosine === null ? {} : { class: 'bar' }, element('i'));
+      if (cosine !== null) {
+        // From the middle, which is 0, to the left or to the right.
+        bar.classList.add('both');
+        bar.firstChild.style.marginLeft = `${50 + 50 * Math.min(0, cosine)}%`;
+      }
+      bar.firstChild.style.width = `${cosine === null ? 100 * share : 50 * Math.abs(cosine)}%`;
       answers.append(element('span', {}, name), bar, element('span', {}, says));
     }
     const facts = element('dl', { class: 'facts' }, ...data.facts.map(([name, value]) =>
