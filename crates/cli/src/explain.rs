@@ -381,9 +381,10 @@ fn explain(
     let mut before = 0;
     let mut all = Vec::new();
     for explainer in explainers {
-        let answers = explainer
+        let mut answers = explainer
             .explain(input, &|done| bar.set_position((before + done) as u64))
             .map_err(|error| of_model(model, error))?;
+        answers.deletion = Some(explainer.deletion(input, &answers)?);
         before += input.len() * explainer.passes();
         all.push(answers);
     }

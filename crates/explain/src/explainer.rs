@@ -10,7 +10,7 @@ use speechlens_lrp::{Assignment, Conservation};
 use speechlens_models::Model;
 use speechlens_nn::{Architecture, Graph};
 
-use crate::{Error, Input, Result, Settings};
+use crate::{Deletion, Error, Input, Result, Settings};
 
 /// Windows explained at a time, by networks that take any number of them.
 const BATCH: usize = 16;
@@ -97,6 +97,8 @@ pub struct Answers {
     pub conservation: Vec<Conservation>,
     /// What relevance fails to account for, if the method can tell.
     pub completeness_gap: Option<Vec<f64>>,
+    /// What is left of the answer without what is relevant, if that was [tested](Explainer::deletion).
+    pub deletion: Option<Deletion>,
 }
 
 impl Answers {
@@ -347,11 +349,28 @@ impl Explainer {
         if !self.method.shares_score() {
             return None;
         }
-        let logit = |class: usize| f64::from(answers.logits[window][class]);
-        Some(match self.question {
+        let target = answers.targets[window] as usize;
+        Some(self.asked_about(&answers.logits[window], target))
+    }
+
+    /// What is asked about, of what the network gives: the target's logit, or the difference of two.
+    pub(crate) fn asked_about(&self, logits: &[f32], target: usize) -> f64 {
+        let logit = |class: usize| f64::from(logits[class]);
+        match self.question {
             Question::Contrast(class, other) => logit(class) - logit(other),
-            _ => logit(answers.targets[window] as usize),
-        })
+            _ => logit(target),
+        }
+    }
+
+    /// Where the network is computed.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Decides what is chosen by lot.
+    pub(crate) fn seed(&self) -> u64 {
+        let seed = self.settings.options.get("seed");
+        seed.and_then(serde_json::Value::as_u64).unwrap_or(0)
     }
 
     /// Of the network, for one window.
@@ -376,6 +395,7 @@ impl Explainer {
             layers: BTreeMap::new(),
             conservation: Vec::new(),
             completeness_gap: None,
+            deletion: None,
         };
         let mut values = Vec::with_capacity(input.features.len());
         for features in input

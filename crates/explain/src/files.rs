@@ -130,6 +130,9 @@ pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Va
     if let Some(gap) = &answers.completeness_gap {
         summary["completeness_gap"] = json!(gap);
     }
+    if let Some(deletion) = &answers.deletion {
+        summary["deletion"] = deletion.summary();
+    }
     if explainer.details().conservation {
         let node = |node: &Conservation| {
             json!({

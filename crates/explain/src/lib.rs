@@ -6,6 +6,7 @@
 //! | [`Settings`] | a method with its options, with what suits the network where nothing is said |
 //! | [`Explainer`] | a network with a method and a [`Question`]: about what is predicted, about a class, or why this class rather than that |
 //! | [`Pair`] | which part of a recording answers to which part of another |
+//! | [`Deletion`] | what is left of the answer without what is relevant: what the explanation is worth |
 //! | [`Seeing`] | relevance of samples in time and frequency |
 //! | [`Plane`] | the windows joined on one plane of frequency and time |
 //! | [`Sounds`] | what speaks for and against a class, to listen to |
@@ -42,6 +43,7 @@
 
 mod asked;
 pub mod contact;
+mod deletion;
 mod error;
 mod explainer;
 pub mod files;
@@ -53,8 +55,10 @@ mod seen;
 mod settings;
 pub mod show;
 mod sound;
+mod worth;
 
 pub use asked::{Asked, embedding};
+pub use deletion::Deletion;
 pub use error::{Error, Result};
 pub use explainer::{Answers, Details, Explainer, Question, logits, outputs, to_tensor};
 pub use input::{Heard, Input, Reader, Reading};

@@ -240,6 +240,16 @@ impl<'a> Explanation<'a> {
                 })
                 .collect::<Result<_>>()?,
         };
+        // A recording has one figure, an array one for each window.
+        let tested = self
+            .answers
+            .deletion
+            .as_ref()
+            .map_or(0, |tested| tested.window);
+        let tested = if input.heard.is_some() { 0 } else { tested };
+        if let Some(figure) = figures.get_mut(tested) {
+            figure.worth = self.worth(input)?;
+        }
         if let Some(first) = figures.first_mut() {
             first.tables = self.tables(input)?;
         }

@@ -105,6 +105,10 @@ fn an_explanation_runs_the_network_as_often_as_its_method_needs() {
                 (other, _) => panic!("how often does {other} run the network?"),
             };
             assert_eq!(ran, expected, "{}, {question:?}", entry.name);
+            // The test of it: six steps of five orders, since of 50 segments 1 % is none, and all gone.
+            let before = SEEN.load(Ordering::Relaxed);
+            explainer.deletion(&input, &answers).expect("tested");
+            assert_eq!(SEEN.load(Ordering::Relaxed) - before, 6 * 5 + 1);
         }
     }
 }

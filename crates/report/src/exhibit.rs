@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::heatmap::limit;
 use crate::page::render;
+use crate::picture::Picture;
 use crate::table::Table;
 use crate::{Result, atomic};
 
@@ -70,6 +71,8 @@ pub struct Figure {
     pub question: &'static str,
     /// The same input with another question.
     pub other: Option<Aside>,
+    /// What the picture is worth on this input, if that was tested.
+    pub worth: Option<Worth>,
     /// The recording and its parts.
     pub sounds: Vec<Sound>,
     /// What else is known of it.
@@ -138,6 +141,28 @@ impl Aside {
     }
 }
 
+/// What a picture is worth: a test of it on its own input.
+#[derive(Clone, Debug, Serialize)]
+pub struct Worth {
+    /// What was measured, in a sentence or two.
+    verdict: String,
+    /// How, in small type.
+    about: String,
+    /// An SVG element, its text escaped.
+    svg: String,
+}
+
+impl Worth {
+    /// A test whose outcome is this sentence and this chart; `about` says how it was done.
+    pub fn new(verdict: String, about: String, chart: &Picture) -> Self {
+        Worth {
+            svg: chart.svg(&verdict),
+            verdict,
+            about,
+        }
+    }
+}
+
 /// Something to play.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sound {
@@ -192,6 +217,7 @@ impl Figure {
             account: None,
             question: "",
             other: None,
+            worth: None,
             sounds: Vec::new(),
             tables: Vec::new(),
         }

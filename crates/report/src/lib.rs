@@ -19,6 +19,7 @@
 //! | [`colormap`] | colours by value |
 //! | [`progress`] | bars on the terminal |
 //! | [`npy`] | NumPy arrays |
+//! | [`number`] | numbers in few digits |
 //! | [`atomic`] | files that are whole or not there |
 //!
 //! ```
@@ -70,6 +71,7 @@ pub mod exhibit;
 pub mod heatmap;
 pub mod interrupt;
 pub mod npy;
+pub mod number;
 pub mod page;
 pub mod progress;
 pub mod results;
@@ -79,7 +81,6 @@ pub mod waveform;
 
 mod error;
 mod frame;
-mod number;
 mod palette;
 mod picture;
 
@@ -87,7 +88,7 @@ pub use animation::Animation;
 pub use axes::{Axes, Axis};
 pub use curves::{Chart, Series};
 pub use error::{Error, Result};
-pub use exhibit::{Account, Answer, Aside, Exhibit, Figure, Fold, Link, Sound};
+pub use exhibit::{Account, Answer, Aside, Exhibit, Figure, Fold, Link, Sound, Worth};
 pub use heatmap::{Panel, grid, limit};
 pub use page::{Block, Headline, Opening, Page, Section};
 pub use picture::Picture;

@@ -183,7 +183,10 @@ fn make(shared: &Shared, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal> {
     let mut answers: Vec<Answers> = Vec::new();
     for explainer in &explainers {
         let found = explainer.explain(&input, &|_| ());
-        answers.push(found.map_err(|error| wrong(&error))?);
+        let mut found = found.map_err(|error| wrong(&error))?;
+        let deletion = explainer.deletion(&input, &found);
+        found.deletion = Some(deletion.map_err(|error| wrong(&error))?);
+        answers.push(found);
     }
     let explanations: Vec<Explanation> = explainers
         .iter()

@@ -11,13 +11,12 @@ const speechlens = (() => {
   const HEIGHT = 300;
   // How near ticks may come to each other, as a share of the height.
   const NEAREST = 0.05;
-  // The height of what is said of frames, a class.
-  const STRIP = 36;
   // More columns than this are too wide a canvas for some browsers.
   const WIDEST = 8192;
   // What the sliders say, for all figures.
   const view = { opacity: 1, threshold: 0, top: 100, palette: 'red and blue' };
   let figures = [];
+  const embedded = document.getElementById('data');
 
   const element = (tag, attributes = {}, ...children) => {
     const made = document.createElement(tag);
@@ -51,9 +50,6 @@ const speechlens = (() => {
     return `The picture accounts for ${part} of ${whole}, ${what}. How much that is does not tell whether it is true: rules whose relevance adds up exactly have been no better than chance where the truth was known.`;
   }
 
-  /// How a frame is explained by itself: a file can only tell.
-  const asking = frame => embedded ? `--frames ${frame}..${frame + 1} explains it alone.` : 'A click explains it alone.';
-
   /// Round steps of about so many parts of a range.
   function ticks(low, high, parts) {
     const rough = (high - low) / Math.max(1, parts);
@@ -63,6 +59,18 @@ const speechlens = (() => {
     const found = [];
     for (let n = first; n * step <= high + step * 1e-9; n++) found.push(Number((n * step).toPrecision(12)));
     return found;
+  }
+
+  /// Of a canvas as wide as it is shown and so high, the context, in CSS pixels.
+  function prepared(canvas, height) {
+    const ratio = window.devicePixelRatio || 1;
+    canvas.width = Math.round(canvas.clientWidth * ratio);
+    canvas.height = Math.round(height * ratio);
+    canvas.style.height = `${height}px`;
+    const context = canvas.getContext('2d');
+    context.scale(ratio, ratio);
+    context.font = '12px system-ui, sans-serif';
+    return context;
   }
 
   class Plot {
@@ -104,8 +112,10 @@ const speechlens = (() => {
       this.readout = element('p', { class: 'readout', 'aria-live': 'polite' }, 'Point at the picture to read its values.');
       this.scale = this.buildScale();
       this.accounts = element('p', { class: 'accounts' }, accounts(this.account));
-      this.box = element('figure', { class: 'exhibit' }, element('h2', {}, this.title), element('div', { class: 'plot' }, this.canvas, this.head), this.scale, this.accounts, this.readout);
+      const plot = element('div', { class: 'plot' }, this.canvas, this.head);
+      this.box = element('figure', { class: 'exhibit' }, element('h2', {}, this.title), plot, this.scale, this.accounts, this.readout);
       if (this.other) this.box.firstChild.after(this.buildQuestions());
+      if (this.worth) this.box.append(this.buildWorth());
       if (this.sounds.length) this.box.append(this.listing = this.buildSounds());
       for (const { summary, html } of this.tables) {
         const table = element('div');
@@ -141,8 +151,8 @@ const speechlens = (() => {
           const scale = this.buildScale();
           this.scale.replaceWith(scale);
           this.scale = scale;
-          // Sound lets hear what is there; what is missing has none.
-          if (this.listing) this.listing.hidden = place > 0;
+          // Sound lets hear what is there; what is missing has none. The test is of the first question.
+          for (const part of [this.listing, this.test]) if (part) part.hidden = place > 0;
           this.cursor = null;
           this.redraw();
         });
@@ -166,6 +176,16 @@ const speechlens = (() => {
       this.colours.style.background = `linear-gradient(to right, ${stops.join(', ')})`;
     }
 
+    /// What was tested on this very input.
+    buildWorth() {
+      const { verdict, about, svg } = this.worth;
+      const chart = element('div', { class: 'picture' });
+      // Made and escaped by SpeechLens.
+      chart.innerHTML = svg;
+      const words = element('div', {}, element('h3', {}, 'What is this picture worth?'), element('p', {}, verdict), element('p', { class: 'about' }, about));
+      return this.test = element('section', { class: 'worth' }, words, chart);
+    }
+
     buildSounds() {
       const list = element('ul', { class: 'sounds' });
       for (const { name, about, wav } of this.sounds) {
@@ -187,7 +207,7 @@ const speechlens = (() => {
     }
 
     /// Where the plot lies in its canvas, in CSS pixels.
-    frame() {
+    frameOf() {
       const width = this.canvas.clientWidth;
       return { x: MARGIN.left, y: MARGIN.top, width: Math.max(20, width - MARGIN.left - MARGIN.right), height: HEIGHT };
     }
@@ -199,7 +219,7 @@ const speechlens = (() => {
     }
 
     showHead(seconds) {
-      const { x, y, width, height } = this.frame();
+      const { x, y, width, height } = this.frameOf();
       const [start, end] = this.span();
       const share = (seconds - start) / (end - start);
       this.head.style.display = share >= 0 && share <= 1 ? 'block' : 'none';
@@ -209,7 +229,7 @@ const speechlens = (() => {
     }
 
     point(x, y) {
-      const frame = this.frame();
+      const frame = this.frameOf();
       const column = Math.floor((x - frame.x) / frame.width * this.columns);
       const row = this.rows - 1 - Math.floor((y - frame.y) / frame.height * this.rows);
       const inside = column >= 0 && column < this.columns && row >= 0 && row < this.rows;
@@ -293,16 +313,9 @@ const speechlens = (() => {
     }
 
     draw() {
-      const width = this.canvas.clientWidth, height = MARGIN.top + HEIGHT + MARGIN.bottom;
-      if (width === 0) return;
-      const ratio = window.devicePixelRatio || 1;
-      this.canvas.width = Math.round(width * ratio);
-      this.canvas.height = Math.round(height * ratio);
-      this.canvas.style.height = `${height}px`;
-      const context = this.canvas.getContext('2d');
-      context.scale(ratio, ratio);
-      context.font = '12px system-ui, sans-serif';
-      const frame = this.frame();
+      if (this.canvas.clientWidth === 0) return;
+      const context = prepared(this.canvas, MARGIN.top + HEIGHT + MARGIN.bottom);
+      const frame = this.frameOf();
       if (this.isWaveform) {
         this.trace(context, frame);
       } else {
@@ -600,7 +613,6 @@ const speechlens = (() => {
 
   window.addEventListener('resize', () => figures.forEach(figure => figure.draw()));
   window.matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => figures.forEach(figure => figure.draw()));
-  const embedded = document.getElementById('data');
   if (embedded) show(JSON.parse(embedded.textContent));
   return { show, element };
 })();
