@@ -13,8 +13,8 @@ use candle_core::{DType, Device};
 use clap::ValueEnum;
 use speechlens_attribution::Method;
 use speechlens_explain::{
-    Answers, Asked, Details, Explainer, Explanation, Input, Question, Seeing, Settings, TOP,
-    contact, embedding, files, show,
+    Answers, Asked, Details, Explainer, Explanation, Frames, Input, Question, Seeing, Settings,
+    TOP, contact, embedding, files, show, span,
 };
 use speechlens_models::{Embedding, Model};
 use speechlens_report::progress;
@@ -61,7 +61,7 @@ pub struct Arguments {
     #[arg(long, num_args = 2, value_names = ["CLASS|INDEX", "RATHER THAN"], conflicts_with = "target")]
     contrast: Vec<String>,
     /// Of networks that tell classes of each frame: explain frames A to B, B left out; else all. A class's logit is its mean over them.
-    #[arg(long, value_name = "A..B", value_parser = frames)]
+    #[arg(long, value_name = "A..B", value_parser = span)]
     frames: Option<Range<usize>>,
     /// Of networks that give embeddings: explain the similarity (cosine) to this recording, held as it is; else to the input itself,
     /// which shows what the embedding is made of.
@@ -213,7 +213,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             if let Some(seeing) = &arguments.view {
                 seeing.check(&input, &explainers)?;
             }
-            let answers = explain(&explainers, &input, &arguments.model, common);
+            let frames = Frames::of(&model, &asked, &input, &device)?;
+            let answers = explain(&explainers, &input, &arguments.model, common, frames);
             let seen = |answers| match &arguments.view {
                 Some(seeing) => Ok(seeing.of(input, &explainers, answers)?),
                 None => Ok((input, answers)),
@@ -334,15 +335,6 @@ fn asked(arguments: &Arguments, model: &Model, device: &Device) -> Result<Asked>
     })
 }
 
-/// `A..B`.
-fn frames(text: &str) -> Result<Range<usize>, String> {
-    let ends = text.split_once("..");
-    let range = ends.and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?));
-    range
-        .filter(|range: &Range<usize>| range.start < range.end)
-        .ok_or_else(|| "say the first frame and the one behind the last, as 10..20".into())
-}
-
 /// Which rule each layer gets.
 fn tell_rules(explainers: &[Explainer]) -> Result<()> {
     for explainer in explainers {
@@ -375,6 +367,7 @@ fn explain(
     input: &Input,
     model: &Path,
     common: &Common,
+    frames: Option<Frames>,
 ) -> Result<Vec<Answers>> {
     let total: usize = explainers.iter().map(Explainer::passes).sum();
     let bar = progress::bar("explaining, passes", input.len() * total, common.quiet);
@@ -385,6 +378,7 @@ fn explain(
             .explain(input, &|done| bar.set_position((before + done) as u64))
             .map_err(|error| of_model(model, error))?;
         answers.deletion = Some(explainer.deletion(input, &answers)?);
+        answers.frames = frames.clone();
         before += input.len() * explainer.passes();
         all.push(answers);
     }

@@ -10,7 +10,7 @@ use speechlens_lrp::{Assignment, Conservation};
 use speechlens_models::Model;
 use speechlens_nn::{Architecture, Graph};
 
-use crate::{Deletion, Error, Input, Result, Settings};
+use crate::{Deletion, Error, Frames, Input, Result, Settings};
 
 /// Windows explained at a time, by networks that take any number of them.
 const BATCH: usize = 16;
@@ -99,6 +99,8 @@ pub struct Answers {
     pub completeness_gap: Option<Vec<f64>>,
     /// What is left of the answer without what is relevant, if that was [tested](Explainer::deletion).
     pub deletion: Option<Deletion>,
+    /// What the network says of each frame, where its task is that.
+    pub frames: Option<Frames>,
 }
 
 impl Answers {
@@ -396,6 +398,7 @@ impl Explainer {
             conservation: Vec::new(),
             completeness_gap: None,
             deletion: None,
+            frames: None,
         };
         let mut values = Vec::with_capacity(input.features.len());
         for features in input

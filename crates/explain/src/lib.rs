@@ -7,6 +7,7 @@
 //! | [`Explainer`] | a network with a method and a [`Question`]: about what is predicted, about a class, or why this class rather than that |
 //! | [`Pair`] | which part of a recording answers to which part of another |
 //! | [`Deletion`] | what is left of the answer without what is relevant: what the explanation is worth |
+//! | [`Frames`] | what a network says of each frame, beside what was asked about some |
 //! | [`Seeing`] | relevance of samples in time and frequency |
 //! | [`Plane`] | the windows joined on one plane of frequency and time |
 //! | [`Sounds`] | what speaks for and against a class, to listen to |
@@ -47,6 +48,7 @@ mod deletion;
 mod error;
 mod explainer;
 pub mod files;
+mod frames;
 mod input;
 mod linked;
 mod pair;
@@ -61,6 +63,7 @@ pub use asked::{Asked, embedding};
 pub use deletion::Deletion;
 pub use error::{Error, Result};
 pub use explainer::{Answers, Details, Explainer, Question, logits, outputs, to_tensor};
+pub use frames::{Frames, span};
 pub use input::{Heard, Input, Reader, Reading};
 pub use linked::Linked;
 pub use pair::{Pair, Side};

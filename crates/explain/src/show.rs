@@ -218,6 +218,7 @@ impl<'a> Explanation<'a> {
                 if let Some(sounds) = self.sounds(input)? {
                     figure.sounds = playable(sounds, self.top)?;
                 }
+                figure.strip = self.strip(input, 0..input.len());
                 vec![figure]
             }
             None => (0..input.len().min(PANELS))
@@ -230,6 +231,7 @@ impl<'a> Explanation<'a> {
                     };
                     let mut figure = figure(title, input, &plane);
                     figure.account = self.account(input, window..window + 1);
+                    figure.strip = self.strip(input, window..window + 1);
                     if let Some((explainer, answers)) = &other {
                         let plane = Plane::of_window(input, answers.relevance.view(), window)?;
                         let other = Explanation::new(explainer, answers, self.top);

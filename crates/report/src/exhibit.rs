@@ -71,6 +71,8 @@ pub struct Figure {
     pub question: &'static str,
     /// The same input with another question.
     pub other: Option<Aside>,
+    /// What the network says of each frame, if it does.
+    pub strip: Option<Strip>,
     /// What the picture is worth on this input, if that was tested.
     pub worth: Option<Worth>,
     /// The recording and its parts.
@@ -139,6 +141,24 @@ impl Aside {
             relevance: relevance.to_owned(),
         }
     }
+}
+
+/// What a network says of each frame of a recording, under its picture.
+#[derive(Clone, Debug, Serialize)]
+pub struct Strip {
+    /// The classes, a row each.
+    pub classes: Vec<String>,
+    /// When each frame begins, in seconds.
+    pub starts: Vec<f64>,
+    /// How long one is, in seconds.
+    pub step: f64,
+    /// Frames of a window: where the next is numbered from 0 again.
+    pub frames: usize,
+    /// The frames of each window that were asked about, the last left out.
+    pub asked: [usize; 2],
+    /// Probabilities, [class, frame].
+    #[serde(serialize_with = "base64")]
+    pub values: Array2<f32>,
 }
 
 /// What a picture is worth: a test of it on its own input.
@@ -217,6 +237,7 @@ impl Figure {
             account: None,
             question: "",
             other: None,
+            strip: None,
             worth: None,
             sounds: Vec::new(),
             tables: Vec::new(),

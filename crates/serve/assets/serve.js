@@ -23,6 +23,7 @@
       by('rules').append(option(name));
       by('beside').append(option(`lrp:${name}`, `lrp ${name}`));
     }
+    by('of-frames').hidden = facts.task !== 'frames';
     by('rules').value = facts.default_rules;
     by('classes').append(...facts.classes.map(name => option(name)));
   }
@@ -45,7 +46,7 @@
     const method = by('method').value;
     const ways = [method === 'lrp' ? `lrp:${by('rules').value}` : method];
     if (by('beside').value && by('beside').value !== ways[0]) ways.push(by('beside').value);
-    const wish = new URLSearchParams({ name: recording.name, ways, target: by('target').value, against: by('against').value });
+    const wish = new URLSearchParams({ name: recording.name, ways, target: by('target').value, against: by('against').value, frames: by('frames').value });
     [busy, changed] = [true, false];
     by('go').disabled = true;
     const begun = Date.now();
@@ -116,7 +117,9 @@
   by('record').addEventListener('click', () => recorder ? recorder() : record().catch(error => status(`The microphone cannot be used: ${error.message}`, true)));
   by('ask').addEventListener('submit', event => { event.preventDefault(); explain(); });
   by('method').addEventListener('change', () => { by('rules').disabled = by('method').value !== 'lrp'; explain(); });
-  for (const id of ['rules', 'beside', 'target', 'against']) by(id).addEventListener('change', explain);
+  for (const id of ['rules', 'beside', 'target', 'against', 'frames']) by(id).addEventListener('change', explain);
+  // A frame that is clicked is asked about.
+  by('exhibit').addEventListener('frame', ({ detail }) => { by('frames').value = `${detail}..${detail + 1}`; explain(); });
   const drop = by('drop');
   for (const kind of ['dragenter', 'dragover']) drop.addEventListener(kind, event => { event.preventDefault(); drop.classList.add('over'); });
   for (const kind of ['dragleave', 'drop']) drop.addEventListener(kind, event => { event.preventDefault(); drop.classList.remove('over'); });

@@ -13,7 +13,8 @@ use speechlens_attribution::methods::METHODS;
 use speechlens_audio::read_bytes;
 use speechlens_explain::show::exhibit;
 use speechlens_explain::{
-    Answers, Asked, Details, Explainer, Explanation, Question, Reader, Reading, Settings, TOP,
+    Answers, Asked, Details, Explainer, Explanation, Frames, Question, Reader, Reading, Settings,
+    TOP, span,
 };
 use speechlens_frontend::Length;
 
@@ -63,6 +64,9 @@ pub struct Wish {
     /// The class rather than which, likewise.
     #[serde(default)]
     against: String,
+    /// Of networks that tell classes of each frame: which frames are asked about, `20..40`; if empty, all.
+    #[serde(default)]
+    frames: String,
 }
 
 impl Wish {
@@ -81,9 +85,10 @@ impl Wish {
                 "ways" => &mut wish.ways,
                 "target" => &mut wish.target,
                 "against" => &mut wish.against,
+                "frames" => &mut wish.frames,
                 other => {
                     let problem = format!(
-                        "the form has a field `{other}`; beside the file there are name, ways, target and against"
+                        "the form has a field `{other}`; beside the file there are name, ways, target, against and frames"
                     );
                     return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, problem));
                 }
@@ -169,7 +174,13 @@ fn make(shared: &Shared, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal> {
     let input = reader.audio(&name, audio).map_err(|error| wrong(&error))?;
     let class = |name: &str| (!name.is_empty()).then(|| name.to_owned());
     let (target, against) = (class(&wish.target), class(&wish.against));
-    let asked = Asked::default().of(model, &input, device);
+    let frames = (!wish.frames.is_empty()).then(|| span(&wish.frames));
+    let asked = Asked {
+        frames: frames.transpose().map_err(|error| wrong(&error))?,
+        ..Asked::default()
+    };
+    let frames = Frames::of(model, &asked, &input, device).map_err(|error| wrong(&error))?;
+    let asked = asked.of(model, &input, device);
     let model = &*asked.map_err(|error| wrong(&error))?;
     let question = Question::new(model, target.as_deref(), against.as_deref());
     let question = question.map_err(|error| wrong(&error))?;
@@ -186,6 +197,7 @@ fn make(shared: &Shared, wish: &Wish, bytes: &[u8]) -> Result<String, Refusal> {
         let mut found = found.map_err(|error| wrong(&error))?;
         let deletion = explainer.deletion(&input, &found);
         found.deletion = Some(deletion.map_err(|error| wrong(&error))?);
+        found.frames = frames.clone();
         answers.push(found);
     }
     let explanations: Vec<Explanation> = explainers

@@ -2,7 +2,7 @@
 //!
 //! [`serve`] answers on an address until it is interrupted: a page with everything it needs embedded, the model's facts, and
 //! `POST /explain`, which takes a recording, as the body or as a form's file, and gives an
-//! [`Exhibit`](speechlens_report::Exhibit) as JSON. `name`, `ways`, `target` and `against` are fields of the form or stand in the
+//! [`Exhibit`](speechlens_report::Exhibit) as JSON. `name`, `ways`, `target`, `against` and `frames` are fields of the form or stand in the
 //! address's query. Explanations are made
 //! one at a time; so many requests wait, and the next are told that the server is busy. Nothing is written to a disk, and no
 //! answer holds a path of this machine.

@@ -11,6 +11,8 @@ const speechlens = (() => {
   const HEIGHT = 300;
   // How near ticks may come to each other, as a share of the height.
   const NEAREST = 0.05;
+  // The height of what is said of frames, a class.
+  const STRIP = 36;
   // More columns than this are too wide a canvas for some browsers.
   const WIDEST = 8192;
   // What the sliders say, for all figures.
@@ -49,6 +51,9 @@ const speechlens = (() => {
     const [part, whole] = [relevance, score].map(value => value.toFixed(decimals).replace('-', '−'));
     return `The picture accounts for ${part} of ${whole}, ${what}. How much that is does not tell whether it is true: rules whose relevance adds up exactly have been no better than chance where the truth was known.`;
   }
+
+  /// How a frame is explained by itself: a file can only tell.
+  const asking = frame => embedded ? `--frames ${frame}..${frame + 1} explains it alone.` : 'A click explains it alone.';
 
   /// Round steps of about so many parts of a range.
   function ticks(low, high, parts) {
@@ -113,6 +118,7 @@ const speechlens = (() => {
       this.scale = this.buildScale();
       this.accounts = element('p', { class: 'accounts' }, accounts(this.account));
       const plot = element('div', { class: 'plot' }, this.canvas, this.head);
+      if (this.strip) plot.append(this.frames = this.buildStrip());
       this.box = element('figure', { class: 'exhibit' }, element('h2', {}, this.title), plot, this.scale, this.accounts, this.readout);
       if (this.other) this.box.firstChild.after(this.buildQuestions());
       if (this.worth) this.box.append(this.buildWorth());
@@ -174,6 +180,70 @@ const speechlens = (() => {
       const at = t => `rgb(${mix(grey(0.3), this.colour(t), view.opacity * Math.sqrt(Math.abs(t))).map(Math.round).join(' ')})`;
       const stops = Array.from({ length: 21 }, (_, i) => at(i / 10 - 1));
       this.colours.style.background = `linear-gradient(to right, ${stops.join(', ')})`;
+    }
+
+    /// What the network says of each frame: a row of bars for each class, under the picture.
+    buildStrip() {
+      this.strip.values = floats(this.strip.values);
+      this.frame = null;
+      const canvas = element('canvas', { class: 'frames', tabindex: '0', role: 'img', 'aria-label':
+        `What the network says of each frame: ${this.strip.classes.join(', ')}. Arrow keys move from frame to frame.` });
+      const { starts } = this.strip;
+      const show = place => { this.frame = clamp(place, 0, starts.length - 1); this.drawStrip(); this.readFrame(); };
+      const point = event => {
+        const { x, width } = this.frameOf(), [start, end] = this.span();
+        const time = start + (event.clientX - canvas.getBoundingClientRect().left - x) / width * (end - start);
+        const found = starts.findLastIndex(from => from <= time);
+        if (found >= 0 && time <= starts[found] + this.strip.step) show(found);
+      };
+      canvas.addEventListener('pointermove', point);
+      canvas.addEventListener('pointerdown', point);
+      canvas.addEventListener('pointerleave', () => { this.frame = null; this.drawStrip(); });
+      canvas.addEventListener('keydown', event => {
+        const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+        if (!step) return;
+        event.preventDefault();
+        show((this.frame ?? starts.length >> 1) + step);
+      });
+      canvas.addEventListener('click', () => this.frame !== null && canvas.dispatchEvent(new CustomEvent('frame', { bubbles: true, detail: this.frame % this.strip.frames })));
+      return canvas;
+    }
+
+    readFrame() {
+      const { classes, starts, step, frames, values } = this.strip;
+      const says = classes.map((name, row) => `${name} ${(100 * values[row * starts.length + this.frame]).toFixed(1)} %`);
+      const from = starts[this.frame];
+      this.readout.textContent = `frame ${this.frame % frames}, ${from.toFixed(3)}–${(from + step).toFixed(3)} s: ${says.join(', ')}. ${asking(this.frame % frames)}`;
+    }
+
+    drawStrip() {
+      if (!this.frames) return;
+      const { classes, starts, step, frames, asked, values } = this.strip;
+      const { x, width } = this.frameOf(), [start, end] = this.span();
+      const context = prepared(this.frames, classes.length * (STRIP + 10) + 4);
+      const at = time => x + (time - start) / (end - start) * width;
+      const [pointed, own, other] = ['--ink', '--series-1', '--muted'].map(css);
+      classes.forEach((name, row) => {
+        const top = 2 + row * (STRIP + 10);
+        starts.forEach((from, place) => {
+          const number = place % frames, isAsked = number >= asked[0] && number < asked[1];
+          const left = at(from), right = Math.min(x + width, at(from + step));
+          const height = values[row * starts.length + place] * STRIP;
+          context.fillStyle = place === this.frame ? pointed : isAsked ? own : other;
+          context.globalAlpha = isAsked || place === this.frame ? 1 : 0.55;
+          context.fillRect(left, top + STRIP - height, Math.max(0.5, right - left), height);
+        });
+        context.globalAlpha = 1;
+        context.strokeStyle = css('--muted');
+        context.strokeRect(x - 0.5, top - 0.5, width + 1, STRIP + 1);
+        context.fillStyle = css('--ink');
+        context.textAlign = 'right';
+        context.textBaseline = 'middle';
+        context.fillText('100 %', x - 7, top + 5);
+        context.fillText('0', x - 7, top + STRIP - 4);
+        context.textAlign = 'left';
+        context.fillText(name, x + width + 7, top + STRIP / 2, MARGIN.right - 8);
+      });
     }
 
     /// What was tested on this very input.
@@ -328,6 +398,7 @@ const speechlens = (() => {
       this.drawAxes(context, frame);
       this.drawEdges(context, frame);
       this.drawCursor(context, frame);
+      this.drawStrip();
     }
 
     drawAxes(context, { x, y, width, height }) {
