@@ -14,7 +14,7 @@ use headless_chrome::protocol::cdp::{Emulation, Page};
 use headless_chrome::{Browser, LaunchOptions, Tab};
 use speechlens_audio::{Audio, write_wav};
 use speechlens_explain::{
-    Details, Explainer, Explanation, Linked, Pair, Question, Reader, Reading, Settings, files,
+    Details, Explainer, Explanation, Frames, Linked, Pair, Question, Reader, Reading, Settings, files,
 };
 use speechlens_lrp::Composite;
 use speechlens_models::{Model, Task, alexnet};
@@ -268,14 +268,23 @@ impl Open {
             ));
         };
         let listed = "document.querySelector('.sounds').checkVisibility()";
+        let tested = "document.querySelector('.worth svg')?.checkVisibility()";
+        let verdict = self.text(".worth p");
+        assert!(
+            verdict.starts_with("Without the 10 % of bins that are the most relevant, the "),
+            "{verdict}"
+        );
+        assert_eq!(self.value(tested), true);
         ask(1);
         assert_ne!(self.pixels(), before, "what is missing");
         assert_ne!(self.text(".accounts"), account);
         assert_eq!(self.value(listed), false);
+        assert_eq!(self.value(tested), false);
         ask(0);
         assert_eq!(self.pixels(), before, "what is there, again");
         assert_eq!(self.text(".accounts"), account);
         assert_eq!(self.value(listed), true);
+        assert_eq!(self.value(tested), true);
     }
 }
 
@@ -308,9 +317,19 @@ fn the_page_of_explain() {
         )
         .expect("a method")
     });
-    let answers = ways
-        .each_ref()
-        .map(|way| way.explain(&input, &|_| ()).expect("explained"));
+    let answers = std::array::from_fn::<_, 2, _>(|place| {
+        let mut found = ways[place].explain(&input, &|_| ()).expect("explained");
+        found.deletion = Some(ways[place].deletion(&input, &found).expect("tested"));
+        // Three frames a window, as a network would say that tells of frames.
+        found.frames = Some(Frames {
+            probabilities: ndarray::Array3::from_shape_fn((input.len(), 3, 2), |at| {
+                at.1 as f32 / 2.0
+            }),
+            step: 0.3,
+            asked: [1, 2],
+        });
+        found
+    });
     let explanations: Vec<Explanation> = ways
         .iter()
         .zip(&answers)
@@ -333,6 +352,21 @@ fn the_page_of_explain() {
     assert!(page.text(".answers").contains('%'));
     page.value("document.querySelectorAll('.exhibit')[1].querySelectorAll('audio').forEach(audio => audio.parentElement.remove())");
     page.looks_and_sounds();
+    page.value(
+        "(() => { const c = document.querySelector('.frames'); const b = c.getBoundingClientRect(); \
+         c.dispatchEvent(new PointerEvent('pointermove', { clientX: b.left + 62, clientY: b.top + 10 })); })()",
+    );
+    let readout = page.text(".readout");
+    assert!(
+        readout.starts_with("frame 0, 0.") && readout.contains("male 0.0 %"),
+        "{readout}"
+    );
+    page.value("document.querySelector('.frames').dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight' }))");
+    let readout = page.text(".readout");
+    assert!(
+        readout.starts_with("frame 1, 0.") && readout.contains("--frames 1..2 explains it alone"),
+        "{readout}"
+    );
     assert!(page.text("details").contains("window by window"));
     page.shoot("explain");
     page.is_clean();
