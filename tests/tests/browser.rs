@@ -14,7 +14,8 @@ use headless_chrome::protocol::cdp::{Emulation, Page};
 use headless_chrome::{Browser, LaunchOptions, Tab};
 use speechlens_audio::{Audio, write_wav};
 use speechlens_explain::{
-    Details, Explainer, Explanation, Frames, Linked, Pair, Question, Reader, Reading, Settings, files,
+    Details, Explainer, Explanation, Frames, Linked, Pair, Question, Reader, Reading, Settings,
+    files,
 };
 use speechlens_lrp::Composite;
 use speechlens_models::{Model, Task, alexnet};

@@ -308,6 +308,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_later_has_later_times() {
+        let axes = Axes::spectrogram(1.0, 4000.0);
+        let later = axes.clone().later(2.0);
+        assert_eq!(labels(&later.x), ["2", "2.2", "2.4", "2.6", "2.8", "3"]);
+        assert_eq!(later.y, axes.y);
+    }
+
+    #[test]
     fn an_axis_grows_to_its_data() {
         let axis = Axis::linear("", 0.0, 1.0).including([0.5, 3.0, f64::NAN].into_iter());
         assert_eq!(axis.position(3.0), Some(1.0));

@@ -88,9 +88,7 @@ pub use animation::Animation;
 pub use axes::{Axes, Axis};
 pub use curves::{Chart, Series};
 pub use error::{Error, Result};
-pub use exhibit::{
-    Account, Answer, Aside, Exhibit, Figure, Fold, Link, Sound, Strip, Worth,
-};
+pub use exhibit::{Account, Answer, Aside, Exhibit, Figure, Fold, Link, Sound, Strip, Worth};
 pub use heatmap::{Panel, grid, limit};
 pub use page::{Block, Headline, Opening, Page, Section};
 pub use picture::Picture;

@@ -239,3 +239,24 @@ fn decimals(cell: &Cell) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_may_be_broken_and_words_not() {
+        let sentence = "which half of a recording is that of the voice that is asked about";
+        let table = Table {
+            corner: "test".into(),
+            columns: vec!["asks".into(), "by".into()],
+            rows: vec![Row::measured(
+                "one",
+                [sentence, "occlusion"].map(str::to_owned),
+            )],
+        };
+        let html = table.html().expect("a table");
+        assert!(html.contains(&format!("<td class=\"prose\">{sentence}</td>")));
+        assert!(html.contains("<td>occlusion</td>"));
+    }
+}
