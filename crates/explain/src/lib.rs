@@ -9,6 +9,7 @@
 //! | [`Deletion`] | what is left of the answer without what is relevant: what the explanation is worth |
 //! | [`Frames`] | what a network says of each frame, beside what was asked about some |
 //! | [`Seeing`] | relevance of samples in time and frequency |
+//! | [`halves`] | a question to a speaker network whose answer is known |
 //! | [`Plane`] | the windows joined on one plane of frequency and time |
 //! | [`Sounds`] | what speaks for and against a class, to listen to |
 //! | [`show`], [`files`], [`contact`] | the page, the files, and many recordings on one sheet |
@@ -49,6 +50,7 @@ mod error;
 mod explainer;
 pub mod files;
 mod frames;
+pub mod halves;
 mod input;
 mod linked;
 mod pair;

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::Result;
 use candle_core::Device;
-use speechlens_explain::{Asked, Reader, Reading, embedding, to_tensor};
+use speechlens_explain::halves::{Halves, Voices};
+use speechlens_explain::{Reader, Reading};
+use speechlens_models::Model;
 use speechlens_models::onnx::Told;
-use speechlens_models::{Embedding, Model};
 
-use super::speech::{Speech, audio};
+use super::speech::Speech;
 use super::trial::{Sign, Test, Trial, borne_out, values};
 
 /// What differs between the networks.
@@ -56,9 +57,6 @@ pub fn stranger(number: usize, speakers: usize) -> usize {
     number + 1 + number / speakers % (speakers - 1)
 }
 
-/// A half by itself is heard as often as makes a whole.
-const WHOLE: usize = 2;
-
 fn halves(network: &Network, path: &Path, speech: &Speech, trials: usize) -> Result<Test> {
     let told = Told {
         task: Some("embedding"),
@@ -68,55 +66,24 @@ fn halves(network: &Network, path: &Path, speech: &Speech, trials: usize) -> Res
     let reader = Reader::new(&model, Reading::default());
     let trial = |number: usize| -> Result<Option<Trial>> {
         let (one, other) = (number, stranger(number, speech.speakers()));
-        let [own, strange] = [one, other].map(|speaker| speech.seconds(speaker, 1, network.half));
-        let (own, strange) = (own?, strange?);
-        let other_of = |speaker: usize, name: &str| -> Result<Embedding> {
-            let other = audio(speech.seconds(speaker, 4, network.other)?);
-            let other = reader.audio(name, other)?;
-            Ok(Embedding {
-                name: name.into(),
-                embedding: embedding(&model, &other, &Device::Cpu)?,
-            })
+        let other_of = |speaker: usize| speech.seconds(speaker, 4, network.other);
+        let voices = Voices {
+            own: speech.seconds(one, 1, network.half)?,
+            strange: speech.seconds(other, 1, network.half)?,
+            is_first: number.is_multiple_of(2),
+            compared: other_of(one)?,
+            rather_than: network.rather_than.then(|| other_of(other)).transpose()?,
         };
-        let against = other_of(one, "the speaker's other")?;
-        let rather_than = network
-            .rather_than
-            .then(|| other_of(other, "the stranger's other"))
-            .transpose()?;
-        let similarity = |half: &[f32]| -> Result<f32> {
-            let half = reader.audio("half", audio(half.repeat(WHOLE)))?;
-            let found = embedding(&model, &half, &Device::Cpu)?;
-            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-            Ok(dot(&found, &against.embedding) / dot(&found, &found).sqrt())
-        };
-        if similarity(&own)? <= similarity(&strange)? {
+        let Some(halves) = Halves::new((&model, &reader), &voices, &Device::Cpu)? else {
             return Ok(None);
-        }
-        let is_first = number.is_multiple_of(2);
-        let halves = match is_first {
-            true => [own, strange],
-            false => [strange, own],
         };
-        let asked = Asked {
-            against: Some(against),
-            rather_than,
-            ..Asked::default()
-        };
-        let heard = reader.audio("halves", audio(halves.concat()))?;
-        let asking = asked.of(&model, &heard, &Device::Cpu)?;
-        let frames = *heard.features.shape().last().unwrap_or(&0);
-        let input = to_tensor(&model.graph, heard.features, &Device::Cpu)?;
-        let is_own = |place: usize| {
-            let frame = place % frames;
-            (2 * frame + 1 < frames) == is_first
-        };
-        let values = values(&input.narrow(0, 0, 1)?)?;
+        let values = values(&halves.input)?;
         Ok(Some(Trial {
-            graph: asking.graph.clone(),
-            input: input.narrow(0, 0, 1)?,
+            graph: halves.asks.graph,
+            input: halves.input,
             target: 0,
             reference: 0.0,
-            known: (0..values.len()).map(is_own).collect(),
+            known: halves.known,
             without: values.iter().map(|x| x.abs()).collect(),
         }))
     };
