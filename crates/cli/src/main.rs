@@ -21,6 +21,7 @@ mod inspect;
 mod method;
 mod predict;
 mod rules;
+mod search;
 mod serve;
 mod train;
 
@@ -58,6 +59,7 @@ enum Command {
     Explain(explain::Arguments),
     Serve(serve::Arguments),
     Evaluate(evaluate::Arguments),
+    Rules(search::Arguments),
     Augment(augment::Arguments),
     Bench(bench::Arguments),
     Cache(cache::Arguments),
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(arguments, common),
         Command::Serve(arguments) => serve::run(arguments, common),
         Command::Evaluate(arguments) => evaluate::run(arguments, common),
+        Command::Rules(arguments) => search::run(arguments, common),
         Command::Augment(arguments) => augment::run(arguments, common),
         Command::Bench(arguments) => bench::run(arguments, common),
         Command::Cache(arguments) => cache::run(arguments),

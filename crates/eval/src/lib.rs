@@ -22,21 +22,26 @@
 //! | measure | what it asks |
 //! | --- | --- |
 //! | [`flip`] | does the answer hang on what is called relevant? |
+//! | [`gain`] | does it tell what matters from what does not? |
 //! | [`known_answer`] | does it find what is known to matter? |
 //! | [`randomization`] | does the explanation depend on what the network learnt? |
 //! | [`robustness`] | does it hold when the input hardly moves? |
 //! | [`agreement`] | do two explanations say the same? |
 //! | [`heatmap`] | how simple is its picture, where does it lie? |
 //! | [`throughput`] | how many recordings a second? |
+//!
+//! [`search`] chooses rules of layer-wise relevance propagation by such a measure.
 
 pub mod agreement;
 pub mod augment;
 pub mod flip;
+pub mod gain;
 pub mod heatmap;
 pub mod known_answer;
 pub mod noisy_windows;
 pub mod randomization;
 pub mod robustness;
+pub mod search;
 pub mod throughput;
 pub mod windows;
 
@@ -59,6 +64,9 @@ pub enum Error {
     /// The method of explanation.
     #[error(transparent)]
     Attribution(#[from] speechlens_attribution::Error),
+    /// Rules of layer-wise relevance propagation.
+    #[error(transparent)]
+    Rules(#[from] speechlens_lrp::Error),
     /// The explanation to be measured.
     #[error("the explanation failed: {0}")]
     Explanation(String),

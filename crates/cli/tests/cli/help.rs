@@ -60,6 +60,17 @@ fn every_subcommand_explains_itself() {
             &["ONNX", "not supported", "front end", "--json"],
         ),
         (
+            &["rules"],
+            &[
+                "--search",
+                "--by",
+                "gain",
+                "halves",
+                "--recordings",
+                "speaker",
+            ],
+        ),
+        (
             &["import"],
             &[
                 "ONNX",

@@ -19,6 +19,7 @@ mod many_inputs;
 mod mistakes;
 mod no_answer;
 mod predict;
+mod search;
 mod support;
 mod tasks;
 mod train;
