@@ -177,14 +177,16 @@ impl Plan {
                         ))
                     })?;
                 }
-                (By::Own, Some(rule)) if takes_rule(&branches) => {
-                    if rule.needs_non_negative || rule.needs_bounds() {
-                        return Err(misfit(format!(
-                            "the rule {rule} is for inputs that are nowhere negative or whose bounds are known, and a state before is neither: \
-                             take epsilon, gamma-generalized, z-plus or alpha-beta"
-                        )));
-                    }
+                (By::Own, Some(rule))
+                    if takes_rule(&branches)
+                        && (rule.needs_non_negative || rule.needs_bounds()) =>
+                {
+                    return Err(misfit(format!(
+                        "the rule {rule} is for inputs that are nowhere negative or whose bounds are known, and a state before is neither: \
+                         take epsilon, gamma-generalized, z-plus or alpha-beta"
+                    )));
                 }
+                (By::Own, Some(_)) if takes_rule(&branches) => {}
                 (By::Winners | By::Own | By::Place, Some(_)) if !branches.is_empty() => {
                     let problem = match (by, node.op.kind()) {
                         (By::Winners, _) => {
