@@ -23,7 +23,7 @@ fn levels() -> String {
 
 /// A network that takes the mean of each of eight bands, and of these as many sums as the weights have rows.
 fn network(folder: &Folder, front_end: &str, weights: &[[f32; 8]], task: Task) {
-    let mut net = Architecture::reading("bands", vec![Some(8), None]);
+    let mut net = Architecture::reading("bands", vec![None, Some(8), None]);
     let mean = ReduceMean(Along {
         axes: vec![2],
         ..Along::default()
@@ -120,7 +120,7 @@ fn a_search_finds_the_reference_and_explain_takes_it() {
         ];
         folder.run(&explain);
     }
-    let relevance = |name: &str| folder.read_npy::<ndarray::Ix3>(&format!("{name}/relevance.npy"));
+    let relevance = |name: &str| folder.read_npy::<ndarray::Ix2>(&format!("{name}/relevance.npy"));
     assert_eq!(relevance("rules"), relevance("rows"));
     assert_ne!(relevance("rules"), relevance("any-network"));
     let summary = folder.json("rules/summary.json");
