@@ -126,8 +126,10 @@ impl Picture {
             fontdb: FONTS.clone(),
             ..Default::default()
         };
-        let tree = usvg::Tree::from_str(&self.element("", &self.body), &options)
-            .map_err(|e| Error::Drawing(e.to_string()))?;
+        // In a page the element needs no namespace.
+        let element = self.element("xmlns=\"http://www.w3.org/2000/svg\"", &self.body);
+        let tree =
+            usvg::Tree::from_str(&element, &options).map_err(|e| Error::Drawing(e.to_string()))?;
         let (width, height) = (
             (self.width as f32 * density) as u32,
             (self.height as f32 * density) as u32,
@@ -158,7 +160,7 @@ impl Picture {
         let Self { width, height, .. } = self;
         let (w, h) = (width * UNITS as u32, height * UNITS as u32);
         format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+            "<svg width=\"{width}\" height=\"{height}\" \
              viewBox=\"0 0 {w} {h}\" {attributes}>\n{body}\n</svg>"
         )
     }
