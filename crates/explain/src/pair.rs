@@ -13,6 +13,9 @@ use crate::{Error, Input, Result, embedding};
 /// Moments of a recording at most: a page that shows how each answers to each is no larger than a few recordings.
 const MOMENTS: usize = 400;
 
+/// Values of all copies of a window that are swept through at a time: each keeps what every layer gave.
+const AT_ONCE: usize = 1 << 16;
+
 /// One of two recordings.
 pub struct Side {
     /// Of its features' shape: the relevance for the similarity to the other, whose embedding is held as it is.
@@ -133,7 +136,9 @@ impl Sweeping<'_> {
             let one = one.to_dtype(self.place.1)?;
             let mut total: Option<Tensor> = None;
             let mut batch: Option<Forward> = None;
-            for numbers in self.numbers.chunks(at_a_time(&self.model.graph)) {
+            let copies = AT_ONCE / one.elem_count().max(1);
+            let copies = copies.clamp(1, at_a_time(&self.model.graph));
+            for numbers in self.numbers.chunks(copies) {
                 let of_many = batch.take();
                 let of_many = of_many.filter(|b| b.logits().dims()[0] == numbers.len());
                 let forward = match of_many {
