@@ -408,22 +408,38 @@ fn the_page_of_two_recordings() {
     );
     let canvas = "document.querySelectorAll('.plot canvas')";
     let pixels = |place: usize| page.value(&format!("{canvas}[{place}].toDataURL()"));
+    // Where a moment of one says most of a moment of the other.
+    let between = pair.between();
+    let places = between.indexed_iter();
+    let most = places.max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()));
+    let ((row, column), most) = most.expect("moments");
+    assert!(most.abs() > 0.0);
+    let (rows, columns) = between.dim();
+    let share = |place: usize, count: usize| (place as f64 + 0.5) / count as f64;
+    let (across, up) = (share(row, rows), share(column, columns));
     let send = |place: usize, event: &str| {
+        let at = match place {
+            2 => {
+                format!(
+                    "const s = Math.min(b.width - 70, 420); const x = 58 + {across} * s; const y = 8 + (1 - {up}) * s;"
+                )
+            }
+            _ => format!("const x = 58 + {across} * (b.width - 122); const y = 200;"),
+        };
         page.value(&format!(
-            "(() => {{ const c = {canvas}[{place}]; const b = c.getBoundingClientRect(); \
-             c.dispatchEvent(new PointerEvent('{event}', {{ clientX: b.left + 200, clientY: b.top + 200 }})); }})()"
+            "(() => {{ const c = {canvas}[{place}]; const b = c.getBoundingClientRect(); {at} \
+             c.dispatchEvent(new PointerEvent('{event}', {{ clientX: b.left + x, clientY: b.top + y }})); }})()"
         ));
     };
     let before = [0, 1, 2].map(pixels);
     send(0, "pointermove");
-    assert_ne!(pixels(1), before[1], "the other shows how it answers");
+    assert!(pixels(1) != before[1], "the other shows how it answers");
     let told = page.text(".linked .readout");
     assert!(told.contains("of the first is pointed at"), "{told}");
     send(0, "pointerleave");
-    assert_eq!([0, 1, 2].map(pixels), before, "nothing is pointed at");
+    assert!([0, 1, 2].map(pixels) == before, "nothing is pointed at");
     send(2, "pointermove");
-    assert_ne!(pixels(0), before[0]);
-    assert_ne!(pixels(1), before[1]);
+    assert!(pixels(0) != before[0] && pixels(1) != before[1]);
     let told = page.text(".linked .readout");
     assert!(told.contains("of the second: relevance"), "{told}");
     page.shoot("pair");

@@ -11,12 +11,12 @@ use crate::{Answers, Error, Explainer, Input, Result};
 /// Percent of a window's bins that are gone at each step, between none and all.
 const STEPS: [f64; 7] = [1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 70.0];
 /// Of windows of more values than this a pass takes so long that fewer steps must do.
-const LARGE: usize = 1 << 16;
+const LARGE: usize = 1 << 15;
 const STEPS_OF_LARGE: [f64; 2] = [10.0, 30.0];
 /// Orders by lot.
 const LOTS: u64 = 3;
 /// Values of all windows of a batch.
-const AT_ONCE: usize = 4 * LARGE;
+const AT_ONCE: usize = 1 << 18;
 /// What goes at a time of samples, of which a single one is nothing to hear, in seconds.
 const SEGMENT: f64 = 0.01;
 
