@@ -68,7 +68,9 @@ fn check(deletion: &Deletion, score: f64, sums: &[f32]) {
         assert!(far(found, &lots(sums.len(), SEED, number as u64)) < 1e-4);
     }
     // The orders are different ones.
-    assert!(deletion.most[4] < deletion.by_lot(4)[0] && deletion.by_lot(4)[2] < deletion.least[4]);
+    let middle = deletion.gone.len() / 2;
+    let [low, _, high] = deletion.by_lot(middle);
+    assert!(deletion.most[middle] < low && high < deletion.least[middle]);
 }
 
 #[test]
@@ -84,10 +86,8 @@ fn bins_take_their_relevance_with_them() {
         let deletion = answers.deletion.as_ref().expect("tested");
         assert_eq!((deletion.reference, deletion.segment), (-80.0, None));
         assert_eq!(deletion.bins, 227 * 227);
-        assert_eq!(
-            deletion.gone,
-            [0, 515, 1031, 2576, 5153, 10306, 20612, 36070, 51529]
-        );
+        // Large, so that few steps must do.
+        assert_eq!(deletion.gone, [0, 5153, 15459, 51529]);
         let scores: Vec<f64> = (0..3)
             .map(|window| explainer.score(&answers, window).expect("a score"))
             .collect();
