@@ -9,9 +9,10 @@ use speechlens_lrp::Composite;
 use speechlens_models::Model;
 use speechlens_report::axes::{Axes, Axis};
 use speechlens_report::heatmap::{Panel, grid, limit};
+use speechlens_report::number::fixed;
 use speechlens_report::{Answer, Exhibit, Figure, Link, Picture, atomic, npy};
 
-use crate::show::{called, figure, panel};
+use crate::show::{called, figure, file_name, panel};
 use crate::{Input, Pair, Plane, Result, Side};
 
 /// Two recordings, and what was found of them.
@@ -76,7 +77,7 @@ impl Linked<'_> {
             let (levels, relevance) = (plane.levels.into_dyn(), plane.relevance.into_dyn());
             let start = input.axes.time(0);
             let panel = panel(input, start, levels.view(), relevance.view())?;
-            Ok(panel.titled(input.name.rsplit('/').next().unwrap_or_default()))
+            Ok(panel.titled(file_name(&input.name)))
         });
         Ok(grid(&panels.collect::<Result<Vec<_>>>()?, 2)?)
     }
@@ -86,7 +87,7 @@ impl Linked<'_> {
         let axis = |place: usize| {
             let (input, side) = (self.inputs[place], &self.pair.sides[place]);
             let [first, step] = moments(input, side);
-            let name = input.name.rsplit('/').next().unwrap_or_default();
+            let name = file_name(&input.name);
             let end = first + step * (side.moments.ncols() as f64 - 0.5);
             Axis::linear(format!("{name} (s)"), first - step / 2.0, end)
         };
@@ -121,21 +122,21 @@ impl Linked<'_> {
         let [one, other] = self.inputs.map(|input| input.name.as_str());
         let figures = self.sides().map(|(input, side)| -> Result<Figure> {
             let plane = plane(input, side)?;
-            let name = input.name.rsplit('/').next().unwrap_or_default();
+            let name = file_name(&input.name);
             Ok(figure(
                 format!("{name}: relevance for the similarity"),
                 input,
                 &plane,
             ))
         });
-        let similarity = format!("{:.3}", self.pair.similarity);
-        let accounted = sum(between.iter());
+        let similarity = fixed(self.pair.similarity, 3);
+        let accounted = fixed(sum(between.iter()), 3);
         Ok(Exhibit {
             title: format!("similarity {similarity}"),
             lead: format!(
                 "Which part of one recording answers to which part of the other: point at a moment of either, and the other shows what of it makes \
                  the two alike (red) or unlike (blue) there. Similarity is the cosine of the embeddings, from −1 to 1; all pairs of moments \
-                 together account for {accounted:.3} of it."
+                 together account for {accounted} of it."
             ),
             facts: vec![
                 ("input".into(), one.into()),

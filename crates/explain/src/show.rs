@@ -546,7 +546,7 @@ pub(crate) fn called(model_name: &str, model: &Model) -> String {
     }
 }
 
-fn file_name(path: &str) -> &str {
+pub(crate) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
