@@ -41,6 +41,17 @@ fn explained(
     (explainer, answers)
 }
 
+/// So many samples of a tone at 8 kHz, and silence behind.
+fn tone(model: &Model, count: u32) -> Input {
+    let samples = (0..count).map(|n| (0.3 * f64::from(n)).sin() as f32);
+    let audio = speechlens_audio::Audio {
+        samples: samples.collect(),
+        rate: 8000,
+    };
+    let input = Reader::new(model, Reading::default()).audio("tone", audio);
+    input.expect("an input")
+}
+
 /// What is left of a score without so many units, in an order.
 fn left(score: f64, sums: &[f32], order: &[u32], gone: &[usize]) -> Vec<f64> {
     let of = |count: &usize| {
@@ -104,13 +115,7 @@ fn bins_take_their_relevance_with_them() {
 #[test]
 fn samples_go_by_segments() {
     let model = linear(&audionet::NETWORK, &[1, 8000]);
-    let samples = (0..8000).map(|n| (0.3 * f64::from(n)).sin() as f32);
-    let audio = speechlens_audio::Audio {
-        samples: samples.collect(),
-        rate: 8000,
-    };
-    let input = Reader::new(&model, Reading::default()).audio("tone", audio);
-    let input = input.expect("an input");
+    let input = tone(&model, 8000);
     let (explainer, answers) = explained(&model, &input, "lrp", Question::Class(1));
     let deletion = answers.deletion.as_ref().expect("tested");
     assert_eq!((deletion.reference, deletion.segment), (0.0, Some(0.01)));
@@ -147,13 +152,7 @@ fn samples_go_by_segments() {
 #[test]
 fn silence_does_not_count() {
     let model = linear(&audionet::NETWORK, &[1, 8000]);
-    let samples = (0..4000).map(|n| (0.3 * f64::from(n)).sin() as f32);
-    let audio = speechlens_audio::Audio {
-        samples: samples.collect(),
-        rate: 8000,
-    };
-    let input = Reader::new(&model, Reading::default()).audio("tone", audio);
-    let input = input.expect("an input");
+    let input = tone(&model, 4000);
     let (explainer, answers) = explained(&model, &input, "lrp", Question::Class(1));
     let deletion = answers.deletion.as_ref().expect("tested");
     assert_eq!(deletion.gone, [0, 1, 3, 5, 10, 20, 35, 50]);
@@ -174,13 +173,7 @@ fn silence_does_not_count() {
 #[test]
 fn an_explanation_that_is_wrong_is_told_to_be_no_better_than_chance() {
     let model = linear(&audionet::NETWORK, &[1, 8000]);
-    let samples = (0..8000).map(|n| (0.3 * f64::from(n)).sin() as f32);
-    let audio = speechlens_audio::Audio {
-        samples: samples.collect(),
-        rate: 8000,
-    };
-    let input = Reader::new(&model, Reading::default()).audio("tone", audio);
-    let input = input.expect("an input");
+    let input = tone(&model, 8000);
     let (explainer, mut answers) = explained(&model, &input, "lrp", Question::Class(1));
     // The opposite of what is true.
     answers.relevance.mapv_inplace(|relevance| -relevance);
