@@ -392,7 +392,7 @@ mod tests {
     fn mistakes_are_named() {
         for (text, named) in [
             ("[[rule]]\nrule = \"epsilon\"", "needs a number `epsilon`"),
-            ("[[rule]]\nrule = \"epsilon\"\nepsilon = 0.0", "above 0"),
+            ("[[rule]]\nrule = \"epsilon\"\nepsilon = -1", "0 or above"),
             (
                 "[[rule]]\nrule = \"lrp-0\"\nepsilon = 0.1",
                 "takes no `epsilon`",

@@ -91,13 +91,19 @@ impl Kept {
         epsilon: f64,
     ) -> Result<()> {
         if let Some(bias) = bias {
-            let bias = bias.broadcast_as(quotient.shape())?;
-            let taken = sum_of_products(&self.part(quotient)?, &self.part(&bias)?)?;
-            add(&mut self.bias, taken);
+            self.taken(quotient, bias)?;
         }
         let quotient = self.part(quotient)?;
         let taken = sum_stabilized(&quotient, &self.part(z)?, epsilon)?;
         add(&mut self.epsilon, taken);
+        Ok(())
+    }
+
+    /// Adds what a bias took: `R_k / z_k` times it.
+    pub fn taken(&mut self, quotient: &Tensor, bias: &Tensor) -> Result<()> {
+        let bias = bias.broadcast_as(quotient.shape())?;
+        let taken = sum_of_products(&self.part(quotient)?, &self.part(&bias)?)?;
+        add(&mut self.bias, taken);
         Ok(())
     }
 

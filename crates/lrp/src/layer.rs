@@ -74,7 +74,8 @@ impl<'a> Layer<'a> {
         };
         let inputs = trace.inputs(node)?;
         let mut input = inputs[which].clone();
-        let output = match rule.uses_output() {
+        let is_asked = rule.uses_output() && plan.steps[id.index()].is_read;
+        let output = match is_asked {
             true => Some(trace.output(id)?.clone()),
             false => None,
         };
@@ -172,6 +173,16 @@ impl<'a> Layer<'a> {
             Some(total) => total,
             None => self.input.zeros_like()?,
         })
+    }
+
+    /// The modified gradient by the layer's input from that by its output, under ε = 0.
+    pub fn modified(&self, output: &Tensor, kept: Option<&mut Kept>) -> Result<Tensor> {
+        if let (Some(kept), Some(bias)) = (kept, &self.bias) {
+            kept.taken(output, bias)?;
+        }
+        Ok(self
+            .op
+            .transpose(output, &self.weight, self.input.shape())?)
     }
 
     /// What of the bias is in a share's denominator.

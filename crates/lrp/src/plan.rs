@@ -34,6 +34,8 @@ pub(crate) struct Step {
     pub inside: Rule,
     /// ε of a sum.
     pub epsilon: f64,
+    /// Whether what comes to the node's output is the modified gradient `c = R / a`, and not its relevance.
+    pub is_modified: bool,
     /// Whether the sweep reads the node's output.
     pub is_read: bool,
 }
@@ -72,6 +74,7 @@ impl Plan {
         };
         plan.steps = plan.assign(composite)?;
         plan.simplify();
+        plan.carry_modified();
         for (is_read, step) in std::iter::zip(plan.read(), &mut plan.steps) {
             step.is_read = is_read;
         }
@@ -221,6 +224,7 @@ impl Plan {
                 lean: None,
                 inside: of_bias(rule.unwrap_or(&of_products).clone()),
                 epsilon,
+                is_modified: false,
                 is_read: false,
             };
             if by != By::Rule {
@@ -344,20 +348,82 @@ impl Plan {
         positive
     }
 
+    /// Decides where the sweep carries the modified gradient: at outputs all of whose readers pass it on. Under ε = 0 it is what relevance
+    /// is without a division, `R_j = a_j c_j` with `c_j = Σ_k w_jk c_k`, and what only moves values, or is a factor of them, passes it on.
+    fn carry_modified(&mut self) {
+        let ids: Vec<NodeId> = self.graph.nodes().map(|(id, _)| id).collect();
+        let mut is_modified = vec![true; ids.len()];
+        is_modified[self.graph.architecture().output().index()] =
+            self.options.start == Start::Logit;
+        for id in ids.iter().rev() {
+            self.steps[id.index()].is_modified = is_modified[id.index()];
+            let node = &self.graph.architecture().nodes()[id.index()];
+            for branch in self.branches(*id) {
+                is_modified[node.inputs[branch.input].index()] &=
+                    self.passes_modified(*id, &branch);
+            }
+        }
+        // Where it leads to no layer that divides by less for it, relevance is as good.
+        for id in ids {
+            let node = &self.graph.architecture().nodes()[id.index()];
+            let gains = |branch: &Branch| {
+                let is_layer = matches!(branch.map, Map::Layer(_));
+                let goes_on = self.steps[node.inputs[branch.input].index()].is_modified;
+                self.passes_modified(id, branch) && (is_layer || goes_on)
+            };
+            let gains = self.branches(id).iter().any(gains);
+            let step = &mut self.steps[id.index()];
+            step.is_modified &= gains;
+            if step.is_modified && step.rule.is_none() {
+                step.epsilon = 0.0;
+            }
+        }
+    }
+
+    /// Whether the sweep carries the modified gradient anywhere.
+    pub fn is_modified(&self) -> bool {
+        self.steps.iter().any(|step| step.is_modified)
+    }
+
+    /// Whether the modified gradient of what a node reads is told by that of what it gives, with no division by the former.
+    pub fn passes_modified(&self, id: NodeId, branch: &Branch) -> bool {
+        let step = &self.steps[id.index()];
+        let node = &self.graph.architecture().nodes()[id.index()];
+        let has_all_bias = self.options.bias == Bias::Absorb;
+        match branch.map {
+            Map::Layer(_) => has_all_bias && step.lean.as_ref().and_then(epsilon_of) == Some(0.0),
+            Map::Term(_) => {
+                // A sum that no row stabilizes is stabilized where it must be.
+                let is_exact = step.epsilon == 0.0 || step.rule.is_none() && step.is_modified;
+                is_exact && (has_all_bias || self.held_terms(node).next().is_none())
+            }
+            Map::Winner(_) | Map::Moved(_) => step.is_modified,
+            Map::Each => step.is_modified && node.op.claims().keeps_zero,
+            Map::Own(_) => false,
+        }
+    }
+
     /// By node, whether the sweep reads its output.
     fn read(&self) -> Vec<bool> {
         let mut is_read = vec![false; self.steps.len()];
         for (id, node) in self.graph.nodes() {
-            let rule = self.steps[id.index()].lean.as_ref();
-            let of_output = rule.is_some_and(Rule::uses_output);
+            let step = &self.steps[id.index()];
+            let of_output = step.lean.as_ref().is_some_and(Rule::uses_output);
             for branch in self.branches(id) {
+                let modified = self.passes_modified(id, &branch);
                 let (inputs, output) = match branch.map {
+                    Map::Each if modified => (!node.op.is_relu(), true),
+                    Map::Term(_) if modified => (false, false),
+                    Map::Layer(_) if modified => (true, false),
                     Map::Moved(_) | Map::Each => (false, false),
                     Map::Winner(_) => (true, false),
                     Map::Term(_) | Map::Own(_) => (true, true),
                     Map::Layer(_) => (true, of_output),
                 };
-                is_read[id.index()] |= output;
+                // Where one becomes the other.
+                is_read[id.index()] |= output || modified != step.is_modified;
+                let read = node.inputs[branch.input].index();
+                is_read[read] |= modified && !self.steps[read].is_modified;
                 for read in &node.inputs {
                     is_read[read.index()] |= inputs;
                 }

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use speechlens_nn::kernels::pointwise::{product, quotient};
+use speechlens_nn::kernels::pointwise::{of_sign, product, quotient};
 use speechlens_nn::{
-    Graph, Inside, Kind, Map, Node, NodeId, OwnWay, Passing, Trace, gathered, reshaped,
+    Branch, Graph, Inside, Kind, Map, Node, NodeId, OwnWay, Passing, Trace, gathered, reshaped,
 };
 
 use crate::conservation::{Conservation, Kept};
@@ -185,6 +185,16 @@ impl Lrp {
             })?;
             wanted.entry(place).or_default().push((*layer).to_owned());
         }
+        let trace = match self.plan.is_modified() && (conserved > 0 || !layers.is_empty()) {
+            // Relevance is asked for where it was not carried.
+            true => {
+                let input = trace
+                    .output(self.plan.graph.architecture().input())?
+                    .clone();
+                self.plan.graph.trace(&input)?
+            }
+            false => trace,
+        };
         let start = self.start(&logits, targets)?;
         let conserved = conserved.min(targets.len());
         let is_single = targets.len() == 1;
@@ -230,7 +240,7 @@ impl Lrp {
         Ok(all)
     }
 
-    /// The output's relevance: the target's logit, or 1, and 0 elsewhere.
+    /// What stands at the output: its relevance, the target's logit or 1 and 0 elsewhere, or the modified gradient.
     fn start(&self, logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
         let (batch, classes) = logits.dims2()?;
         if targets.len() != batch {
@@ -247,9 +257,11 @@ impl Lrp {
         let chosen = Tensor::from_slice(targets, (batch, 1), logits.device())?;
         let mask = Tensor::arange(0u32, classes as u32, logits.device())?.broadcast_eq(&chosen)?;
         let mask = mask.to_dtype(logits.dtype())?;
+        let output = self.plan.graph.architecture().output();
+        let is_modified = self.plan.steps[output.index()].is_modified;
         Ok(match self.plan.options.start {
-            Start::Logit => (mask * logits)?,
-            Start::One => mask,
+            Start::Logit if !is_modified => (mask * logits)?,
+            _ => mask,
         })
     }
 
@@ -264,7 +276,8 @@ impl Lrp {
             |_| true,
             |trace, id, node, output| {
                 for name in record.wanted.get(&id).into_iter().flatten() {
-                    record.layers.insert(name.clone(), output.clone());
+                    let relevance = self.relevance_of(trace, id, output)?;
+                    record.layers.insert(name.clone(), relevance);
                 }
                 match record.conserved {
                     0 => self.pass(trace, id, node, output, None),
@@ -278,7 +291,33 @@ impl Lrp {
         }
     }
 
-    /// The relevance of what a node reads from that of its output, each with the input's place.
+    /// What the relevance of a node's output is of: its values, against the reference where they are the input's.
+    fn values(&self, trace: &Trace, id: NodeId) -> Result<Tensor> {
+        let values = trace.output(id)?;
+        Ok(match self.plan.is_input(id) {
+            true => (values - self.plan.options.reference)?,
+            false => values.clone(),
+        })
+    }
+
+    /// The relevance of a node's output from what came there.
+    fn relevance_of(&self, trace: &Trace, id: NodeId, came: &Tensor) -> Result<Tensor> {
+        Ok(match self.plan.steps[id.index()].is_modified {
+            true => product(&self.values(trace, id)?, came)?,
+            false => came.clone(),
+        })
+    }
+
+    /// The modified gradient by a node's output from what came there.
+    fn modified_of(&self, trace: &Trace, id: NodeId, came: &Tensor) -> Result<Tensor> {
+        Ok(match self.plan.steps[id.index()].is_modified {
+            true => came.clone(),
+            false => quotient(came, &self.values(trace, id)?, 0.0, 1.0)?,
+        })
+    }
+
+    /// What goes to what a node reads from what came to its output, each with the input's place: relevance, or the modified gradient where
+    /// the plan has that.
     fn pass(
         &self,
         trace: &Trace,
@@ -288,16 +327,30 @@ impl Lrp {
         mut kept: Option<&mut Kept>,
     ) -> Result<Vec<(usize, Tensor)>> {
         let step = &self.plan.steps[id.index()];
+        let branches = self.plan.branches(id);
+        let gives = |branch: &Branch| self.plan.passes_modified(id, branch);
+        let wants = |modified: bool| branches.iter().any(|branch| gives(branch) == modified);
+        let modified = wants(true).then(|| self.modified_of(trace, id, output));
+        let modified = modified.transpose()?;
+        let relevance = wants(false).then(|| self.relevance_of(trace, id, output));
+        let relevance = relevance.transpose()?;
         // The terms of a sum have one quotient.
         let mut of_sum: Option<Tensor> = None;
         let mut passed = Vec::with_capacity(node.inputs.len());
-        for branch in self.plan.branches(id) {
+        for branch in &branches {
             let read = node.inputs[branch.input];
-            let own = match branch.share {
-                1.0 => output.clone(),
-                share => (output * share)?,
+            let is_modified = gives(branch);
+            let came = match is_modified {
+                true => &modified,
+                false => &relevance,
             };
-            let relevance = match branch.map {
+            let came = came.as_ref().unwrap_or(output);
+            let own = match branch.share {
+                1.0 => came.clone(),
+                share => (came * share)?,
+            };
+            let part = match branch.map {
+                Map::Each if is_modified => self.factored(trace, id, node, &own)?,
                 Map::Each => reshaped(&own, trace.shape(read))?,
                 Map::Moved(op) => {
                     let shapes: Vec<_> =
@@ -309,12 +362,27 @@ impl Lrp {
                     let place = (id, branch.input);
                     self.own_way(op, trace, place, &own, kept.as_deref_mut())?
                 }
+                Map::Term(factor) if is_modified => {
+                    let held = match &kept {
+                        Some(_) if of_sum.is_none() => self.sum(trace, id, node)?.1,
+                        _ => None,
+                    };
+                    if let (Some(kept), Some(held)) = (kept.as_deref_mut(), held) {
+                        kept.taken(came, &held)?;
+                    }
+                    of_sum = Some(came.clone());
+                    let part = gathered(&own, trace.shape(read))?;
+                    match factor {
+                        1.0 => part,
+                        factor => (part * factor)?,
+                    }
+                }
                 Map::Term(factor) => {
                     let quotient = match of_sum.take() {
                         Some(quotient) => quotient,
                         None => {
                             let (z, held) = self.sum(trace, id, node)?;
-                            let quotient = quotient(output, &z, step.epsilon, 1.0)?;
+                            let quotient = quotient(came, &z, step.epsilon, 1.0)?;
                             if let Some(kept) = kept.as_deref_mut() {
                                 kept.share(&quotient, &z, held.as_ref(), step.epsilon)?;
                             }
@@ -339,12 +407,33 @@ impl Lrp {
                     })?;
                     let place = (id, branch.input);
                     let layer = Layer::new(op, &self.maps, &self.plan, trace, place, rule)?;
-                    layer.relevance(rule, &own, kept.as_deref_mut())?
+                    match is_modified {
+                        true => layer.modified(&own, kept.as_deref_mut())?,
+                        false => layer.relevance(rule, &own, kept.as_deref_mut())?,
+                    }
                 }
             };
-            passed.push((branch.input, relevance));
+            let becomes_relevance = is_modified && !self.plan.steps[read.index()].is_modified;
+            passed.push((
+                branch.input,
+                match becomes_relevance {
+                    true => product(&self.values(trace, read)?, &part)?,
+                    false => part,
+                },
+            ));
         }
         Ok(passed)
+    }
+
+    /// The modified gradient through an elementwise function, which is a factor of what it reads.
+    fn factored(&self, trace: &Trace, id: NodeId, node: &Node, c: &Tensor) -> Result<Tensor> {
+        let y = trace.output(id)?;
+        if node.op.is_relu() {
+            return Ok(of_sign(c, y, true)?);
+        }
+        let x = trace.output(node.inputs[0])?;
+        let factor = quotient(&reshaped(y, x.shape())?, x, 0.0, 1.0)?;
+        Ok(product(&factor, &reshaped(c, x.shape())?)?)
     }
 
     /// What an op passes on by a way of its own to the input at this place. Its books are kept with the first of them.
@@ -454,11 +543,13 @@ impl Lrp {
     ) -> Result<Vec<(usize, Tensor)>> {
         let mut kept = Kept::new(record.conserved, record.is_single);
         let passed = self.pass(trace, id, node, output, Some(&mut kept))?;
-        self.keep_held(trace, id, node, output, &mut kept)?;
-        let arrived = kept.totals(output)?;
+        let relevance = self.relevance_of(trace, id, output)?;
+        self.keep_held(trace, id, node, &relevance, &mut kept)?;
+        let arrived = kept.totals(&relevance)?;
         let mut total = vec![0.0; arrived.len()];
-        for (_, passed) in &passed {
-            let of_branch = kept.totals(passed)?;
+        for (place, passed) in &passed {
+            let passed = self.relevance_of(trace, node.inputs[*place], passed)?;
+            let of_branch = kept.totals(&passed)?;
             total
                 .iter_mut()
                 .zip(of_branch)

@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::f64::consts::PI;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use speechlens_lrp::{Composite, Lrp, STABILIZER};
 use speechlens_nn::ops::{
-    Add, AvgPool2d, BatchNorm, Constant, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Mul, Relu,
-    Sigmoid, Tanh,
+    Add, AvgPool2d, BatchNorm, Constant, Conv2d, Dropout, Elementwise, Flatten, Gelu, Linear,
+    MaxPool2d, Mul, Relu, Sigmoid, Tanh,
 };
 use speechlens_nn::{Architecture, Branch, Graph, Kind, Map, Mode, NodeId, Op, Params};
 
@@ -344,6 +345,57 @@ fn a_product_is_shared_by_halves() {
             .collect();
         close(&explain(&graph, &text, &tensor(&A, (1, 4)), 0), &expected);
     }
+}
+
+/// The limit ε → 0, through what is a factor of its input (`x Φ(x)`: GELU), a gate, which passes relevance on as it is, a sum, and a move
+/// of values: `R_j = x_j c_j`, with `c` by hand.
+#[test]
+fn epsilon_of_zero_divides_by_nothing() {
+    let mut net = Architecture::new([4]);
+    let x = net.add("dense", Linear::new(4, 2), [net.input()]).unwrap();
+    let gelu = net.add("gelu", Elementwise(Gelu::new(true)), [x]).unwrap();
+    let gate = net.add("gate", Sigmoid, [x]).unwrap();
+    let x = net.add("product", Mul, [gelu, gate]).unwrap();
+    let x = net.add("sum", Add, [x, gelu]).unwrap();
+    let x = net.add("dropout", Dropout { p: 0.5 }, [x]).unwrap();
+    let x = net.add("tanh", Tanh, [x]).unwrap();
+    net.add("head", Linear::new(2, 1), [x]).unwrap();
+    let (of_head, bias) = ([1.5, -0.75], 0.25);
+    let mut weights = dense().weights();
+    weights.insert("head.weight".into(), tensor(&of_head, (1, 2)));
+    weights.insert("head.bias".into(), tensor(&[bias], 1));
+    let graph = net.with_weights(weights).unwrap();
+    let found = explain(
+        &graph,
+        "[[rule]]\nrule = \"epsilon\"\nepsilon = 0",
+        &tensor(&A, (1, 4)),
+        0,
+    );
+
+    let mut expected = [0.0; 4];
+    for (k, of_head) in of_head.into_iter().enumerate() {
+        let z = logit(k);
+        let phi = 0.5 * (1.0 + ((2.0 / PI).sqrt() * (z + 0.044715 * z.powi(3))).tanh());
+        let gate = 1.0 / (1.0 + (-z).exp());
+        let (gelu, sum) = (z * phi, z * phi * (gate + 1.0));
+        // By the modified gradient as far as the gate, which gives its half as relevance.
+        let c = of_head * sum.tanh() / sum;
+        let of_gelu = c * (1.0 + gate / 2.0) * gelu;
+        let of_gate = c * gelu / 2.0 * gate;
+        for (j, expected) in expected.iter_mut().enumerate() {
+            *expected += A[j] * W[k][j] * (of_gelu + of_gate) / z;
+        }
+    }
+    close(&found, &expected);
+    assert_eq!(
+        explain(
+            &graph,
+            "[[rule]]\nrule = \"epsilon\"\nepsilon = 0",
+            &tensor(&[0.0; 4], (1, 4)),
+            0
+        ),
+        [0.0; 4]
+    );
 }
 
 /// A constant factor takes nothing, and what it is added to gives it its share, as to a bias.

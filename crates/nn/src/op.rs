@@ -387,6 +387,9 @@ pub struct Claims {
     pub keeps_non_negative: bool,
     /// It lies between 0 and 1: a gate, or attention, where something is multiplied by it.
     pub within_one: bool,
+    /// Of an elementwise function: it is 0 where its input is, and nowhere more than so many times its input, so that it can be told as a
+    /// factor of that.
+    pub keeps_zero: bool,
 }
 
 impl Claims {
@@ -395,18 +398,26 @@ impl Claims {
         non_negative: false,
         keeps_non_negative: true,
         within_one: false,
+        keeps_zero: false,
     };
     /// Of an op that gives nothing negative.
     pub const NON_NEGATIVE: Claims = Claims {
         non_negative: true,
-        keeps_non_negative: true,
-        within_one: false,
+        ..Claims::KEEPS_NON_NEGATIVE
     };
     /// Of an op that gives values between 0 and 1.
     pub const WITHIN_ONE: Claims = Claims {
         within_one: true,
         ..Claims::NON_NEGATIVE
     };
+
+    /// These, of an elementwise function that is a factor of its input.
+    pub const fn keeping_zero(self) -> Claims {
+        Claims {
+            keeps_zero: true,
+            ..self
+        }
+    }
 }
 
 /// A layer that is linear in one of its inputs for given weights.

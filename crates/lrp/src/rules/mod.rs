@@ -47,6 +47,13 @@ impl Parameters<'_> {
             .ok_or_else(|| format!("the rule `{}` needs a number `{name}`", self.rule))
     }
 
+    fn get_not_below_0(&self, name: &str) -> Result<f64, String> {
+        match self.get(name)? {
+            value if value >= 0.0 => Ok(value),
+            value => Err(format!("`{name}` must be 0 or above, not {value}")),
+        }
+    }
+
     fn get_above_0(&self, name: &str) -> Result<f64, String> {
         match self.get(name)? {
             value if value > 0.0 => Ok(value),

@@ -52,7 +52,8 @@ fn rules(rng: &mut ChaCha8Rng) -> String {
         "rule = \"alpha-beta\"\nalpha = 2\nbeta = 1",
         "rule = \"w-square\"",
         "rule = \"flat\"",
-    ][rng.random_range(0..6)];
+        "rule = \"epsilon\"\nepsilon = 0",
+    ][rng.random_range(0..7)];
     let elsewhere = match rng.random_range(0..3) {
         0 => format!("[[rule]]\n{rule}\n"),
         _ => String::new(),
@@ -64,7 +65,7 @@ fn rules(rng: &mut ChaCha8Rng) -> String {
         }
         _ => "",
     };
-    let epsilon = ["1e-6", "0.01"][rng.random_range(0..2)];
+    let epsilon = ["1e-6", "0.01", "0"][rng.random_range(0..3)];
     let bias = ["absorb", "zero"][rng.random_range(0..2)];
     format!(
         "{held}[[rule]]\nkind = \"conv\"\n{rule}\n[[rule]]\nkind = \"linear\"\n{rule}\n{elsewhere}\

@@ -312,9 +312,29 @@ proptest! {
         }
     }
 
+    /// Of networks of linear layers and ReLUs (Ancona et al. 2018, Proposition 1).
+    #[test]
+    fn without_epsilon_relevance_is_gradient_times_input(seed: u64) {
+        let graph = by_lot(seed);
+        let rules = format!("[[rule]]\nrule = \"epsilon\"\nepsilon = 0\n{}", options(seed));
+        let lrp = Lrp::new(&graph, &Composite::parse(&rules, Path::new("test")).unwrap()).unwrap();
+        let relevance = lrp.explain(&input(seed), &TARGETS).unwrap().relevance;
+        let of_targets = |logits: &Tensor| {
+            let classes = Tensor::arange(0u32, logits.dim(1)? as u32, &Device::Cpu)?;
+            let targets = Tensor::from_slice(&TARGETS, (TARGETS.len(), 1), &Device::Cpu)?;
+            Ok(classes.broadcast_eq(&targets)?.to_dtype(DType::F64)?)
+        };
+        let (_, gradient) = graph.input_gradient(&input(seed), of_targets).unwrap();
+        let expected = (gradient * input(seed)).unwrap();
+        let most: f64 = expected.abs().unwrap().max_all().unwrap().to_scalar().unwrap();
+        let apart = (relevance - expected).unwrap().abs().unwrap();
+        let apart: f64 = apart.max_all().unwrap().to_scalar().unwrap();
+        prop_assert!(apart <= 1e-10 * most, "{apart:e} of {most:e}");
+    }
+
     /// Under every rule, with biases: what is not passed on is told.
     #[test]
-    fn nothing_is_lost_that_is_not_told(seed: u64, rule in 0usize..6) {
+    fn nothing_is_lost_that_is_not_told(seed: u64, rule in 0usize..7) {
         let graph = by_lot(seed);
         let rule = [
             "rule = \"epsilon\"\nepsilon = 0.3",
@@ -323,6 +343,7 @@ proptest! {
             "rule = \"z-plus\"",
             "rule = \"w-square\"",
             "rule = \"flat\"",
+            "rule = \"epsilon\"\nepsilon = 0",
         ][rule];
         let rules = format!(
             "[[rule]]\nkind = \"conv\"\n{rule}\n[[rule]]\nkind = \"linear\"\n{rule}\n[[rule]]\nrule = \"epsilon\"\nepsilon = {EPSILON:e}\n{}",

@@ -43,7 +43,7 @@ pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 }
 
 /// `factor · a / (z + ε s(z))` with s(0) = +1, value by value, of one shape: the quotient of LRP's rules (Montavon et al. 2019,
-/// section 10.2). Not differentiable.
+/// section 10.2); 0 where ε and z are 0. Not differentiable.
 pub fn quotient(a: &Tensor, z: &Tensor, epsilon: f64, factor: f64) -> Result<Tensor> {
     zip(&Quotient { epsilon, factor }, z, a)
 }
@@ -277,17 +277,19 @@ impl Zip for Quotient {
 
     fn of<T: WithDType>(&self, z: T, value: T) -> T {
         let (epsilon, factor) = (T::from_f64(self.epsilon), T::from_f64(self.factor));
-        factor * value
-            / if z >= T::zero() {
-                z + epsilon
-            } else {
-                z - epsilon
-            }
+        let denominator = match z >= T::zero() {
+            true => z + epsilon,
+            false => z - epsilon,
+        };
+        match denominator == T::zero() {
+            true => T::zero(),
+            false => factor * value / denominator,
+        }
     }
 
     fn expression(&self) -> Expression {
         Expression {
-            text: "q * b / (a >= T(0) ? a + p : a - p)",
+            text: "p == T(0) && a == T(0) ? T(0) : q * b / (a >= T(0) ? a + p : a - p)",
             numbers: [self.epsilon, self.factor, 0.0],
         }
     }

@@ -163,35 +163,39 @@ const NOTHING: Claims = Claims {
     non_negative: false,
     keeps_non_negative: false,
     within_one: false,
+    keeps_zero: false,
 };
 const NEVER_BELOW: Claims = Claims::NON_NEGATIVE;
 const KEEPS: Claims = Claims::KEEPS_NON_NEGATIVE;
+/// Of functions that are a factor of `x`.
+const FACTOR: Claims = NOTHING.keeping_zero();
+const KEEPING_FACTOR: Claims = KEEPS.keeping_zero();
 
 functions! {
     /// `|x|`.
-    Abs "abs" NEVER_BELOW, |x| x.abs()?, |x, _y| x.sign()?;
+    Abs "abs" NEVER_BELOW.keeping_zero(), |x| x.abs()?, |x, _y| x.sign()?;
     /// The next whole number above.
     Ceil "ceil" KEEPS, |x| x.ceil()?, |x, _y| x.zeros_like()?;
     /// The cosine.
     Cos "cos" NOTHING, |x| x.cos()?, |x, _y| x.sin()?.neg()?;
     /// The error function.
-    Erf "erf" KEEPS, |x| erf(x)?, |x, _y| (x.sqr()?.neg()?.exp()? * std::f64::consts::FRAC_2_SQRT_PI)?;
+    Erf "erf" KEEPING_FACTOR, |x| erf(x)?, |x, _y| (x.sqr()?.neg()?.exp()? * std::f64::consts::FRAC_2_SQRT_PI)?;
     /// `eˣ`.
     Exp "exp" NEVER_BELOW, |x| exp(x)?, |_x, y| y.clone();
     /// The next whole number below.
     Floor "floor" KEEPS, |x| x.floor()?, |x, _y| x.zeros_like()?;
     /// `x` times `max(0, min(1, x/6 + 1/2))` (Howard et al. 2019).
-    HardSwish "hard-swish" KEEPS, |x| (x * x.affine(1.0 / 6.0, 0.5)?.clamp(0.0, 1.0)?)?,
+    HardSwish "hard-swish" KEEPING_FACTOR, |x| (x * x.affine(1.0 / 6.0, 0.5)?.clamp(0.0, 1.0)?)?,
         |x, _y| (x.affine(1.0 / 3.0, 0.5)? * between(x, Some(-3.0), Some(3.0))?)?.add(&x.gt(3.0)?.to_dtype(x.dtype())?)?;
     /// The natural logarithm.
     Log "log" NOTHING, |x| x.log()?, |x, _y| but_at_zero(x, &x.recip()?)?;
     /// `x tanh(ln(1 + eˣ))` (Misra 2020).
-    Mish "mish" KEEPS, |x| (x * tanh(&softplus(x)?)?)?, |x, _y| {
+    Mish "mish" KEEPING_FACTOR, |x| (x * tanh(&softplus(x)?)?)?, |x, _y| {
         let tanh = tanh(&softplus(x)?)?;
         (&tanh + (x * sigmoid(x)? * (1.0 - tanh.sqr()?)?)?)?
     };
     /// `−x`.
-    Neg "neg" NOTHING, |x| x.neg()?, |x, _y| all(x, -1.0)?;
+    Neg "neg" FACTOR, |x| x.neg()?, |x, _y| all(x, -1.0)?;
     /// `1 / x`.
     Reciprocal "reciprocal" KEEPS, |x| x.recip()?, |x, y| but_at_zero(x, &y.sqr()?.neg()?)?;
     /// The nearest whole number, the even one of two.
@@ -199,11 +203,11 @@ functions! {
     /// 1, 0 or −1.
     Sign "sign" KEEPS, |x| x.sign()?, |x, _y| x.zeros_like()?;
     /// The sine.
-    Sin "sin" NOTHING, |x| x.sin()?, |x, _y| x.cos()?;
+    Sin "sin" FACTOR, |x| x.sin()?, |x, _y| x.cos()?;
     /// `ln(1 + eˣ)`.
     Softplus "softplus" NEVER_BELOW, |x| softplus(x)?, |x, _y| sigmoid(x)?;
     /// `x / (1 + |x|)`.
-    Softsign "softsign" KEEPS, |x| (x / (x.abs()? + 1.0)?)?, |x, _y| (x.abs()? + 1.0)?.sqr()?.recip()?;
+    Softsign "softsign" KEEPING_FACTOR, |x| (x / (x.abs()? + 1.0)?)?, |x, _y| (x.abs()? + 1.0)?.sqr()?.recip()?;
     /// The square root.
     Sqrt "sqrt" NEVER_BELOW, |x| x.sqrt()?, |x, y| but_at_zero(x, &(y.recip()? * 0.5)?)?;
 }
@@ -235,7 +239,7 @@ impl Function for Elu {
     }
 
     fn claims(&self) -> Claims {
-        KEEPS
+        KEEPING_FACTOR
     }
 }
 
@@ -262,8 +266,8 @@ impl Function for Selu {
 
     fn claims(&self) -> Claims {
         match self.gamma >= 0.0 {
-            true => KEEPS,
-            false => NOTHING,
+            true => KEEPING_FACTOR,
+            false => FACTOR,
         }
     }
 }
@@ -288,7 +292,7 @@ impl Function for Celu {
     }
 
     fn claims(&self) -> Claims {
-        KEEPS
+        KEEPING_FACTOR
     }
 }
 
@@ -381,7 +385,7 @@ impl Function for Gelu {
     }
 
     fn claims(&self) -> Claims {
-        KEEPS
+        KEEPING_FACTOR
     }
 }
 
@@ -423,6 +427,7 @@ impl Function for Clip {
             non_negative,
             keeps_non_negative: keeps,
             within_one: non_negative && self.high.is_some_and(|high| high <= 1.0),
+            keeps_zero: keeps && self.low.is_none_or(|low| low <= 0.0),
         }
     }
 }
@@ -464,6 +469,7 @@ impl Function for Power {
     fn claims(&self) -> Claims {
         Claims {
             non_negative: self.exponent.rem_euclid(2.0) == 0.0,
+            keeps_zero: self.exponent >= 1.0,
             ..KEEPS
         }
     }
@@ -509,7 +515,7 @@ impl Op for Cast {
     }
 
     fn claims(&self) -> Claims {
-        KEEPS
+        KEEPING_FACTOR
     }
 
     fn branches(&self, _: usize) -> Vec<Branch<'_>> {

@@ -112,7 +112,7 @@ impl Function for FakeQuantize {
 
     fn claims(&self) -> Claims {
         match (self.low..=self.high).contains(&self.zero) && self.scale > 0.0 {
-            true => Claims::KEEPS_NON_NEGATIVE,
+            true => Claims::KEEPS_NON_NEGATIVE.keeping_zero(),
             false => Claims::default(),
         }
     }

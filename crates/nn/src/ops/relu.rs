@@ -22,7 +22,7 @@ impl Op for Relu {
     }
 
     fn claims(&self) -> Claims {
-        Claims::NON_NEGATIVE
+        Claims::NON_NEGATIVE.keeping_zero()
     }
 
     fn branches(&self, _: usize) -> Vec<Branch<'_>> {

@@ -23,7 +23,7 @@ impl Op for Tanh {
     }
 
     fn claims(&self) -> Claims {
-        Claims::KEEPS_NON_NEGATIVE
+        Claims::KEEPS_NON_NEGATIVE.keeping_zero()
     }
 
     fn branches(&self, _: usize) -> Vec<Branch<'_>> {
