@@ -2,6 +2,7 @@
 
 mod pair;
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use candle_core::{DType, Device};
 use clap::ValueEnum;
 use speechlens_attribution::Method;
 use speechlens_explain::{
-    Answers, Asked, Details, Explainer, Explanation, Frames, Input, Question, Seeing, Settings,
+    Answers, Asked, At, Details, Explainer, Explanation, Frames, Input, Question, Seeing, Settings,
     TOP, contact, embedding, files, show, span,
 };
 use speechlens_models::{Embedding, Model};
@@ -84,6 +85,11 @@ pub struct Arguments {
     /// hop in samples, as stft:512/128. What bins have adds up to what samples have; it goes to view.npy, and summary.json has its axes.
     #[arg(long, value_name = "VIEW")]
     view: Option<Seeing>,
+    /// Explain what this node inside the network gives, such as the spectrogram that stands in its graph, in place of what the network reads;
+    /// `speechlens inspect MODEL` names the nodes. relevance.npy is of its shape. Which of its axes are time and frequency is measured
+    /// by clicks and tones; view.npy and the pictures are of these, other axes added up, and summary.json has them.
+    #[arg(long, value_name = "NODE", conflicts_with_all = ["view", "pair"])]
+    at: Option<String>,
     /// How many percent of the bins, the most relevant ones, without-top.wav lacks.
     #[arg(long, default_value_t = TOP, value_parser = percentage, value_name = "P")]
     top: f64,
@@ -144,7 +150,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         settings.iter().map(explainer).collect()
     };
     let asked = asked(arguments, &model, &device)?;
-    let of_all = asked.of_all(&model, &device)?;
+    let of_all = match &arguments.at {
+        Some(_) => None,
+        None => asked.of_all(&model, &device)?,
+    };
     let of_all = of_all.map(|model| explainers(&model)).transpose()?;
     if let (true, Some(explainers)) = (arguments.explain_rules, &of_all) {
         tell_rules(explainers)?;
@@ -152,8 +161,13 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let Some(output) = &arguments.output else {
         ensure!(
             of_all.is_some(),
-            "{}: an embedding is compared with that of an input, or of --against FILE: give one of them",
-            arguments.model.display()
+            "{}: {}",
+            arguments.model.display(),
+            match arguments.at {
+                Some(_) => "what a node gives is known of an input: give one, and -o DIR",
+                None =>
+                    "an embedding is compared with that of an input, or of --against FILE: give one of them",
+            }
         );
         return Ok(());
     };
@@ -162,6 +176,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let folders = input::places(output, &found)?;
     let ways = ways(&settings, &model)?;
     let mut sheet = contact::Sheet::default();
+    let mut measured = None;
     let mut given = arguments.strictness.inputs(found.len());
     let mut inputs = Vec::new();
     let to = Writing {
@@ -199,10 +214,19 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             let Some(input) = given.take(path, read)? else {
                 continue;
             };
+            let frames = Frames::of(&model, &asked, &input, &device)?;
+            let inside = match &arguments.at {
+                Some(node) => Some(inside(&model, node, &input, &device, &mut measured)?),
+                None => None,
+            };
+            let (own_model, input) = match inside {
+                Some((inside, input)) => (Cow::Owned(inside), input),
+                None => (Cow::Borrowed(&model), input),
+            };
             let explainers = match &of_all {
                 Some(explainers) => explainers.clone(),
                 None => {
-                    let own = explainers(&*asked.of(&model, &input, &device)?)?;
+                    let own = explainers(&*asked.of(&own_model, &input, &device)?)?;
                     if arguments.explain_rules && !rules_told {
                         tell_rules(&own)?;
                     }
@@ -213,11 +237,11 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             if let Some(seeing) = &arguments.view {
                 seeing.check(&input, &explainers)?;
             }
-            let frames = Frames::of(&model, &asked, &input, &device)?;
             let answers = explain(&explainers, &input, &arguments.model, common, frames);
-            let seen = |answers| match &arguments.view {
-                Some(seeing) => Ok(seeing.of(input, &explainers, answers)?),
-                None => Ok((input, answers)),
+            let seen = |answers| match (&arguments.view, &measured) {
+                (Some(seeing), _) => Ok(seeing.of(input, &explainers, answers)?),
+                (None, Some((_, at))) => Ok(at.seen(input, answers)?),
+                (None, None) => Ok((input, answers)),
             };
             let seen: Result<(Input, Vec<Answers>)> = answers.and_then(seen);
             if let Some(before) = writing.take() {
@@ -333,6 +357,24 @@ fn asked(arguments: &Arguments, model: &Model, device: &Device) -> Result<Asked>
         against: of_file(&arguments.against)?,
         rather_than: of_file(&arguments.rather_than)?,
     })
+}
+
+/// The network from a node on, and an input as the node gives it. The node's axes are measured anew for windows of another shape.
+fn inside(
+    model: &Model,
+    node: &str,
+    input: &Input,
+    device: &Device,
+    measured: &mut Option<(Vec<usize>, At)>,
+) -> Result<(Model, Input)> {
+    let shape = &input.features.shape()[1..];
+    let at = match measured.take() {
+        Some((known, at)) if known == shape => at,
+        _ => At::measured(model, node, input, device)?,
+    };
+    let inside = at.of(model, input, device)?;
+    *measured = Some((shape.to_vec(), at));
+    Ok(inside)
 }
 
 /// Which rule each layer gets.

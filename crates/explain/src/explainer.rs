@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use ndarray::{ArrayD, Axis};
 use speechlens_attribution::methods::Lrp;
-use speechlens_attribution::{Attribute, Attribution, Method, Target};
+use speechlens_attribution::{Attribute, Attribution, Error as Reason, Method, Target};
 use speechlens_lrp::{Assignment, Conservation};
 use speechlens_models::Model;
 use speechlens_nn::{Architecture, Graph};
@@ -83,10 +83,11 @@ pub struct Explainer {
 
 /// What was found for every window of an input.
 pub struct Answers {
-    /// Of the features' shape, `[N, …]`; of samples that are seen in time and frequency, of that.
+    /// As it is shown: of the features' shape, `[N, …]`; of what is seen in time and frequency, of that.
     pub relevance: ArrayD<f32>,
-    /// Where samples are seen in time and frequency ([`Seeing`](crate::Seeing)): their own, `[N, samples]`.
-    pub of_samples: Option<ArrayD<f32>>,
+    /// Of what is explained, where that is shown in another way ([`Seeing`](crate::Seeing), [`At`](crate::At)): samples, `[N, samples]`, or
+    /// what a node gives.
+    pub explained: Option<ArrayD<f32>>,
     /// The classes' logits.
     pub logits: Vec<Vec<f32>>,
     /// The class that was asked about.
@@ -260,7 +261,7 @@ impl Explainer {
                 model.task.name()
             )));
         }
-        let method = settings.method(model)?;
+        let mut method = settings.method(model)?;
         if details != Details::default() && method.rules().is_none() {
             return Err(Error::Setting(format!(
                 "--explain-rules, --conservation and --layer are for the method lrp, not {method}: leave them out"
@@ -268,8 +269,20 @@ impl Explainer {
         }
         let mut model = model.clone();
         model.graph = model.graph.to_dtype(dtype)?;
+        let is_chosen = settings.options.contains_key("rules");
+        let attribute = match (ready(method.as_ref(), &model), method.rules()) {
+            // Nobody asked for silence as the reference, and the first layer can take none.
+            (Err(Error::Method { source, .. }), Some(composite))
+                if !is_chosen
+                    && matches!(source, Reason::Lrp(speechlens_lrp::Error::Reference { .. })) =>
+            {
+                method = Box::new(Lrp(composite.clone().with_reference(0.0)));
+                ready(method.as_ref(), &model)?
+            }
+            (attribute, _) => attribute?,
+        };
         Ok(Explainer {
-            attribute: ready(method.as_ref(), &model)?,
+            attribute,
             model,
             settings,
             method,
@@ -391,7 +404,7 @@ impl Explainer {
     pub fn explain(&self, input: &Input, progress: &dyn Fn(usize)) -> Result<Answers> {
         let mut answers = Answers {
             relevance: ArrayD::zeros(vec![0]),
-            of_samples: None,
+            explained: None,
             logits: Vec::new(),
             targets: Vec::new(),
             layers: BTreeMap::new(),

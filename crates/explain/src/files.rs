@@ -14,7 +14,7 @@ use crate::{Input, Question, Result};
 /// The heatmap of the window whose answer is the surest, of inputs of several.
 pub const SUREST: &str = "surest.png";
 
-/// Writes relevance.npy (of the input's shape; of samples that are seen in time and frequency view.npy of that), heatmap.png, of several windows also [`SUREST`], summary.json and, of a recording, its parts as WAV files; the
+/// Writes relevance.npy (of the shape of what is explained; view.npy of what is shown, where that is another), heatmap.png, of several windows also [`SUREST`], summary.json and, of a recording, its parts as WAV files; the
 /// relevance of layers, if asked for, to layers/NAME.npy.
 ///
 /// # Errors
@@ -33,7 +33,7 @@ pub fn write(
             false => npy::write(&path, values.view()),
         }
     };
-    let explained = answers.of_samples.as_ref();
+    let explained = answers.explained.as_ref();
     array("relevance.npy", explained.unwrap_or(&answers.relevance))?;
     if explained.is_some() {
         array("view.npy", &answers.relevance)?;
@@ -106,7 +106,7 @@ pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Va
         }
         item
     });
-    let explained = answers.of_samples.as_ref().unwrap_or(&answers.relevance);
+    let explained = answers.explained.as_ref().unwrap_or(&answers.relevance);
     let mut summary = json!({
         "input": input.name, "model": model_name, "method": method.to_string(),
         "settings": explainer.settings().summary(method),
@@ -117,12 +117,15 @@ pub fn summary(model_name: &str, input: &Input, explanation: &Explanation) -> Va
         "shape": explained.shape()[usize::from(input.single)..],
         "explanations": items.collect::<Vec<_>>(),
     });
-    if answers.of_samples.is_some() {
+    if answers.explained.is_some() {
         let axes = &input.axes;
         summary["view"] = json!({
             "shape": answers.relevance.shape()[usize::from(input.single)..],
-            "frequencies": axes.frequencies, "first": axes.first, "step": axes.step,
+            "frequencies": axes.frequencies, "first": axes.first, "step": axes.step, "value": axes.value,
         });
+    }
+    if let Some(node) = &input.at {
+        summary["at"] = json!(node);
     }
     if let Some(composite) = method.rules() {
         summary["rules"] = composite.name().into();

@@ -57,6 +57,8 @@ pub struct Input {
     pub heard: Option<Heard>,
     /// What rows, columns and values are.
     pub axes: Axes,
+    /// The node inside the network that gives it, if it is not what the network reads.
+    pub at: Option<String>,
 }
 
 /// A recording as the network heard it.
@@ -124,6 +126,7 @@ impl Reader {
                 single,
                 heard: None,
                 axes: self.front_end.axes().clone(),
+                at: None,
             }
             .with_sound(),
             _ => {
@@ -182,6 +185,7 @@ impl Reader {
                 places: heard.places,
             }),
             axes: self.front_end.axes().clone(),
+            at: None,
         }
         .with_sound()
     }

@@ -44,6 +44,7 @@
 //! ```
 
 mod asked;
+mod at;
 pub mod contact;
 mod deletion;
 mod error;
@@ -62,6 +63,7 @@ mod sound;
 mod worth;
 
 pub use asked::{Asked, embedding};
+pub use at::At;
 pub use deletion::Deletion;
 pub use error::{Error, Result};
 pub use explainer::{Answers, Details, Explainer, Question, logits, outputs, to_tensor};

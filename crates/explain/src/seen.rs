@@ -198,7 +198,7 @@ impl Seeing {
                 let found = added(seen.relevance).map(|r| *r as f32);
                 relevance.index_axis_mut(Axis(0), window).assign(&found);
             }
-            answers.of_samples = Some(answers.relevance);
+            answers.explained = Some(answers.relevance);
             answers.relevance = relevance.into_dyn();
             all.push(answers);
         }

@@ -195,6 +195,18 @@ impl FrontEnd {
         }
     }
 
+    /// It, of a network that begins at what its graph makes of the features, which has these axes.
+    ///
+    /// # Errors
+    /// Never of what was parsed.
+    pub fn inside(&self, axes: Axes, silence: Option<f64>) -> Result<FrontEnd> {
+        let mut description = self.description.clone();
+        (description.silence, description.bounds) = (silence, None);
+        let mut inside = FrontEnd::new(description)?;
+        inside.axes = axes;
+        Ok(inside)
+    }
+
     /// How the network's graph cuts samples into frames, and the front end of a network that does.
     ///
     /// # Errors

@@ -138,12 +138,19 @@ impl Graph {
             let any = |read: &NodeId| follows[read.index()];
             follows[id.index()] = is_first(id) || node.inputs.iter().any(any);
         }
+        // What states and constants alone decide is computed as before.
+        let mut of_fed = vec![false; all.nodes().len()];
+        for (id, node) in self.nodes() {
+            of_fed[id.index()] =
+                is_fed(node) || node.inputs.iter().any(|read| of_fed[read.index()]);
+        }
+        let stays = |id: NodeId| follows[id.index()] || !of_fed[id.index()];
         let mut is_read = vec![false; all.nodes().len()];
         for output in all.outputs() {
             is_read[output.index()] = true;
         }
         for (id, node) in self.nodes().rev() {
-            if is_read[id.index()] && follows[id.index()] && !is_first(id) {
+            if is_read[id.index()] && stays(id) && !is_first(id) {
                 let reads = node.inputs.iter();
                 reads.for_each(|read| is_read[read.index()] = true);
             }
@@ -159,8 +166,7 @@ impl Graph {
             if is_first(id) || !is_read[id.index()] {
                 continue;
             }
-            let is_given = node.inputs.is_empty() && !is_fed(node);
-            let (op, own) = match follows[id.index()] || is_given {
+            let (op, own) = match stays(id) {
                 true => (node.op.clone(), self.params(id).clone()),
                 false if all.is_fixed(id) => {
                     is_of_shape = true;
@@ -178,7 +184,7 @@ impl Graph {
                     )));
                 }
             };
-            let inputs = match follows[id.index()] {
+            let inputs = match stays(id) {
                 true => node
                     .inputs
                     .iter()
@@ -211,6 +217,29 @@ impl Graph {
         let outputs: Vec<NodeId> = all.outputs().iter().map(|id| places[id.index()]).collect();
         let net = Architecture::from_parts(nodes, outputs);
         Ok((self.with_nodes(net, params), value))
+    }
+
+    /// The network as far as some of its nodes, which are its outputs then, in this order.
+    ///
+    /// # Errors
+    /// If one is not there, or none is named.
+    pub fn up_to(&self, names: &[&str]) -> Result<Graph> {
+        let all = self.architecture();
+        let place = |name: &&str| {
+            all.node(name).ok_or_else(|| Error::Graph {
+                node: (*name).to_owned(),
+                problem: "there is no such node".into(),
+            })
+        };
+        let outputs = names.iter().map(place).collect::<Result<Vec<_>>>()?;
+        let end = outputs.iter().map(|output| output.index() + 1).max();
+        let end = end.unwrap_or(0);
+        let params = self
+            .nodes()
+            .take(end)
+            .map(|(id, _)| self.params(id).clone());
+        let net = Architecture::from_parts(all.nodes()[..end].to_vec(), Vec::new());
+        Ok(self.with_nodes(net.with_outputs(outputs)?, params.collect()))
     }
 
     /// The same network with one node more, which reads its output (the first of several) and is the only output then. The node is

@@ -5,7 +5,7 @@ use speechlens_lrp::{Assignment, Composite, Start};
 use speechlens_nn::Graph;
 
 use super::{Options, Subject, read};
-use crate::{Attribute, Attribution, Details, Method, Passes, Result, Target};
+use crate::{Attribute, Attribution, Details, Method, Passes, Reference, Result, Target};
 
 pub(super) const NAME: &str = "lrp";
 
@@ -17,7 +17,7 @@ pub struct Lrp(pub Composite);
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Named {
-    /// A preset or a TOML file; else what suits the network.
+    /// A preset or a TOML file; else what suits the network, against what stands for nothing there.
     rules: Option<String>,
     /// The lowest and the highest value that the input can have, for the rule z-box; else the network's.
     bounds: Option<[f64; 2]>,
@@ -25,7 +25,13 @@ struct Named {
 
 pub(super) fn make(options: Options, subject: &Subject) -> Result<Box<dyn Method>> {
     let Named { rules, bounds } = read(options)?;
-    let composite = Composite::load(rules.as_deref().unwrap_or(subject.rules))?;
+    let composite = match (rules, &subject.reference) {
+        (Some(rules), _) => Composite::load(&rules)?,
+        (None, Reference::Value(silence)) => {
+            Composite::load(subject.rules)?.with_reference(*silence)
+        }
+        (None, _) => Composite::load(subject.rules)?,
+    };
     Ok(Box::new(Lrp(match bounds.or(subject.bounds) {
         Some(bounds) => composite.with_bounds(bounds),
         None => composite,
