@@ -86,7 +86,7 @@ pub struct Arguments {
     #[arg(long, value_name = "VIEW")]
     view: Option<Seeing>,
     /// Explain what this node inside the network gives, such as the spectrogram that stands in its graph, in place of what the network reads;
-    /// `speechlens inspect MODEL` names the nodes. relevance.npy is of its shape. Which of its axes are time and frequency is measured
+    /// `speechlens inspect MODEL --json` names the nodes. relevance.npy is of its shape. Which of its axes are time and frequency is measured
     /// by clicks and tones; view.npy and the pictures are of these, other axes added up, and summary.json has them.
     #[arg(long, value_name = "NODE", conflicts_with_all = ["view", "pair"])]
     at: Option<String>,

@@ -7,6 +7,7 @@ use anyhow::Result;
 use candle_core::Device;
 use serde_json::{Value, json};
 use speechlens_models::{Model, onnx};
+use speechlens_nn::Node;
 use speechlens_onnx::{Axes, Onnx};
 
 /// Tell what a network is made of.
@@ -19,7 +20,7 @@ pub struct Arguments {
     /// A model that `speechlens train` or `speechlens import` wrote, or an ONNX file.
     #[arg(value_name = "MODEL|FILE.onnx")]
     file: PathBuf,
-    /// One JSON object.
+    /// One JSON object, with every node by its name.
     #[arg(long)]
     json: bool,
 }
@@ -30,6 +31,8 @@ struct Told {
     inputs: Vec<Axes>,
     outputs: Vec<Axes>,
     ops: BTreeMap<String, usize>,
+    /// By name, with their ops.
+    nodes: Vec<(String, String)>,
     parameters: u64,
     unsupported: Vec<speechlens_onnx::Problem>,
     /// The front end as TOML; of an ONNX file a guess, if its input suggests one.
@@ -73,6 +76,7 @@ fn of_onnx(path: &Path) -> Result<Told> {
         inputs,
         outputs: network.outputs(),
         ops: network.ops(),
+        nodes: network.nodes(),
         parameters: network.parameters(),
         unsupported: network.problems()?,
         front_end,
@@ -88,6 +92,8 @@ fn of_model(path: &Path) -> Result<Told> {
     for node in net.nodes() {
         *ops.entry(node.op.name().to_owned()).or_default() += 1;
     }
+    let named = |node: &Node| (node.name.clone(), node.op.name().to_owned());
+    let nodes = net.nodes().iter().map(named).collect();
     let inputs = net.nodes().iter().filter_map(|node| {
         let shape = &node.op.as_input()?.shape;
         Some(Axes {
@@ -119,6 +125,7 @@ fn of_model(path: &Path) -> Result<Told> {
         outputs: outputs.collect(),
         parameters: values.sum(),
         ops,
+        nodes,
         unsupported: Vec::new(),
         front_end: Some(model.front_end.to_toml()?),
         guess: None,
@@ -196,11 +203,13 @@ impl Told {
             };
             all.iter().map(one).collect()
         };
+        let node = |(name, op): &(String, String)| json!({ "name": name, "op": op });
+        let nodes: Vec<Value> = self.nodes.iter().map(node).collect();
         let problem = |problem: &speechlens_onnx::Problem| json!({ "node": problem.node, "op": problem.op, "problem": problem.problem });
         let unsupported: Vec<Value> = self.unsupported.iter().map(problem).collect();
         let mut told = json!({
             "file": path.display().to_string(), "written_by": self.written_by, "inputs": list(&self.inputs),
-            "outputs": list(&self.outputs), "ops": self.ops, "parameters": self.parameters, "unsupported": unsupported,
+            "outputs": list(&self.outputs), "ops": self.ops, "nodes": nodes, "parameters": self.parameters, "unsupported": unsupported,
         });
         if let Some(front_end) = &self.front_end {
             told["frontend"] = json!(front_end);

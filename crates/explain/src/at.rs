@@ -24,7 +24,7 @@ const HIGHEST: f64 = 0.95;
 /// How well places must follow what is probed: the square of the correlation, of their order for frequencies.
 const FOLLOWS: f64 = 0.9;
 /// How well frequencies must lie on a line to be told by it.
-const LINE: f64 = 0.9999;
+const LINE: f64 = 0.9995;
 /// How many standard errors a slope may be off the one that a whole number of samples, or of bins, gives.
 const LIKELY: f64 = 3.0;
 /// What counts as strongest, as a share of the most.
@@ -57,9 +57,14 @@ impl At {
     /// If there is no such node, or its axes follow neither time nor frequency; some that do are named.
     pub fn measured(model: &Model, node: &str, input: &Input, device: &Device) -> Result<Self> {
         let probes = Probes::new(model, input, device);
-        if let Some(at) = probes.axes(model, &[node])?.pop().flatten() {
+        let is_there = model.graph.architecture().node(node).is_some();
+        if is_there && let Some(at) = probes.axes(model, &[node])?.pop().flatten() {
             return Ok(at);
         }
+        let problem = match is_there {
+            true => "of what it gives no two axes follow time and frequency, as probes show",
+            false => "there is no such node",
+        };
         let first = input.features.select(Axis(0), &[0]);
         let first = to_tensor(&model.graph, first, device)?;
         let is_large = |shape: &[usize]| {
@@ -77,9 +82,7 @@ impl At {
             true => "none of this network's nodes has both: leave --at out".to_owned(),
             false => format!("nodes that have both are {}", parts.join(", ")),
         };
-        Err(Error::Setting(format!(
-            "--at {node}: of what it gives no two axes follow time and frequency, as probes show; {others}"
-        )))
+        Err(Error::Setting(format!("--at {node}: {problem}; {others}")))
     }
 
     /// The network from the node on, and the input as the node gives it.

@@ -44,6 +44,7 @@ impl Default for Reading {
 }
 
 /// One input as the network reads it: N windows.
+#[derive(Clone)]
 pub struct Input {
     /// What it is called: the file.
     pub name: String,
@@ -62,6 +63,7 @@ pub struct Input {
 }
 
 /// A recording as the network heard it.
+#[derive(Clone)]
 pub struct Heard {
     /// The sound at the network's sampling rate, with the zeros that were put around it.
     pub audio: Audio,

@@ -116,7 +116,7 @@ impl Graph {
     }
 
     /// The network behind one of its nodes, which is its input then, `[N, …]`; and what the node gives for an input. What depends on
-    /// shapes alone stays as it is for this one.
+    /// shapes alone stays as it is for this one. What has no axis of inputs, such as frames of one recording, stands behind one, `[1, …]`.
     ///
     /// # Errors
     /// If there is no such node, the output does not depend on it, or depends on the input in other ways too.
@@ -131,6 +131,7 @@ impl Graph {
             node: name.to_owned(),
             problem,
         };
+        let batch = input.dims().first();
         let first = all.node(name);
         let is_first = |id: NodeId| Some(id) == first;
         let mut follows = vec![false; all.nodes().len()];
@@ -216,7 +217,15 @@ impl Graph {
         params.insert(0, Params::new());
         let outputs: Vec<NodeId> = all.outputs().iter().map(|id| places[id.index()]).collect();
         let net = Architecture::from_parts(nodes, outputs);
-        Ok((self.with_nodes(net, params), value))
+        let graph = self.with_nodes(net, params);
+        if value.dims().first() == batch {
+            return Ok((graph, value));
+        }
+        let value = value.unsqueeze(0)?;
+        let shape = value.dims().iter().copied().map(Some).collect();
+        let of_one = Squeeze { axes: vec![0] };
+        let graph = graph.reading_by(shape, vec![("of-one", Arc::new(of_one))]);
+        Ok((graph, value))
     }
 
     /// The network as far as some of its nodes, which are its outputs then, in this order.

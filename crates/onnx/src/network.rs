@@ -177,6 +177,14 @@ impl Onnx {
         count
     }
 
+    /// The nodes by name, with their ops.
+    pub fn nodes(&self) -> Vec<(String, String)> {
+        let nodes = self.file.graph.nodes.iter();
+        nodes
+            .map(|node| (node.name.clone(), node.op.clone()))
+            .collect()
+    }
+
     /// How many values its constants have.
     pub fn parameters(&self) -> u64 {
         let count = |constant: &proto::Tensor| {
