@@ -12,7 +12,7 @@ use std::thread::ScopedJoinHandle;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device};
 use clap::ValueEnum;
-use speechlens_attribution::Method;
+use speechlens_explain::tested::way;
 use speechlens_explain::{
     Answers, Asked, At, Details, Explainer, Explanation, Frames, Input, Question, Seeing, Settings,
     TOP, contact, embedding, files, show, span,
@@ -326,14 +326,6 @@ fn named(model: &Path, error: speechlens_explain::Error) -> anyhow::Error {
     ))
 }
 
-/// The rules, or the method that has none.
-fn name(method: &dyn Method) -> String {
-    match method.rules() {
-        Some(composite) => composite.name().to_owned(),
-        None => method.to_string(),
-    }
-}
-
 /// What is asked of networks whose outputs leave it open.
 fn asked(arguments: &Arguments, model: &Model, device: &Device) -> Result<Asked> {
     let of_file = |path: &PathBuf| -> Result<Embedding> {
@@ -381,7 +373,7 @@ fn inside(
 fn tell_rules(explainers: &[Explainer]) -> Result<()> {
     for explainer in explainers {
         if let Some(assignments) = explainer.assignments() {
-            let table = show::rules(&name(explainer.method()), assignments);
+            let table = show::rules(&way(explainer.method()), assignments);
             writeln!(std::io::stdout(), "{}", table.text())?;
         }
     }
@@ -392,7 +384,7 @@ fn tell_rules(explainers: &[Explainer]) -> Result<()> {
 fn ways(settings: &[Settings], model: &Model) -> Result<Vec<String>> {
     let mut ways = Vec::new();
     for settings in settings {
-        let name = name(settings.method(model)?.as_ref());
+        let name = way(settings.method(model)?.as_ref());
         let stem = Path::new(&name).file_stem().unwrap_or_default();
         let stem = stem.to_string_lossy().into_owned();
         if ways.contains(&stem) {

@@ -60,6 +60,7 @@ mod seen;
 mod settings;
 pub mod show;
 mod sound;
+pub mod tested;
 mod worth;
 
 pub use asked::{Asked, embedding};

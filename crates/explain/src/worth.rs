@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use speechlens_report::number::fixed;
 use speechlens_report::{Axes, Axis, Chart, Series, Worth};
 
-use crate::{Deletion, Explanation, Input, Result};
+use crate::{Deletion, Explanation, Input, Result, tested};
 
 /// What the words compare, in percent of the bins.
 const TOLD: f64 = 10.0;
@@ -124,6 +124,9 @@ impl Explanation<'_> {
         let label = score.strip_prefix("the ").unwrap_or(&score);
         let verdict = deletion.verdict(&score);
         let chart = deletion.chart(label).picture()?;
-        Ok(Some(Worth::new(verdict, deletion.about(input), &chart)))
+        let method = self.explainer.method();
+        let tested = tested::told(self.explainer.model(), method);
+        let about = deletion.about(input);
+        Ok(Some(Worth::new(verdict, about, tested, &chart)))
     }
 }

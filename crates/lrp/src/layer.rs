@@ -144,6 +144,9 @@ impl<'a> Layer<'a> {
             let quotient = quotient(&own, &z, share.epsilon, share.factor)?;
             if let Some(kept) = kept.as_deref_mut() {
                 kept.share(&quotient, &z, bias.as_ref(), share.epsilon)?;
+                if share.epsilon == 0.0 {
+                    kept.undivided(&own, &z)?;
+                }
             }
             for term in &share.terms {
                 let weight = self.weight(term.weight)?;

@@ -380,9 +380,14 @@ impl Plan {
         }
     }
 
-    /// Whether the sweep carries the modified gradient anywhere.
+    /// Whether the sweep passes the modified gradient on anywhere.
     pub fn is_modified(&self) -> bool {
-        self.steps.iter().any(|step| step.is_modified)
+        self.graph.nodes().any(|(id, _)| {
+            let branches = self.branches(id);
+            branches
+                .iter()
+                .any(|branch| self.passes_modified(id, branch))
+        })
     }
 
     /// Whether the modified gradient of what a node reads is told by that of what it gives, with no division by the former.

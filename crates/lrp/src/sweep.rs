@@ -332,6 +332,9 @@ impl Lrp {
         let wants = |modified: bool| branches.iter().any(|branch| gives(branch) == modified);
         let modified = wants(true).then(|| self.modified_of(trace, id, output));
         let modified = modified.transpose()?;
+        if let (Some(kept), Some(_), false) = (kept.as_deref_mut(), &modified, step.is_modified) {
+            kept.undivided(output, &self.values(trace, id)?)?;
+        }
         let relevance = wants(false).then(|| self.relevance_of(trace, id, output));
         let relevance = relevance.transpose()?;
         // The terms of a sum have one quotient.
@@ -385,6 +388,9 @@ impl Lrp {
                             let quotient = quotient(came, &z, step.epsilon, 1.0)?;
                             if let Some(kept) = kept.as_deref_mut() {
                                 kept.share(&quotient, &z, held.as_ref(), step.epsilon)?;
+                                if step.epsilon == 0.0 {
+                                    kept.undivided(came, &z)?;
+                                }
                             }
                             quotient
                         }

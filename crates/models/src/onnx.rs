@@ -1,5 +1,6 @@
 //! Networks of ONNX files as models.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use crate::{Error, Model, Probability, Result, Task};
 
 /// The key of the metadata under which stands what wrote the file that a model was imported from.
 pub const SOURCE: &str = "source";
+
+/// The key of the metadata under which stands the hash (BLAKE3) of the ONNX file that a model was imported from.
+pub const HASH: &str = "hash";
 
 /// What is told of a network that its file does not tell.
 #[derive(Debug, Default)]
@@ -129,6 +133,10 @@ impl Model {
         };
         let source = format!("ONNX, opset {}, {}", network.opset(), network.producer());
         model.metadata.insert(SOURCE.to_owned(), source);
+        let mut hash = blake3::Hasher::new();
+        let content = File::open(path).and_then(|file| Ok(hash.update_reader(file)?.finalize()));
+        let content = content.map_err(|error| wrong(error.to_string()))?;
+        model.metadata.insert(HASH.to_owned(), content.to_string());
         let missing = without_state(&network.inputs(), &network.outputs());
         Ok(Imported {
             model,

@@ -168,17 +168,20 @@ pub struct Worth {
     verdict: String,
     /// How, in small type.
     about: String,
+    /// What tests elsewhere say of such pictures, a paragraph each.
+    tested: Vec<String>,
     /// An SVG element, its text escaped.
     svg: String,
 }
 
 impl Worth {
-    /// A test whose outcome is this sentence and this chart; `about` says how it was done.
-    pub fn new(verdict: String, about: String, chart: &Picture) -> Self {
+    /// A test whose outcome is this sentence and this chart; `about` says how it was done, `tested` what tests elsewhere say.
+    pub fn new(verdict: String, about: String, tested: Vec<String>, chart: &Picture) -> Self {
         Worth {
             svg: chart.svg(&verdict),
             verdict,
             about,
+            tested,
         }
     }
 }

@@ -14,6 +14,9 @@ mod voices;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use serde_json::json;
+use speechlens_explain::tested::{CHANCE, Spread, Tested, Truth, WITHOUT, way};
+use speechlens_report::atomic;
 use speechlens_report::page::{Block, Section};
 use speechlens_report::progress;
 use speechlens_report::results::{Cell, Experiment, Row};
@@ -35,9 +38,8 @@ const TESTS: [(&str, Make); 7] = [
     ("smart-turn-int8.onnx", turns::ending),
 ];
 
-/// Rows beside those of the methods.
-const CHANCE: &str = "chance";
-const WITHOUT: &str = "without a network";
+/// What pages of the networks tell of these tests, as `explain` ships it.
+const TESTED: &str = "tested.json";
 
 /// Makes a test of so many trials for the network in a file.
 type Make = fn(&Path, &Speech, usize) -> Result<Test>;
@@ -57,7 +59,7 @@ pub fn run(lab: &Lab) -> Result<Findings> {
     };
     let speech = Speech::open(lab.arguments)?;
     let methods = named(lab.arguments)?;
-    let mut missing = Vec::new();
+    let (mut missing, mut known) = (Vec::new(), Vec::<Tested>::new());
     let mut all: Vec<(Test, Vec<Measured>)> = Vec::new();
     for (file, make) in TESTS {
         let path = folder.join(file);
@@ -84,11 +86,20 @@ pub fn run(lab: &Lab) -> Result<Findings> {
         });
         let measured = measured.collect::<Result<Vec<_>>>()?;
         bar.finish_and_clear();
+        let network = tested(file, &path, &test, &methods, &measured)?;
+        match known.iter_mut().find(|other| other.hash == network.hash) {
+            Some(other) => other.tests.extend(network.tests),
+            None => known.push(network),
+        }
         all.push((test, measured));
         if lab.interrupt.is_asked() {
             return Err(lab.interrupt.stopped().into());
         }
     }
+    atomic::write(
+        &lab.folder.join(TESTED),
+        format!("{:#}\n", json!(known)).as_bytes(),
+    )?;
     let mut findings = tell(&methods, &all, &missing);
     let mut linked = Vec::new();
     for network in pairs::NETWORKS {
@@ -111,6 +122,38 @@ pub fn run(lab: &Lab) -> Result<Findings> {
         });
     }
     Ok(findings)
+}
+
+/// A network with one of its tests, as pages tell it.
+fn tested(
+    file: &str,
+    path: &Path,
+    test: &Test,
+    methods: &[Named],
+    measured: &[Measured],
+) -> Result<Tested> {
+    let spread = |shares: &[f64]| {
+        let (mean, deviation) = trial::spread(shares);
+        mean.is_finite().then_some(Spread { mean, deviation })
+    };
+    let mut shares = vec![
+        (CHANCE.to_owned(), spread(&test.chances())),
+        (WITHOUT.to_owned(), spread(&test.trivial())),
+    ];
+    for (method, measured) in methods.iter().zip(measured) {
+        let own = method.of(0.0, &test.patch)?;
+        shares.push((way(own.as_ref()), spread(&measured.shares)));
+    }
+    Ok(Tested {
+        file: file.to_owned(),
+        hash: blake3::hash(&std::fs::read(path)?).to_string(),
+        tests: vec![Truth {
+            asks: test.asks.to_owned(),
+            without: test.without.to_owned(),
+            trials: test.trials.len(),
+            shares,
+        }],
+    })
 }
 
 /// The table: a row a method, a column a test.
@@ -158,6 +201,10 @@ fn tell(methods: &[Named], all: &[(Test, Vec<Measured>)], missing: &[&str]) -> F
         "Relevance where it should be, in percent",
         rows(|(mean, _)| Cell::from(100.0 * mean)),
     );
+    let truth = Experiment {
+        files: vec![TESTED.into()],
+        ..truth
+    };
     let deviation = experiment(
         "networks-deviation",
         "Its standard deviation over trials, in points",

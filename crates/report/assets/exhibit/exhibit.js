@@ -248,11 +248,11 @@ const speechlens = (() => {
 
     /// What was tested on this very input.
     buildWorth() {
-      const { verdict, about, svg } = this.worth;
+      const { verdict, about, tested, svg } = this.worth;
       const chart = element('div', { class: 'picture' });
       // Made and escaped by SpeechLens.
       chart.innerHTML = svg;
-      const words = element('div', {}, element('h3', {}, 'What is this picture worth?'), element('p', {}, verdict), element('p', { class: 'about' }, about));
+      const words = element('div', {}, element('h3', {}, 'What is this picture worth?'), element('p', {}, verdict), element('p', { class: 'about' }, about), ...tested.map((text) => element('p', {}, text)));
       return this.test = element('section', { class: 'worth' }, words, chart);
     }
 
