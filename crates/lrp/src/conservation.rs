@@ -107,12 +107,6 @@ impl Kept {
         Ok(())
     }
 
-    /// Adds what ε = 0 took: the relevance of what is 0, by which nothing is divided.
-    pub fn undivided(&mut self, relevance: &Tensor, z: &Tensor) -> Result<()> {
-        let is_zero = z.eq(0.0)?.to_dtype(relevance.dtype())?;
-        self.epsilon(&(relevance * is_zero)?)
-    }
-
     /// Adds what a bias took, or what stands for one.
     pub fn bias(&mut self, taken: &Tensor) -> Result<()> {
         let taken = sum_by_input(&self.part(taken)?)?;

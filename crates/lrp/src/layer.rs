@@ -8,6 +8,7 @@ use speechlens_nn::{Inside, LinearOp, NodeId, Params, Trace};
 
 use crate::conservation::Kept;
 use crate::plan::Plan;
+use crate::rule::stabilizing;
 use crate::{InputMap, Result, Rule, Share, Sign, WeightMap};
 
 /// Maps of weights that have been computed, by node and by which of its inputs they are of.
@@ -141,12 +142,10 @@ impl<'a> Layer<'a> {
                 None => self.denominator(share)?,
             };
             let bias = self.bias_of(share)?;
-            let quotient = quotient(&own, &z, share.epsilon, share.factor)?;
+            let epsilon = stabilizing(share.epsilon);
+            let quotient = quotient(&own, &z, epsilon, share.factor)?;
             if let Some(kept) = kept.as_deref_mut() {
-                kept.share(&quotient, &z, bias.as_ref(), share.epsilon)?;
-                if share.epsilon == 0.0 {
-                    kept.undivided(&own, &z)?;
-                }
+                kept.share(&quotient, &z, bias.as_ref(), epsilon)?;
             }
             for term in &share.terms {
                 let weight = self.weight(term.weight)?;

@@ -10,6 +10,14 @@ use crate::Result;
 /// The smallest denominator of a rule without an ε of its own.
 pub const STABILIZER: f64 = 1e-6;
 
+/// The ε of a denominator that cannot be left out: one of its own, or that of all.
+pub(crate) fn stabilizing(epsilon: f64) -> f64 {
+    match epsilon == 0.0 {
+        true => STABILIZER,
+        false => epsilon,
+    }
+}
+
 /// What a term makes of the input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum InputMap {

@@ -12,6 +12,7 @@ use speechlens_nn::{
 use crate::conservation::{Conservation, Kept};
 use crate::layer::{Layer, WeightMaps};
 use crate::plan::{By, Plan};
+use crate::rule::{STABILIZER, stabilizing};
 use crate::{Bias, Composite, Error, Result, Start};
 
 /// Relevance of a batch's inputs.
@@ -308,12 +309,23 @@ impl Lrp {
         })
     }
 
-    /// The modified gradient by a node's output from what came there.
-    fn modified_of(&self, trace: &Trace, id: NodeId, came: &Tensor) -> Result<Tensor> {
-        Ok(match self.plan.steps[id.index()].is_modified {
-            true => came.clone(),
-            false => quotient(came, &self.values(trace, id)?, 0.0, 1.0)?,
-        })
+    /// The modified gradient by a node's output from what came there: of relevance by the one division of a run.
+    fn modified_of(
+        &self,
+        trace: &Trace,
+        id: NodeId,
+        came: &Tensor,
+        kept: Option<&mut Kept>,
+    ) -> Result<Tensor> {
+        if self.plan.steps[id.index()].is_modified {
+            return Ok(came.clone());
+        }
+        let z = self.values(trace, id)?;
+        let modified = quotient(came, &z, STABILIZER, 1.0)?;
+        if let Some(kept) = kept {
+            kept.share(&modified, &z, None, STABILIZER)?;
+        }
+        Ok(modified)
     }
 
     /// What goes to what a node reads from what came to its output, each with the input's place: relevance, or the modified gradient where
@@ -330,11 +342,10 @@ impl Lrp {
         let branches = self.plan.branches(id);
         let gives = |branch: &Branch| self.plan.passes_modified(id, branch);
         let wants = |modified: bool| branches.iter().any(|branch| gives(branch) == modified);
-        let modified = wants(true).then(|| self.modified_of(trace, id, output));
-        let modified = modified.transpose()?;
-        if let (Some(kept), Some(_), false) = (kept.as_deref_mut(), &modified, step.is_modified) {
-            kept.undivided(output, &self.values(trace, id)?)?;
-        }
+        let modified = match wants(true) {
+            true => Some(self.modified_of(trace, id, output, kept.as_deref_mut())?),
+            false => None,
+        };
         let relevance = wants(false).then(|| self.relevance_of(trace, id, output));
         let relevance = relevance.transpose()?;
         // The terms of a sum have one quotient.
@@ -385,12 +396,10 @@ impl Lrp {
                         Some(quotient) => quotient,
                         None => {
                             let (z, held) = self.sum(trace, id, node)?;
-                            let quotient = quotient(came, &z, step.epsilon, 1.0)?;
+                            let epsilon = stabilizing(step.epsilon);
+                            let quotient = quotient(came, &z, epsilon, 1.0)?;
                             if let Some(kept) = kept.as_deref_mut() {
-                                kept.share(&quotient, &z, held.as_ref(), step.epsilon)?;
-                                if step.epsilon == 0.0 {
-                                    kept.undivided(came, &z)?;
-                                }
+                                kept.share(&quotient, &z, held.as_ref(), epsilon)?;
                             }
                             quotient
                         }

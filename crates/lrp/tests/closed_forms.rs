@@ -377,13 +377,14 @@ fn epsilon_of_zero_divides_by_nothing() {
         let z = logit(k);
         let phi = 0.5 * (1.0 + ((2.0 / PI).sqrt() * (z + 0.044715 * z.powi(3))).tanh());
         let gate = 1.0 / (1.0 + (-z).exp());
+        let stabilized = z + STABILIZER.copysign(z);
         let (gelu, sum) = (z * phi, z * phi * (gate + 1.0));
         // By the modified gradient as far as the gate, which gives its half as relevance.
         let c = of_head * sum.tanh() / sum;
         let of_gelu = c * (1.0 + gate / 2.0) * gelu;
         let of_gate = c * gelu / 2.0 * gate;
         for (j, expected) in expected.iter_mut().enumerate() {
-            *expected += A[j] * W[k][j] * (of_gelu + of_gate) / z;
+            *expected += A[j] * W[k][j] * (of_gelu + of_gate) / stabilized;
         }
     }
     close(&found, &expected);

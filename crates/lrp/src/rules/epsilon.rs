@@ -16,8 +16,9 @@ pub(super) const NAMES: &[Named] = &[
 ];
 
 impl Rule {
-    /// `a_j w_jk / (z_k + ε s(z_k)) · R_k` (Bach et al. 2015, Eq. 58). With ε = 0 it is the limit ε → 0, nothing where `z_k` is 0: in a run
-    /// of such layers the sweep divides by nothing and carries the modified gradient `R / a` (Ancona et al. 2018, Proposition 1).
+    /// `a_j w_jk / (z_k + ε s(z_k)) · R_k` (Bach et al. 2015, Eq. 58). With ε = 0 it is the limit ε → 0: in a run
+    /// of such layers the sweep divides by nothing and carries the modified gradient `R / a` (Ancona et al. 2018, Proposition 1). Where
+    /// relevance comes to a run from other rules it is divided once, stabilized by [`STABILIZER`].
     pub fn epsilon(epsilon: f64) -> Self {
         let share = Share::new([Term::new(InputMap::Whole, WeightMap::Whole)])
             .with_bias(WeightMap::Whole)
