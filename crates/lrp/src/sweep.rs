@@ -295,10 +295,10 @@ impl Lrp {
     /// What the relevance of a node's output is of: its values, against the reference where they are the input's.
     fn values(&self, trace: &Trace, id: NodeId) -> Result<Tensor> {
         let values = trace.output(id)?;
-        Ok(match self.plan.is_input(id) {
-            true => (values - self.plan.options.reference)?,
-            false => values.clone(),
-        })
+        match self.plan.is_input(id) {
+            true => Ok((values - self.plan.options.reference)?),
+            false => finite(values),
+        }
     }
 
     /// The relevance of a node's output from what came there.
@@ -536,12 +536,8 @@ impl Lrp {
                 None => term,
             });
         }
-        // A mask of −∞ takes none, and is in no book.
-        let finite = |held: Tensor| -> Result<Tensor> {
-            let is_finite = held.abs()?.lt(f64::INFINITY)?;
-            Ok(is_finite.where_cond(&held, &held.zeros_like()?)?)
-        };
-        match (held.map(finite).transpose()?, self.plan.options.bias) {
+        let held = held.map(|held| finite(&held)).transpose()?;
+        match (held, self.plan.options.bias) {
             (Some(held), Bias::Zero) => Ok(((z - held)?, None)),
             (held, _) => Ok((z.clone(), held)),
         }
@@ -602,4 +598,10 @@ impl Lrp {
         });
         Ok(passed)
     }
+}
+
+/// Values without a mask's −∞, which takes no relevance and is in no book.
+fn finite(values: &Tensor) -> Result<Tensor> {
+    let is_finite = values.abs()?.lt(f64::INFINITY)?;
+    Ok(is_finite.where_cond(values, &values.zeros_like()?)?)
 }
