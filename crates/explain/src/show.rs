@@ -575,6 +575,10 @@ pub fn exhibit(model_name: &str, input: &Input, explanations: &[Explanation]) ->
         1 => String::new(),
         windows => format!(", on the mean of {windows} windows"),
     };
+    let shown_at = match &input.at {
+        Some(node) => format!("Shown is what its node {node} gives. "),
+        None => String::new(),
+    };
     let mut facts = vec![
         ("input".into(), input.name.clone()),
         ("model".into(), called(model_name, model)),
@@ -595,7 +599,7 @@ pub fn exhibit(model_name: &str, input: &Input, explanations: &[Explanation]) ->
     Ok(Exhibit {
         title: format!("{name}, {says}"),
         lead: format!(
-            "What the model {}{windows}. {}Coloured bins {} {}: the stronger the colour, the more.",
+            "What the model {}{windows}. {shown_at}{}Coloured bins {} {}: the stronger the colour, the more.",
             match model.task {
                 Task::Similarity { .. } => format!(
                     "{named} finds of {given}: the cosine of the angle between two embeddings, 1 where they are alike, 0 where they \

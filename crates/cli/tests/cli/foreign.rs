@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array3, Axis, Ix2};
+use ndarray::{Array3, Axis, Ix2, Ix3};
 use serde_json::Value;
 
 use crate::support::{Folder, onnx};
@@ -248,6 +248,63 @@ fn every_real_network_is_imported_told_explained_and_flipped() {
             first.iter().all(|value| *value == first[0]),
             "{name}: {first:?}"
         );
+    }
+}
+
+/// What stands inside a graph is explained in its own shape and shown on its axes: frames of 20 ms every 10, bins of 50 Hz; and the page tells
+/// how true such pictures of this very file were.
+#[test]
+fn a_spectrogram_inside_a_network_is_explained() {
+    let (Some(files), Some(path)) = (utterances("1688"), network("dnsmos")) else {
+        return;
+    };
+    let folder = Folder::new();
+    folder.run(&[
+        "import",
+        &path,
+        "--task",
+        "score",
+        "-o",
+        "dnsmos.safetensors",
+    ]);
+    let told = folder.run(&["inspect", "dnsmos.safetensors", "--json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let node = "mos_estimator_logpow/truediv";
+    let nodes = told["nodes"].as_array().unwrap();
+    assert!(nodes.iter().any(|other| other["name"] == node));
+    folder.run(&[
+        "explain",
+        "dnsmos.safetensors",
+        &files[0],
+        "--at",
+        node,
+        "-o",
+        "out",
+    ]);
+    let relevance = folder.read_npy::<Ix3>("out/relevance.npy");
+    let view = folder.read_npy::<Ix3>("out/view.npy");
+    assert_eq!(
+        (relevance.dim(), view.dim()),
+        ((1, 900, 161), (1, 161, 900))
+    );
+    let turned = view.permuted_axes([0, 2, 1]);
+    assert_eq!(relevance, turned);
+    let summary = folder.json("out/summary.json");
+    assert_eq!(summary["at"], node);
+    // Silence is the floor of the logarithm, which nobody told.
+    assert_eq!(summary["settings"]["reference"], -12.0);
+    let axes = &summary["view"];
+    let near = |value: &Value, expected: f64| {
+        assert!((value.as_f64().unwrap() - expected).abs() < 1e-6, "{axes}");
+    };
+    near(&axes["step"], 0.01);
+    near(&axes["frequencies"][160], 8000.0);
+    let page = folder.text("out/index.html");
+    for told in [
+        format!("Shown is what its node {node} gives."),
+        "Tested on this network where the truth is known".into(),
+    ] {
+        assert!(page.contains(&told), "{told}");
     }
 }
 
