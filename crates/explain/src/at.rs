@@ -4,7 +4,7 @@
 use std::f64::consts::TAU;
 
 use candle_core::{DType, Device, Tensor};
-use ndarray::{Array2, Array3, ArrayD, ArrayViewD, Axis, Ix3};
+use ndarray::{Array2, Array3, ArrayD, ArrayView1, ArrayViewD, Axis, Ix3};
 use speechlens_frontend::Axes;
 use speechlens_models::Model;
 
@@ -17,6 +17,7 @@ const MOMENTS: usize = 16;
 const TONES: usize = 48;
 /// The part of the input at either end in which no moment is probed.
 const EDGE: f64 = 0.1;
+/// Of its multiples no part is alike.
 const GOLDEN: f64 = 0.618_033_988_749_895;
 /// The lowest tone, in Hz, and the highest, as a share of half the rate.
 const LOWEST: f64 = 50.0;
@@ -315,25 +316,21 @@ impl<'a> Probes<'a> {
         moments: &Array2<f64>,
         tones: &Array2<f64>,
     ) -> Option<At> {
-        let seconds = |axis: usize| {
-            let places = moments.row(axis).to_vec().into_iter();
-            Line::of(places.zip(self.moments.iter().map(|probe| probe.at)))
-        };
+        let seconds = |axis: usize| Line::of(answered(&self.moments, moments.row(axis))?);
         let (time, seconds) = best((0..silence.ndim()).map(|axis| (axis, seconds(axis))))?;
         let step = self.input.axes.step;
         let whole = (seconds.slope / step).round().max(1.0) * step;
         let seconds = seconds.or_with(whole);
         // Of frequencies their order alone: they may lie on any scale.
         let order = |axis: usize| {
-            let places = ranks(&tones.row(axis).to_vec()).into_iter();
-            Line::of(places.zip((0..tones.ncols()).map(|number| number as f64)))
+            let (places, _): (Vec<f64>, Vec<f64>) =
+                answered(&self.tones, tones.row(axis))?.into_iter().unzip();
+            let ranked = ranks(&places).into_iter().enumerate();
+            Line::of(ranked.map(|(number, rank)| (rank, number as f64)).collect())
         };
         let others = (0..silence.ndim()).filter(|axis| *axis != time);
         let (frequency, _) = best(others.map(|axis| (axis, order(axis))))?;
-        let places = tones.row(frequency).to_vec().into_iter();
-        let pairs = places
-            .zip(self.tones.iter().map(|probe| probe.at))
-            .collect();
+        let pairs = answered(&self.tones, tones.row(frequency))?;
         let rate = f64::from(self.input.axes.rate);
         let first = silence.first().copied()?;
         let is_same = silence
@@ -355,6 +352,17 @@ impl<'a> Probes<'a> {
             silence: is_same.then_some(f64::from(first)),
         })
     }
+}
+
+/// Where probes were found, and what they were, without those that changed nothing, such as tones above the highest band; none if these
+/// are most.
+fn answered(probes: &[Probe], places: ArrayView1<f64>) -> Option<Vec<(f64, f64)>> {
+    let all = places
+        .iter()
+        .zip(probes)
+        .map(|(place, probe)| (*place, probe.at));
+    let found: Vec<(f64, f64)> = all.filter(|(place, _)| place.is_finite()).collect();
+    (2 * found.len() > probes.len()).then_some(found)
 }
 
 /// The axis whose line rises and fits best, if one fits well.
@@ -400,9 +408,8 @@ struct Line {
 }
 
 impl Line {
-    /// None if all x or all y are the same, or one is no number.
-    fn of(pairs: impl Iterator<Item = (f64, f64)>) -> Option<Line> {
-        let pairs: Vec<(f64, f64)> = pairs.collect();
+    /// None if all x or all y are the same.
+    fn of(pairs: Vec<(f64, f64)>) -> Option<Line> {
         let count = pairs.len() as f64;
         let mean = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / count;
         let (x, y) = (mean(|pair| pair.0), mean(|pair| pair.1));
@@ -452,7 +459,7 @@ fn frequencies(mut pairs: Vec<(f64, f64)>, places: usize, rate: f64) -> Vec<f64>
         let places = 0..places;
         places.map(|place| line(place as f64)).collect::<Vec<_>>()
     };
-    if let Some(line) = Line::of(pairs.iter().copied())
+    if let Some(line) = Line::of(pairs.clone())
         && line.fits >= LINE
         && line.slope > 0.0
     {
