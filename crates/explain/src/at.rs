@@ -26,8 +26,10 @@ const HIGHEST: f64 = 0.95;
 const FOLLOWS: f64 = 0.9;
 /// How well frequencies must lie on a line to be told by it.
 const LINE: f64 = 0.9995;
-/// How many standard errors a slope may be off the one that a whole number of samples, or of bins, gives.
+/// How many standard errors a slope may be off the one that a whole number of bins gives.
 const LIKELY: f64 = 3.0;
+/// How far an exact step may be off the slope through all moments, as a share of it.
+const NEAR: f64 = 0.05;
 /// What counts as strongest, as a share of the most.
 const NEARLY: f64 = 0.9;
 /// Nodes named to who asked about one without axes.
@@ -59,7 +61,13 @@ impl At {
     pub fn measured(model: &Model, node: &str, input: &Input, device: &Device) -> Result<Self> {
         let probes = Probes::new(model, input, device);
         let is_there = model.graph.architecture().node(node).is_some();
-        if is_there && let Some(at) = probes.axes(model, &[node])?.pop().flatten() {
+        if is_there && let Some(mut at) = probes.axes(model, &[node])?.pop().flatten() {
+            let middle = at.axes.time(at.axes.frames.unwrap_or(0) / 2);
+            if let Some(step) = probes.step(model, &at)? {
+                // It turns about the middle, where the line is the surest.
+                at.axes.first = middle - (middle - at.axes.first) * step / at.axes.step;
+                at.axes.step = step;
+            }
             return Ok(at);
         }
         let problem = match is_there {
@@ -191,6 +199,8 @@ struct Probes<'a> {
     input: &'a Input,
     device: &'a Device,
     silence: ArrayD<f32>,
+    /// By how much what is probed is above silence.
+    raised: f32,
     moments: Vec<Probe>,
     tones: Vec<Probe>,
 }
@@ -200,49 +210,65 @@ impl<'a> Probes<'a> {
         let axes = &input.axes;
         let window = input.features.index_axis(Axis(0), 0);
         let silence = model.front_end.silence().unwrap_or(0.0) as f32;
-        let silence = ArrayD::from_elem(window.raw_dim(), silence);
-        let along = Axis(window.ndim() - 1);
-        let frames = window.len_of(along);
-        let raised = loudest(window.view());
+        let mut probes = Probes {
+            input,
+            device,
+            silence: ArrayD::from_elem(window.raw_dim(), silence),
+            raised: loudest(window.view()),
+            moments: Vec::new(),
+            tones: Vec::new(),
+        };
+        let frames = window.len_of(probes.along());
         let moment = |number: usize| {
             // Not equally far apart: places are whole numbers.
             let within = (number as f64 * GOLDEN).fract();
             let share = EDGE + (1.0 - 2.0 * EDGE) * (number as f64 + within) / MOMENTS as f64;
-            let frame = (share * frames as f64) as usize;
-            let mut features = silence.clone();
-            let mut there = features.index_axis_mut(along, frame);
-            there += raised;
-            let at = axes.time(frame);
-            Probe { at, features }
+            probes.click((share * frames as f64) as usize)
         };
         let moments = (0..MOMENTS).map(moment).collect();
-        let rate = f64::from(axes.rate);
-        let tone = |number: usize| {
-            let share = number as f64 / (TONES - 1) as f64;
-            let at = LOWEST * (HIGHEST * rate / 2.0 / LOWEST).powf(share);
-            let mut features = silence.clone();
-            for (n, sample) in features.iter_mut().enumerate() {
-                *sample += raised * (TAU * at * n as f64 / rate).sin() as f32;
-            }
-            Probe { at, features }
-        };
-        let row = |(row, at): (usize, &f64)| {
-            let mut features = silence.clone();
-            let mut there = features.index_axis_mut(Axis(window.ndim() - 2), row);
-            there += raised;
-            Probe { at: *at, features }
-        };
         let tones = match axes.are_samples() {
-            true => (0..TONES).map(tone).collect(),
-            false => axes.frequencies.iter().enumerate().map(row).collect(),
+            true => (0..TONES).map(|number| probes.tone(number)).collect(),
+            false => {
+                let rows = axes.frequencies.iter().enumerate();
+                rows.map(|(row, at)| probes.row(row, *at)).collect()
+            }
         };
-        Probes {
-            input,
-            device,
-            silence,
-            moments,
-            tones,
+        (probes.moments, probes.tones) = (moments, tones);
+        probes
+    }
+
+    /// The input's axis of time.
+    fn along(&self) -> Axis {
+        Axis(self.silence.ndim() - 1)
+    }
+
+    /// One frame, or sample, raised.
+    fn click(&self, frame: usize) -> Probe {
+        let mut features = self.silence.clone();
+        let mut there = features.index_axis_mut(self.along(), frame);
+        there += self.raised;
+        let at = self.input.axes.time(frame);
+        Probe { at, features }
+    }
+
+    /// One row raised.
+    fn row(&self, row: usize, at: f64) -> Probe {
+        let mut features = self.silence.clone();
+        let mut there = features.index_axis_mut(Axis(self.silence.ndim() - 2), row);
+        there += self.raised;
+        Probe { at, features }
+    }
+
+    /// One of the tones.
+    fn tone(&self, number: usize) -> Probe {
+        let rate = f64::from(self.input.axes.rate);
+        let share = number as f64 / (TONES - 1) as f64;
+        let at = LOWEST * (HIGHEST * rate / 2.0 / LOWEST).powf(share);
+        let mut features = self.silence.clone();
+        for (n, sample) in features.iter_mut().enumerate() {
+            *sample += self.raised * (TAU * at * n as f64 / rate).sin() as f32;
         }
+        Probe { at, features }
     }
 
     /// A fourth of them, for a first look.
@@ -289,6 +315,60 @@ impl<'a> Probes<'a> {
         Ok(all)
     }
 
+    /// From one place to the next along a node's axis of time, in seconds, exactly: between where a click first comes to a place near the
+    /// beginning and where it first comes to one near the end. None if clicks do not come to one after the other.
+    fn step(&self, model: &Model, at: &At) -> Result<Option<f64>> {
+        let model = Model {
+            graph: model.graph.up_to(&[&at.node])?,
+            ..model.clone()
+        };
+        let mut silence = self.given(&model, &self.silence)?;
+        let silence = silence.pop().unwrap_or_default();
+        let place = |frame: usize| -> Result<f64> {
+            let mut found = self.given(&model, &self.click(frame).features)?;
+            let power = (found.pop().unwrap_or_default() - &silence).mapv(|x| f64::from(x).powi(2));
+            Ok(middle(&power, Axis(at.time)))
+        };
+        let step = self.input.axes.step;
+        // About as many frames of the input as there are from place to place.
+        let apart = (at.axes.step / step).ceil().max(1.0) as usize;
+        let frames = self.silence.len_of(self.along());
+        let edge = (EDGE * frames as f64) as usize;
+        let last = frames.saturating_sub(edge + 2 * apart);
+        if last <= edge + apart {
+            return Ok(None);
+        }
+        let mut found = Vec::new();
+        for (mut before, end) in [edge, last].map(|start| (start, start + 2 * apart)) {
+            let wanted = place(before)?.floor() + 1.0;
+            let mut behind = end;
+            if place(behind)? < wanted {
+                return Ok(None);
+            }
+            while behind - before > 1 {
+                let between = before.midpoint(behind);
+                match place(between)? >= wanted {
+                    true => behind = between,
+                    false => before = between,
+                }
+            }
+            found.push((behind as f64, wanted));
+        }
+        let places = found[1].1 - found[0].1;
+        let hop = (found[1].0 - found[0].0) / places;
+        // A whole number of samples, if that is less than a place off over all.
+        let whole = hop.round();
+        let hop = if (hop - whole).abs() * places < hop {
+            whole
+        } else {
+            hop
+        };
+        let exact = hop * step;
+        // Not more apart from what many clicks say than their places' being whole numbers explains.
+        let is_near = (exact / at.axes.step - 1.0).abs() < NEAR;
+        Ok(is_near.then_some(exact))
+    }
+
     /// The axes of nodes that follow time and frequency, of those that have both.
     fn axes(&self, model: &Model, nodes: &[&str]) -> Result<Vec<Option<At>>> {
         let model = Model {
@@ -318,9 +398,6 @@ impl<'a> Probes<'a> {
     ) -> Option<At> {
         let seconds = |axis: usize| Line::of(answered(&self.moments, moments.row(axis))?);
         let (time, seconds) = best((0..silence.ndim()).map(|axis| (axis, seconds(axis))))?;
-        let step = self.input.axes.step;
-        let whole = (seconds.slope / step).round().max(1.0) * step;
-        let seconds = seconds.or_with(whole);
         // Of frequencies their order alone: they may lie on any scale.
         let order = |axis: usize| {
             let (places, _): (Vec<f64>, Vec<f64>) =
