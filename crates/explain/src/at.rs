@@ -28,6 +28,8 @@ const FOLLOWS: f64 = 0.9;
 const LINE: f64 = 0.9995;
 /// How many standard errors a slope may be off the one that a whole number of bins gives.
 const LIKELY: f64 = 3.0;
+/// What a place may be off by rounding.
+const ROUNDING: f64 = 1e-3;
 /// How far an exact step may be off the slope through all moments, as a share of it.
 const NEAR: f64 = 0.05;
 /// What counts as strongest, as a share of the most.
@@ -327,7 +329,8 @@ impl<'a> Probes<'a> {
         let place = |frame: usize| -> Result<f64> {
             let mut found = self.given(&model, &self.click(frame).features)?;
             let power = (found.pop().unwrap_or_default() - &silence).mapv(|x| f64::from(x).powi(2));
-            Ok(middle(&power, Axis(at.time)))
+            // Where several frames have a click alike, their middle may be a rounding below.
+            Ok(middle(&power, Axis(at.time)) + ROUNDING)
         };
         let step = self.input.axes.step;
         // About as many frames of the input as there are from place to place.
