@@ -216,7 +216,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             };
             let frames = Frames::of(&model, &asked, &input, &device)?;
             let inside = match &arguments.at {
-                Some(node) => Some(inside(&model, node, &input, &device, &mut measured)?),
+                Some(node) => Some(
+                    inside(&model, node, &input, &device, &mut measured)
+                        .with_context(|| arguments.model.display().to_string())?,
+                ),
                 None => None,
             };
             let (own_model, input) = match inside {
