@@ -89,7 +89,7 @@ pub struct Options {
 /// A row without a kind matches what is linear in its input and its rule can run on: layers, and products in each factor. Rules that
 /// map weights (all but `epsilon` and `lrp-0`) pass over layers without weights of their own, such as layer normalization; in a row
 /// that names their kind they are an error. Sums of branches need no rule: each branch takes its part in proportion to its value,
-/// stabilized by 1e-6. A row with the kind `sum` gives them another ε. What recurrent layers write goes by LRP-0, unless a row with the
+/// stabilized by 1e-6, or exactly where the modified gradient comes to it ([`Rule::epsilon`] of 0). A row with the kind `sum` gives them another ε. What recurrent layers write goes by LRP-0, unless a row with the
 /// kind `recurrent` gives it another rule; their gates take none.
 ///
 /// A product of two values gives half to each (Achtibat et al. 2024, "AttnLRP", Eq. 14 and 15), under the rule `signal` all to the value
